@@ -1,0 +1,50 @@
+"""Effects tables: what the backend does with a violation, by case, release range and profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fuseguard.engine.finding import Effect, Evidence
+from fuseguard.target import Target, release_range
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    """One line of a rule's effects table.
+
+    ``case`` names which form of the violation it is about ("*" for all); ``releases`` is a version range as
+    in PEP 440 (``>=1.3,<1.5``), ``profile`` is ``INT``, ``INT+FP`` or "*". ``reference`` names the pass, the
+    commit or the upstream issue.
+    """
+
+    case: str
+    releases: str
+    profile: str
+    effect: Effect
+    evidence: Evidence = Evidence.MEASURED
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises InvalidSpecifier: a table with a bad range must fail when its pack is loaded, not in a check."""
+        release_range(self.releases)
+
+    def applies(self, case: str, target: Target) -> bool:
+        return self.case in ("*", case) and self.profile in ("*", target.profile) and target.release_in(self.releases)
+
+
+class EffectsTable:
+    """Rows in order of precedence: the first that applies wins."""
+
+    def __init__(self, rows: Iterable[EffectRow]) -> None:
+        self.rows: tuple[EffectRow, ...] = tuple(rows)
+
+    def look_up(self, case: str, target: Target) -> EffectRow:
+        """The row for a case on a target. Raises KeyError if the table has a hole."""
+        for row in self.rows:
+            if row.applies(case, target):
+                return row
+        raise KeyError(f"no effect recorded for case {case!r} on {target}")
+
+    def cases(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(row.case for row in self.rows))

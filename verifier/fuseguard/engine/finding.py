@@ -1,0 +1,103 @@
+"""Findings: what a rule says about a place in a graph."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from fuseguard.ir.graph import SourceLine
+
+
+class Severity(str, enum.Enum):
+    """How bad an effect is for the user."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """0 for note, 1 for warning, 2 for error."""
+        return ("note", "warning", "error").index(self.value)
+
+
+class Effect(str, enum.Enum):
+    """What the backend does with the place, on one target."""
+
+    CRASH = "crash"  # lowering raises
+    WRONG = "wrong"  # lowers, and computes something else without a word
+    UNDEFINED = "undefined"  # TOSA_UNPREDICTABLE
+    RUNTIME_FAULT = "runtime_fault"  # lowers, and fails when run
+    QUALITY = "quality"  # lowers as written; what is written loses accuracy
+    BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
+    CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
+    EXACT = "exact"  # right on this target though the invariant is violated
+
+    @property
+    def severity(self) -> Severity:
+        if self in (Effect.CRASH, Effect.WRONG, Effect.UNDEFINED, Effect.RUNTIME_FAULT):
+            return Severity.ERROR
+        return Severity.WARNING if self is Effect.QUALITY else Severity.NOTE
+
+    @property
+    def meaning(self) -> str:
+        return _MEANINGS[self]
+
+
+_MEANINGS: dict[Effect, str] = {
+    Effect.CRASH: "lowering raises an exception",
+    Effect.WRONG: "lowering succeeds and the result is silently wrong",
+    Effect.UNDEFINED: "the result is undefined (TOSA_UNPREDICTABLE)",
+    Effect.RUNTIME_FAULT: "lowering succeeds and the delegate fails when it is run",
+    Effect.QUALITY: "the backend computes what the program says, and the program itself loses accuracy",
+    Effect.BOUNDED: "the result differs by at most the stated number of steps, where a code saturates",
+    Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
+    Effect.EXACT: "the result is right on this target; other targets or releases break it",
+}
+
+
+class Evidence(str, enum.Enum):
+    """How an effect is known."""
+
+    MEASURED = "measured"
+    SOURCE_READ = "source-read"
+    UPSTREAM_ISSUE = "upstream issue"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One violation of one invariant, for one target.
+
+    ``nodes`` are the offending nodes, ``cluster`` the closed cluster that must be refused or rewritten
+    together (a superset). ``qparams`` maps a label to readable qparams. ``bound_steps`` is the exact worst
+    error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
+    where no bound exists or nothing goes wrong. ``graph`` is the path of the control-flow body the nodes are
+    in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
+    ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
+    """
+
+    code: str
+    name: str
+    effect: Effect
+    severity: Severity
+    nodes: tuple[str, ...]
+    cluster: tuple[str, ...]
+    message: str
+    remedy: str
+    evidence: Evidence = Evidence.MEASURED
+    evidence_note: str = ""
+    source: SourceLine | None = None
+    module: str = ""
+    module_type: str = ""
+    island: str = ""
+    island_key: str = ""
+    qparams: tuple[tuple[str, str], ...] = ()
+    bound_steps: float | None = None
+    bound_value: float | None = None
+    repairable: bool = False
+    refuse: bool = False
+    graph: str = ""
+    target: str = ""
+    caused_by: str | None = None
+    file: str = ""
+    details: tuple[tuple[str, str], ...] = field(default=())

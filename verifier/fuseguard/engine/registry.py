@@ -1,0 +1,149 @@
+"""Finds rules: every rule pack announces itself by the entry point group ``fuseguard.rules``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from fuseguard.engine.rule import INTERFACE, Rule
+
+GROUP = "fuseguard.rules"
+_CODE = re.compile(r"^[A-Z]{2,3}\d{3}$")
+_NAME = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
+_SCOPES = ("node", "edge", "cluster", "graph", "boundary")
+
+
+class RulePackError(Exception):
+    """A rule pack is broken. The text names the pack, the fault and what to do; the CLI exits with 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class RulePack:
+    """An installed pack: its distribution and version, and its rules sorted by code."""
+
+    name: str
+    version: str
+    rules: tuple[Rule, ...]
+
+
+class Registry:
+    """Rules by code and name."""
+
+    def __init__(self, packs: Iterable[RulePack]) -> None:
+        """Raises RulePackError when a code or name is taken twice."""
+        self.packs = tuple(packs)
+        self._by_code: dict[str, Rule] = {}
+        taken: dict[str, str] = {}
+        for pack in self.packs:
+            for rule in pack.rules:
+                for key in (rule.code, rule.name):
+                    if key in taken:
+                        raise RulePackError(
+                            f"rule packs {taken[key]!r} and {pack.name!r} both define {key!r}; codes and names are "
+                            f"unique. Uninstall one of them or have it renamed."
+                        )
+                    taken[key] = pack.name
+                self._by_code[rule.code] = rule
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """All rules, sorted by code."""
+        return tuple(self._by_code[code] for code in sorted(self._by_code))
+
+    def get(self, code_or_name: str) -> Rule | None:
+        """The rule called ``FU101`` or ``fused-activation-out-of-range``; case does not matter."""
+        wanted = code_or_name.strip()
+        for rule in self.rules:
+            if wanted.upper() == rule.code or wanted.lower() == rule.name:
+                return rule
+        return None
+
+    def select(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
+        """Rules whose code starts with one of ``select`` (all if empty) and with none of ``ignore``.
+
+        Names are accepted too. Raises ValueError for a selector that matches no rule.
+        """
+        for selector in (*select, *ignore):
+            if not any(_matches(rule, selector) for rule in self.rules):
+                raise ValueError(f"{selector!r} matches no rule; known are {', '.join(r.code for r in self.rules)}")
+        return tuple(
+            rule
+            for rule in self.rules
+            if (not select or any(_matches(rule, selector) for selector in select))
+            and not any(_matches(rule, selector) for selector in ignore)
+        )
+
+
+def _matches(rule: Rule, selector: str) -> bool:
+    return rule.code.startswith(selector.upper()) or rule.name == selector.lower()
+
+
+def load_registry() -> Registry:
+    """Import every installed pack. Raises RulePackError for one that is broken: a broken pack must not be
+    mistaken for a clean program.
+    """
+    packs = []
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda item: (item.name, item.value)):
+        try:
+            pack = entry.load()
+        except Exception as error:  # whatever a third party's module raises on import
+            raise RulePackError(
+                f"rule pack {entry.name!r} ({entry.value}) failed to import: {type(error).__name__}: {error}. "
+                f"Repair or uninstall it; fuseguard does not check with half of its rules."
+            ) from error
+        version = entry.dist.version if entry.dist is not None else "?"
+        packs.append(make_pack(entry.name, version, pack))
+    if not packs:
+        raise RulePackError(
+            "no rule pack is installed (entry point group 'fuseguard.rules' is empty); reinstall fuseguard with "
+            "'pip install --force-reinstall fuseguard'."
+        )
+    return Registry(packs)
+
+
+def make_pack(name: str, version: str, pack: Any) -> RulePack:
+    """Validate what an entry point resolved to: a module or object with ``INTERFACE`` and ``RULES``.
+
+    Raises RulePackError.
+    """
+    interface = getattr(pack, "INTERFACE", None)
+    if interface != INTERFACE:
+        raise RulePackError(
+            f"rule pack {name!r} was written for interface {interface!r}; this fuseguard has {INTERFACE}. "
+            f"Install a version of the pack that matches."
+        )
+    rules = []
+    for item in getattr(pack, "RULES", ()):
+        rule = item() if isinstance(item, type) else item
+        fault = _fault(rule)
+        if fault:
+            label = getattr(rule, "code", None) or type(rule).__name__
+            raise RulePackError(f"rule {label!r} of pack {name!r} {fault}.")
+        rules.append(rule)
+    if not rules:
+        raise RulePackError(f"rule pack {name!r} has no RULES.")
+    return RulePack(name, version, tuple(sorted(rules, key=lambda rule: rule.code)))
+
+
+def _fault(rule: Any) -> str:
+    """What is missing from a rule, or ""."""
+    if not isinstance(rule, Rule):
+        return "is not a fuseguard.engine.Rule"
+    for attribute in ("code", "name", "summary", "why", "remedy", "scope", "message"):
+        value = getattr(rule, attribute, None)
+        if not isinstance(value, str) or not value.strip():
+            return f"lacks {attribute!r} (its documentation is part of the rule)"
+    if not _CODE.match(rule.code):
+        return "has a code that is not two or three capital letters and three digits"
+    if not _NAME.match(rule.name):
+        return "has a name that is not kebab-case"
+    if rule.scope not in _SCOPES:
+        return f"has scope {rule.scope!r}; valid are {', '.join(_SCOPES)}"
+    if not getattr(rule, "effects", None) or not rule.effects.rows:
+        return "has no effects table"
+    if not getattr(rule, "bad", None) or not getattr(rule, "good", None):
+        return "lacks a bad or a good example"
+    return ""

@@ -1,0 +1,110 @@
+"""What a rule is. See docs/writing-a-rule.md for a walk through one."""
+
+from __future__ import annotations
+
+import abc
+import string
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fuseguard.engine.effects import EffectsTable
+from fuseguard.engine.finding import Effect, Finding
+from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.view import Island, View
+from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    import torch
+
+#: Version of the contract between engine and rule packs. A pack states the one it was written for.
+INTERFACE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A program that a rule must find fault with (bad) or must pass (good).
+
+    ``graph`` builds the small torch-free form. ``program`` builds a float module and its inputs for the
+    Arm quantizer (imported late, so that rules need no torch); None where only hand-made Q/DQ shows the
+    fault. ``companions`` are codes that a bad example raises instead of or beside the rule's own on some
+    targets; ``only_on`` is the range of releases on which it is bad, "" for all.
+    """
+
+    title: str
+    graph: Callable[[], Graph]
+    program: Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]] | None = None
+    companions: tuple[str, ...] = ()
+    only_on: str = ""
+
+
+class Rule(abc.ABC):
+    """One invariant. Subclasses fill every class attribute and ``check``; they hold no state."""
+
+    code: ClassVar[str]
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    why: ClassVar[str]
+    remedy: ClassVar[str]
+    scope: ClassVar[str]  # node, edge, cluster, graph or boundary
+    message: ClassVar[str]  # str.format template over the fields that check() passes
+    effects: ClassVar[EffectsTable]
+    bad: ClassVar[Sequence[Example]]
+    good: ClassVar[Sequence[Example]]
+    references: ClassVar[Sequence[str]] = ()
+    repairable: ClassVar[bool] = False
+    #: Effects that make the consistent policy refuse the cluster: those that some target breaks on.
+    refused: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        """Yield a finding for every violation. Must not raise, print or change anything."""
+
+    def finding(
+        self,
+        view: View,
+        target: Target,
+        nodes: Sequence[Node],
+        *,
+        case: str,
+        island: Island | None = None,
+        bound_steps: float | None = None,
+        bound_value: float | None = None,
+        qparams: Sequence[tuple[str, str]] = (),
+        **fields: Any,
+    ) -> Finding:
+        """Build the finding for ``nodes``: effect from the table, text from the template.
+
+        Bounds are dropped where the effect is that nothing differs.
+        """
+        row = self.effects.look_up(case, target)
+        differs = row.effect in (Effect.WRONG, Effect.BOUNDED)
+        lead = nodes[0]
+        return Finding(
+            code=self.code,
+            name=self.name,
+            effect=row.effect,
+            severity=row.effect.severity,
+            nodes=tuple(node.name for node in nodes),
+            cluster=tuple(name for name in view.graph.nodes if name in view.cluster(*nodes)),
+            message=self.message.format(**fields),
+            remedy=self.remedy,
+            evidence=row.evidence,
+            evidence_note=row.reference,
+            source=lead.source,
+            module=lead.module,
+            module_type=lead.module_type,
+            island=island.name if island else lead.name,
+            island_key=view.key(lead),
+            qparams=tuple(qparams),
+            bound_steps=bound_steps if differs else None,
+            bound_value=bound_value if differs else None,
+            repairable=self.repairable,
+            graph=view.graph.name,
+            target=str(target),
+        )
+
+    @classmethod
+    def message_fields(cls) -> tuple[str, ...]:
+        """The named fields of the message template."""
+        return tuple(field for _, field, _, _ in string.Formatter().parse(cls.message) if field)

@@ -1,0 +1,111 @@
+"""Runs rules over a graph and collects what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from fuseguard.engine.finding import Effect, Finding, Severity
+from fuseguard.engine.rule import Rule
+from fuseguard.ir.graph import Graph
+from fuseguard.ir.view import View
+from fuseguard.target import Target
+
+POLICIES = ("consistent", "measured", "bit-exact")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFailure:
+    """A rule raised. The other rules still ran; the run as a whole must not count as clean."""
+
+    code: str
+    graph: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that one check of one program for one target found.
+
+    ``quantized`` is False when the program has no Q or DQ at all. ``notices`` are sentences for the user
+    that are no findings.
+    """
+
+    findings: tuple[Finding, ...]
+    target: Target
+    policy: str
+    file: str = ""
+    nodes: int = 0
+    islands: int = 0
+    quantized: bool = True
+    failures: tuple[RuleFailure, ...] = ()
+    notices: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+
+    def refused(self) -> frozenset[str]:
+        """Names of the top-level nodes that the plug-in keeps off the accelerator."""
+        return frozenset(
+            name for finding in self.findings if finding.refuse and not finding.graph for name in finding.cluster
+        )
+
+
+def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
+    """Whether ``policy`` keeps the finding's cluster off the accelerator.
+
+    ``consistent`` refuses what breaks on any target, on all of them alike; ``measured`` only what breaks on
+    this one; ``bit-exact`` also what deviates within a proved bound.
+    """
+    if policy == "measured":
+        return finding.severity is Severity.ERROR
+    if policy == "bit-exact":
+        return rule.refused or finding.effect is Effect.BOUNDED
+    return rule.refused
+
+
+def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "consistent", file: str = "") -> Report:
+    """Check ``graph`` and every control-flow body below it. Raises ValueError for an unknown policy."""
+    if policy not in POLICIES:
+        raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
+    findings: list[Finding] = []
+    failures: list[RuleFailure] = []
+    nodes = islands = 0
+    quantized = False
+    for body in graph.walk():
+        view = View(body)
+        nodes += sum(1 for _ in view.calls())
+        islands += len(view.islands)
+        quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
+        for rule in rules:
+            try:
+                findings.extend(
+                    replace(finding, refuse=refuses(finding, rule, policy), file=file)
+                    for finding in rule.check(view, target)
+                )
+            except Exception as error:  # a third party's rule may do anything; the rest must still run
+                failures.append(RuleFailure(rule.code, body.name, f"{type(error).__name__}: {error}"))
+    notices = [target.notice] if target.notice else []
+    if not quantized:
+        notices.append(
+            "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
+        )
+    return Report(
+        findings=tuple(_in_order(findings, graph)),
+        target=target,
+        policy=policy,
+        file=file,
+        nodes=nodes,
+        islands=islands,
+        quantized=quantized,
+        failures=tuple(failures),
+        notices=tuple(notices),
+        rules=tuple(rule.code for rule in rules),
+    )
+
+
+def _in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:
+    """Errors first, then in the program's own order."""
+    position = {(body.name, name): number for body in graph.walk() for number, name in enumerate(body.nodes)}
+    return sorted(findings, key=lambda f: (-f.severity.rank, f.graph, position.get((f.graph, f.nodes[0]), 0), f.code))

@@ -1,0 +1,193 @@
+"""The torch-free, read-only graph that readers make and rules look at.
+
+One :class:`Graph` is one FX graph: the top level of a program or the body of a control-flow branch. Its
+nodes are in topological order and refer to each other by name (:class:`Ref`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from fuseguard.ir.ops import OpInfo, canonical_target, lookup
+
+NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
+Dialect: TypeAlias = Literal["aten", "edge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A use of another node's value."""
+
+    name: str
+
+
+# Nested tuples of literals and Refs. A literal that rules have no use for (a device, a layout) is its text.
+Arg: TypeAlias = "Ref | str | int | float | bool | tuple[Arg, ...] | None"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorMeta:
+    """dtype by torch's short name (``int8``) and sizes; a symbolic size is None."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith(("float", "bfloat"))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of the user's Python as the exporter recorded it; ``code`` may be empty."""
+
+    file: str
+    line: int
+    function: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One FX node.
+
+    ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
+    tensor that the node yields (none for the output node). ``argument_names`` names ``args`` by position
+    where the file knows them. ``annotated`` is Arm's ``_arm_annotation_info.quantized``.
+    """
+
+    name: str
+    op: NodeOp
+    target: str = ""
+    args: tuple[Arg, ...] = ()
+    kwargs: Mapping[str, Arg] = field(default_factory=dict)
+    outputs: tuple[TensorMeta, ...] = ()
+    stack: tuple[SourceLine, ...] = ()
+    module: str = ""
+    module_type: str = ""
+    annotated: bool = False
+    constant: bool = False  # a placeholder for a parameter, buffer or lifted tensor
+    subgraphs: tuple[str, ...] = ()
+    index: int = 0
+
+    @property
+    def info(self) -> OpInfo:
+        return lookup(self.target)
+
+    @property
+    def kind(self) -> str:
+        """The canonical kind, the same for ATen and edge spellings; "" for what is no call."""
+        return self.info.kind if self.op == "call" else ""
+
+    @property
+    def meta(self) -> TensorMeta | None:
+        """The only output's dtype and shape, or the first one's."""
+        return self.outputs[0] if self.outputs else None
+
+    @property
+    def source(self) -> SourceLine | None:
+        """The innermost recorded line that is the user's own, not a library's; else the innermost one."""
+        for line in reversed(self.stack):
+            if "site-packages" not in line.file and "dist-packages" not in line.file:
+                return line
+        return self.stack[-1] if self.stack else None
+
+    def refs(self) -> Iterator[Ref]:
+        """Every use in args and kwargs, in order, repeats included."""
+        yield from _refs(self.args)
+        yield from _refs(tuple(self.kwargs.values()))
+
+    def arg(self, position: int, name: str, default: Arg = None) -> Arg:
+        """The argument at ``position`` or called ``name``, as an op's schema allows both."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        return self.args[position] if position < len(self.args) else default
+
+
+def _refs(arg: Arg) -> Iterator[Ref]:
+    # Iterative: a hostile file may nest its arguments deeply.
+    stack: list[Arg] = [arg]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Ref):
+            yield item
+        elif isinstance(item, tuple):
+            stack.extend(reversed(item))
+
+
+class Graph:
+    """Nodes in topological order, their users, and what the program's signature says of them."""
+
+    def __init__(
+        self,
+        nodes: list[Node],
+        *,
+        dialect: Dialect = "aten",
+        name: str = "",
+        buffers: Mapping[str, tuple[float, ...]] | None = None,
+        subgraphs: Mapping[str, Graph] | None = None,
+    ) -> None:
+        """``buffers`` maps placeholder names to the values of per-channel scales and zero points.
+
+        Raises ValueError when a name occurs twice or a node uses one that is not defined before it.
+        """
+        self.dialect: Dialect = dialect
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self.buffers: Mapping[str, tuple[float, ...]] = dict(buffers or {})
+        self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
+        users: dict[str, list[str]] = {}
+        for node in nodes:
+            if node.name in self.nodes:
+                raise ValueError(f"node name {node.name!r} occurs twice in graph {name or 'main'!r}")
+            self.nodes[node.name] = node
+            users[node.name] = []
+            for used in dict.fromkeys(ref.name for ref in node.refs()):
+                if used not in users or used == node.name:
+                    raise ValueError(f"node {node.name!r} uses {used!r}, which is not defined before it")
+                users[used].append(node.name)
+        self._users: dict[str, tuple[str, ...]] = {name: tuple(names) for name, names in users.items()}
+
+    def __getitem__(self, name: str) -> Node:
+        return self.nodes[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.nodes
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def users(self, node: Node) -> list[Node]:
+        """The distinct nodes that use ``node``, in topological order."""
+        return [self.nodes[name] for name in self._users[node.name]]
+
+    def inputs(self, node: Node) -> list[Node]:
+        """The distinct nodes that ``node`` uses, in argument order."""
+        return [self.nodes[name] for name in dict.fromkeys(ref.name for ref in node.refs())]
+
+    def node_of(self, arg: Arg) -> Node | None:
+        """The node that ``arg`` refers to, or None for literals."""
+        return self.nodes[arg.name] if isinstance(arg, Ref) else None
+
+    def walk(self) -> Iterator[Graph]:
+        """This graph and every control-flow body below it, outermost first."""
+        pending: list[Graph] = [self]
+        while pending:
+            graph = pending.pop()
+            yield graph
+            pending.extend(reversed(list(graph.subgraphs.values())))
+
+
+__all__ = ["Arg", "Dialect", "Graph", "Node", "Ref", "SourceLine", "TensorMeta", "canonical_target"]

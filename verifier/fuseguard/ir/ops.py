@@ -1,0 +1,164 @@
+"""The one op table: what an ATen or edge operator is called here and what the backend does with it.
+
+Traits follow the Arm backend's own lists in ExecuTorch 1.5.1: RESCALED is
+``InsertRescaleInt32Pass.included_targets``, TABLE is ``TableOps.included_ops()``, TRANSPARENT are the ops
+for which ``FoldAndAnnotateQParamsPass`` leaves no RESCALE, so that integer codes go through unchanged.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from functools import lru_cache
+
+
+class Trait(enum.Flag):
+    """What rules may ask of an op."""
+
+    NONE = 0
+    QUANTIZE = enum.auto()
+    DEQUANTIZE = enum.auto()
+    MAC = enum.auto()  # multiply-accumulate: an island's anchor
+    ACTIVATION = enum.auto()  # a clamp in disguise; may be folded into the anchor's output rescale
+    TRANSPARENT = enum.auto()  # codes pass through unchanged: input and output share one domain
+    RESCALED = enum.auto()  # inputs are rescaled to an int32 domain, the output back
+    TABLE = enum.auto()  # lowered to a lookup table
+    LIST_INPUT = enum.auto()  # takes a list of tensors that share one domain
+    MULTI_OUTPUT = enum.auto()  # yields several tensors, read through getitem
+    GETITEM = enum.auto()
+    CONTROL_FLOW = enum.auto()
+    CONSTANT = enum.auto()  # makes a tensor from nothing
+    DELEGATE = enum.auto()  # a call into an already lowered sub-graph
+
+
+@dataclass(frozen=True, slots=True)
+class OpInfo:
+    """Canonical kind and traits of one operator. Unknown operators have their own name and no traits."""
+
+    kind: str
+    traits: Trait = Trait.NONE
+
+    def has(self, trait: Trait) -> bool:
+        return bool(self.traits & trait)
+
+
+_T = Trait
+_TABLE_OPS = (
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "elu", "erf", "erfinv", "exp",
+    "expm1", "floor", "gelu", "hardsigmoid", "hardswish", "log", "log1p", "logit", "pow", "reciprocal", "round",
+    "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "sqrt", "tan", "tanh",
+)  # fmt: skip
+# kind -> (traits, further spellings of the op's name without namespace, overload, `_copy` and in-place `_`)
+_TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {
+    "quantize": (_T.QUANTIZE, ("quantize_per_tensor", "quantize_per_channel")),
+    "dequantize": (_T.DEQUANTIZE, ("dequantize_per_tensor", "dequantize_per_channel")),
+    "conv": (
+        _T.MAC,
+        ("convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+    ),
+    "linear": (_T.MAC, ()),
+    "matmul": (_T.MAC, ("mm", "bmm")),
+    "addmm": (_T.MAC, ()),
+    "relu": (_T.ACTIVATION | _T.TRANSPARENT, ()),
+    "hardtanh": (_T.ACTIVATION | _T.TRANSPARENT, ("relu6",)),
+    "clamp": (_T.ACTIVATION | _T.TRANSPARENT, ("clip", "clamp_min", "clamp_max")),
+    "view": (_T.TRANSPARENT, ("reshape", "_unsafe_view", "flatten", "unflatten", "view_as", "_reshape_alias")),
+    "permute": (_T.TRANSPARENT, ("transpose", "t", "movedim", "moveaxis", "swapaxes", "swapdims", "numpy_T")),
+    "squeeze": (_T.TRANSPARENT, ()),
+    "unsqueeze": (_T.TRANSPARENT, ()),
+    "expand": (_T.TRANSPARENT, ("expand_as", "broadcast_to")),
+    "repeat": (_T.TRANSPARENT, ("tile", "repeat_interleave")),
+    "slice": (_T.TRANSPARENT, ("narrow",)),
+    "select": (_T.TRANSPARENT, ()),
+    "split": (
+        _T.TRANSPARENT | _T.MULTI_OUTPUT,
+        ("split_with_sizes", "chunk", "tensor_split"),
+    ),
+    "unbind": (_T.TRANSPARENT | _T.MULTI_OUTPUT, ()),
+    "getitem": (_T.TRANSPARENT | _T.GETITEM, ()),
+    "cat": (_T.TRANSPARENT | _T.LIST_INPUT, ("concat", "concatenate")),
+    "stack": (_T.TRANSPARENT | _T.LIST_INPUT, ()),
+    "flip": (_T.TRANSPARENT, ()),
+    "roll": (_T.TRANSPARENT, ()),
+    "pad": (_T.TRANSPARENT, ("constant_pad_nd",)),
+    "gather": (_T.TRANSPARENT, ()),
+    "index": (_T.TRANSPARENT, ("index_select", "unfold")),
+    "index_put": (_T.TRANSPARENT, ()),
+    "where": (_T.TRANSPARENT, ()),
+    "masked_fill": (_T.TRANSPARENT, ()),
+    "max_pool2d": (_T.TRANSPARENT, ("max_pool1d",)),
+    "max_pool2d_with_indices": (_T.TRANSPARENT | _T.MULTI_OUTPUT, ()),
+    "avg_pool2d": (_T.TRANSPARENT, ("avg_pool1d",)),
+    "adaptive_avg_pool2d": (_T.TRANSPARENT, ("_adaptive_avg_pool2d", "adaptive_avg_pool1d")),
+    "amax": (_T.TRANSPARENT, ()),
+    "amin": (_T.TRANSPARENT, ()),
+    "neg": (_T.TRANSPARENT, ()),
+    "upsample_nearest2d": (_T.TRANSPARENT, ()),
+    "upsample_bilinear2d": (_T.TRANSPARENT, ()),
+    "pixel_shuffle": (_T.TRANSPARENT, ()),
+    "pixel_unshuffle": (_T.TRANSPARENT, ()),
+    "clone": (
+        _T.TRANSPARENT,
+        ("alias", "detach", "contiguous", "lift_fresh", "dropout", "_clone_dim_order", "_to_dim_order"),
+    ),
+    "add": (_T.RESCALED, ()),
+    "sub": (_T.RESCALED, ("rsub",)),
+    "mul": (_T.RESCALED, ()),
+    "abs": (_T.RESCALED, ()),
+    "sum": (_T.RESCALED, ()),
+    "maximum": (_T.RESCALED, ()),
+    "minimum": (_T.RESCALED, ()),
+    "eq": (_T.RESCALED, ()),
+    "ne": (_T.RESCALED, ()),
+    "ge": (_T.RESCALED, ()),
+    "gt": (_T.RESCALED, ()),
+    "le": (_T.RESCALED, ()),
+    "lt": (_T.RESCALED, ()),
+    "div": (_T.NONE, ()),
+    "mean": (_T.NONE, ()),
+    "softmax": (_T.NONE, ("_softmax", "_safe_softmax")),
+    "log_softmax": (_T.NONE, ("_log_softmax",)),
+    "layer_norm": (_T.NONE, ("native_layer_norm",)),
+    "batch_norm": (_T.NONE, ("_native_batch_norm_legit_no_training", "native_batch_norm")),
+    **dict.fromkeys(_TABLE_OPS, (_T.TABLE, ())),
+    "full": (_T.CONSTANT, ("full_like", "ones", "ones_like", "zeros", "zeros_like", "scalar_tensor", "arange")),
+    "cond": (_T.CONTROL_FLOW, ()),
+    "while_loop": (_T.CONTROL_FLOW, ()),
+    "executorch_call_delegate": (_T.DELEGATE | _T.MULTI_OUTPUT, ()),
+}  # fmt: skip
+
+_BY_NAME: dict[str, OpInfo] = {}
+for _kind, (_traits, _names) in _TABLE.items():
+    for _name in (_kind, *_names):
+        _BY_NAME[_name] = OpInfo(_kind, _traits)
+
+KINDS: frozenset[str] = frozenset(_TABLE)
+
+
+def canonical_target(target: str) -> str:
+    """Spell an operator as ``namespace.op.overload`` whatever dialect or serializer it came from.
+
+    ``torch.ops.aten.conv2d.default``, ``executorch.exir.dialects.edge._ops.aten.conv2d.default`` and
+    ``aten::conv2d.default`` are all ``aten.conv2d.default``.
+    """
+    text = target.replace("::", ".")
+    if text in ("_operator.getitem", "operator.getitem", "builtins.getitem"):
+        return "operator.getitem"
+    for prefix in ("edge._ops.", "edge.ops.", "torch.ops."):
+        _, found, rest = text.rpartition(prefix)
+        if found:
+            text = rest
+            break
+    parts = text.lstrip(".").split(".")
+    return ".".join(parts[-3:]) if len(parts) > 3 else ".".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def lookup(target: str) -> OpInfo:
+    """Kind and traits of a canonical target; unknown ops get their own name and no traits."""
+    parts = target.split(".")
+    name = parts[1] if len(parts) > 1 else parts[0]
+    for candidate in (name, name.removesuffix("_copy"), name.removesuffix("_")):
+        if candidate in _BY_NAME:
+            return _BY_NAME[candidate]
+    return OpInfo(name)

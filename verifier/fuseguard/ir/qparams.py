@@ -1,0 +1,110 @@
+"""Quantization parameters and the arithmetic every rule shares.
+
+The formulas are those of ``quantized_decomposed.quantize_per_tensor`` and its per-channel sibling
+(torch/ao/quantization/fx/_decomposed.py): ``code = clamp(round_half_even(value / scale) + zero_point,
+qmin, qmax)`` and ``value = (code - zero_point) * scale``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+INTEGER_RANGES: dict[str, tuple[int, int]] = {
+    "int8": (-(2**7), 2**7 - 1),
+    "uint8": (0, 2**8 - 1),
+    "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QParams:
+    """Scale, zero point, code range, dtype and, per channel, the axis.
+
+    Per-tensor parameters hold one scale and one zero point and ``axis`` is None; per-channel ones hold a
+    tuple per channel. ``scales`` is empty when the values are not known (a per-channel buffer that is not
+    part of the input); such qparams still compare by identity of their ``source``.
+    """
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    qmin: int
+    qmax: int
+    dtype: str
+    axis: int | None = None
+    source: str = ""
+
+    @classmethod
+    def per_tensor(cls, scale: float, zero_point: int, qmin: int, qmax: int, dtype: str) -> QParams:
+        return cls((float(scale),), (int(zero_point),), int(qmin), int(qmax), dtype)
+
+    @property
+    def per_channel(self) -> bool:
+        return self.axis is not None
+
+    @property
+    def known(self) -> bool:
+        """Whether the scales and zero points could be read."""
+        return bool(self.scales) and bool(self.zero_points)
+
+    @property
+    def scale(self) -> float:
+        """The per-tensor scale. Raises ValueError for per-channel qparams."""
+        if self.per_channel or not self.known:
+            raise ValueError("per-channel or unknown qparams have no single scale")
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The per-tensor zero point. Raises ValueError for per-channel qparams."""
+        if self.per_channel or not self.known:
+            raise ValueError("per-channel or unknown qparams have no single zero point")
+        return self.zero_points[0]
+
+    @property
+    def dtype_range(self) -> tuple[int, int]:
+        """Smallest and largest code of the dtype (not of the qparams); (qmin, qmax) for unknown dtypes."""
+        return INTEGER_RANGES.get(self.dtype, (self.qmin, self.qmax))
+
+    def quantize(self, value: float) -> int:
+        """The code of ``value``, saturated to [qmin, qmax]; infinities saturate, NaN raises ValueError."""
+        if math.isnan(value):
+            raise ValueError("NaN has no code")
+        if math.isinf(value) or abs(value / self.scale) >= 2**62:
+            return self.qmax if value > 0 else self.qmin
+        code = round(value / self.scale) + self.zero_point  # Python rounds half to even, as torch does
+        return max(self.qmin, min(self.qmax, code))
+
+    def dequantize(self, code: int) -> float:
+        return (code - self.zero_point) * self.scale
+
+    @property
+    def low(self) -> float:
+        """The real value of qmin."""
+        return self.dequantize(self.qmin)
+
+    @property
+    def high(self) -> float:
+        """The real value of qmax."""
+        return self.dequantize(self.qmax)
+
+    def same_domain(self, other: QParams) -> bool:
+        """Whether codes of one mean the same real values in the other: scale, zero point, dtype and axis."""
+        return (
+            self.dtype == other.dtype
+            and self.axis == other.axis
+            and self.source == other.source
+            and self.scales == other.scales
+            and self.zero_points == other.zero_points
+        )
+
+    def __str__(self) -> str:
+        codes = f"{self.dtype} [{self.qmin}, {self.qmax}]"
+        if not self.known:
+            return f"{codes} per channel (axis {self.axis}), values not read"
+        if self.per_channel:
+            return f"{codes} per channel (axis {self.axis}, {len(self.scales)} scales)"
+        return f"scale {self.scale:.6g}, zero_point {self.zero_point}, {codes}"

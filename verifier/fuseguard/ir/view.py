@@ -1,0 +1,296 @@
+"""What rules ask of a graph: qparams in and out of a node, islands, closed clusters, quantization domains.
+
+A :class:`View` is read-only, made once per graph, and computes each answer at most once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+from fuseguard.ir.graph import Arg, Graph, Node, Ref
+from fuseguard.ir.ops import Trait
+from fuseguard.ir.qparams import QParams
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+# How the backend lowers an anchor: to one TOSA convolution whose direct user is the activation, or to a
+# chain with data movement between the two (DecomposeLinearPass: view; unsqueeze/squeeze around Conv1d;
+# DecomposeGroupedConvPass: cat).
+AnchorForm = Literal["direct", "conv1d", "linear", "grouped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Island:
+    """A compute node, the activation fused to it if any, and its Q/DQ boundary.
+
+    ``inputs`` are the DQs that feed the anchor, ``output_q`` the Q that ends the island (None if its result
+    is used in float). ``owner`` is the node whose direct user is ``output_q``.
+    """
+
+    anchor: Node
+    activation: Node | None
+    inputs: tuple[Node, ...]
+    output_q: Node | None
+
+    @property
+    def owner(self) -> Node:
+        return self.activation or self.anchor
+
+    @property
+    def name(self) -> str:
+        return f"{self.anchor.name} -> {self.activation.name}" if self.activation else self.anchor.name
+
+
+class View:
+    """Quantization-aware look-ups over one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._live = _reachable_backwards(graph)
+        self._qparams: dict[str, QParams | None] = {}
+
+    # --- neighbours -------------------------------------------------------------------------------------
+
+    def is_live(self, node: Node) -> bool:
+        """Whether the node's value reaches the output. PT2E leaves dead DQs, which no pass ever sees."""
+        return node.name in self._live
+
+    def users(self, node: Node) -> list[Node]:
+        """The live users of ``node``."""
+        return [user for user in self.graph.users(node) if user.name in self._live]
+
+    def calls(self, trait: Trait | None = None) -> Iterator[Node]:
+        """Live operator calls in topological order, those with ``trait`` if given."""
+        for node in self.graph:
+            if node.op == "call" and node.name in self._live and (trait is None or node.info.has(trait)):
+                yield node
+
+    def is_q(self, node: Node) -> bool:
+        return node.op == "call" and node.info.has(Trait.QUANTIZE)
+
+    def is_dq(self, node: Node) -> bool:
+        return node.op == "call" and node.info.has(Trait.DEQUANTIZE)
+
+    # --- qparams ----------------------------------------------------------------------------------------
+
+    def qparams(self, node: Node) -> QParams | None:
+        """The qparams that a Q or DQ node carries; None for other nodes and for unreadable ones."""
+        if node.name not in self._qparams:
+            self._qparams[node.name] = self._read_qparams(node) if self.is_q(node) or self.is_dq(node) else None
+        return self._qparams[node.name]
+
+    def _read_qparams(self, node: Node) -> QParams | None:
+        # quantize_per_tensor(x, scale, zero_point, qmin, qmax, dtype)
+        # quantize_per_channel(x, scales, zero_points, axis, qmin, qmax, dtype)
+        if "per_channel" in node.target:
+            axis, qmin, qmax, dtype = (
+                node.arg(3, "axis"), node.arg(4, "quant_min"), node.arg(5, "quant_max"), node.arg(6, "dtype"),
+            )  # fmt: skip
+            if not (isinstance(axis, int) and isinstance(qmin, int) and isinstance(qmax, int)):
+                return None
+            scales = self._buffer(node.arg(1, "scales"))
+            zero_points = tuple(int(z) for z in self._buffer(node.arg(2, "zero_points")) if math.isfinite(z))
+            source = "" if scales else _text(node.arg(1, "scales"))
+            return QParams(scales, zero_points, qmin, qmax, _text(dtype), axis, source)
+        scale, zero_point, qmin, qmax, dtype = (
+            node.arg(1, "scale"), node.arg(2, "zero_point"), node.arg(3, "quant_min"), node.arg(4, "quant_max"),
+            node.arg(5, "dtype"),
+        )  # fmt: skip
+        if not (
+            isinstance(scale, int | float)
+            and isinstance(zero_point, int)
+            and isinstance(qmin, int)
+            and isinstance(qmax, int)
+        ):
+            return None
+        return QParams.per_tensor(float(scale), zero_point, qmin, qmax, _text(dtype))
+
+    def _buffer(self, arg: Arg) -> tuple[float, ...]:
+        return self.graph.buffers.get(arg.name, ()) if isinstance(arg, Ref) else ()
+
+    def in_dq(self, node: Node, position: int) -> Node | None:
+        """The DQ that feeds the argument at ``position``, or None."""
+        if position >= len(node.args):
+            return None
+        producer = self.graph.node_of(node.args[position])
+        return producer if producer is not None and self.is_dq(producer) else None
+
+    def in_qp(self, node: Node, position: int) -> QParams | None:
+        """The qparams of the DQ feeding the argument at ``position``."""
+        producer = self.in_dq(node, position)
+        return self.qparams(producer) if producer is not None else None
+
+    def out_q(self, node: Node) -> list[Node]:
+        """The Q nodes among the live users of ``node``."""
+        return [user for user in self.users(node) if self.is_q(user)]
+
+    def owner(self, q: Node) -> Node | None:
+        """The node that owns the output qparams which ``q`` carries: the one whose direct user it is."""
+        return self.graph.node_of(q.args[0]) if q.args else None
+
+    # --- islands ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def islands(self) -> tuple[Island, ...]:
+        """Every anchor with at least one DQ input, in topological order."""
+        return tuple(island for node in self.calls(Trait.MAC) if (island := self._island(node)).inputs)
+
+    def _island(self, anchor: Node) -> Island:
+        inputs = tuple(node for node in self.graph.inputs(anchor) if self.is_dq(node))
+        users = self.users(anchor)
+        activation = users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else None
+        quantizers = self.out_q(activation or anchor)
+        return Island(anchor, activation, inputs, quantizers[0] if quantizers else None)
+
+    def anchor_form(self, anchor: Node) -> AnchorForm:
+        """Which decomposition the backend applies to this anchor (see AnchorForm)."""
+        if anchor.kind != "conv":
+            return "linear"
+        data = self.graph.node_of(anchor.args[0]) if anchor.args else None
+        rank = data.meta.rank if data is not None and data.meta is not None else 4
+        groups = self.groups(anchor)
+        if groups > 1 and not self._depthwise(anchor, data, groups, rank):
+            return "grouped"
+        return "conv1d" if rank == 3 else "direct"
+
+    def _depthwise(self, anchor: Node, data: Node | None, groups: int, rank: int) -> bool:
+        # RewriteConvPass._is_depthwise_conv: rank 3 or 4, one group per input channel.
+        if data is None or data.meta is None or anchor.meta is None or rank not in (3, 4):
+            return False
+        channels_in, channels_out = data.meta.shape[1], anchor.meta.shape[1]
+        return channels_in == groups and channels_out is not None and channels_out % groups == 0
+
+    def groups(self, anchor: Node) -> int:
+        """The group count of a convolution in either dialect, by its schema."""
+        name = anchor.target.split(".")[1] if "." in anchor.target else ""
+        # convolution(x, w, b, stride, padding, dilation, transposed, output_padding, groups)
+        # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation)
+        # convNd(x, w, b, stride, padding, dilation, groups)
+        position = 8 if name == "convolution" else 6
+        groups = anchor.arg(position, "groups", 1)
+        return groups if isinstance(groups, int) else 1
+
+    def transposed(self, anchor: Node) -> bool:
+        if "conv_transpose" in anchor.target:
+            return True
+        return anchor.target.startswith("aten.convolution") and anchor.arg(6, "transposed", False) is True
+
+    def key(self, node: Node) -> str:
+        """A name for ``node`` that is the same in the ATen and in the edge dialect of one program.
+
+        Module path, canonical kind, and the ordinal among the live calls that share both.
+        """
+        return self._keys.get(node.name, node.name)
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        seen: dict[tuple[str, str], int] = {}
+        keys = {}
+        for node in self.calls():
+            place = (node.module, node.kind)
+            seen[place] = seen.get(place, -1) + 1
+            keys[node.name] = f"{self.graph.name}/{node.module}:{node.kind}#{seen[place]}"
+        return keys
+
+    # --- closed clusters --------------------------------------------------------------------------------
+
+    def cluster(self, *nodes: Node) -> frozenset[str]:
+        """The nodes that must be refused or rewritten together with ``nodes``.
+
+        That is: an anchor with its activation and an activation with its anchor (refusing half of the pair
+        makes the crash that it should prevent), and the DQs that feed nothing else.
+        """
+        members: dict[str, Node] = {node.name: node for node in nodes}
+        for node in nodes:
+            if node.info.has(Trait.MAC):
+                partner = self._island(node).activation
+            elif node.info.has(Trait.ACTIVATION) and node.args:
+                producer = self.graph.node_of(node.args[0])
+                is_pair = producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == [node]
+                partner = producer if is_pair else None
+            else:
+                partner = None
+            if partner is not None:
+                members[partner.name] = partner
+        for node in list(members.values()):
+            for producer in self.graph.inputs(node):
+                if self.is_dq(producer) and all(user.name in members for user in self.users(producer)):
+                    members[producer.name] = producer
+        return frozenset(members)
+
+    # --- quantization domains ---------------------------------------------------------------------------
+
+    @cached_property
+    def domains(self) -> tuple[frozenset[str], ...]:
+        """Quantization domains: sets of nodes whose values share one set of codes.
+
+        Nodes are joined across Q -> DQ and across value-transparent ops; the Qs in one domain should carry
+        the same qparams. Domains of a single node are left out.
+        """
+        import networkx as nx  # imported late: most lint runs never ask for domains
+
+        edges: nx.Graph[str] = nx.Graph()
+        for node in self.calls():
+            if self.is_q(node) or self.is_dq(node):
+                if node.args and isinstance(node.args[0], Ref):
+                    edges.add_edge(node.args[0].name, node.name)
+            elif node.info.has(Trait.TRANSPARENT):
+                for ref in node.refs():
+                    edges.add_edge(ref.name, node.name)
+        return tuple(frozenset(component) for component in nx.connected_components(edges))
+
+    def domain(self, node: Node) -> frozenset[str]:
+        """The domain that ``node`` belongs to; itself alone if nothing joins it to others."""
+        return self._domain_of.get(node.name, frozenset((node.name,)))
+
+    @cached_property
+    def _domain_of(self) -> dict[str, frozenset[str]]:
+        return {name: domain for domain in self.domains for name in domain}
+
+
+def activation_bounds(node: Node) -> tuple[float, float]:
+    """Lower and upper bound of an activation, infinite where it has none.
+
+    Source: aten schemas of relu, relu6, hardtanh (defaults -1 and 1), clamp, clamp_min and clamp_max. A bound
+    that is a tensor is unknown; it is returned as NaN.
+    """
+    name = node.target.split(".")[1].removesuffix("_") if "." in node.target else node.target
+    if name == "relu":
+        return 0.0, math.inf
+    if name == "relu6":
+        return 0.0, 6.0
+    if name == "hardtanh":
+        return _bound(node.arg(1, "min_val", -1.0), -1.0), _bound(node.arg(2, "max_val", 1.0), 1.0)
+    if name == "clamp_min":
+        return _bound(node.arg(1, "min"), -math.inf), math.inf
+    if name == "clamp_max":
+        return -math.inf, _bound(node.arg(1, "max"), math.inf)
+    return _bound(node.arg(1, "min"), -math.inf), _bound(node.arg(2, "max"), math.inf)
+
+
+def _bound(arg: Arg, missing: float) -> float:
+    if arg is None:
+        return missing
+    return float(arg) if isinstance(arg, int | float) else math.nan
+
+
+def _text(arg: Arg) -> str:
+    return arg.name if isinstance(arg, Ref) else str(arg)
+
+
+def _reachable_backwards(graph: Graph) -> frozenset[str]:
+    """Names of nodes that an output depends on; placeholders always count as live."""
+    live = {node.name for node in graph if node.op == "placeholder"}
+    pending = [node for node in graph if node.op == "output"]
+    while pending:
+        node = pending.pop()
+        if node.name in live and node.op != "placeholder":
+            continue
+        live.add(node.name)
+        pending.extend(producer for producer in graph.inputs(node) if producer.name not in live)
+    return frozenset(live)

@@ -1,0 +1,158 @@
+"""What a graph is checked for: a TOSA specification, an accelerator and an ExecuTorch release."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import metadata
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+#: Releases on which the effects tables were measured, oldest first.
+MEASURED_RELEASES: tuple[str, ...] = ("1.2.0", "1.3.1", "1.4.1", "1.5.1")
+OLDEST_SUPPORTED = Version("1.2.0")
+
+PROFILES: tuple[str, ...] = ("INT", "FP")
+EXTENSIONS: tuple[str, ...] = (
+    "int16", "int4", "bf16", "fp8e4m3", "fp8e5m2", "fft", "variable", "controlflow", "cf", "dynamic", "doubleround",
+    "inexactround", "mxfp", "shape", "u55", "8k",
+)  # fmt: skip
+
+#: Accelerators by name, with the TOSA specification that the backend's compile spec gives them by default
+#: (VgfCompileSpec.__init__, EthosUCompileSpec._tosa_spec_for_target, ExecuTorch 1.5.1).
+ACCELERATORS: dict[str, str] = {
+    "vgf": "TOSA-1.0+INT+FP+int4+int16",
+    **{f"ethos-u55-{macs}": "TOSA-1.0+INT+int16+int4+u55" for macs in (32, 64, 128, 256)},
+    **{f"ethos-u65-{macs}": "TOSA-1.0+INT+int16+int4+u55" for macs in (256, 512)},
+    **{f"ethos-u85-{macs}": "TOSA-1.0+INT+int16+int4+cf" for macs in (128, 256, 512, 1024, 2048)},
+}
+
+_TOSA = re.compile(r"^TOSA-(?P<version>\d+\.\d+(?:\.\d+)?)(?P<parts>(?:\+[A-Za-z0-9]+)+)$")
+
+
+class TargetError(ValueError):
+    """A target or release that cannot be understood; the text says what is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One configuration of the backend.
+
+    ``profiles`` is INT, FP or both; ``extensions`` the rest of the TOSA string; ``accelerator`` is ``tosa``
+    for a bare specification. ``release`` is an ExecuTorch version. ``notice`` says when the release was not
+    measured.
+    """
+
+    spec: str
+    profiles: frozenset[str]
+    extensions: frozenset[str]
+    accelerator: str
+    release: Version
+    notice: str = ""
+
+    @classmethod
+    def parse(cls, text: str, executorch: str | None = None) -> Target:
+        """Read ``TOSA-1.0+INT+FP``, ``vgf`` or ``ethos-u55-128``, and a release.
+
+        ``executorch=None`` means the installed release, or the newest measured one if none is installed.
+        Raises TargetError naming the valid choices.
+        """
+        accelerator = text.lower() if text.lower() in ACCELERATORS else "tosa"
+        spec = ACCELERATORS.get(accelerator, text)
+        match = _TOSA.match(spec)
+        if match is None:
+            raise TargetError(_unknown_target(text))
+        parts = match["parts"].lstrip("+").split("+")
+        unknown = [part for part in parts if part not in PROFILES and part not in EXTENSIONS]
+        profiles = frozenset(part for part in parts if part in PROFILES)
+        if unknown or not profiles or not match["version"].startswith("1."):
+            raise TargetError(_unknown_target(text))
+        release, notice = resolve_release(executorch)
+        extensions = frozenset(part for part in parts if part in EXTENSIONS)
+        return cls(spec, profiles, extensions, accelerator, release, notice)
+
+    @property
+    def profile(self) -> str:
+        """``INT``, ``INT+FP`` or ``FP``."""
+        return "+".join(name for name in PROFILES if name in self.profiles)
+
+    @property
+    def has_float(self) -> bool:
+        return "FP" in self.profiles
+
+    @property
+    def is_u55(self) -> bool:
+        """Whether the operator subset of Ethos-U55 and U65 applies."""
+        return "u55" in self.extensions
+
+    def release_in(self, specifiers: str) -> bool:
+        """Whether the release satisfies a range like ``>=1.3,<1.5``; ``*`` is every release."""
+        return _in_range(self.release, specifiers)
+
+    def with_release(self, executorch: str) -> Target:
+        release, notice = resolve_release(executorch)
+        return replace(self, release=release, notice=notice)
+
+    def __str__(self) -> str:
+        name = self.spec if self.accelerator == "tosa" else f"{self.accelerator} ({self.spec})"
+        return f"{name}, ExecuTorch {self.release}"
+
+
+@lru_cache(maxsize=1024)
+def _in_range(release: Version, specifiers: str) -> bool:
+    # base_version: 1.5.0rc1 behaves like 1.5.0, although PEP 440 sorts it before.
+    return release_range(specifiers).contains(release.base_version)
+
+
+def release_range(text: str) -> SpecifierSet:
+    """A range of releases as in PEP 440; ``*`` is every release. Raises InvalidSpecifier."""
+    return SpecifierSet("" if text == "*" else text)
+
+
+def resolve_release(executorch: str | None) -> tuple[Version, str]:
+    """The release to assume and a notice ("" if it is one of the measured ones). Raises TargetError."""
+    newest = MEASURED_RELEASES[-1]
+    if executorch is None:
+        try:
+            executorch = metadata.version("executorch")
+        except metadata.PackageNotFoundError:
+            return Version(newest), ""
+    try:
+        release = Version(executorch)
+    except InvalidVersion:
+        raise TargetError(_unknown_release(executorch, "is not a version")) from None
+    if release.release < OLDEST_SUPPORTED.release:
+        raise TargetError(_unknown_release(executorch, "is older than the oldest supported"))
+    public = release.base_version
+    if public in MEASURED_RELEASES:
+        return release, ""
+    if release > Version(newest):
+        return release, (
+            f"ExecuTorch {executorch} is newer than the newest release measured ({newest}); effects are those of "
+            f"{newest} and may have changed. Run 'fuseguard prove' on your model, or update fuseguard."
+        )
+    before = max(known for known in MEASURED_RELEASES if Version(known) <= release)
+    return release, (
+        f"ExecuTorch {executorch} was not itself measured; effects are inferred from its neighbours "
+        f"(measured: {', '.join(MEASURED_RELEASES)}; nearest below: {before})."
+    )
+
+
+def _unknown_target(text: str) -> str:
+    known = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP", "TOSA-1.0+INT+int16", *ACCELERATORS]
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{text!r} is not a target.{hint} Valid are TOSA-1.<minor>+<INT and/or FP>[+extension...] with extensions "
+        f"{', '.join(EXTENSIONS)}; or one of {', '.join(ACCELERATORS)}."
+    )
+
+
+def _unknown_release(text: str, why: str) -> str:
+    return (
+        f"ExecuTorch release {text!r} {why}. Valid are {', '.join(MEASURED_RELEASES)} (measured) and any version "
+        f"from {OLDEST_SUPPORTED} on."
+    )
