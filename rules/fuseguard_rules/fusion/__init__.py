@@ -1,0 +1,1 @@
+"""FU1xx: activations fused into the anchor in front of them."""

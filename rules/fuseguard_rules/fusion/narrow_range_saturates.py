@@ -1,0 +1,71 @@
+"""FU103: a code range narrower than its dtype, which the backend's rescale does not honour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.ir import View
+from fuseguard.target import Target
+from fuseguard_rules.fusion import examples
+from fuseguard_rules.fusion.activation_fusion import fused_activations, is_quantized_anchor, labelled_qparams
+
+_FP = "the FP profile delegates no quantized op"
+
+
+class NarrowRangeSaturates(Rule):
+    code = "FU103"
+    name = "narrow-range-saturates-late"
+    summary = "An anchor's output code range is narrower than its dtype; the backend saturates at the dtype's limits."
+    why = (
+        "TOSA's RESCALE saturates to int8 or int16; it knows no qmin and qmax. Where a program quantizes to a "
+        "narrower range ([-127, 127] in symmetric configurations), a clipped value comes out one code further than "
+        "in the eager program. Nothing else changes, and the difference is never more than the codes cut off."
+    )
+    remedy = (
+        "Nothing needs doing if a step at the clipped end does not matter. To be bit-exact, quantize activations over "
+        "the full range (act_qmin=-128 in get_symmetric_quantization_config), or guard with policy='bit-exact'."
+    )
+    scope = "cluster"
+    message = "{owner} is quantized to codes [{qmin}, {qmax}]; the backend saturates at {dtype}'s [{low}, {high}]"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
+            EffectRow("*", "*", "INT+FP", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
+            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
+        ]
+    )
+    bad = examples.NARROW
+    good = examples.FULL_RANGE
+    references = ("bug class 28 of the project's catalogue",)
+    refused = False
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        # An activation that stays a separate clamp cuts the excess codes off again.
+        reported = {f.island.anchor.name for f in fused_activations(view, target) if not (f.fused and f.expressible)}
+        for island in view.islands:
+            if island.output_q is None or island.anchor.name in reported or not is_quantized_anchor(view, island):
+                continue
+            qparams = view.qparams(island.output_q)
+            if qparams is None or qparams.per_channel or not qparams.known:
+                continue
+            low, high = qparams.dtype_range
+            excess = max(qparams.qmin - low, high - qparams.qmax)
+            if excess <= 0:
+                continue
+            yield self.finding(
+                view,
+                target,
+                (island.anchor, island.activation) if island.activation is not None else (island.anchor,),
+                case="*",
+                island=island,
+                bound_steps=excess,
+                bound_value=excess * qparams.scale,
+                qparams=labelled_qparams(view, island),
+                owner=island.owner.name,
+                qmin=qparams.qmin,
+                qmax=qparams.qmax,
+                dtype=qparams.dtype,
+                low=low,
+                high=high,
+            )
