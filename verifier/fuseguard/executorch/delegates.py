@@ -1,0 +1,112 @@
+"""Runs a lowered edge program on the CPU: its own ops by torch, its delegates in the TOSA reference model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.utils import _pytree as pytree
+
+
+class DelegateFault(RuntimeError):
+    """A delegate could not be run, or yields another dtype than the program around it expects."""
+
+
+class UndefinedResult(RuntimeError):
+    """The TOSA reference model declares the result TOSA_UNPREDICTABLE."""
+
+
+def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    """The user outputs of ``program`` on ``inputs``, in order.
+
+    Raises DelegateFault, UndefinedResult, ImportError without tosa-tools, and what a CPU op raises.
+    """
+    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
+    arguments: list[Any] = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            arguments.append(next(user_inputs))
+        elif spec.target in program.state_dict:
+            arguments.append(program.state_dict[spec.target])
+        else:
+            arguments.append(program.constants[spec.target])
+    with torch.no_grad():
+        outputs = pytree.tree_leaves(_Interpreter(program.graph_module).run(*arguments))
+    kinds = [spec.kind for spec in program.graph_signature.output_specs]
+    return tuple(
+        output.detach()
+        for output, kind in zip(outputs, kinds, strict=True)
+        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
+    )
+
+
+class _Interpreter(torch.fx.Interpreter):
+    """Interprets FX and hands each delegate call to the reference model, in control-flow bodies too."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = str(target)
+        if "executorch_call_delegate" in name:
+            return _run_delegate(args[0], args[1:])
+        if name == "cond":
+            predicate, if_true, if_false, operands = args
+            return _Interpreter(if_true if bool(predicate) else if_false).run(*operands)
+        if name == "while_loop":
+            condition, body, carried, *additional = args
+            extra = additional[0] if additional else ()
+            while bool(pytree.tree_leaves(_Interpreter(condition).run(*carried, *extra))[0]):
+                carried = _Interpreter(body).run(*carried, *extra)
+            return carried
+        return super().call_function(target, args, kwargs)
+
+
+def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    import tosa_reference_model  # late, so that guarding needs no tosa-tools
+
+    arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
+    with _without_stdout():
+        results, status = tosa_reference_model.run(
+            lowered.processed_bytes, arrays, initialize_variable_tensor_from_numpy=True
+        )
+    if status == tosa_reference_model.GraphStatus.TOSA_UNPREDICTABLE:
+        raise UndefinedResult("the TOSA reference model reports TOSA_UNPREDICTABLE")
+    if status != tosa_reference_model.GraphStatus.TOSA_VALID:
+        raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
+    declared = _declared_outputs(lowered)
+    outputs = []
+    for array, meta in zip(results, declared, strict=True):
+        tensor = torch.from_numpy(array)
+        if tensor.dtype != meta.dtype:
+            raise DelegateFault(
+                f"a delegate yields {tensor.dtype} where the program expects {meta.dtype}; on a device this is a "
+                f"fault or garbage"
+            )
+        outputs.append(tensor.reshape(tuple(int(size) for size in meta.shape)))
+    return outputs
+
+
+def _declared_outputs(lowered: Any) -> list[torch.Tensor]:
+    for node in lowered.original_module.graph.nodes:
+        if node.op == "output":
+            return [item.meta["val"] for item in pytree.tree_leaves(node.args[0]) if isinstance(item, torch.fx.Node)]
+    return []
+
+
+@contextlib.contextmanager
+def _without_stdout() -> Iterator[None]:
+    """The reference model prints version warnings straight to file descriptor 1, where reports go."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(sink)

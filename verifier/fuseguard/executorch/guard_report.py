@@ -1,0 +1,81 @@
+"""What a guard refused and why: every reason, not only the first that the backend keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fuseguard.engine.finding import Finding
+from fuseguard.engine.run import Report
+
+
+@dataclass
+class GuardReport:
+    """Filled while a guarded partitioner runs; complete when lowering returns.
+
+    ``analyses`` holds one engine Report per graph analysed (control-flow bodies are graphs of their own),
+    ``errors`` the internal errors as (node or rule, text).
+    """
+
+    target: str
+    policy: str
+    analyses: list[Report] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every distinct finding, in the order found."""
+        return tuple(dict.fromkeys(finding for report in self.analyses for finding in report.findings))
+
+    @property
+    def refused(self) -> dict[str, tuple[str, ...]]:
+        """Refused node names of the edge graph, each with the codes of all rules that refuse it."""
+        codes: dict[str, dict[str, None]] = {}
+        for finding in self.findings:
+            if finding.refuse:
+                for name in finding.cluster:
+                    codes.setdefault(name, {})[finding.code] = None
+        return {name: tuple(found) for name, found in codes.items()}
+
+    def add_analysis(self, report: Report) -> None:
+        self.analyses.append(report)
+
+    def add_error(self, where: str, error: BaseException) -> None:
+        entry = (where, f"{type(error).__name__}: {error}")
+        if entry not in self.errors:
+            self.errors.append(entry)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: target, policy, refused nodes with codes, findings, errors."""
+        return {
+            "target": self.target,
+            "policy": self.policy,
+            "refused": {name: list(codes) for name, codes in self.refused.items()},
+            "findings": [
+                {
+                    "code": finding.code,
+                    "name": finding.name,
+                    "effect": finding.effect.value,
+                    "severity": finding.severity.value,
+                    "refused": finding.refuse,
+                    "nodes": list(finding.nodes),
+                    "cluster": list(finding.cluster),
+                    "message": finding.message,
+                    "source": str(finding.source) if finding.source else "",
+                    "module": finding.module,
+                }
+                for finding in self.findings
+            ],
+            "errors": [{"where": where, "error": text} for where, text in self.errors],
+        }
+
+    def __str__(self) -> str:
+        if not self.findings and not self.errors:
+            return f"fuseguard: nothing refused for {self.target}"
+        lines = [f"fuseguard: {len(self.refused)} nodes refused for {self.target} (policy {self.policy})"]
+        for finding in self.findings:
+            verb = "refused" if finding.refuse else "reported"
+            where = f" at {finding.source}" if finding.source else ""
+            lines.append(f"  {finding.code} {finding.name}: {verb} {', '.join(finding.cluster)}{where}")
+        lines += [f"  internal error at {where}: {text}" for where, text in self.errors]
+        return "\n".join(lines)

@@ -1,0 +1,229 @@
+"""The judge: lower a program with the installed backend, run every delegate, compare with the eager program.
+
+A right lowering of a quantized program is bit-exact against the eager Q/DQ program, so any claim about a
+graph can be proved. Delegates are run in the TOSA reference model (package tosa-tools), whatever the
+accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. What the
+Vela or VGF compiler makes of that TOSA is not judged.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx.passes.operator_support import OperatorSupportBase
+
+from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
+from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
+from fuseguard.executorch.outputs import nudge_rounding, output_steps, run_eager, saturate_at_dtype
+from fuseguard.target import Target
+
+Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
+
+#: Outputs that carry no scale of their own are compared in float. Torch and the reference model round
+#: float32 differently; the largest difference seen on right lowerings is below 1e-6 of the output's largest value.
+FLOAT_TOLERANCE = 1e-5
+
+#: Nudge, in steps, that tells a rounding tie from an error (see outputs.nudge_rounding).
+TIE = 1e-3
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What lowering and running one program on one target showed.
+
+    ``outcome``:
+        ``exact``: every output code equals the eager one (float outputs: within FLOAT_TOLERANCE of the
+        largest value), or equals it once the eager program's rounding ties are broken the other way
+        (``rounding_ties`` counts those elements);
+        ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
+        qmin/qmax, and so different from the program itself only where a code was clipped;
+        ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
+        TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
+        declares.
+    ``max_error_steps`` is in steps of the output's own scale, None if no output has one. ``max_error`` is in
+    real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
+    output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
+    included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
+    ``delegated`` names their nodes.
+    """
+
+    outcome: Outcome
+    target: str
+    release: str
+    guarded: bool = False
+    max_error_steps: float | None = None
+    max_error: float = 0.0
+    sqnr_db: float = math.inf
+    mismatches: int = 0
+    rounding_ties: int = 0
+    elements: int = 0
+    cpu_ops: tuple[str, ...] = ()
+    delegated_ops: int = 0
+    delegated: tuple[str, ...] = ()
+    delegates: int = 0
+    exception: str = ""
+    outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+    reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the lowering can be trusted: exact, or off by saturation alone."""
+        return self.outcome in ("exact", "bounded")
+
+
+def prove(
+    exported_program: ExportedProgram,
+    inputs: Sequence[Any],
+    target: str | Target = "TOSA-1.0+INT+FP",
+    checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
+) -> Proof:
+    """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
+
+    Args:
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        inputs: example inputs as for ``exported_program.module()(*inputs)``.
+        target: TOSA specification or accelerator; the release is always the installed one.
+        checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
+            the backend would by itself.
+
+    Raises:
+        TargetError: the target is not valid.
+        ImportError: executorch or tosa-tools is not installed.
+        Whatever the eager program itself raises on ``inputs``.
+    """
+    resolved = target if isinstance(target, Target) else Target.parse(target)
+    spec = compile_spec_for(resolved)
+    if checks == "guard":
+        from fuseguard.executorch.partition import support_checks
+
+        checks = support_checks(spec)
+    reference = run_eager(exported_program, inputs)
+    common: dict[str, Any] = {
+        "target": str(resolved),
+        "release": str(resolved.release),
+        "guarded": bool(checks),
+        "reference": reference,
+        "elements": sum(tensor.numel() for tensor in reference),
+    }
+    try:
+        lowered = lower_to_edge(copy.deepcopy(exported_program), spec, checks)
+    except Exception as error:  # the backend raises anything; that it does is the verdict
+        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+    common |= {
+        "cpu_ops": lowered.cpu_ops,
+        "delegated_ops": len(lowered.delegated),
+        "delegated": lowered.delegated,
+        "delegates": lowered.delegates,
+    }
+    try:
+        outputs = run_edge_program(lowered.program, inputs)
+    except UndefinedResult as error:
+        return Proof("undefined", exception=str(error), sqnr_db=-math.inf, **common)
+    except DelegateFault as error:
+        return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
+    except Exception as error:
+        return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+    return _compare(exported_program, inputs, reference, outputs, common)
+
+
+def _compare(
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    reference: tuple[torch.Tensor, ...],
+    outputs: tuple[torch.Tensor, ...],
+    common: dict[str, Any],
+) -> Proof:
+    if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
+        text = f"{[tuple(o.shape) for o in outputs]} instead of {[tuple(r.shape) for r in reference]}"
+        return Proof("wrong", exception=f"output shapes differ: {text}", sqnr_db=-math.inf, outputs=outputs, **common)
+    steps = output_steps(program)
+    differing = _differing(outputs, reference, steps)
+    mismatches = sum(int(mask.sum()) for mask in differing)
+    outcome: Outcome = "exact"
+    ties = 0
+    if mismatches:
+        if _explained(differing, program, inputs, outputs, steps):
+            ties = mismatches
+        else:
+            widened = saturate_at_dtype(program)
+            narrow = _differing(outputs, run_eager(widened, inputs), steps) if widened is not None else differing
+            bounded = widened is not None and _explained(narrow, widened, inputs, outputs, steps)
+            outcome = "bounded" if bounded else "wrong"
+    errors = [_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
+    worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
+    in_steps = [error / step for error, step in zip(worst, steps, strict=True) if step is not None]
+    return Proof(
+        outcome,
+        max_error_steps=max(in_steps) if in_steps else None,
+        max_error=max(worst, default=0.0),
+        sqnr_db=_sqnr(reference, outputs),
+        mismatches=mismatches,
+        rounding_ties=ties,
+        outputs=outputs,
+        **common,
+    )
+
+
+def _explained(
+    differing: list[torch.Tensor],
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    outputs: tuple[torch.Tensor, ...],
+    steps: list[float | None],
+) -> bool:
+    """Whether every differing element is what ``program`` yields when its rounding is nudged up or down."""
+    for nudge in (TIE, -TIE):
+        if not any(bool(mask.any()) for mask in differing):
+            break
+        nudged = _differing(outputs, run_eager(nudge_rounding(program, nudge), inputs), steps)
+        differing = [before & after for before, after in zip(differing, nudged, strict=True)]
+    return not any(bool(mask.any()) for mask in differing)
+
+
+def _differing(
+    outputs: Sequence[torch.Tensor], reference: Sequence[torch.Tensor], steps: Sequence[float | None]
+) -> list[torch.Tensor]:
+    """Per output, where it is another code (or, without a scale of its own, another value) than the reference."""
+    masks = []
+    for output, want, step in zip(outputs, reference, steps, strict=True):
+        tolerance = 0.0
+        if want.dtype.is_floating_point:
+            # A float that differs by less than a hundredth of a step is the same code, dequantized elsewhere.
+            tolerance = 0.01 * step if step is not None else FLOAT_TOLERANCE * _magnitude(want)
+        masks.append(_errors(output, want) > tolerance)
+    return masks
+
+
+def _errors(output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    want, got = reference.to(torch.float64), output.to(torch.float64)
+    # Equal infinities, and NaNs at the same place, are no error.
+    same = (want == got) | (torch.isnan(want) & torch.isnan(got))
+    return torch.where(same, torch.zeros_like(want), (want - got).abs()).nan_to_num(nan=math.inf)
+
+
+def _magnitude(values: torch.Tensor) -> float:
+    finite = values[torch.isfinite(values)]
+    return float(finite.abs().max()) if finite.numel() else 0.0
+
+
+def _sqnr(reference: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> float:
+    signal = sum(float((r.to(torch.float64) ** 2).sum()) for r in reference)
+    noise = sum(
+        float(((r.to(torch.float64) - o.to(torch.float64)) ** 2).sum()) for r, o in zip(reference, outputs, strict=True)
+    )
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal > 0 and math.isfinite(noise) else -math.inf
+
+
+def _root_cause(error: BaseException) -> str:
+    """Type and text of the exception that started it; Arm's pass manager wraps the real one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,105 @@
+"""Lowers a program with the installed backend and says what ended up where."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
+from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
+from executorch.exir import to_edge_transform_and_lower
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Node
+from torch.fx.passes.operator_support import OperatorSupportBase
+
+from fuseguard.target import Target, TargetError
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A lowered program: ``delegated`` names the nodes inside delegates (Q and DQ left out), ``cpu_ops`` the
+    targets outside of them, ``delegates`` counts the delegate calls.
+    """
+
+    program: ExportedProgram
+    delegated: tuple[str, ...]
+    cpu_ops: tuple[str, ...]
+    delegates: int
+
+
+def compile_spec_for(target: Target) -> Any:
+    """The TosaCompileSpec of a target. Raises TargetError if the installed release does not know it."""
+    try:
+        return TosaCompileSpec(target.spec)
+    except Exception as error:
+        raise TargetError(
+            f"the installed ExecuTorch {target.release} does not accept {target.spec!r}: {error}"
+        ) from error
+
+
+def lower_to_edge(
+    program: ExportedProgram, compile_spec: Any, checks: Sequence[OperatorSupportBase] | None = None
+) -> Lowered:
+    """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
+    partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
+    with _quiet():
+        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    return describe(manager.exported_program())
+
+
+def describe(program: ExportedProgram) -> Lowered:
+    """What is inside and what outside of the delegates of a lowered program."""
+    delegated: list[str] = []
+    cpu_ops: list[str] = []
+    delegates = 0
+    for module in _modules(program.graph_module):
+        for node in module.graph.nodes:
+            if node.op != "call_function":
+                continue
+            text = str(node.target)
+            if "executorch_call_delegate" in text:
+                delegates += 1
+                lowered = getattr(module, str(node.args[0].target))
+                delegated += _computing(lowered.original_module.graph_module)
+            elif "getitem" not in text:
+                cpu_ops.append(_name(node))
+    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates)
+
+
+def _computing(module: GraphModule) -> Iterator[str]:
+    for body in _modules(module):
+        for node in body.graph.nodes:
+            text = str(node.target)
+            if node.op == "call_function" and "quantize_per" not in text and "getitem" not in text:
+                yield node.name
+
+
+def _modules(module: GraphModule) -> Iterator[GraphModule]:
+    yield module
+    for node in module.graph.nodes:
+        if node.op == "get_attr":
+            body = getattr(module, str(node.target), None)
+            if isinstance(body, GraphModule):
+                yield from _modules(body)
+
+
+def _name(node: Node) -> str:
+    target: Any = node.target
+    return str(getattr(target, "_op", target))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The backend logs each rejected node and warns of its own deprecations; a proof is about the outcome."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

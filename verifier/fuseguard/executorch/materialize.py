@@ -1,0 +1,117 @@
+"""Makes a live program of a small graph: rule examples and shrunk counterexamples run as they are written."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed
+from torch.export import ExportedProgram
+
+from fuseguard.ir.graph import Arg, Graph, Node, Ref
+from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.view import View
+
+_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
+    torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
+    torch.bool, torch.bfloat16,
+)}  # fmt: skip
+
+
+def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
+    """An exported program with the graph's ops and qparams, random weights, and inputs that exceed its ranges.
+
+    Operators must be ATen or quantized_decomposed overloads that torch knows. Do not use it on graphs from
+    files you do not trust: it calls the operators they name.
+
+    Raises:
+        ValueError: an operator is unknown or the graph has control flow.
+    """
+    if graph.subgraphs:
+        raise ValueError("graphs with control flow cannot be materialized")
+    generator = torch.Generator().manual_seed(seed)
+    view = View(graph)
+    root = torch.nn.Module()
+    fx_graph = torch.fx.Graph()
+    made: dict[str, torch.fx.Node] = {}
+    inputs: list[torch.Tensor] = []
+    for node in graph:
+        if node.op == "placeholder" and not node.constant:
+            inputs.append(_input_values(view, node, generator))
+            made[node.name] = fx_graph.placeholder(node.name)
+        elif node.op == "placeholder":
+            root.register_buffer(node.name, _constant_values(graph, node, generator))
+            made[node.name] = fx_graph.get_attr(node.name)
+        elif node.op == "output":
+            fx_graph.output(_value(node.args[0], made, node))
+        else:
+            args = tuple(_value(arg, made, node) for arg in node.args)
+            kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
+            made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
+    module = torch.fx.GraphModule(root, fx_graph)
+    exported = torch.export.export(module, tuple(inputs))
+    _annotate(exported, graph)
+    return exported, tuple(inputs)
+
+
+def _resolve(target: str) -> Any:
+    if target == "operator.getitem":
+        return operator.getitem
+    found: Any = torch.ops
+    try:
+        for part in target.split("."):
+            found = getattr(found, part)
+    except AttributeError:
+        raise ValueError(f"torch knows no operator {target!r}") from None
+    return found
+
+
+def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
+    if isinstance(arg, Ref):
+        return made[arg.name]
+    if isinstance(arg, tuple):
+        return [_value(part, made, node) for part in arg]
+    if isinstance(arg, str) and arg in _DTYPES:
+        return _DTYPES[arg]
+    return arg
+
+
+def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.Tensor:
+    """Values over one and a half times the range of the Q behind the input, so that every code occurs."""
+    meta = node.meta
+    shape = tuple(size or 1 for size in meta.shape) if meta else (1,)
+    if meta is not None and not meta.is_float:
+        low, high = INTEGER_RANGES.get(meta.dtype, (0, 1))
+        return torch.randint(low, high + 1, shape, generator=generator, dtype=_DTYPES[meta.dtype])
+    low_value, high_value = -3.0, 3.0
+    for q in view.out_q(node):
+        qparams = view.qparams(q)
+        if qparams is not None and qparams.known and not qparams.per_channel:
+            low_value, high_value = qparams.low, qparams.high
+    middle, half = (low_value + high_value) / 2, (high_value - low_value) / 2
+    return middle + 1.5 * half * (2 * torch.rand(shape, generator=generator) - 1)
+
+
+def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> torch.Tensor:
+    shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
+    dtype = _DTYPES[node.meta.dtype] if node.meta else torch.float32
+    if node.name in graph.buffers:
+        return torch.tensor(graph.buffers[node.name]).to(dtype)
+    if dtype in (torch.int8, torch.int16):
+        return torch.randint(-127, 128, shape, generator=generator).to(dtype)
+    if not dtype.is_floating_point:
+        return torch.randint(-1000, 1000, shape, generator=generator).to(dtype)
+    return torch.randn(shape, generator=generator).to(dtype)
+
+
+def _annotate(exported: ExportedProgram, graph: Graph) -> None:
+    """Mark what Arm's quantizer would have marked; export keeps the order of calls but not their names."""
+    calls = [node for node in exported.graph.nodes if node.op == "call_function"]
+    wanted = [node for node in graph if node.op == "call"]
+    if len(calls) != len(wanted):  # export drops dead code
+        view = View(graph)
+        wanted = [node for node in wanted if view.is_live(node)]
+    for fx_node, node in zip(calls, wanted, strict=True):
+        if node.annotated:
+            fx_node.meta["custom"] = {**(fx_node.meta.get("custom") or {}), "_arm_annotation_info": {"quantized": True}}

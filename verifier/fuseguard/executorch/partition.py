@@ -1,0 +1,200 @@
+"""The plug-in: operator-support checks that keep violating clusters off the accelerator.
+
+The backend asks each check about each node of the edge graph. The first question about a graph makes one
+analysis of the whole graph, shared by all checks; the answers are set look-ups.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch.fx.passes.operator_support import OperatorSupportBase
+
+from fuseguard.engine.registry import load_registry
+from fuseguard.engine.rule import Rule
+from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.executorch.guard_report import GuardReport
+from fuseguard.readers.fx import read_graph_module
+from fuseguard.target import Target
+
+logger = logging.getLogger("fuseguard")
+
+P = TypeVar("P")
+
+
+def support_checks(
+    compile_spec: Any,
+    policy: str = "consistent",
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    executorch: str | None = None,
+    strict: bool = False,
+) -> list[OperatorSupportBase]:
+    """One operator-support check per rule, for the ``additional_checks`` of an Arm partitioner.
+
+    Each check is an instance of a class of its own, named after the rule, because the backend reports a
+    reject by class name alone. All of them share one analysis and one :class:`GuardReport`.
+
+    Args:
+        compile_spec: the partitioner's own compile spec (TosaCompileSpec, VgfCompileSpec, EthosUCompileSpec),
+            a target string or a Target.
+        policy: ``consistent`` refuses every violation on every profile and release alike; ``measured`` only what
+            breaks on this target; ``bit-exact`` also what deviates within a proved bound.
+        select, ignore: rule codes, prefixes or names.
+        executorch: the release whose effects apply; None means the installed one.
+        strict: on an internal error refuse every node instead of accepting it. Either way it is logged and
+            kept in the report; nothing is raised into a lowering.
+
+    Raises:
+        ValueError: unknown policy or selector. TargetError: unknown target. RulePackError: broken rule pack.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
+    rules = load_registry().select(select, ignore)
+    analysis = _Analysis(target_of(compile_spec, executorch), rules, policy, strict)
+    return [_check_class(rule)(analysis, rule.code) for rule in rules]
+
+
+def guard(
+    partitioner: P,
+    policy: str = "consistent",
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    strict: bool = False,
+) -> P:
+    """Add fuseguard's checks to a TOSAPartitioner, VgfPartitioner or EthosUPartitioner and return it.
+
+    The partitioner itself is extended, so the result may be ignored; guarding one twice replaces the first
+    guard. What was refused and why is in ``partitioner.fuseguard_report`` after lowering.
+
+    Raises TypeError for a partitioner that takes no ``additional_checks``; else as :func:`support_checks`.
+    """
+    if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "compile_spec"):
+        raise TypeError(
+            f"cannot guard a {type(partitioner).__name__}: it takes no additional checks. Pass a TOSAPartitioner, "
+            f"VgfPartitioner or EthosUPartitioner."
+        )
+    arm: Any = partitioner
+    checks = support_checks(arm.compile_spec, policy, select=select, ignore=ignore, strict=strict)
+    others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
+    arm.additional_checks = [*others, *checks]
+    arm.fuseguard_report = report_of(checks)
+    return partitioner
+
+
+def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
+    """The report that a list of checks from :func:`support_checks` fills. Raises ValueError for others."""
+    for check in checks:
+        if isinstance(check, _RuleCheck):
+            return check.analysis.report
+    raise ValueError("these checks were not made by fuseguard.executorch.support_checks")
+
+
+def target_of(compile_spec: Any, executorch: str | None = None) -> Target:
+    """The Target of a compile spec, a target string or a Target. Raises TargetError."""
+    if isinstance(compile_spec, Target):
+        return compile_spec
+    if isinstance(compile_spec, str):
+        return Target.parse(compile_spec, executorch)
+    spec = str(compile_spec.tosa_spec)
+    return Target.parse(spec.replace(".0.0", ".0") if spec.startswith("TOSA-1.0.0") else spec, executorch)
+
+
+class _Analysis:
+    """One analysis per graph, redone when the graph changed, and the answers that follow from it."""
+
+    def __init__(self, target: Target, rules: Sequence[Rule], policy: str, strict: bool) -> None:
+        self.target = target
+        self.rules = rules
+        self.policy = policy
+        self.strict = strict
+        self.report = GuardReport(str(target), policy)
+        self._graph: torch.fx.Graph | None = None
+        self._marks: dict[str, tuple[Any, ...]] = {}
+        self._refused: dict[str, frozenset[str]] = {}
+        self._asked: set[tuple[str, str]] = set()
+
+    def accepts(self, node: torch.fx.Node, code: str) -> bool:
+        try:
+            if self._stale(node, code):
+                self._analyse(node.graph)
+            return code not in self._refused.get(node.name, frozenset())
+        except Exception as error:  # a lowering must not fail because its check did
+            self.report.add_error(node.name, error)
+            logger.exception("fuseguard could not check node %s; it is %s", node.name, self._on_error)
+            self._graph = None
+            return not self.strict
+
+    @property
+    def _on_error(self) -> str:
+        return "refused (strict)" if self.strict else "accepted unchecked"
+
+    def _stale(self, node: torch.fx.Node, code: str) -> bool:
+        """Whether the node's graph is new or changed since it was analysed.
+
+        FX graphs have no version counter. A partitioner asks each check once about each node, so a question
+        asked twice starts a new walk, and only then is the whole graph compared; within a walk it is the node
+        count and what the asked node itself is and touches.
+        """
+        graph = node.graph
+        if graph is not self._graph or len(graph.nodes) != len(self._marks):
+            return True
+        if (code, node.name) in self._asked:
+            self._asked.clear()
+            if any(self._marks.get(other.name) != _mark(other) for other in graph.nodes):
+                return True
+        self._asked.add((code, node.name))
+        return self._marks.get(node.name) != _mark(node)
+
+    def _analyse(self, graph: torch.fx.Graph) -> None:
+        marks = {node.name: _mark(node) for node in graph.nodes}
+        module = graph.owning_module
+        if module is None:
+            module = torch.fx.GraphModule(torch.nn.Module(), graph)
+        result: Report = run(read_graph_module(module, {}, frozenset()), self.target, self.rules, self.policy)
+        refused: dict[str, frozenset[str]] = {}
+        for finding in result.findings:
+            if finding.refuse and not finding.graph:
+                for name in finding.cluster:
+                    refused[name] = refused.get(name, frozenset()) | {finding.code}
+        for failure in result.failures:
+            self.report.add_error(failure.code, RuntimeError(failure.error))
+            logger.error("fuseguard rule %s failed: %s", failure.code, failure.error)
+            if self.strict:
+                for name in marks:
+                    refused[name] = refused.get(name, frozenset()) | {failure.code}
+        self._graph, self._marks, self._refused = graph, marks, refused
+        self._asked.clear()
+        self.report.add_analysis(result)
+
+
+def _mark(node: torch.fx.Node) -> tuple[Any, ...]:
+    return (
+        id(node),
+        node.target,
+        tuple(item.name for item in node.all_input_nodes),
+        tuple(item.name for item in node.users),
+        str(node.args) if "quantize_per" in str(node.target) else len(node.args),
+    )
+
+
+class _RuleCheck(OperatorSupportBase):
+    """Base of the per-rule classes; the backend calls ``is_node_supported`` once per node."""
+
+    def __init__(self, analysis: _Analysis, code: str) -> None:
+        self.analysis = analysis
+        self.code = code
+
+    def is_node_supported(self, submodules: Mapping[str, torch.nn.Module], node: torch.fx.Node) -> bool:
+        del submodules
+        return self.analysis.accepts(node, self.code)
+
+
+def _check_class(rule: Rule) -> type[_RuleCheck]:
+    name = f"{rule.code}_{rule.name.replace('-', '_')}"
+    return type(name, (_RuleCheck,), {"__doc__": rule.summary, "__module__": __name__})

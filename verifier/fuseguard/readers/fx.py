@@ -1,0 +1,167 @@
+"""Reads a live ``ExportedProgram`` or ``GraphModule``, ATen or edge dialect, without changing it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta
+from fuseguard.ir.ops import canonical_target
+from fuseguard.readers.stack_trace import parse_stack_trace
+
+_CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+_ANNOTATION_KEY = "_arm_annotation_info"
+
+
+def read_program(program: ExportedProgram | torch.fx.GraphModule) -> Graph:
+    """The graph of a live program, control-flow bodies included.
+
+    Per-channel scales and zero points are read from the program's buffers; no other tensor is touched.
+    Raises TypeError for anything that is neither an ExportedProgram nor a GraphModule.
+    """
+    if isinstance(program, ExportedProgram):
+        tensors: dict[str, Any] = {}
+        constants: set[str] = set()
+        for spec in program.graph_signature.input_specs:
+            if spec.kind in _CONSTANT_INPUTS and spec.target is not None:
+                constants.add(spec.arg.name)
+                value = program.state_dict.get(spec.target, program.constants.get(spec.target))
+                tensors[spec.arg.name] = value
+        return read_graph_module(program.graph_module, tensors, frozenset(constants))
+    if isinstance(program, torch.fx.GraphModule):
+        return read_graph_module(program, {}, frozenset())
+    raise TypeError(
+        f"cannot check a {type(program).__name__}; pass an ExportedProgram (torch.export.export), a GraphModule or "
+        f"the path of a .pt2 file"
+    )
+
+
+def read_graph_module(
+    module: torch.fx.GraphModule, tensors: Mapping[str, Any], constants: frozenset[str], name: str = ""
+) -> Graph:
+    """One FX graph. ``tensors`` holds placeholder values by name, ``constants`` the names of constant ones."""
+    nodes: list[Node] = []
+    subgraphs: dict[str, Graph] = {}
+    bodies: dict[str, str] = {}  # get_attr node -> body name
+    values = dict(tensors)
+    dialect: Dialect = "aten"
+    for fx_node in module.graph.nodes:
+        if fx_node.op == "get_attr":
+            value = _attribute(module, str(fx_node.target))
+            if isinstance(value, torch.fx.GraphModule):
+                body = str(fx_node.target)
+                bodies[fx_node.name] = body
+                path = f"{name}.{body}" if name else body
+                subgraphs[body] = read_graph_module(value, {}, frozenset(), path)
+                continue
+            values[fx_node.name] = value
+        if _is_edge(fx_node.target):
+            dialect = "edge"
+        nodes.append(_node(fx_node, len(nodes), bodies, constants))
+    return Graph(nodes, dialect=dialect, name=name, buffers=_buffers(nodes, values), subgraphs=subgraphs)
+
+
+def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constants: frozenset[str]) -> Node:
+    module, module_type = _innermost_module(fx_node.meta.get("nn_module_stack"))
+    used = tuple(bodies[arg.name] for arg in fx_node.all_input_nodes if arg.name in bodies)
+    return Node(
+        name=fx_node.name,
+        op="call" if fx_node.op.startswith("call") else fx_node.op,  # type: ignore[arg-type]
+        target=_target(fx_node),
+        args=tuple(_arg(item, bodies) for item in fx_node.args),
+        kwargs={key: _arg(item, bodies) for key, item in fx_node.kwargs.items()},
+        outputs=() if fx_node.op == "output" else tuple(_metas(fx_node.meta.get("val"))),
+        stack=parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
+        module=module,
+        module_type=module_type,
+        annotated=_annotated(fx_node.meta),
+        constant=fx_node.name in constants or fx_node.op == "get_attr",
+        subgraphs=used,
+        index=index,
+    )
+
+
+def _is_edge(target: Any) -> bool:
+    return type(target).__name__ == "EdgeOpOverload"
+
+
+def _target(fx_node: torch.fx.Node) -> str:
+    target: Any = fx_node.target
+    if fx_node.op != "call_function":
+        return f"{fx_node.op}.{target}" if fx_node.op.startswith("call") else ""
+    if _is_edge(target):
+        return canonical_target(str(target._op))
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        return f"higher_order.{target!s}"
+    if target is operator.getitem:
+        return "operator.getitem"
+    if isinstance(target, torch._ops.OpOverload):
+        return canonical_target(str(target))
+    return canonical_target(f"{getattr(target, '__module__', '')}.{getattr(target, '__name__', target)}")
+
+
+def _arg(item: Any, bodies: Mapping[str, str]) -> Arg:
+    if isinstance(item, torch.fx.Node):
+        return bodies[item.name] if item.name in bodies else Ref(item.name)
+    if isinstance(item, list | tuple):
+        return tuple(_arg(part, bodies) for part in item)
+    if isinstance(item, torch.dtype):
+        return dtype_name(item)
+    if item is None or isinstance(item, bool | int | float | str):
+        return item
+    return str(item)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Torch's short name: ``int8``, ``float32``."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _metas(value: Any) -> Iterator[TensorMeta]:
+    if isinstance(value, torch.Tensor):
+        yield TensorMeta(dtype_name(value.dtype), tuple(s if isinstance(s, int) else None for s in value.shape))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _metas(item)
+
+
+def _innermost_module(stack: Any) -> tuple[str, str]:
+    if not stack:
+        return "", ""
+    path, kind = list(stack.values())[-1]
+    name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    return str(path), name
+
+
+def _annotated(meta: Mapping[str, Any]) -> bool:
+    info = (meta.get("custom") or {}).get(_ANNOTATION_KEY)
+    if isinstance(info, Mapping):
+        return bool(info.get("quantized"))
+    return bool(getattr(info, "quantized", False))
+
+
+def _attribute(module: torch.nn.Module, path: str) -> Any:
+    value: Any = module
+    for part in path.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def _buffers(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Values of per-channel scales and zero points by the name of the node that yields them."""
+    found: dict[str, tuple[float, ...]] = {}
+    for node in nodes:
+        if "quantize_per_channel" not in node.target:
+            continue
+        for position in (1, 2):
+            arg = node.args[position] if position < len(node.args) else None
+            if isinstance(arg, Ref) and isinstance(values.get(arg.name), torch.Tensor):
+                tensor = values[arg.name].detach()
+                if not isinstance(tensor, torch._subclasses.FakeTensor):
+                    found[arg.name] = tuple(float(v) for v in tensor.reshape(-1).tolist())
+    return found
