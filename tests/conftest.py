@@ -1,0 +1,22 @@
+"""Fixtures that several folders share; expensive ones live for the session."""
+
+from __future__ import annotations
+
+import pytest
+
+from fuseguard.engine.registry import Registry, load_registry
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The installed rules."""
+    return load_registry()
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread(request: pytest.FixtureRequest) -> None:
+    """Small graphs run faster, and repeatably, on one thread."""
+    if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
+        import torch
+
+        torch.set_num_threads(1)

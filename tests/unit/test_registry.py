@@ -1,0 +1,99 @@
+"""Rule packs: third parties may add some, and a broken one is an error, never a green run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from fuseguard.engine import INTERFACE, Registry, RulePackError, run
+from fuseguard.engine.registry import load_registry, make_pack
+from fuseguard.target import Target
+from fuseguard_rules import FusedActivationOutOfRange
+from fuseguard_rules.fusion import examples
+
+TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
+
+
+def variant(**changes: object) -> type:
+    return type("Variant", (FusedActivationOutOfRange,), changes)
+
+
+def pack(*rules: object, interface: object = INTERFACE) -> SimpleNamespace:
+    return SimpleNamespace(INTERFACE=interface, RULES=rules)
+
+
+def test_the_built_in_pack_is_found_by_entry_point() -> None:
+    assert {"FU101", "FU102", "FU103"} <= {rule.code for rule in load_registry().rules}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"why": ""}, "why"),
+        ({"summary": " "}, "summary"),
+        ({"code": "fu1"}, "code"),
+        ({"name": "No_Kebab"}, "kebab"),
+        ({"scope": "galaxy"}, "scope"),
+        ({"bad": ()}, "example"),
+        ({"good": ()}, "example"),
+        ({"effects": None}, "effects"),
+    ],
+)
+def test_a_rule_without_docs_or_examples_is_refused(changes: dict, complaint: str) -> None:
+    with pytest.raises(RulePackError, match=complaint):
+        make_pack("third-party", "1", pack(variant(**changes)))
+
+
+def test_a_pack_for_another_interface_is_refused() -> None:
+    with pytest.raises(RulePackError, match="interface"):
+        make_pack("third-party", "1", pack(FusedActivationOutOfRange, interface=99))
+
+
+def test_an_empty_pack_is_refused() -> None:
+    with pytest.raises(RulePackError, match="no RULES"):
+        make_pack("third-party", "1", pack())
+
+
+def test_a_duplicate_code_names_both_packs() -> None:
+    packs = [make_pack(name, "1", pack(FusedActivationOutOfRange)) for name in ("ours", "theirs")]
+    with pytest.raises(RulePackError, match=r"'ours' and 'theirs' both define 'FU101'"):
+        Registry(packs)
+
+
+def test_a_pack_that_fails_to_import_is_an_error(monkeypatch) -> None:
+    class Broken:
+        name, value, dist = "broken", "broken:pack", None
+
+        def load(self) -> None:
+            raise ImportError("no module named frob")
+
+    monkeypatch.setattr("fuseguard.engine.registry.metadata.entry_points", lambda group: [Broken()])
+    with pytest.raises(RulePackError, match="no module named frob"):
+        load_registry()
+
+
+def test_no_pack_at_all_is_an_error(monkeypatch) -> None:
+    """Checking with no rules would pass everything."""
+    monkeypatch.setattr("fuseguard.engine.registry.metadata.entry_points", lambda group: [])
+    with pytest.raises(RulePackError, match="reinstall"):
+        load_registry()
+
+
+def test_selection_by_prefix_code_and_name() -> None:
+    registry = load_registry()
+    assert {rule.code for rule in registry.select(["FU"])} == {"FU101", "FU102", "FU103"}
+    assert [rule.code for rule in registry.select(["fused-activation-out-of-range"])] == ["FU101"]
+    assert "FU101" not in {rule.code for rule in registry.select([], ["FU101"])}
+    with pytest.raises(ValueError, match="matches no rule"):
+        registry.select(["ZZ"])
+
+
+def test_a_rule_that_raises_is_reported_and_the_others_still_run() -> None:
+    def explode(self, view, target):
+        raise RuntimeError("boom")
+
+    broken = variant(code="XX900", name="always-raises", check=explode)()
+    report = run(examples.OUT_OF_RANGE[0].graph(), TARGET, [broken, FusedActivationOutOfRange()])
+    assert [finding.code for finding in report.findings] == ["FU101"]
+    assert [(failure.code, failure.error) for failure in report.failures] == [("XX900", "RuntimeError: boom")]

@@ -1,0 +1,72 @@
+"""Targets and releases: what is valid, what is said when it is not, and what is assumed of the unknown."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import pytest
+
+from fuseguard.target import MEASURED_RELEASES, Target, TargetError
+
+
+def test_a_tosa_string_is_read_whole() -> None:
+    target = Target.parse("TOSA-1.0+INT+FP+int16", "1.5.1")
+    assert (target.profile, target.extensions, target.has_float) == ("INT+FP", {"int16"}, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "u55"),
+    [("vgf", "INT+FP", False), ("ethos-u55-128", "INT", True), ("ethos-u85-256", "INT", False)],
+)
+def test_accelerators_have_their_compile_specs_tosa_string(name: str, profile: str, u55: bool) -> None:
+    target = Target.parse(name, "1.5.1")
+    assert (target.profile, target.is_u55, target.accelerator) == (profile, u55, name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "TOSA", "TOSA-1.0", "TOSA-1.0+", "TOSA-1.0+XYZ", "TOSA-2.0+INT", "TOSA-1.0+int16", "vgff"]
+)
+def test_a_bad_target_is_told_the_valid_ones(text: str) -> None:
+    with pytest.raises(TargetError, match="ethos-u55-128"):
+        Target.parse(text, "1.5.1")
+
+
+def test_a_near_miss_is_named() -> None:
+    with pytest.raises(TargetError, match="Did you mean 'ethos-u55-128'"):
+        Target.parse("ethos-u55-12", "1.5.1")
+
+
+@pytest.mark.parametrize("release", ["banana", "1.1.0", "0.7"])
+def test_a_bad_release_is_told_the_valid_ones(release: str) -> None:
+    with pytest.raises(TargetError, match=MEASURED_RELEASES[-1].replace(".", r"\.")):
+        Target.parse("TOSA-1.0+INT", release)
+
+
+@pytest.mark.parametrize("release", MEASURED_RELEASES)
+def test_a_measured_release_needs_no_notice(release: str) -> None:
+    assert Target.parse("TOSA-1.0+INT", release).notice == ""
+
+
+def test_a_newer_release_is_said_to_be_newer() -> None:
+    target = Target.parse("TOSA-1.0+INT", "1.9.0")
+    assert "newer than the newest release measured" in target.notice
+    assert target.release_in(">=1.5")
+
+
+def test_a_release_between_measured_ones_is_said_to_be_inferred() -> None:
+    assert "not itself measured" in Target.parse("TOSA-1.0+INT", "1.5.0").notice
+
+
+def test_a_pre_release_behaves_like_its_release() -> None:
+    assert Target.parse("TOSA-1.0+INT", "1.5.0rc1").release_in(">=1.5")
+
+
+def test_no_release_means_the_installed_one_or_the_newest_known(monkeypatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "1.3.1")
+    assert str(Target.parse("TOSA-1.0+INT").release) == "1.3.1"
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert str(Target.parse("TOSA-1.0+INT").release) == MEASURED_RELEASES[-1]
