@@ -30,12 +30,15 @@ def quantize(
     inputs: tuple[torch.Tensor, ...],
     spec: str = "TOSA-1.0+INT+FP",
     config: str = "int8-per-channel",
+    unquantized: tuple[str, ...] = (),
 ) -> ExportedProgram:
-    """Export, calibrate on ``inputs``, convert and export again."""
+    """Export, calibrate on ``inputs``, convert and export again; ``unquantized`` submodules stay in float."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantizer = TOSAQuantizer(TosaCompileSpec(spec))
         quantizer.set_global(CONFIGS[config]())
+        for name in unquantized:
+            quantizer.set_module_name(name, None)
         exported = torch.export.export(module.eval(), inputs)
         # ExecuTorch 1.2 cannot annotate the guard call that newer torch releases put into the module.
         prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)

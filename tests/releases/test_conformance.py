@@ -12,6 +12,9 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
+import torch  # noqa: E402
+from torch.export import ExportedProgram  # noqa: E402
+
 from fuseguard.engine import Effect, Example, Report, run  # noqa: E402
 from fuseguard.engine.registry import load_registry  # noqa: E402
 from fuseguard.executorch import prove  # noqa: E402
@@ -53,22 +56,23 @@ def assert_verdict_agrees(report: Report, proof: Proof) -> None:
 @pytest.mark.parametrize("title", UNIQUE)
 def test_the_example_graph_does_what_the_table_says(title: str, profile: str) -> None:
     program, inputs = materialize(UNIQUE[title].graph())
-    report = run(read_program(program), Target.parse(profile), RULES)
-    assert_verdict_agrees(report, prove(program, inputs, profile))
-    if any(finding.refuse for finding in report.findings):
-        guarded = prove(program, inputs, profile, checks="guard")
-        assert guarded.ok, guarded
+    judge(program, inputs, UNIQUE[title].spec(profile))
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("title", PROGRAMS)
 def test_the_quantized_program_does_what_the_table_says(title: str, profile: str) -> None:
-    build = PROGRAMS[title].program
-    assert build is not None
-    module, inputs = build()
-    program = quantize(module, inputs, profile)
-    report = run(read_program(program), Target.parse(profile), RULES)
-    assert_verdict_agrees(report, prove(program, inputs, profile))
+    example = PROGRAMS[title]
+    assert example.program is not None
+    module, inputs = example.program()
+    spec = example.spec(profile)
+    judge(quantize(module, inputs, spec, example.config, example.unquantized), inputs, spec)
+
+
+def judge(program: ExportedProgram, inputs: tuple[torch.Tensor, ...], spec: str) -> None:
+    report = run(read_program(program), Target.parse(spec), RULES)
+    assert not report.failures
+    assert_verdict_agrees(report, prove(program, inputs, spec))
     if any(finding.refuse for finding in report.findings):
-        guarded = prove(program, inputs, profile, checks="guard")
+        guarded = prove(program, inputs, spec, checks="guard")
         assert guarded.ok, guarded

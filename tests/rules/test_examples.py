@@ -15,7 +15,7 @@ from fuseguard.target import MEASURED_RELEASES, Target
 PROFILES = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
 RULES = load_registry().rules
 TARGETS = [
-    pytest.param(Target.parse(profile, release), id=f"{profile[9:]}-{release}")
+    pytest.param((profile, release), id=f"{profile[9:]}-{release}")
     for profile in PROFILES
     for release in MEASURED_RELEASES
 ]
@@ -29,12 +29,12 @@ def test_a_bad_example_is_found_on_every_release(rule: Rule, example) -> None:
     seen = set()
     for profile in PROFILES:
         for release in MEASURED_RELEASES:
-            report = run(example.graph(), Target.parse(profile, release), RULES)
+            report = run(example.graph(), Target.parse(example.spec(profile), release), RULES)
             assert not report.failures
             codes = {finding.code for finding in report.findings}
             allowed = {rule.code, *example.companions}
             assert codes <= allowed, f"{codes - allowed} also found on {release} {profile}"
-            if not example.only_on or Target.parse(profile, release).release_in(example.only_on):
+            if not example.only_on or Target.parse(example.spec(profile), release).release_in(example.only_on):
                 assert codes & allowed, f"nothing found on {release} {profile}"
             seen |= codes
     assert rule.code in seen, f"{rule.code} itself is never found, only {seen}"
@@ -42,17 +42,17 @@ def test_a_bad_example_is_found_on_every_release(rule: Rule, example) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("rule", "example"), GOOD)
-def test_a_good_example_passes(rule: Rule, example, target: Target) -> None:
-    report = run(example.graph(), target, [rule])
+def test_a_good_example_passes(rule: Rule, example, target: tuple[str, str]) -> None:
+    report = run(example.graph(), Target.parse(example.spec(target[0]), target[1]), [rule])
     assert not report.failures
     assert not report.findings
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(("rule", "example"), BAD)
-def test_findings_name_a_closed_cluster_and_fill_the_message(rule: Rule, example, target: Target) -> None:
+def test_findings_name_a_closed_cluster_and_fill_the_message(rule: Rule, example, target: tuple[str, str]) -> None:
     graph = example.graph()
-    for finding in run(graph, target, [rule]).findings:
+    for finding in run(graph, Target.parse(example.spec(target[0]), target[1]), [rule]).findings:
         assert set(finding.nodes) <= set(finding.cluster)
         assert all(name in graph for name in finding.cluster)
         assert "{" not in finding.message
@@ -75,5 +75,5 @@ def test_int_and_int_fp_are_refused_alike(rule: Rule) -> None:
     """Under the default policy a profile must not change which nodes are kept off the accelerator."""
     for example in rule.bad:
         for release in MEASURED_RELEASES:
-            refused = {run(example.graph(), Target.parse(profile, release), RULES).refused() for profile in PROFILES}
+            refused = {run(example.graph(), Target.parse(example.spec(profile), release), RULES).refused() for profile in PROFILES}
             assert len(refused) == 1, f"{example.title} on {release}"

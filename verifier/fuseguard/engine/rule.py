@@ -28,7 +28,10 @@ class Example:
     ``graph`` builds the small torch-free form. ``program`` builds a float module and its inputs for the
     Arm quantizer (imported late, so that rules need no torch); None where only hand-made Q/DQ shows the
     fault. ``companions`` are codes that a bad example raises instead of or beside the rule's own on some
-    targets; ``only_on`` is the range of releases on which it is bad, "" for all.
+    targets; ``only_on`` is the range of releases on which it is bad, "" for all. ``extensions`` are TOSA
+    extensions that the example needs (``int16``); ``config`` is the quantizer configuration of ``program``
+    (``int8-per-channel``, ``int8-per-tensor``, ``int8-narrow``, ``a16w8``) and ``unquantized`` names the
+    submodules left in float.
     """
 
     title: str
@@ -36,6 +39,13 @@ class Example:
     program: Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]] | None = None
     companions: tuple[str, ...] = ()
     only_on: str = ""
+    extensions: tuple[str, ...] = ()
+    config: str = "int8-per-channel"
+    unquantized: tuple[str, ...] = ()
+
+    def spec(self, profile: str) -> str:
+        """The TOSA specification to check the example for: ``profile`` plus the extensions it needs."""
+        return "+".join((profile, *self.extensions))
 
 
 class Rule(abc.ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,11 +18,22 @@ from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 
 
-def output_steps(program: ExportedProgram) -> list[float | None]:
-    """Size of one step of each user output, in real units; None where an output has no scale of its own.
+@dataclass(frozen=True, slots=True)
+class OutputGrid:
+    """What one user output is measured in.
 
-    Looks through value-transparent ops back to the DQ. Integer outputs have step 1.
+    ``step`` is one code in real units, None where the output has no scale of its own (integer outputs have
+    step 1). ``roundings`` counts the int16 anchors and lookup tables upstream, if the output is int16: their
+    RESCALE has 16-bit multipliers for the INT48 accumulator, a relative error of 2^-15, which is up to one step
+    at the end of the int16 range. int8 outputs have none.
     """
+
+    step: float | None
+    roundings: int = 0
+
+
+def output_grids(program: ExportedProgram) -> list[OutputGrid]:
+    """The grid of each user output, found by looking through value-transparent ops back to its DQ."""
     graph = read_program(program)
     view = View(graph)
     names = [
@@ -29,22 +41,43 @@ def output_steps(program: ExportedProgram) -> list[float | None]:
         for spec in program.graph_signature.output_specs
         if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
     ]
-    return [_step(graph, view, graph[name]) for name in names]
+    return [_grid(graph, view, graph[name]) for name in names]
 
 
-def _step(graph: Graph, view: View, node: Node) -> float | None:
-    if node.meta is not None and not node.meta.is_float:
-        return 1.0
+def _grid(graph: Graph, view: View, output: Node) -> OutputGrid:
+    if output.meta is not None and not output.meta.is_float:
+        return OutputGrid(1.0)
+    node = output
     while not view.is_dq(node):
-        # Only ops that pass values on unchanged keep the grid; activations and pools may leave it.
-        keeps_grid = node.kind in ("view", "permute", "squeeze", "unsqueeze", "expand", "slice", "select", "clone",
-                                   "getitem", "split", "unbind", "flip", "repeat")  # fmt: skip
         first = node.args[0] if node.args else None
-        if not (keeps_grid and node.info.has(Trait.TRANSPARENT) and isinstance(first, Ref)):
-            return None
+        if node.kind not in _KEEP_GRID or not isinstance(first, Ref):
+            return OutputGrid(None)
         node = graph[first.name]
     qparams = view.qparams(node)
-    return None if qparams is None or qparams.per_channel or not qparams.known else abs(qparams.scale) or None
+    if qparams is None or qparams.per_channel or not qparams.known or not qparams.scale > 0:
+        return OutputGrid(None)
+    return OutputGrid(qparams.scale, _roundings(graph, node) if qparams.dtype == "int16" else 0)
+
+
+def _roundings(graph: Graph, node: Node) -> int:
+    seen: set[str] = set()
+    pending = [node]
+    count = 0
+    while pending:
+        current = pending.pop()
+        if current.name in seen:
+            continue
+        seen.add(current.name)
+        count += current.op == "call" and (current.info.has(Trait.MAC) or current.info.has(Trait.TABLE))
+        pending.extend(graph.inputs(current))
+    return count
+
+
+#: Ops that pass values on unchanged; other value-transparent ones (pools, activations) may leave the grid.
+_KEEP_GRID = frozenset(
+    ("view", "permute", "squeeze", "unsqueeze", "expand", "slice", "select", "clone", "getitem", "split", "unbind",
+     "flip", "repeat")
+)  # fmt: skip
 
 
 def saturate_at_dtype(program: ExportedProgram) -> ExportedProgram | None:
