@@ -96,7 +96,7 @@ class Rule(abc.ABC):
             effect=row.effect,
             severity=row.effect.severity,
             nodes=tuple(node.name for node in nodes),
-            cluster=tuple(name for name in view.graph.nodes if name in view.cluster(*nodes)),
+            cluster=tuple(sorted(view.cluster(*nodes), key=lambda name: view.graph[name].index)),
             message=self.message.format(**fields),
             remedy=self.remedy,
             evidence=row.evidence,
