@@ -1,0 +1,265 @@
+"""Reads a program from a file that ``torch.export.save`` wrote, without torch and without running any of it.
+
+``torch.export.load`` runs code that the file brings along: pickles, but also symbolic expressions, placeholder
+names, tree specs and native libraries. This reader knows zip, JSON and raw tensors alone, and opens only the
+records it needs. ``data/sample_inputs``, pickled constants and ``data/aotinductor`` are never opened.
+"""
+
+from __future__ import annotations
+
+import gc
+import struct
+import sys
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from fuseguard.ir.graph import Graph, Node, Ref
+from fuseguard.readers.archive import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Archive
+from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.schema import (
+    DTYPES,
+    SCHEMA_MAJOR,
+    InputSpec,
+    MalformedProgram,
+    SerializedProgram,
+    TensorValue,
+)
+from fuseguard.readers.serde import GraphReader
+
+# Per-channel qparams hold one value per channel or block. A stride of 0 would name any number of values with
+# few bytes.
+MAX_QPARAM_VALUES = 2**20
+
+# array's type codes; the sizes of "i" and "q" are checked when used. bfloat16 is the upper half of a float32.
+_ARRAY_CODES = {
+    "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint16": "H", "uint32": "I", "uint64": "Q",
+    "float32": "f", "float64": "d", "bool": "B", "bfloat16": "H",
+}  # fmt: skip
+_SAVE_AGAIN = "save it again with torch.export.save"
+
+
+class _Version(msgspec.Struct):
+    major: int
+    minor: int = 0
+
+
+class _Header(msgspec.Struct):
+    schema_version: _Version
+    torch_version: str = "unknown"
+
+
+class _Payload(msgspec.Struct):
+    path_name: str
+    use_pickle: bool = True
+    tensor_meta: TensorValue | None = None
+
+
+class _PayloadConfig(msgspec.Struct):
+    config: dict[str, _Payload]
+
+
+def read_pt2(path: Path) -> Graph:
+    """The graph of the program in a .pt2 file, control-flow bodies included.
+
+    Per-channel scales and zero points are read from the archive; no other weight is. The file is opened read-only.
+    Raises UnreadableInput, and nothing else, for whatever is wrong with the file.
+    Source: torch/export/pt2_archive/_package.py and torch/_export/serde/schema.py of torch 2.13.
+    """
+    with Archive(path) as archive, _collector_paused():
+        try:
+            model = _choose_model(archive)
+            program = _decode_program(archive, model)
+            specs = program.graph_module.signature.input_specs
+            tensors = _Tensors(archive, model, specs)
+            return GraphReader(program.graph_module.graph, specs).read(tensors.qparam_values)
+        except MalformedProgram as error:
+            raise UnreadableInput(
+                f"{path}: the program does not follow torch.export's schema ({error}), so the file is damaged or "
+                f"forged; {_SAVE_AGAIN}"
+            ) from error
+        except (RecursionError, MemoryError) as error:
+            raise UnreadableInput(
+                f"{path}: the program is nested too deeply or needs too much memory to be read safely; if it is "
+                f"genuine, {_SAVE_AGAIN} in smaller parts"
+            ) from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No collector runs while many objects that all live are made; they cost a third of the time otherwise."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _choose_model(archive: Archive) -> str:
+    prefix = f"{archive.root}/models/" if archive.root else "models/"
+    models = [
+        name[len(prefix) : -len(".json")]
+        for name in archive.names
+        if name.startswith(prefix) and name.endswith(".json") and "/" not in name[len(prefix) :]
+    ]
+    if "model" in models:
+        return "model"
+    if len(models) == 1:
+        return models[0]
+    if models:
+        raise UnreadableInput(
+            f"{archive.path}: the archive holds {len(models)} programs ({', '.join(map(repr, sorted(models)[:8]))}) "
+            f"and none is called 'model', so it is not clear which to check; save one program per file"
+        )
+    raise UnreadableInput(f"{archive.path}: {_why_no_model(archive)}")
+
+
+def _why_no_model(archive: Archive) -> str:
+    names = set(archive.names)
+    if "serialized_exported_program.json" in names:
+        version = archive.read("version", 64).decode("ascii", "replace") if "version" in names else ""
+        if version.startswith("5"):
+            return (
+                "was written by executorch.exir.serde (schema 5), which this version does not read yet; save the "
+                "program with torch.export.save before it is lowered"
+            )
+        return (
+            f"was written by torch.export.save of torch 2.6 or older (schema {version or 'unknown'}), which this "
+            f"version does not read yet; {_SAVE_AGAIN} of torch 2.7 or newer"
+        )
+    if any(name.rpartition("/")[2].lower().startswith("etrecord") for name in names):
+        return "is an ETRecord, which this version does not read yet; pass the program saved with torch.export.save"
+    if any(name.endswith("data.pkl") for name in names):
+        return (
+            "is a pickled checkpoint or TorchScript file, which holds no exported graph and could run code when "
+            "loaded; export the model with torch.export and save it with torch.export.save"
+        )
+    if any("/data/aotinductor/" in name for name in names):
+        return "is an AOTInductor package, native code without a graph; pass the program saved with torch.export.save"
+    return (
+        "the archive has no models/*.json, so there is no program in it. This is what torch.export.save leaves behind "
+        "when it fails on a lowered program or on one with an operator that it cannot serialize; save the program "
+        "before it is lowered, and see to it that torch.export.save raises nothing"
+    )
+
+
+def _decode_program(archive: Archive, model: str) -> SerializedProgram:
+    data = archive.read(f"models/{model}.json", MAX_JSON_BYTES)
+    try:
+        # First, because another major version may have another form and must not be called malformed.
+        header = msgspec.json.decode(data, type=_Header)
+        version = header.schema_version
+        if version.major != SCHEMA_MAJOR:
+            raise UnreadableInput(
+                f"{archive.path}: has schema version {version.major}.{version.minor} (torch "
+                f"{header.torch_version[:40]}), and only version {SCHEMA_MAJOR} can be read without guessing; "
+                f"{_SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
+            )
+        return msgspec.json.decode(data, type=SerializedProgram)
+    except msgspec.DecodeError as error:
+        raise MalformedProgram(str(error)) from error
+
+
+class _Tensors:
+    """The raw tensors of one model; each config and record is read when asked for."""
+
+    def __init__(self, archive: Archive, model: str, specs: list[InputSpec]) -> None:
+        self._archive = archive
+        self._model = model
+        self._qualified = dict(tensor for spec in specs if (tensor := spec.tensor()))
+        self._configs: dict[str, dict[str, _Payload]] = {}
+        self._swap = False
+
+    def qparam_values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
+        """Values of the scales and zero points of per-channel Q and DQ nodes by placeholder; unknown ones are left out.
+
+        Raises UnreadableInput and MalformedProgram if the archive contradicts itself.
+        """
+        found: dict[str, tuple[float, ...]] = {}
+        for node in nodes:
+            if "quantize_per_channel" not in node.target:
+                continue
+            for arg in node.args[1:3]:
+                if isinstance(arg, Ref) and arg.name not in found:
+                    values = self._values(arg.name)
+                    if values is not None:
+                        found[arg.name] = values
+        return found
+
+    def _values(self, placeholder: str) -> tuple[float, ...] | None:
+        qualified = self._qualified.get(placeholder)
+        if qualified is None:
+            return None  # computed in the graph, or an input of the program
+        for folder in ("weights", "constants"):
+            payload = self._config(folder).get(qualified)
+            if payload is not None:
+                break
+        else:
+            return None
+        if payload.use_pickle or payload.tensor_meta is None:
+            return None  # a pickle is code; the values stay unknown
+        if "/" in payload.path_name or "\\" in payload.path_name:
+            raise MalformedProgram(f"the tensor {qualified!r} has the record name {payload.path_name[:80]!r}")
+        data = self._archive.read(f"data/{folder}/{payload.path_name}", MAX_TENSOR_BYTES)
+        return self._decode(qualified, payload.tensor_meta, data)
+
+    def _config(self, folder: str) -> dict[str, _Payload]:
+        if folder not in self._configs:
+            if not self._configs:
+                self._swap = self._byte_order() != sys.byteorder
+            name = f"data/{folder}/{self._model}_{folder}_config.json"
+            config: dict[str, _Payload] = {}
+            if name in self._archive:
+                data = self._archive.read(name, MAX_JSON_BYTES)
+                try:
+                    config = msgspec.json.decode(data, type=_PayloadConfig).config
+                except msgspec.DecodeError as error:
+                    raise MalformedProgram(f"{name}: {error}") from error
+            self._configs[folder] = config
+        return self._configs[folder]
+
+    def _byte_order(self) -> str:
+        order = self._archive.read("byteorder", 64).decode("ascii", "replace") if "byteorder" in self._archive else ""
+        if order not in ("", "little", "big"):
+            raise MalformedProgram(f"the byte order {order[:16]!r} is neither 'little' nor 'big'")
+        return order or "little"
+
+    def _decode(self, name: str, value: TensorValue, data: bytes) -> tuple[float, ...] | None:
+        dtype = DTYPES.get(value.dtype, "")
+        sizes = [size.as_int for size in value.sizes]
+        strides = [stride.as_int for stride in value.strides]
+        offset = value.storage_offset.as_int
+        if not data or offset is None or None in sizes or None in strides:
+            return None  # torch stores nothing for a fake tensor
+        layout = [(size or 0, stride or 0) for size, stride in zip(sizes, strides, strict=False)]
+        if len(sizes) != len(strides) or offset < 0 or any(size < 0 or stride < 0 for size, stride in layout):
+            raise MalformedProgram(f"the tensor {name!r} has impossible sizes, strides or offset")
+        if dtype != "float16" and dtype not in _ARRAY_CODES:
+            return None  # no type that scales and zero points have
+        positions = [offset]
+        for size, stride in layout:
+            if len(positions) * size > MAX_QPARAM_VALUES:
+                raise MalformedProgram(f"the tensor {name!r} has more than {MAX_QPARAM_VALUES} scales or zero points")
+            positions = [start + index * stride for start in positions for index in range(size)]
+        storage = self._storage(dtype, data)
+        if positions and max(positions) >= len(storage):
+            raise MalformedProgram(f"the tensor {name!r} reaches beyond its record of {len(data)} bytes")
+        return tuple([float(storage[position]) for position in positions])
+
+    def _storage(self, dtype: str, data: bytes) -> array[int] | array[float] | tuple[float, ...]:
+        if dtype == "float16":
+            order = ">" if self._swap != (sys.byteorder == "big") else "<"
+            return struct.unpack(f"{order}{len(data) // 2}e", data[: len(data) // 2 * 2])
+        storage = array(_ARRAY_CODES[dtype])
+        storage.frombytes(data[: len(data) // storage.itemsize * storage.itemsize])
+        if self._swap:
+            storage.byteswap()
+        if dtype != "bfloat16":
+            return storage
+        widened = array("I", [code << 16 for code in storage])
+        return array("f", widened.tobytes())

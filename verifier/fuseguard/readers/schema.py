@@ -1,0 +1,127 @@
+"""The parts of torch.export's schema that are read (torch/_export/serde/schema.py, major version 8).
+
+Fields that are not listed are skipped by the decoder, so that expressions, tree specs and guard code never become
+objects. Arguments stay plain dictionaries: the union has 27 members, and a struct of 27 fields each is slower.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fuseguard.ir.graph import TensorMeta
+
+SCHEMA_MAJOR = 8
+
+DTYPES = {
+    1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
+    9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16",
+    29: "float8_e4m3fn", 30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz", 33: "float8_e8m0fnu",
+    34: "uint32", 35: "uint64",
+}  # fmt: skip
+
+
+def dtype_name(number: int) -> str:
+    """The short name of a ScalarType; an unknown number gets a name, as newer minor versions may add types."""
+    return DTYPES.get(number, f"dtype{number}")
+
+
+class MalformedProgram(ValueError):
+    """A program that does not follow the schema; the text says where."""
+
+
+class SymInt(msgspec.Struct, gc=False, frozen=True):
+    as_int: int | None = None  # a symbolic size has as_expr instead
+
+
+class TensorValue(msgspec.Struct):
+    dtype: int
+    sizes: list[SymInt]
+    strides: list[SymInt] = []
+    storage_offset: SymInt = SymInt(0)
+
+    def meta(self) -> TensorMeta:
+        return TensorMeta(dtype_name(self.dtype), tuple([size.as_int for size in self.sizes]))
+
+
+class Metadata(msgspec.Struct, gc=False):
+    stack_trace: str = ""
+    nn_module_stack: str = ""
+    custom: str = ""
+
+
+class NamedArgument(msgspec.Struct):
+    arg: dict[str, Any]
+    name: str = ""
+    kind: int | None = None
+
+
+class SerializedNode(msgspec.Struct):
+    target: str
+    inputs: list[NamedArgument]
+    outputs: list[dict[str, Any]]
+    metadata: Metadata
+    name: str | None = None
+
+
+class SerializedGraph(msgspec.Struct):
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    nodes: list[SerializedNode]
+    tensor_values: dict[str, TensorValue]
+    is_single_tensor_return: bool = False
+
+
+class GraphArgument(msgspec.Struct):
+    name: str
+    graph: SerializedGraph
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class ParameterSpec(msgspec.Struct):
+    arg: _Named
+    parameter_name: str
+
+
+class BufferSpec(msgspec.Struct):
+    arg: _Named
+    buffer_name: str
+
+
+class ConstantSpec(msgspec.Struct):
+    arg: _Named
+    tensor_constant_name: str
+
+
+class InputSpec(msgspec.Struct):
+    parameter: ParameterSpec | None = None
+    buffer: BufferSpec | None = None
+    tensor_constant: ConstantSpec | None = None
+    constant_input: _Named | None = None  # a Python number or None that was an argument of the model
+
+    def tensor(self) -> tuple[str, str] | None:
+        """Placeholder and qualified name of a parameter, buffer or constant."""
+        if self.parameter:
+            return self.parameter.arg.name, self.parameter.parameter_name
+        if self.buffer:
+            return self.buffer.arg.name, self.buffer.buffer_name
+        if self.tensor_constant:
+            return self.tensor_constant.arg.name, self.tensor_constant.tensor_constant_name
+        return None
+
+
+class Signature(msgspec.Struct):
+    input_specs: list[InputSpec]
+
+
+class SerializedModule(msgspec.Struct):
+    graph: SerializedGraph
+    signature: Signature
+
+
+class SerializedProgram(msgspec.Struct):
+    graph_module: SerializedModule
