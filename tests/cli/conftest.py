@@ -1,0 +1,45 @@
+"""Runs the command line in this process, on programs that stand in for files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from cli_fakes import fake_read, registry_of
+from click.testing import CliRunner, Result
+
+from fuseguard.engine import Rule
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of whoever runs the tests must not change what they see."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "FUSEGUARD_DEBUG", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs ``fuseguard ARGS...`` on the release 1.5.1; files are those of ``fake_read``."""
+    monkeypatch.setattr("fuseguard.api.read", fake_read)
+
+    def run(*args: str) -> Result:
+        from fuseguard.cli.main import cli as group
+
+        if args[:1] == ("check",) and "--executorch" not in args:
+            args = (*args, "--executorch", "1.5.1")
+        return CliRunner().invoke(group, args, prog_name="fuseguard")
+
+    return run
+
+
+@pytest.fixture
+def use_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the given rule classes the only ones that there are."""
+
+    def use(*rules: type[Rule]) -> None:
+        registry = registry_of(*rules)
+        for command in ("check", "explain", "rules", "version"):
+            monkeypatch.setattr(f"fuseguard.cli.{command}.load_registry", lambda: registry)
+
+    return use

@@ -1,0 +1,87 @@
+"""``fuseguard explain`` and ``fuseguard rules``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from click.testing import Result
+
+from fuseguard.engine import Registry
+
+Cli = Callable[..., Result]
+
+
+def squeezed(text: str) -> str:
+    """Wrapping put aside."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("name", ["FU101", "fu101", "fused-activation-out-of-range"])
+def test_a_rule_is_found_by_code_and_by_name(cli: Cli, name: str) -> None:
+    result = cli("explain", name)
+    assert result.exit_code == 0
+    assert result.output.startswith("FU101 fused-activation-out-of-range\n")
+
+
+def test_every_rule_tells_all_it_knows(cli: Cli, registry: Registry) -> None:
+    for rule in registry.rules:
+        text = squeezed(cli("explain", rule.code).output)
+        for part in (rule.summary, rule.why, rule.remedy, rule.message, *rule.references):
+            assert squeezed(part) in text, (rule.code, part)
+        for example in (*rule.bad, *rule.good):
+            assert squeezed(example.title) in text
+        for row in rule.effects.rows:
+            assert row.effect.value in text
+            assert row.effect.meaning in text
+            assert row.evidence.value in text
+
+
+def test_every_row_of_the_effects_table_is_in_the_json(cli: Cli, registry: Registry) -> None:
+    document = json.loads(cli("explain", "--all", "--output-format", "json").output)
+    assert document["schema_version"] == "1.0"
+    assert [rule["code"] for rule in document["rules"]] == [rule.code for rule in registry.rules]
+    for told, rule in zip(document["rules"], registry.rules, strict=True):
+        rows = [(row.case, row.releases, row.profile, row.effect.value) for row in rule.effects.rows]
+        assert [(row["case"], row["releases"], row["profile"], row["effect"]) for row in told["effects"]] == rows
+        assert told["why"] == rule.why
+
+
+def test_all_explains_every_rule(cli: Cli, registry: Registry) -> None:
+    output = cli("explain", "--all").output
+    assert all(f"{rule.code} {rule.name}\n" in output for rule in registry.rules)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("FU111", "FU101"), ("fused-activation-out-of-rang", "fused-activation-out-of-range")]
+)
+def test_an_unknown_rule_exits_with_2_and_names_the_nearest(cli: Cli, wrong: str, right: str) -> None:
+    result = cli("explain", wrong)
+    assert result.exit_code == 2
+    assert f"Did you mean '{right}'?" in result.output
+
+
+def test_what_resembles_no_rule_lists_them(cli: Cli, registry: Registry) -> None:
+    result = cli("explain", "@@@@@@@@@@@@@@@@")
+    assert result.exit_code == 2
+    assert all(rule.code in result.output for rule in registry.rules)
+
+
+@pytest.mark.parametrize("args", [(), ("FU101", "--all")])
+def test_either_a_rule_or_all(cli: Cli, args: tuple[str, ...]) -> None:
+    assert cli("explain", *args).exit_code == 2
+
+
+def test_rules_lists_one_line_per_rule(cli: Cli, registry: Registry) -> None:
+    lines = cli("rules").output.splitlines()
+    assert lines[0].split() == ["code", "name", "scope", "repairable", "summary"]
+    assert [line.split()[:2] for line in lines[1:]] == [[rule.code, rule.name] for rule in registry.rules]
+    assert all(line.endswith(rule.summary) for line, rule in zip(lines[1:], registry.rules, strict=True))
+
+
+def test_rules_as_json(cli: Cli, registry: Registry) -> None:
+    document = json.loads(cli("rules", "--output-format", "json").output)
+    assert [(r["code"], r["scope"], r["repairable"]) for r in document["rules"]] == [
+        (rule.code, rule.scope, rule.repairable) for rule in registry.rules
+    ]

@@ -1,0 +1,156 @@
+"""The ``fuseguard`` process: exit codes, streams, signals and what it imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+#: ``fuseguard`` with files that hold what their names say.
+STAGED = f"""
+import sys
+sys.path.insert(0, {str(HERE)!r})
+import cli_fakes
+from fuseguard import api
+api.read = cli_fakes.fake_read
+from fuseguard.cli.main import main
+main()
+"""
+
+
+def environment(**changes: str) -> dict[str, str]:
+    ours = ("NO_COLOR", "FORCE_COLOR", "FUSEGUARD_DEBUG")
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
+
+
+def fuseguard(*args: str, code: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    how = ["-c", code] if code else ["-m", "fuseguard.cli.main"]
+    return subprocess.run(
+        [sys.executable, *how, *args], capture_output=True, text=True, env=environment(**variables), timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a zip", b"PK\x03\x04" + b"\0" * 64, b"PK\x05\x06" + b"\0" * 18], ids=repr
+)
+def test_garbage_is_refused_with_3_and_no_traceback(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "garbage.pt2"
+    path.write_bytes(content)
+    done = fuseguard("check", str(path))
+    assert done.returncode == 3, done
+    assert str(path) in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "internal error" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("check", "no-such-file.pt2"), 3),
+        (("check", "."), 3),
+        (("check",), 2),
+        (("check", "x.pt2", "--target", "nonsense"), 2),
+        (("check", "x.pt2", "--policy", "nonsense"), 2),
+        (("chekc", "x.pt2"), 2),
+        (("explain", "XX000"), 2),
+        (("prove", "x.pt2"), 3),
+        (("--help",), 0),
+        (("check", "--help"), 0),
+        (("rules",), 0),
+    ],
+)
+def test_exit_codes_without_traceback(args: tuple[str, ...], code: int) -> None:
+    done = fuseguard(*args)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert bool(done.stderr) is (code != 0), "errors belong on stderr, and nothing else does"
+
+
+def test_a_pipe_gets_plain_text() -> None:
+    done = fuseguard("check", "wrong.pt2", code=STAGED)
+    assert done.returncode == 1
+    assert "error[FU101]" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stderr == ""
+
+
+def test_a_locale_that_cannot_encode_a_name_does_not_break_the_report() -> None:
+    program = "api.read = lambda path: (cli_fakes.conv_relu(-17, 'm\\xf6del.py'), 'x')"
+    code = STAGED.replace("api.read = cli_fakes.fake_read", program)
+    done = fuseguard("check", "x.pt2", code=code, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 1, done
+    assert "m\\xf6del.py:42" in done.stdout
+
+
+def test_a_closed_pipe_keeps_the_verdict_and_says_nothing() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STAGED, "check", "wrong.pt2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()  # nobody reads
+    stderr = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(60), stderr) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_ends_quietly_with_130() -> None:
+    code = STAGED.replace(
+        "api.read = cli_fakes.fake_read",
+        "import time\napi.read = lambda p: (print('reading', flush=True), time.sleep(60))",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "check", "x.pt2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, "Interrupted.\n")
+
+
+def imported_by(*args: str) -> set[str]:
+    """Top-level packages and fuseguard's modules that one command imports."""
+    tell = "print('MODULES', *sys.modules, file=sys.stderr)"
+    code = STAGED.replace("main()\n", f"try:\n    main()\nfinally:\n    {tell}\n")
+    done = fuseguard(*args, code=code)
+    assert done.returncode in (0, 1), done
+    return set(done.stderr.split("MODULES ")[1].split())
+
+
+@pytest.mark.parametrize("args", [("check", "wrong.pt2"), ("explain", "FU101"), ("rules",), ("version",)])
+def test_no_command_that_only_looks_imports_torch_or_rich(args: tuple[str, ...]) -> None:
+    """torch takes seconds; rich, networkx and difflib together more than a check may take."""
+    assert not imported_by(*args) & {"torch", "executorch", "numpy", "rich", "networkx"}
+
+
+def test_a_check_imports_no_other_command() -> None:
+    modules = imported_by("check", "wrong.pt2")
+    assert "fuseguard.cli.check" in modules
+    assert not modules & {f"fuseguard.cli.{name}" for name in ("explain", "rules", "version", "prove")}
+    assert "fuseguard.report.json" not in modules
+
+
+def test_the_console_script_is_the_command() -> None:
+    """What pyproject.toml names must exist and run."""
+    from importlib import metadata
+
+    entries = [e for e in metadata.entry_points(group="console_scripts") if e.name == "fuseguard"]
+    assert [entry.value for entry in entries] == ["fuseguard.cli.main:main"]
+    from fuseguard.cli.main import main
+
+    assert entries[0].load() is main

@@ -1,0 +1,149 @@
+"""``fuseguard prove``: consent first, then inputs, then the verdict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+Cli = Callable[..., Result]
+
+
+def test_without_trust_nothing_is_loaded_and_the_message_explains(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK\x03\x04")
+    monkeypatch.setattr("fuseguard.cli.prove._prove", lambda *_: pytest.fail("went on without --trust"))
+    result = cli("prove", str(path))
+    assert result.exit_code == 3
+    assert "--trust" in result.output
+    assert "runs code from the file" in result.output
+
+
+def test_a_missing_file_exits_with_3(cli: Cli, tmp_path: Path) -> None:
+    result = cli("prove", str(tmp_path / "none.pt2"), "--trust")
+    assert result.exit_code == 3
+    assert "no such file" in result.output
+
+
+def test_a_wrong_target_is_told_before_anything_is_loaded(cli: Cli) -> None:
+    assert cli("prove", "none.pt2", "--trust", "--target", "nonsense").exit_code == 2
+
+
+def test_missing_extras_name_the_command_that_installs_them(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK\x03\x04")
+    # None in sys.modules makes an import fail, as if it were not installed.
+    for name in ("torch", "fuseguard.cli.prove_inputs", "fuseguard.executorch", "fuseguard.executorch.judge"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = cli("prove", str(path), "--trust")
+    assert result.exit_code == 2
+    assert "pip install 'fuseguard[prove]'" in result.output
+
+
+# --- with torch -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def saved(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """conv -> relu whose shared qparams reach below zero, as FU101 describes, in a file."""
+    pytest.importorskip("executorch.exir")
+    from cli_fakes import conv_relu
+
+    from fuseguard.executorch.materialize import materialize
+
+    program, _ = materialize(conv_relu(-17))
+    path = tmp_path_factory.mktemp("prove") / "wrong.pt2"
+    torch.export.save(program, path)
+    return path
+
+
+def run(*args: str) -> Result:
+    from fuseguard.cli.main import cli as group
+
+    return CliRunner().invoke(group, ["prove", "--trust", *args], prog_name="fuseguard")
+
+
+def _json(*args: str) -> tuple[int, dict[str, Any]]:
+    result = run(*args, "--output-format", "json")
+    text = result.stdout if hasattr(result, "stdout") else result.output
+    return result.exit_code, json.loads(text[text.index("{") :])
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_wrong_lowering_exits_with_1_and_a_guarded_one_with_0(saved: Path) -> None:
+    code, document = _json(str(saved))
+    assert (code, document["outcome"]) == (1, "wrong")
+    assert document["mismatches"] > 0
+    code, document = _json(str(saved), "--guard")
+    assert (code, document["outcome"]) == (0, "exact")
+    assert document["guarded"] is True
+    assert document["mismatches"] == document["rounding_ties"]
+    assert {c for codes in document["guard"]["refused"].values() for c in codes} == {"FU101"}
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_inputs_come_from_files_without_pickle(torch: Any, saved: Path, tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    x, y = torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)
+    np.savez(tmp_path / "named.npz", y=y.numpy(), x=x.numpy())
+    torch.save([x, y], tmp_path / "list.pt")
+    from fuseguard.cli.prove_inputs import read_inputs
+
+    program = torch.export.load(saved)
+    for name in ("named.npz", "list.pt"):
+        values = read_inputs(str(tmp_path / name), program)
+        assert [tuple(value.shape) for value in values] == [(1, 4, 8, 8)] * 2
+    first, again, other = (read_inputs(text, program) for text in ("random", "random:0", "random:1"))
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], other[0])
+    assert float(first[0].min()) < -0.05 * 131 * 0.9, "random inputs do not cover the range of the input's qparams"
+
+
+@pytest.mark.torch
+def test_unfit_inputs_are_told_by_name(torch: Any, saved: Path, tmp_path: Path) -> None:
+    import pickle
+
+    (tmp_path / "evil.pt").write_bytes(pickle.dumps(print))
+    (tmp_path / "garbage.npz").write_bytes(b"garbage")
+    torch.save([torch.zeros(1)], tmp_path / "few.pt")
+    torch.save([torch.zeros(1, 4, 8, 9), torch.zeros(1, 4, 8, 8)], tmp_path / "shape.pt")
+    torch.save("text", tmp_path / "text.pt")
+    for name, code, text in (
+        ("evil.pt", 3, "cannot be read"),
+        ("garbage.npz", 3, "cannot be read"),
+        ("missing.npz", 3, "no such file"),
+        ("text.pt", 3, "no tensor"),
+        ("few.pt", 2, "holds 1 tensors, the program takes 2: x, y"),
+        ("shape.pt", 2, "input 'x' must be torch.float32 of shape (1, 4, 8, 8)"),
+        ("inputs.csv", 2, "give a .npz or .pt file"),
+    ):
+        result = run(str(saved), "--inputs", str(tmp_path / name))
+        assert result.exit_code == code, (name, result.output)
+        assert text in result.output, (name, result.output)
+    assert run(str(saved), "--inputs", "random:x").exit_code == 2
+
+
+@pytest.mark.torch
+def test_what_torch_cannot_load_exits_with_3_and_no_traceback(torch: Any, tmp_path: Path) -> None:
+    path = tmp_path / "garbage.pt2"
+    path.write_bytes(b"garbage")
+    result = run(str(path))
+    assert result.exit_code == 3
+    assert "cannot load it" in result.output
+    assert "Traceback" not in result.output

@@ -1,0 +1,90 @@
+"""A proof as text and JSON, without torch: any object with a Proof's fields will do."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fuseguard.report.json import dump
+from fuseguard.report.lines import plain
+from fuseguard.report.proof import render, to_dict
+
+
+def proof(**changes: Any) -> Any:
+    fields = {
+        "outcome": "exact",
+        "target": "TOSA-1.0+INT, ExecuTorch 1.5.1",
+        "release": "1.5.1",
+        "max_error_steps": 0.0,
+        "max_error": 0.0,
+        "sqnr_db": float("inf"),
+        "mismatches": 0,
+        "rounding_ties": 0,
+        "elements": 64,
+        "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
+        "delegated_ops": 3,
+        "delegates": 1,
+        "exception": "",
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def text(**changes: Any) -> str:
+    return plain(render(proof(**changes), "m.pt2", "random"))
+
+
+def test_an_exact_proof() -> None:
+    assert text() == (
+        "exact: m.pt2: every output code equals the eager program's, rounding ties aside\n"
+        "  target      TOSA-1.0+INT, ExecuTorch 1.5.1\n"
+        "  inputs      random\n"
+        "  mismatches  0 of 64 elements\n"
+        "  max error   0, 0 steps of the output\n"
+        "  SQNR        inf dB\n"
+        "  delegated   3 ops in 1 delegate\n"
+        "  on the CPU  aten.relu.default x2, aten.convolution.default\n"
+    )
+
+
+def test_rounding_ties_are_owned_up_to() -> None:
+    assert "mismatches  2 of 64 elements, all of them rounding ties" in text(mismatches=2, rounding_ties=2)
+
+
+def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() -> None:
+    shown = text(outcome="crash", exception="ValueError: no \x1b[31mqparams\nsecond line", sqnr_db=float("-inf"))
+    assert "exception   ValueError: no \\x1b[31mqparams\n" in shown
+    assert "mismatches" not in shown
+    assert "delegated" not in shown
+
+
+@pytest.mark.parametrize("outcome", ["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"])
+def test_every_outcome_has_a_meaning(outcome: str) -> None:
+    assert to_dict(proof(outcome=outcome), "m.pt2", "random")["outcome_meaning"]
+    assert f"{outcome}: m.pt2: " in text(outcome=outcome)
+
+
+def test_infinities_are_strings_in_json() -> None:
+    document = json.loads(dump(to_dict(proof(sqnr_db=float("-inf"), max_error_steps=None), "m.pt2", "random:1")))
+    assert document["sqnr_db"] == "-inf"
+    assert document["max_error_steps"] is None
+    assert document["inputs"] == "random:1"
+    assert (document["guarded"], document["guard"]) == (False, None)
+
+
+def test_what_the_guard_refused_is_told() -> None:
+    class Guard:
+        def __str__(self) -> str:
+            return "fuseguard: 2 nodes refused\n  FU101: refused conv, relu"
+
+        def to_dict(self) -> dict[str, str]:
+            return {"policy": "consistent"}
+
+    guard: Any = Guard()
+    shown = plain(render(proof(), "m.pt2", "random", guard))
+    assert "(guarded)" in shown
+    assert "FU101: refused conv, relu" in shown
+    document = to_dict(proof(), "m.pt2", "random", guard)
+    assert (document["guarded"], document["guard"]) == (True, {"policy": "consistent"})

@@ -1,0 +1,71 @@
+"""``fuseguard explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from fuseguard.cli import exits, output
+from fuseguard.engine.registry import Registry, load_registry
+from fuseguard.engine.rule import Rule
+from fuseguard.report.lines import Line
+
+EPILOG = """\b
+Examples:
+  fuseguard explain FU101
+  fuseguard explain fused-activation-out-of-range
+  fuseguard explain --all --output-format json"""
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    del ctx, param
+    keys = (key for rule in load_registry().rules for key in (rule.code, rule.name))
+    return [key for key in keys if key.lower().startswith(incomplete.lower())]
+
+
+@click.command("explain", epilog=EPILOG, short_help="Say what a rule finds, why it matters and what to do.")
+@click.argument("rules", nargs=-1, metavar="[CODE|NAME]...", shell_complete=_complete)
+@click.option("--all", "everything", is_flag=True, help="Explain every rule.")
+@output.format_option("text", "json")
+@output.color_option
+def command(rules: tuple[str, ...], everything: bool, output_format: str, color: str) -> None:
+    """Say what a rule finds, why it matters, what each release makes of it and what to do."""
+    if everything == bool(rules):
+        raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
+    registry = load_registry()
+    chosen = registry.rules if everything else tuple(find(registry, name) for name in rules)
+    packs = pack_of(registry)
+    if output_format == "json":
+        from fuseguard.report import json, rule_json
+
+        documents = [rule_json.full(rule, packs[rule.code]) for rule in chosen]
+        output.write_text(json.dump({**json.envelope(), "rules": documents}))
+    else:
+        output.write_lines(_lines(chosen, packs), color, wrap=True)
+
+
+def find(registry: Registry, name: str) -> Rule:
+    """The rule called ``name``. Raises Failure naming the nearest."""
+    rule = registry.get(name)
+    if rule is None:
+        known = [key for rule in registry.rules for key in (rule.code, rule.name)]
+        hint = exits.nearest(name, known) or f"Rules are {', '.join(rule.code for rule in registry.rules)}."
+        raise exits.Failure(f"No rule is called {name!r}. {hint}")
+    return rule
+
+
+def pack_of(registry: Registry) -> dict[str, str]:
+    """The rule pack and version behind each code."""
+    return {rule.code: f"{pack.name} {pack.version}" for pack in registry.packs for rule in pack.rules}
+
+
+def _lines(rules: Sequence[Rule], packs: dict[str, str]) -> Iterator[Line]:
+    from fuseguard.report import rule_text
+
+    for number, rule in enumerate(rules):
+        if number:
+            yield Line()
+            yield Line(("-" * 80, "dim"))
+            yield Line()
+        yield from rule_text.explain(rule, packs[rule.code])

@@ -1,0 +1,119 @@
+"""The ``fuseguard`` command."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import fuseguard
+from fuseguard.cli import exits
+
+#: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
+COMMANDS: dict[str, str] = {
+    "check": "Check quantized programs for one target.",
+    "explain": "Say what a rule finds, why it matters and what to do.",
+    "rules": "List all rules.",
+    "prove": "Lower a program, run it and compare with the eager program.",
+    "version": "Show versions of fuseguard and of what it works with.",
+}
+
+EPILOG = """\b
+Examples:
+  fuseguard check model.pt2
+  fuseguard check model.pt2 --target ethos-u55-128 --executorch 1.5.1
+  fuseguard check *.pt2 --output-format json --output-file report.json
+  fuseguard explain FU101
+
+\b
+Exit codes: 0 clean; 1 findings; 2 usage, configuration, rule pack or
+internal error; 3 an input could not be read or was refused.
+When several apply, the largest wins."""
+
+
+class Commands(click.Group):
+    """Imports a command when it is asked for, and lets no traceback through."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"fuseguard.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            # click has suggested commands only since 8.2
+            hint = exits.nearest(args[0], list(COMMANDS))
+            ctx.fail(f"No such command {args[0]!r}. {hint or 'Commands are ' + ', '.join(COMMANDS) + '.'}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(exits.INTERRUPTED)
+        except BrokenPipeError:
+            exits.silence_stdout()
+            ctx.exit(exits.BROKEN_PIPE)
+        except Exception as error:
+            raise _as_failure(error) from error
+
+
+def _as_failure(error: Exception) -> exits.Failure:
+    from fuseguard.engine.registry import RulePackError
+    from fuseguard.readers.errors import UnreadableInput
+    from fuseguard.target import TargetError
+
+    if isinstance(error, TargetError | RulePackError):
+        return exits.Failure(str(error))
+    if isinstance(error, UnreadableInput):
+        return exits.Refused(str(error))
+    return exits.Failure(exits.internal_error(error))
+
+
+@click.group(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(fuseguard.__version__, prog_name="fuseguard", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Checks the invariants that ExecuTorch's Arm backend assumes of a quantized program.
+
+    A .pt2 file is read without running anything in it, and without torch.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Console entry point. Exits with the codes of :mod:`fuseguard.cli.exits`."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name from a file may not fit the locale's encoding; a report must not fail over that.
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        cli.main(args=args, prog_name="fuseguard")
+    except KeyboardInterrupt:  # before or after a command
+        sys.exit(exits.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

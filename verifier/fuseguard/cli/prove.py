@@ -1,0 +1,181 @@
+"""``fuseguard prove``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fuseguard.cli import exits, output
+from fuseguard.engine.run import POLICIES
+from fuseguard.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from fuseguard.executorch.guard_report import GuardReport
+    from fuseguard.executorch.judge import Proof
+
+EPILOG = """\b
+Examples:
+  fuseguard prove model.pt2 --trust
+  fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
+  fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
+
+\b
+Exit codes: 0 exact, or off by saturation alone; 1 anything else; 2 usage,
+missing packages or internal error; 3 an input could not be read, or --trust
+is missing. --inputs reads .npz (by name or in order) and .pt (a tensor, a
+sequence, or a dict by name); 'random' draws from each input's own quantized
+range."""
+
+_TRUST = (
+    "{file}: refused without --trust. Proving a program needs torch.export.load, and that runs code from the file "
+    "(pickled objects, symbolic expressions, generated source, native libraries). Pass --trust for a file that you "
+    "made yourself or would run as a script; 'fuseguard check' reads any file safely."
+)
+_MISSING = (
+    "proving needs torch, executorch and the TOSA reference model, and {what}.\nInstall them with: "
+    "pip install 'fuseguard[prove]'"
+)
+
+
+@click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--inputs",
+    default="random",
+    show_default=True,
+    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    help="What to run the program on.",
+)
+@click.option(
+    "--target",
+    default="TOSA-1.0+INT+FP",
+    show_default=True,
+    help="TOSA specification or accelerator. The release is the installed one.",
+)
+@click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
+@click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    default="consistent",
+    show_default=True,
+    help="What the guard refuses.",
+)
+@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@output.format_option("text", "json")
+@output.color_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path,
+    inputs: str,
+    target: str,
+    guard: bool,
+    policy: str,
+    trust: bool,
+    output_format: str,
+    color: str,
+) -> None:
+    """Lower a program with the installed backend, run it and compare with the eager program.
+
+    Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
+    """
+    resolved = Target.parse(target)
+    if not trust:
+        raise exits.Refused(_TRUST.format(file=file))
+    if not file.is_file():
+        raise exits.Refused(f"{file}: no such file.")
+    with _quiet():
+        proof, report = _prove(file, inputs, resolved, policy if guard else None)
+    from fuseguard.report import proof as proof_report
+
+    if output_format == "json":
+        from fuseguard.report import json
+
+        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report)))
+    else:
+        output.write_lines(proof_report.render(proof, str(file), inputs, report), color)
+    ctx.exit(exits.CLEAN if proof.outcome in ("exact", "bounded") else exits.FINDINGS)
+
+
+def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple[Proof, GuardReport | None]:
+    try:
+        from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.judge import prove
+        from fuseguard.executorch.partition import report_of, support_checks
+    except ImportError as error:
+        raise exits.Failure(_MISSING.format(what=f"this failed: {error}")) from error
+    program = _load(file)
+    values = read_inputs(inputs, program)
+    checks = support_checks(target, policy) if policy is not None else None
+    try:
+        proof = prove(program, values, target, checks)
+    except TargetError:
+        raise
+    except ImportError as error:
+        raise exits.Failure(_MISSING.format(what=f"this failed: {error}")) from error
+    except Exception as error:
+        _trace(error)
+        raise exits.Failure(
+            f"{file}: the eager program could not be run on these inputs, or the comparison failed: "
+            f"{type(error).__name__}: {error}\nFUSEGUARD_DEBUG=1 shows the traceback."
+        ) from error
+    return proof, report_of(checks) if checks else None
+
+
+def _load(file: Path) -> ExportedProgram:
+    import torch
+
+    try:
+        program: ExportedProgram = torch.export.load(file)
+    except Exception as error:
+        _trace(error)
+        raise exits.Refused(
+            f"{file}: torch {torch.__version__} cannot load it: {type(error).__name__}: {error}\nAn edge program saved "
+            f"by torch.export.save cannot be loaded again; save the quantized program before to_edge."
+        ) from error
+    return program
+
+
+def _trace(error: BaseException) -> None:
+    if exits.debugging():
+        exits.internal_error(error)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep stdout for the report: torch, the backend and the reference model print to it, from C++ too."""
+    with contextlib.ExitStack() as stack:
+        try:
+            saved = os.dup(sys.stdout.fileno())
+        except (OSError, ValueError, io.UnsupportedOperation):  # stdout is no file, as under a test runner
+            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        else:
+            sys.stdout.flush()
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            stack.callback(_restore, saved)
+        if not exits.debugging():
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            # torch logs the traceback of a failed load, and its packages what they could not import
+            stack.callback(logging.disable, logging.root.manager.disable)
+            logging.disable(logging.CRITICAL)
+        yield
+
+
+def _restore(saved: int) -> None:
+    sys.stdout.flush()
+    os.dup2(saved, sys.stdout.fileno())
+    os.close(saved)
+
+

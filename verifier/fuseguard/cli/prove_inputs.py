@@ -1,0 +1,155 @@
+"""What ``fuseguard prove`` runs a program on: tensors from a file that is not trusted, or random ones. Needs torch."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
+
+from fuseguard.cli.exits import Failure, Refused
+from fuseguard.ir.qparams import QParams
+from fuseguard.ir.view import View
+from fuseguard.readers.fx import read_program
+
+
+def read_inputs(text: str, program: ExportedProgram) -> tuple[Any, ...]:
+    """The positional inputs of ``program`` as ``--inputs`` asks for them.
+
+    Raises Failure: with 3 for a file that cannot be read, with 2 for inputs that do not fit the program.
+    """
+    metas = _placeholders(program)
+    name, _, seed = text.partition(":")
+    if name == "random" and not Path(text).exists():
+        tensors = _random(program, metas, _seed(seed))
+    else:
+        tensors = _in_order(_read(Path(text)), list(metas))
+    _check(tensors, metas)
+    in_spec = program.call_spec.in_spec
+    if in_spec is None:
+        return tuple(tensors)
+    args, kwargs = pytree.tree_unflatten(tensors, in_spec)
+    if kwargs:
+        raise Failure(
+            f"the program takes keyword arguments ({', '.join(kwargs)}), and a proof runs it on positional ones; "
+            f"export it again with positional arguments only."
+        )
+    return tuple(args)
+
+
+def _placeholders(program: ExportedProgram) -> dict[str, torch.Tensor]:
+    """User inputs by name, each with its fake tensor, in order."""
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    metas: dict[str, torch.Tensor] = {}
+    for name in program.graph_signature.user_inputs:
+        value = values.get(name) if isinstance(name, str) else None
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise Failure(f"input {name!r} of the program is no tensor; prove it with fuseguard.executorch.prove.")
+        metas[name] = value
+    return metas
+
+
+def _seed(text: str) -> int:
+    if text and not (text.isascii() and text.isdigit()):
+        raise Failure(f"--inputs random:{text}: the seed must be a number of at least 0.")
+    return int(text or 0) % 2**63
+
+
+def _random(program: ExportedProgram, metas: Mapping[str, torch.Tensor], seed: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    ranges = _quantized_ranges(program)
+    return [_draw(name, meta, ranges.get(name), generator) for name, meta in metas.items()]
+
+
+def _quantized_ranges(program: ExportedProgram) -> dict[str, QParams]:
+    """The qparams that each input is quantized with at once, if it is."""
+    view = View(read_program(program))
+    found = {}
+    for node in view.graph:
+        for quantize in view.out_q(node) if node.op == "placeholder" else ():
+            qparams = view.qparams(quantize)
+            if qparams is not None and qparams.known and not qparams.per_channel:
+                found[node.name] = qparams
+    return found
+
+
+def _draw(name: str, meta: torch.Tensor, qparams: QParams | None, generator: torch.Generator) -> torch.Tensor:
+    shape = [_size(name, size) for size in meta.shape]
+    if meta.dtype == torch.bool:
+        return torch.randint(0, 2, shape, generator=generator).bool()
+    if not meta.dtype.is_floating_point:
+        return torch.randint(0, 2, shape, generator=generator).to(meta.dtype)
+    if qparams is None:
+        return torch.randn(shape, generator=generator).to(meta.dtype)
+    # A little beyond the range on both sides, so that saturation at the input is tried as well.
+    margin = 0.05 * (qparams.high - qparams.low)
+    low, high = qparams.low - margin, qparams.high + margin
+    return (torch.rand(shape, generator=generator) * (high - low) + low).to(meta.dtype)
+
+
+def _size(name: str, size: Any) -> int:
+    if isinstance(size, int):
+        return size
+    hint = getattr(getattr(size, "node", None), "hint", None)
+    if isinstance(hint, int):
+        return hint
+    raise Failure(f"input {name!r} has a size that is not fixed; give --inputs a file.")
+
+
+def _read(path: Path) -> Mapping[str, torch.Tensor] | Sequence[torch.Tensor]:
+    """Tensors by name or in order, read without running anything in the file."""
+    if path.suffix not in (".npz", ".pt"):
+        raise Failure(f"--inputs {str(path)!r}: give a .npz or .pt file, or 'random' or 'random:SEED'.")
+    try:
+        return _read_npz(path) if path.suffix == ".npz" else _read_pt(path)
+    except Failure:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError,
+            zipfile.BadZipFile) as error:  # fmt: skip
+        text = "no such file" if isinstance(error, FileNotFoundError) else str(error).partition("\n")[0]
+        raise Refused(f"--inputs {str(path)!r} cannot be read: {text}") from error
+
+
+def _read_npz(path: Path) -> dict[str, torch.Tensor]:
+    import numpy as np
+
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: torch.from_numpy(archive[name]) for name in archive.files}
+
+
+def _read_pt(path: Path) -> Mapping[str, torch.Tensor] | Sequence[torch.Tensor]:
+    value: Any = torch.load(path, weights_only=True)
+    if isinstance(value, torch.Tensor):
+        return (value,)
+    items = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list | tuple) or not all(isinstance(item, torch.Tensor) for item in items):
+        raise Refused(f"--inputs {str(path)!r} holds no tensor, sequence or dict of tensors.")
+    return value
+
+
+def _in_order(found: Mapping[str, torch.Tensor] | Sequence[torch.Tensor], names: list[str]) -> list[torch.Tensor]:
+    """By name where the names are the program's, else in the order of the file."""
+    if isinstance(found, Mapping):
+        if set(found) == set(names):
+            return [found[name] for name in names]
+        found = list(found.values())
+    if len(found) != len(names):
+        raise Failure(f"--inputs holds {len(found)} tensors, the program takes {len(names)}: {', '.join(names)}.")
+    return list(found)
+
+
+def _check(tensors: Sequence[torch.Tensor], metas: Mapping[str, torch.Tensor]) -> None:
+    for tensor, (name, meta) in zip(tensors, metas.items(), strict=True):
+        fits = tensor.dim() == meta.dim() and all(
+            not isinstance(want, int) or got == want for got, want in zip(tensor.shape, meta.shape, strict=True)
+        )
+        if not fits or tensor.dtype != meta.dtype:
+            raise Failure(
+                f"input {name!r} must be {meta.dtype} of shape {tuple(meta.shape)}, not {tensor.dtype} of shape "
+                f"{tuple(tensor.shape)}."
+            )

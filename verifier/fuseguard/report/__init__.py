@@ -1,0 +1,1 @@
+"""Turns what a check found into text for people and documents for machines."""

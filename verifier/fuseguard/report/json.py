@@ -1,0 +1,121 @@
+"""The JSON report. Keys are only ever added within one major ``schema_version``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import fuseguard
+from fuseguard.engine.finding import Finding, Severity
+from fuseguard.ir.graph import SourceLine
+from fuseguard.report.numbers import json_number
+from fuseguard.report.result import CheckResult, FileResult
+from fuseguard.target import MEASURED_RELEASES, Target
+
+SCHEMA_VERSION = "1.0"
+
+
+def render(result: CheckResult) -> str:
+    """The report as one JSON object, ending with a newline."""
+    return dump(to_dict(result))
+
+
+def dump(document: dict[str, Any]) -> str:
+    """JSON text in ASCII, so that no locale and no lone surrogate from a file can break the writing."""
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def envelope() -> dict[str, Any]:
+    """The keys that every JSON document of fuseguard starts with."""
+    return {"schema_version": SCHEMA_VERSION, "tool": {"name": "fuseguard", "version": fuseguard.__version__}}
+
+
+def to_dict(result: CheckResult) -> dict[str, Any]:
+    """The report as JSON-ready data."""
+    return {
+        **envelope(),
+        "target": target_dict(result.target),
+        "policy": result.policy,
+        "rules": list(result.rules),
+        "files": [_file(file) for file in result.files],
+        "summary": {
+            "errors": result.count(Severity.ERROR),
+            "warnings": result.count(Severity.WARNING),
+            "notes": result.count(Severity.NOTE),
+            "nodes": result.nodes,
+            "islands": result.islands,
+            "files": len(result.files),
+            "files_unreadable": result.errors("unreadable"),
+            "files_failed": result.errors("internal"),
+            "rule_failures": result.failures,
+            "exit_code": result.exit_code,
+        },
+    }
+
+
+def target_dict(target: Target) -> dict[str, Any]:
+    """A target; ``executorch_measured`` says whether its effects were measured or inferred."""
+    return {
+        "name": str(target),
+        "spec": target.spec,
+        "profile": target.profile,
+        "extensions": sorted(target.extensions),
+        "accelerator": target.accelerator,
+        "executorch": str(target.release),
+        "executorch_measured": target.release.base_version in MEASURED_RELEASES,
+    }
+
+
+def _file(result: FileResult) -> dict[str, Any]:
+    report, error = result.report, result.error
+    document: dict[str, Any] = {
+        "file": result.file,
+        "nodes": report.nodes if report else 0,
+        "islands": report.islands if report else 0,
+        "quantized": report.quantized if report else None,
+        "findings": [finding_dict(finding) for finding in report.findings] if report else [],
+        "failures": [
+            {"code": failure.code, "graph": failure.graph, "error": failure.error}
+            for failure in (report.failures if report else ())
+        ],
+        "notices": list(report.notices) if report else [],
+    }
+    if error is not None:
+        document["error"] = {"kind": error.kind, "message": error.message}
+    return document
+
+
+def finding_dict(finding: Finding) -> dict[str, Any]:
+    """A finding; absent facts are null, never missing keys."""
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "effect": finding.effect.value,
+        "effect_meaning": finding.effect.meaning,
+        "evidence": finding.evidence.value,
+        "evidence_note": finding.evidence_note,
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "nodes": list(finding.nodes),
+        "cluster": list(finding.cluster),
+        "graph": finding.graph,
+        "source": _source(finding.source),
+        "module": finding.module,
+        "module_type": finding.module_type,
+        "island": finding.island,
+        "island_key": finding.island_key,
+        "qparams": [{"label": label, "value": value} for label, value in finding.qparams],
+        "details": [{"label": label, "value": value} for label, value in finding.details],
+        "bound_steps": json_number(finding.bound_steps),
+        "bound_value": json_number(finding.bound_value),
+        "repairable": finding.repairable,
+        "refused": finding.refuse,
+        "caused_by": finding.caused_by,
+    }
+
+
+def _source(source: SourceLine | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    return {"file": source.file, "line": source.line, "function": source.function, "code": source.code}

@@ -1,0 +1,75 @@
+"""Lines of styled spans: the one form behind plain text and colour, so that both have the same content."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
+
+Style: TypeAlias = Literal["", "error", "warning", "note", "strong", "dim", "place", "good"]
+Span: TypeAlias = tuple[str, Style]
+
+
+class Line:
+    """One line of output. ``hang`` is the indent of what does not fit into the width."""
+
+    __slots__ = ("hang", "spans")
+
+    def __init__(self, *spans: Span | str, hang: int = 0) -> None:
+        self.spans: tuple[Span, ...] = tuple((span, "") if isinstance(span, str) else span for span in spans)
+        self.hang = hang
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.spans).rstrip()
+
+
+def clean(text: str) -> str:
+    """``text`` with everything unprintable escaped.
+
+    Names and source lines come from files by strangers: escape sequences could rewrite the terminal, and
+    bidirectional overrides could show something other than what is there.
+    """
+    text = text.expandtabs(4)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def paragraph(text: str, indent: int = 0) -> Line:
+    """Running text, all of it indented."""
+    return Line(" " * indent + text, hang=indent)
+
+
+def table(rows: Sequence[Sequence[str]], header: Sequence[str], indent: int = 0) -> list[Line]:
+    """Columns as wide as their widest cell; the last one wraps under itself."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    start = indent + sum(width + 2 for width in widths[:-1])
+    lines = []
+    for number, row in enumerate((header, *rows)):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        text = " " * indent + "  ".join(cells).rstrip()
+        lines.append(Line((text, "strong" if number == 0 else ""), hang=start))
+    return lines
+
+
+def plain(lines: Iterable[Line], width: int = 0) -> str:
+    """The lines as plain text, wrapped to ``width`` columns if that is given. Ends with a newline unless empty."""
+    parts: list[str] = []
+    for line in lines:
+        text = line.text
+        if not width or len(text) <= width:
+            parts.append(text)
+            continue
+        # The first ``hang`` columns are the label; what follows wraps under itself.
+        hang = min(line.hang, width // 2)
+        body = textwrap.wrap(
+            text[hang:], width, initial_indent=text[:hang], subsequent_indent=" " * hang,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+        parts.extend(body)
+    return "".join(f"{part}\n" for part in parts)

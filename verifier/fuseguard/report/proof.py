@@ -1,0 +1,82 @@
+"""A proof as text and as JSON-ready data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fuseguard.report.json import envelope
+from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.numbers import counted, json_number, short
+
+if TYPE_CHECKING:  # both import torch
+    from fuseguard.executorch.guard_report import GuardReport
+    from fuseguard.executorch.judge import Proof
+
+_MEANINGS: dict[str, str] = {
+    "exact": "every output code equals the eager program's, rounding ties aside",
+    "bounded": "differs from the eager program by no more than saturation (int16: and rescaling) explains",
+    "wrong": "lowers, and computes something else",
+    "crash": "lowering raises",
+    "undefined": "the reference model calls the result undefined (TOSA_UNPREDICTABLE)",
+    "runtime_fault": "lowers, and a delegate fails when it is run",
+}
+
+
+def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> Iterator[Line]:
+    """The proof line by line."""
+    style: Style = "good" if proof.outcome == "exact" else "note" if proof.outcome == "bounded" else "error"
+    yield Line((proof.outcome, style), f": {clean(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
+    ran = proof.outcome in ("exact", "bounded", "wrong")
+    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", clean(inputs))]
+    if proof.exception:
+        rows.append(("exception", clean(proof.exception.strip().partition("\n")[0])))
+    if ran:
+        steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
+        ties = ", all of them rounding ties" if proof.rounding_ties else ""
+        rows += [
+            ("mismatches", f"{proof.mismatches} of {counted(proof.elements, 'element')}{ties}"),
+            ("max error", f"{short(proof.max_error)}{steps}"),
+            ("SQNR", f"{short(proof.sqnr_db)} dB"),
+        ]
+    if proof.outcome != "crash":
+        rows += [
+            ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
+            ("on the CPU", clean(_counted_ops(proof.cpu_ops)) or "nothing"),
+        ]
+    for label, value in rows:
+        yield Line((f"  {label:12}", "dim"), value, hang=14)
+    for line in str(guard).splitlines() if guard is not None else ():
+        yield Line(f"  {clean(line)}", hang=6)
+
+
+def _counted_ops(ops: tuple[str, ...]) -> str:
+    counts: dict[str, int] = {}
+    for op in ops:
+        counts[op] = counts.get(op, 0) + 1
+    return ", ".join(op if count == 1 else f"{op} x{count}" for op, count in counts.items())
+
+
+def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> dict[str, Any]:
+    """The proof as JSON-ready data; infinities are strings."""
+    return {
+        **envelope(),
+        "file": file,
+        "inputs": inputs,
+        "outcome": proof.outcome,
+        "outcome_meaning": _MEANINGS.get(proof.outcome, ""),
+        "target": proof.target,
+        "release": proof.release,
+        "guarded": guard is not None,
+        "max_error_steps": json_number(proof.max_error_steps),
+        "max_error": json_number(proof.max_error),
+        "sqnr_db": json_number(proof.sqnr_db),
+        "mismatches": proof.mismatches,
+        "rounding_ties": proof.rounding_ties,
+        "elements": proof.elements,
+        "delegates": proof.delegates,
+        "delegated_ops": proof.delegated_ops,
+        "cpu_ops": list(proof.cpu_ops),
+        "exception": proof.exception,
+        "guard": guard.to_dict() if guard is not None else None,
+    }

@@ -1,0 +1,46 @@
+"""A rule as JSON-ready data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fuseguard.engine.rule import Rule
+
+
+def brief(rule: Rule) -> dict[str, Any]:
+    """What ``fuseguard rules`` lists."""
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "scope": rule.scope,
+        "repairable": rule.repairable,
+        "summary": rule.summary,
+    }
+
+
+def full(rule: Rule, pack: str) -> dict[str, Any]:
+    """What ``fuseguard explain`` tells."""
+    return {
+        **brief(rule),
+        "why": rule.why,
+        "remedy": rule.remedy,
+        "message": rule.message,
+        "refused": rule.refused,
+        "pack": pack,
+        "effects": [
+            {
+                "case": row.case,
+                "releases": row.releases,
+                "profile": row.profile,
+                "effect": row.effect.value,
+                "effect_meaning": row.effect.meaning,
+                "severity": row.effect.severity.value,
+                "evidence": row.evidence.value,
+                "reference": row.reference,
+            }
+            for row in rule.effects.rows
+        ],
+        "bad_examples": [example.title for example in rule.bad],
+        "good_examples": [example.title for example in rule.good],
+        "references": list(rule.references),
+    }

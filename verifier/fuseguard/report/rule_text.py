@@ -1,0 +1,66 @@
+"""A rule as text: what ``fuseguard explain`` and ``fuseguard rules`` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fuseguard.engine.effects import EffectRow
+from fuseguard.engine.rule import Example, Rule
+from fuseguard.report.lines import Line, paragraph, table
+
+
+def explain(rule: Rule, pack: str) -> Iterator[Line]:
+    """Everything the rule says of itself."""
+    yield Line((f"{rule.code} ", "note"), (rule.name, "strong"))
+    yield Line()
+    yield paragraph(rule.summary)
+    yield Line()
+    yield from _section("Why is this wrong?", rule.why)
+    yield Line(("What the backend makes of it", "strong"))
+    yield from table([_effect(row) for row in rule.effects.rows], _HEADER, indent=2)
+    yield from _meanings(rule.effects.rows)
+    yield Line()
+    yield from _section("Message", rule.message)
+    yield from _examples("Found fault with", rule.bad)
+    yield from _examples("Passed", rule.good)
+    yield from _section("What to do", rule.remedy)
+    if rule.references:
+        yield Line(("References", "strong"))
+        yield from (paragraph(f"- {reference}", 2) for reference in rule.references)
+        yield Line()
+    repairable = "yes" if rule.repairable else "no"
+    refused = "refuses it on every target" if rule.refused else "accepts it"
+    yield paragraph(f"Scope: {rule.scope}. Repairable: {repairable}. Policy consistent {refused}. Rule pack: {pack}.")
+
+
+_HEADER = ("case", "releases", "profile", "effect", "evidence", "reference")
+
+
+def _effect(row: EffectRow) -> tuple[str, ...]:
+    case = "any" if row.case == "*" else row.case
+    releases = "all" if row.releases in ("*", "") else row.releases
+    profile = "all" if row.profile == "*" else row.profile
+    return case, releases, profile, row.effect.value, row.evidence.value, row.reference or "-"
+
+
+def _meanings(rows: Sequence[EffectRow]) -> Iterator[Line]:
+    for effect in dict.fromkeys(row.effect for row in rows):
+        yield Line((f"  {effect.value}", "dim"), f": {effect.meaning}", hang=4)
+
+
+def _section(title: str, text: str) -> Iterator[Line]:
+    yield Line((title, "strong"))
+    yield paragraph(text, 2)
+    yield Line()
+
+
+def _examples(title: str, examples: Sequence[Example]) -> Iterator[Line]:
+    yield Line((title, "strong"))
+    yield from (paragraph(f"- {example.title}", 2) for example in examples)
+    yield Line()
+
+
+def overview(rules: Sequence[Rule]) -> Iterator[Line]:
+    """One row per rule."""
+    rows = [(rule.code, rule.name, rule.scope, "yes" if rule.repairable else "no", rule.summary) for rule in rules]
+    yield from table(rows, ("code", "name", "scope", "repairable", "summary"))
