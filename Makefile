@@ -1,0 +1,56 @@
+# Needs python3 (3.11 to 3.13) with pip; all else is built by tools/release_env.py when it is first needed.
+
+PYTHON ?= python3
+RELEASE ?= 1.5.1
+RELEASES ?= 1.5.1 1.4.1 1.3.1 1.2.0
+PYTEST_ARGS ?=
+
+BIN := $(CURDIR)/.venvs/$(RELEASE)/bin
+CORE_BIN := $(CURDIR)/.venvs/core/bin
+# The backend looks for its tools (model-converter, vela) on PATH.
+WITH_ENV := PATH="$(BIN):$$PATH"
+
+.PHONY: help demo test test-fast test-releases bench lint env clean
+
+help:
+	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
+	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
+	@echo "make test-fast      the tests that need no torch, in an environment without torch"
+	@echo "make test-releases  tests/releases with ExecuTorch $(RELEASES)"
+	@echo "make bench          the benchmarks"
+	@echo "make lint           ruff and mypy --strict"
+	@echo "make clean          remove what the other targets left in this checkout"
+
+env:
+	@$(PYTHON) tools/release_env.py $(RELEASE) > /dev/null
+
+demo: env
+	@$(WITH_ENV) $(BIN)/python examples/digits/demo.py
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy --strict
+
+test: lint
+	$(WITH_ENV) $(BIN)/python -m pytest -m "not campaign" $(PYTEST_ARGS)
+
+test-fast:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not campaign" $(PYTEST_ARGS)
+
+test-releases:
+	@failed=; for release in $(RELEASES); do \
+	  echo "== tests/releases with ExecuTorch $$release"; \
+	  python=$$($(PYTHON) tools/release_env.py $$release) || exit 1; \
+	  PATH="$$(dirname "$$python"):$$PATH" "$$python" -m pytest tests/releases -m "not campaign" $(PYTEST_ARGS) \
+	    || failed="$$failed $$release"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+bench: env
+	$(WITH_ENV) $(BIN)/python -m pytest tests/bench -s $(PYTEST_ARGS)
+
+clean:
+	rm -rf .venvs build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf examples/digits/out
+	find verifier rules tests tools examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,108 @@
+"""What an unguarded lowering does to a trained model, and what fuseguard does about it. Run it with ``make demo``.
+
+Trains a classifier, quantizes it with Arm's quantizer, checks the exported file, then lowers it with and without
+fuseguard's checks and runs every delegate in the TOSA reference model on all test images.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# torch, torchao and the backend warn of much that is not the reader's concern here, some of it while imported.
+warnings.simplefilter("ignore")
+logging.disable(logging.WARNING)
+
+import torch  # noqa: E402
+from train import Digits, quantize, train  # noqa: E402
+
+from fuseguard.executorch import prove  # noqa: E402
+
+if TYPE_CHECKING:
+    from fuseguard.executorch import Proof
+
+TARGETS = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
+OUTPUT = Path(__file__).parent / "out"
+
+HEADER = ("target", "lowering", "outcome", "logits off", "worst by", "predictions changed", "accuracy", "delegated/CPU")
+WIDTHS = (15, 9, 7, 12, 8, 19, 8, 13)
+
+
+def main() -> int:
+    """0 if every guarded lowering can be trusted."""
+    started = time.monotonic()
+    digits = Digits.load()
+    model = train(digits)
+    program = quantize(model, digits.train_images, digits.test_images)
+    with torch.no_grad():
+        exact = model(digits.test_images)
+        eager = program.module()(digits.test_images)
+
+    OUTPUT.mkdir(exist_ok=True)
+    path = OUTPUT / "digits.pt2"
+    torch.export.save(program, path)
+    torch.save(digits.test_images, OUTPUT / "images.pt")  # for "fuseguard prove --inputs"
+
+    print("1. The program: a classifier for 8 x 8 digits, trained and then quantized with Arm's quantizer")
+    print(f"   accuracy on {len(digits.test_labels)} test images: float {_accuracy(exact, digits):.1%}, ", end="")
+    print(f"quantized, eager {_accuracy(eager, digits):.1%}\n")
+
+    print(f"2. fuseguard check {_shown(path)} --target {TARGETS[0]}\n", flush=True)
+    check = subprocess.run(
+        [Path(sys.executable).with_name("fuseguard"), "check", _shown(path), "--target", TARGETS[0]], check=False
+    )
+    print(f"\n   exit code {check.returncode}\n", flush=True)
+
+    proofs = [(target, guarded, _prove(program, digits, target, guarded)) for target in TARGETS for guarded in (0, 1)]
+    print(f"3. Lowered with ExecuTorch {proofs[0][2].release}, every delegate run in the TOSA reference model\n")
+    _print_row(HEADER)
+    for target, guarded, proof in proofs:
+        _print_row((target, "guarded" if guarded else "unguarded", *_cells(proof, digits)))
+    for target, guarded, proof in proofs:
+        if proof.exception:
+            print(f"\n   {target}, {'guarded' if guarded else 'unguarded'}: {proof.exception.splitlines()[0]}")
+    print(f"\n   delegated/CPU counts ops other than quantize and dequantize. Took {time.monotonic() - started:.0f} s.")
+    return 0 if all(proof.ok for _, guarded, proof in proofs if guarded) else 1
+
+
+def _prove(program: torch.export.ExportedProgram, digits: Digits, target: str, guarded: int) -> Proof:
+    return prove(program, (digits.test_images,), target, checks="guard" if guarded else None)
+
+
+def _cells(proof: Proof, digits: Digits) -> tuple[str, ...]:
+    """The row's columns after the first two. A lowering that raised has no numbers."""
+    if not proof.outputs:
+        return (proof.outcome, "-", "-", "-", "-", "-")
+    logits, eager = proof.outputs[0], proof.reference[0]
+    changed = (logits.argmax(1) != eager.argmax(1)).float().mean().item()
+    on_cpu = sum("quantize_per" not in name for name in proof.cpu_ops)
+    return (
+        proof.outcome,
+        f"{proof.mismatches - proof.rounding_ties} of {proof.elements}",
+        f"{proof.max_error:.3g}",
+        f"{changed:.1%}",
+        f"{_accuracy(logits, digits):.1%}",
+        f"{proof.delegated_ops} / {on_cpu}",
+    )
+
+
+def _accuracy(logits: torch.Tensor, digits: Digits) -> float:
+    return (logits.argmax(1) == digits.test_labels).float().mean().item()
+
+
+def _print_row(cells: tuple[str, ...]) -> None:
+    print("   " + "  ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip())
+
+
+def _shown(path: Path) -> str:
+    """The path as the reader would type it from where they are."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

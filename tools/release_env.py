@@ -1,0 +1,281 @@
+"""Builds the environments in which fuseguard is developed and tested, one per ExecuTorch release.
+
+    python3 tools/release_env.py 1.5.1            # build what is missing, print the python to use
+    python3 tools/release_env.py core             # no torch: what checking a file needs
+    python3 tools/release_env.py 1.5.1 --print    # print it, build nothing; exit code 1 if it is missing
+
+There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
+lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the
+hash of all that goes into it, and is never changed once it is finished. The light one, ``.venvs/<release>`` in
+the checkout, sees the heavy one through a .pth file and has this checkout installed editable.
+
+Needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Part of every environment's name: raise it when this script would build the same constraints differently.
+ENV_VERSION = 1
+
+CORE = "core"
+RELEASES = ("1.5.1", "1.4.1", "1.3.1", "1.2.0")
+
+#: Releases whose op table names an overload that torch 2.13 no longer has.
+NEEDS_OVERLOAD = frozenset({"1.3.1", "1.2.0"})
+
+#: Programs that must run with the checkout visible, so in the overlay's own Python, not in the heavy one's.
+PYTHON_TOOLS = ("pytest", "mypy", "coverage")
+
+#: Not for the overlay: it has its own Python, and its activation scripts would name the wrong directory.
+NOT_LINKED = ("python", "pip", "activate", "Activate", "py.test", "coverage-", "coverage3", "fuseguard")
+
+OVERLOAD_MODULE = "_fuseguard_torch_overload"
+OVERLOAD_SOURCE = '''"""Defines aten::transpose.Dimname once torch is imported, if that torch no longer has it.
+
+ExecuTorch 1.2 and 1.3 look the overload up when they are imported; nothing here ever calls it. Until somebody
+imports torch this is one entry in sys.meta_path.
+"""
+
+import sys
+
+
+class _Finder:
+    searching = False
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "torch" or self.searching:
+            return None
+        import importlib.util
+
+        self.searching = True  # the search below asks this finder again
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.searching = False
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module):
+                run(module)
+                sys.meta_path.remove(self)
+                _define(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def _define(torch):
+    try:
+        torch.ops.aten.transpose.Dimname
+    except AttributeError:
+        library = torch.library.Library("aten", "FRAGMENT")
+        library.define("transpose.Dimname(Tensor self, int dim0, int dim1) -> Tensor")
+        _define.library = library  # the definition goes when the library object does
+
+
+if "torch" in sys.modules:
+    _define(sys.modules["torch"])
+else:
+    sys.meta_path.insert(0, _Finder())
+'''
+
+
+class EnvError(Exception):
+    """An environment cannot be built; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class HeavyEnv:
+    """The shared environment of one release: where it is and what goes into it."""
+
+    release: str
+    constraints: Path
+    path: Path
+
+    @classmethod
+    def of(cls, release: str, checkout: Path) -> HeavyEnv:
+        name = CORE if release == CORE else f"executorch-{release}"
+        constraints = checkout / "constraints" / f"{name}.txt"
+        if not constraints.is_file():
+            raise EnvError(f"there is no {constraints.relative_to(checkout)}; known are {', '.join((CORE, *RELEASES))}")
+        version = f"{ENV_VERSION} {sys.version_info[0]}.{sys.version_info[1]} {OVERLOAD_SOURCE}"
+        digest = hashlib.sha256(constraints.read_bytes() + version.encode()).hexdigest()[:12]
+        root = Path(os.environ.get("FUSEGUARD_ENVS") or "~/.cache/fuseguard/envs").expanduser().absolute()
+        return cls(release, constraints, root / f"{release}-{digest}")
+
+    @property
+    def stamp(self) -> Path:
+        """Written last; without it the environment is unfinished."""
+        return self.path / "fuseguard-finished"
+
+    @property
+    def python(self) -> Path:
+        return self.path / "bin" / "python"
+
+    def finished(self) -> bool:
+        return self.stamp.is_file() and self.python.exists()
+
+    def build(self) -> None:
+        """Build it unless it is finished. Raises EnvError."""
+        if self.finished():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path.with_name(self.path.name + ".lock")):
+            if self.finished():  # by whoever held the lock
+                return
+            _say(f"building the environment {self.release} (once; 1 to 10 minutes) ...")
+            started = time.monotonic()
+            shutil.rmtree(self.path, ignore_errors=True)
+            _run([sys.executable, "-m", "venv", str(self.path)])
+            pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            torch = next((pin for pin in self._pins() if pin.startswith("torch==")), None)
+            if torch:
+                # With its dependencies: wheels of torch that are built for a GPU have some that no CPU wheel
+                # has, so that they cannot be pinned here.
+                _run([*pip, "-c", str(self.constraints), torch])
+            _run([*pip, "--no-deps", "-r", str(self.constraints)])
+            if self.release in NEEDS_OVERLOAD:
+                packages = _site_packages(self.path)
+                (packages / f"{OVERLOAD_MODULE}.py").write_text(OVERLOAD_SOURCE, encoding="utf-8")
+                (packages / f"{OVERLOAD_MODULE}.pth").write_text(f"import {OVERLOAD_MODULE}\n", encoding="utf-8")
+            if torch:
+                _run([str(self.python), "-c", "import torch"])  # better here than in the first test
+            self.stamp.write_text(f"{self.release}\n", encoding="utf-8")
+            _say(f"built the environment {self.release} in {time.monotonic() - started:.0f} s")
+
+    def _pins(self) -> list[str]:
+        lines = self.constraints.read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """The checkout's own venv on top of a heavy environment."""
+
+    heavy: HeavyEnv
+    checkout: Path
+
+    @property
+    def path(self) -> Path:
+        return self.checkout / ".venvs" / self.heavy.release
+
+    @property
+    def python(self) -> Path:
+        return self.path / "bin" / "python"
+
+    @property
+    def stamp(self) -> Path:
+        return self.path / "fuseguard-finished"
+
+    def ready(self) -> bool:
+        if not self.python.exists() or not self.stamp.is_file():
+            return False
+        return self.stamp.read_text(encoding="utf-8") == self._identity()
+
+    def _identity(self) -> str:
+        """What the overlay depends on. The metadata of an editable install is a copy, so pyproject counts."""
+        project = hashlib.sha256((self.checkout / "pyproject.toml").read_bytes())
+        project.update(Path(__file__).read_bytes())
+        return f"{self.heavy.path}\n{self.checkout}\n{project.hexdigest()}\n"
+
+    def build(self) -> None:
+        """Build it unless it is up to date. Raises EnvError."""
+        if self.ready():
+            return
+        self.path.parent.mkdir(exist_ok=True)
+        with _locked(self.path.parent / f"{self.heavy.release}.lock"):
+            if self.ready():
+                return
+            shutil.rmtree(self.path, ignore_errors=True)
+            _run([str(self.heavy.python), "-m", "venv", "--without-pip", str(self.path)])
+            packages = _site_packages(self.heavy.path)
+            # addsitedir and not just the path: the .pth files of the heavy environment count too.
+            hook = f"import site; site.addsitedir({str(packages)!r})\n"
+            (_site_packages(self.path) / "fuseguard-heavy.pth").write_text(hook, encoding="utf-8")
+            pip = [str(self.heavy.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+            install = ["install", "--no-deps", "--no-build-isolation", "--editable", str(self.checkout)]
+            _run([*pip, "--python", str(self.python), *install])
+            self._add_programs()
+            self.stamp.write_text(self._identity(), encoding="utf-8")
+
+    def _add_programs(self) -> None:
+        """Make the overlay's bin directory the only one that PATH needs (for ruff, model-converter, vela ...)."""
+        for program in sorted((self.heavy.path / "bin").iterdir()):
+            own = self.path / "bin" / program.name
+            if own.exists() or own.is_symlink() or program.name.startswith(NOT_LINKED):
+                continue
+            if program.name in PYTHON_TOOLS:
+                own.write_text(f'#!/bin/sh\nexec "{self.python}" -m {program.name} "$@"\n', encoding="utf-8")
+                own.chmod(0o755)
+            else:
+                own.symlink_to(program)
+
+
+def _site_packages(env: Path) -> Path:
+    return env / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file exclusively; two builders of one environment would write over each other."""
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"waiting for another build ({path.name}) ...")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: list[str]) -> None:
+    """Run quietly; show all that the command said if it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise EnvError(f"failed with exit code {done.returncode}: {' '.join(command)}\n{done.stdout}")
+
+
+def _say(text: str) -> None:
+    print(f"release_env: {text}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: 0 with the Python's path on stdout, 1 if there is none."""
+    parser = argparse.ArgumentParser(description="Build a test environment and print the path of its Python.")
+    parser.add_argument("release", choices=(*RELEASES, CORE), help="an ExecuTorch release, or core for no torch")
+    parser.add_argument("--checkout", type=Path, default=Path(__file__).parent.parent, help="default: this one")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="build nothing")
+    options = parser.parse_args(arguments)
+    checkout: Path = options.checkout.resolve()
+    try:
+        heavy = HeavyEnv.of(options.release, checkout)
+        overlay = Overlay(heavy, checkout)
+        if options.only_print:
+            if not (heavy.finished() and overlay.ready()):
+                raise EnvError(f"the environment {options.release} is not built or is out of date")
+        else:
+            if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+                raise EnvError(f"the pinned packages need Python 3.11 to 3.13; this is {sys.version.split()[0]}")
+            heavy.build()
+            overlay.build()
+    except EnvError as error:
+        _say(str(error))
+        return 1
+    print(overlay.python)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
