@@ -17,6 +17,4 @@ def registry() -> Registry:
 def _one_torch_thread(request: pytest.FixtureRequest) -> None:
     """Small graphs run faster, and repeatably, on one thread."""
     if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
-        import torch
-
-        torch.set_num_threads(1)
+        pytest.importorskip("torch").set_num_threads(1)

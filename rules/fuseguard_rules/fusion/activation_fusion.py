@@ -130,8 +130,3 @@ def labelled_qparams(view: View, island: Island) -> tuple[tuple[str, str], ...]:
     if out is not None:
         labelled.append((f"output (owned by {island.owner.name})", str(out)))
     return tuple(labelled)
-
-
-def code_text(code: float) -> str:
-    """A code for a message; an activation without a bound has an infinite one."""
-    return str(int(code)) if math.isfinite(code) else ("inf" if code > 0 else "-inf")

@@ -49,7 +49,6 @@ class ActivationStrandsAnchor(Rule):
     bad = examples.STRANDED
     good = examples.IN_RANGE
     references = ("executorch #18778", "executorch #20486", "executorch #12270")
-    repairable = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for fusion in fused_activations(view, target):

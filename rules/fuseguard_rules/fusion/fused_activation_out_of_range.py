@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
 from fuseguard_rules.fusion.activation_fusion import (
     FusedActivation,
-    code_text,
     fused_activations,
     labelled_qparams,
     saturation_excess,
@@ -43,10 +43,7 @@ class FusedActivationOutOfRange(Rule):
         "quantize the model so that the activation does not share its range with a signed tensor."
     )
     scope = "cluster"
-    message = (
-        "{activation} is bounded to [{minimum:g}, {maximum:g}], codes [{low}, {high}], but its qparams range over "
-        "codes [{qmin}, {qmax}] of {dtype}; {reach}"
-    )
+    message = "{activation} is bounded {bounds}, but its qparams range over codes [{qmin}, {qmax}] of {dtype}: {reach}"
     effects = EffectsTable(
         [
             EffectRow("fused", ">=1.5", "*", Effect.WRONG, reference="FuseQuantizedActivationPass, #21974"),
@@ -60,7 +57,6 @@ class FusedActivationOutOfRange(Rule):
     bad = examples.OUT_OF_RANGE
     good = examples.IN_RANGE
     references = ("executorch #21974", "executorch #18778", "executorch #20486", "executorch #12959")
-    repairable = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for fusion in fused_activations(view, target):
@@ -73,7 +69,6 @@ class FusedActivationOutOfRange(Rule):
         island, qparams = fusion.island, fusion.qparams
         assert island.activation is not None  # fused_activations yields no other
         excess = saturation_excess(fusion) if fusion.fused else 0
-        minimum, maximum = activation_bounds(island.activation)
         return self.finding(
             view,
             target,
@@ -84,10 +79,7 @@ class FusedActivationOutOfRange(Rule):
             bound_value=excess * qparams.scale,
             qparams=labelled_qparams(view, island),
             activation=island.activation.name,
-            minimum=minimum,
-            maximum=maximum,
-            low=code_text(fusion.low),
-            high=code_text(fusion.high),
+            bounds=_bounds(fusion),
             qmin=qparams.qmin,
             qmax=qparams.qmax,
             dtype=qparams.dtype,
@@ -95,11 +87,23 @@ class FusedActivationOutOfRange(Rule):
         )
 
 
+def _bounds(fusion: FusedActivation) -> str:
+    """The activation's bounds in real units and codes, the infinite ones left out."""
+    assert fusion.island.activation is not None
+    minimum, maximum = activation_bounds(fusion.island.activation)
+    parts = []
+    if math.isfinite(minimum):
+        parts.append(f"below by {minimum:g} (code {fusion.low:.0f})")
+    if math.isfinite(maximum):
+        parts.append(f"above by {maximum:g} (code {fusion.high:.0f})")
+    return " and ".join(parts) or "nowhere"
+
+
 def _reach(fusion: FusedActivation, qparams: QParams) -> str:
     """Which values get past the activation when it is fused."""
     parts = []
     if not fusion.low_fits:
-        parts.append(f"values down to {qparams.low:.6g} pass below the lower bound")
+        parts.append(f"values down to {qparams.low:.6g} fit below the lower bound")
     if not fusion.high_fits:
-        parts.append(f"values up to {qparams.high:.6g} pass above the upper bound")
+        parts.append(f"values up to {qparams.high:.6g} fit above the upper bound")
     return " and ".join(parts)

@@ -20,7 +20,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
-from fuseguard.executorch.outputs import OutputGrid, nudge_rounding, output_grids, run_eager, saturate_at_dtype
+from fuseguard.executorch.outputs import OutputGrid, output_grids, run_eager, run_exactly, saturate_at_dtype
 from fuseguard.target import Target
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
@@ -29,8 +29,9 @@ Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", 
 #: float32 differently; the largest difference seen on right lowerings is below 1e-6 of the output's largest value.
 FLOAT_TOLERANCE = 1e-5
 
-#: Nudge, in steps, that tells a rounding tie from an error (see outputs.nudge_rounding).
-TIE = 1e-3
+#: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
+#: a value by less than 1e-7 steps of an int8 code.
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Proof:
 
     ``outcome``:
         ``exact``: every output code equals the eager one (float outputs: within FLOAT_TOLERANCE of the
-        largest value), or equals it once the eager program's rounding ties are broken the other way
+        largest value) or, at a rounding tie, that of the same program computed in float64
         (``rounding_ties`` counts those elements);
         ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
         qmin/qmax, and so different from the program itself only where a code was clipped; or, for int16
@@ -179,11 +180,15 @@ def _explained(
     outputs: tuple[torch.Tensor, ...],
     grids: list[OutputGrid],
 ) -> bool:
-    """Whether every differing element is what ``program`` yields when its rounding is nudged up or down."""
-    for nudge in (TIE, -TIE):
+    """Whether every differing element is what ``program`` yields in float64, its ties broken either way."""
+    for nudge in (0.0, TIE, -TIE):
         if not any(bool(mask.any()) for mask in differing):
             break
-        nudged = _differing(outputs, run_eager(nudge_rounding(program, nudge), inputs), grids)
+        try:
+            exact = run_exactly(program, inputs, nudge)
+        except RuntimeError:  # an operator that mixes dtypes or knows no float64
+            return False
+        nudged = _differing(outputs, exact, grids)
         differing = [before & after for before, after in zip(differing, nudged, strict=True)]
     return not any(bool(mask.any()) for mask in differing)
 

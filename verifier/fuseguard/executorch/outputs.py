@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.ir.graph import Graph, Node, Ref
@@ -98,21 +99,61 @@ def saturate_at_dtype(program: ExportedProgram) -> ExportedProgram | None:
     return widened
 
 
-def nudge_rounding(program: ExportedProgram, steps: float) -> ExportedProgram:
-    """A copy that adds ``steps`` of a Q's own scale to what it rounds, at every per-tensor Q.
+def run_exactly(program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0) -> tuple[torch.Tensor, ...]:
+    """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
 
-    Torch rounds half to even, RESCALE half up, and float32 sums end up a hair beside a tie: with a nudge of
-    a thousandth of a step up or down, all of these round alike, and nothing else changes.
+    Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
+    even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
+    tie is an error.
     """
-    nudged = copy.deepcopy(program)
-    for node in _quantizers(nudged):
-        value = node.args[0]
-        with nudged.graph.inserting_before(node):
-            moved = nudged.graph.call_function(torch.ops.aten.add.Scalar, (value, steps * float(node.args[1])))
-        moved.meta = {key: item for key, item in value.meta.items() if key == "val"}
-        node.replace_input_with(value, moved)
-    nudged.graph_module.recompile()
-    return nudged
+    arguments: list[Any] = []
+    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            value = next(user_inputs)
+        else:
+            value = program.state_dict.get(spec.target, program.constants.get(spec.target))
+        arguments.append(_widen(value))
+    with torch.no_grad():
+        outputs = pytree.tree_leaves(_Float64(program.graph_module, nudge).run(*arguments))
+    kinds = [spec.kind for spec in program.graph_signature.output_specs]
+    return tuple(
+        output.detach()
+        for output, kind in zip(outputs, kinds, strict=True)
+        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
+    )
+
+
+def _widen(value: Any) -> Any:
+    return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
+
+
+class _Float64(torch.fx.Interpreter):
+    """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
+
+    def __init__(self, module: torch.fx.GraphModule, nudge: float) -> None:
+        super().__init__(module)
+        self.nudge = nudge
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = str(target)
+        if "quantized_decomposed.quantize_per_tensor.default" in name:
+            value, scale, zero_point, qmin, qmax, dtype = args
+            codes = torch.round(value / scale + self.nudge) + zero_point
+            return codes.clamp(qmin, qmax).to(dtype)
+        if "quantized_decomposed.dequantize_per_tensor.default" in name:
+            return (args[0].to(torch.float64) - args[2]) * args[1]
+        if "quantized_decomposed.dequantize_per_channel.default" in name:
+            shape = [1] * args[0].dim()
+            shape[args[3]] = -1
+            scales, zero_points = (item.to(torch.float64).reshape(shape) for item in args[1:3])
+            return (args[0].to(torch.float64) - zero_points) * scales
+        if kwargs.get("dtype") == torch.float32:
+            kwargs = {**kwargs, "dtype": torch.float64}
+        return _widen(super().call_function(target, args, kwargs))
+
+    def get_attr(self, target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return _widen(super().get_attr(target, args, kwargs))
 
 
 def _quantizers(program: ExportedProgram) -> list[Any]:

@@ -61,8 +61,8 @@ class Node:
     """One FX node.
 
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
-    tensor that the node yields (none for the output node). ``argument_names`` names ``args`` by position
-    where the file knows them. ``annotated`` is Arm's ``_arm_annotation_info.quantized``.
+    tensor that the node yields (none for the output node). ``annotated`` is Arm's
+    ``_arm_annotation_info.quantized``.
     """
 
     name: str

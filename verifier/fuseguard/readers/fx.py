@@ -110,6 +110,8 @@ def _arg(item: Any, bodies: Mapping[str, str]) -> Arg:
         return bodies[item.name] if item.name in bodies else Ref(item.name)
     if isinstance(item, list | tuple):
         return tuple(_arg(part, bodies) for part in item)
+    if isinstance(item, dict):
+        return tuple((str(key), _arg(part, bodies)) for key, part in item.items())
     if isinstance(item, torch.dtype):
         return dtype_name(item)
     if item is None or isinstance(item, bool | int | float | str):
