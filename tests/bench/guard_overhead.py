@@ -20,11 +20,10 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from fuseguard_testkit.quantizing import quantize
-
 from fuseguard.executorch import partition, support_checks
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
 from fuseguard.target import Target
+from fuseguard_testkit.quantizing import quantize
 
 SPEC = "TOSA-1.0+INT+FP"
 

@@ -37,3 +37,9 @@ def test_a_bounded_deviation_is_refused_only_on_demand() -> None:
 def test_an_unknown_policy_is_told_the_valid_ones() -> None:
     with pytest.raises(ValueError, match="consistent, measured, bit-exact"):
         run(BROKEN(), Target.parse("TOSA-1.0+INT", "1.5.1"), RULES, "lenient")
+
+
+def test_a_profile_without_integers_is_said_to_be_unchecked() -> None:
+    report = run(BROKEN(), Target.parse("TOSA-1.0+FP", "1.5.1"), RULES)
+    assert not report.findings
+    assert any("no INT profile" in notice for notice in report.notices)

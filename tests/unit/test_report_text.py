@@ -184,9 +184,7 @@ def test_the_terminal_shows_the_same_words_in_colour(width: int, monkeypatch: py
 
 
 def test_severities_have_colours_of_their_own() -> None:
-    styles = {
-        severity: next(finding_lines(finding(severity=severity), TARGET)).spans[0][1] for severity in Severity
-    }
+    styles = {severity: next(finding_lines(finding(severity=severity), TARGET)).spans[0][1] for severity in Severity}
     assert styles == {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 

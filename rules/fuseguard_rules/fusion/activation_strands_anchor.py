@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
@@ -16,7 +16,6 @@ from fuseguard_rules.fusion.activation_fusion import (
 )
 
 _NO_QPARAMS = "RewriteConvPass: No output quantization parameter found"
-_FP = "the FP profile delegates no quantized op"
 
 
 class ActivationStrandsAnchor(Rule):
@@ -43,7 +42,6 @@ class ActivationStrandsAnchor(Rule):
             EffectRow("users", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("direct", "<1.3", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("direct", ">=1.3", "INT+FP", Effect.EXACT, reference="RewriteConvPass, #18778"),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.STRANDED

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fuseguard.ir.qparams import QParams
 
 _NO_QPARAMS = "RewriteConvPass: No output quantization parameter found"
-_FP = "the FP profile delegates no quantized op"
 
 
 class FusedActivationOutOfRange(Rule):
@@ -51,7 +50,6 @@ class FusedActivationOutOfRange(Rule):
             EffectRow("kept", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
             EffectRow("kept", "<1.3", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("kept", ">=1.3", "INT+FP", Effect.EXACT, reference="RewriteConvPass, #18778"),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, reference=_FP),
         ]
     )
     bad = examples.OUT_OF_RANGE

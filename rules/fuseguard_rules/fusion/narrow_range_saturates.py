@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
 from fuseguard_rules.fusion.activation_fusion import fused_activations, is_quantized_anchor, labelled_qparams
-
-_FP = "the FP profile delegates no quantized op"
 
 
 class NarrowRangeSaturates(Rule):
@@ -32,7 +30,6 @@ class NarrowRangeSaturates(Rule):
         [
             EffectRow("*", "*", "INT", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
             EffectRow("*", "*", "INT+FP", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.NARROW

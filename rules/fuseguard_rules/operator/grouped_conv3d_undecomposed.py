@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
@@ -12,8 +12,6 @@ from fuseguard_rules.fusion.activation_fusion import fused_activations, is_quant
 
 #: DecomposeGroupedConvPass handles Conv3d from here on.
 LOWERED_FROM = ">=1.4"
-
-_FP = "the FP profile delegates no quantized op"
 
 
 def _conv3d(groups: int) -> Graph:
@@ -45,7 +43,6 @@ class GroupedConv3dUndecomposed(Rule):
             EffectRow("*", "<1.4", "INT", Effect.CRASH, reference="RewriteConvPass: CONV3D with groups != 1"),
             EffectRow("*", "<1.4", "INT+FP", Effect.CRASH, reference="RewriteConvPass: CONV3D with groups != 1"),
             EffectRow("*", ">=1.4", "*", Effect.EXACT, reference="DecomposeGroupedConvPass"),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = (Example("depthwise conv3d", lambda: _conv3d(2), only_on="<1.4"),)

@@ -73,12 +73,14 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
     failures: list[RuleFailure] = []
     nodes = islands = 0
     quantized = False
+    # Every rule is about integer lowering; without the INT profile there is none to be wrong.
+    active = rules if "INT" in target.profiles else ()
     for body in graph.walk():
         view = View(body)
         nodes += sum(1 for _ in view.calls())
         islands += len(view.islands)
         quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
-        for rule in rules:
+        for rule in active:
             try:
                 findings.extend(
                     replace(finding, refuse=refuses(finding, rule, policy), file=file)
@@ -91,6 +93,12 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         notices.append(
             "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
         )
+    elif not active:
+        notices.append(
+            f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
+            f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target (measured); use "
+            f"TOSA-1.0+INT or TOSA-1.0+INT+FP."
+        )
     return Report(
         findings=tuple(_in_order(findings, graph)),
         target=target,
@@ -101,7 +109,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         quantized=quantized,
         failures=tuple(failures),
         notices=tuple(notices),
-        rules=tuple(rule.code for rule in rules),
+        rules=tuple(rule.code for rule in active),
     )
 
 

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from fuseguard.ir.graph import Graph, Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
-from fuseguard.ir.view import View
+from fuseguard.ir.view import View, activation_bounds
 from fuseguard.readers.fx import read_program
 
 
@@ -84,19 +84,40 @@ _KEEP_GRID = frozenset(
 def saturate_at_dtype(program: ExportedProgram) -> ExportedProgram | None:
     """A copy whose per-tensor Q ops saturate at the limits of their dtype; None if all of them already do.
 
-    TOSA's RESCALE knows no qmin and qmax: it saturates to int8 or int16.
+    TOSA's RESCALE knows no qmin and qmax: it saturates to int8 or int16. An activation in front of such a Q
+    that is the saturation at qmin and qmax goes with it, as the backend fuses it away. By construction the copy
+    differs only where the program clips, and by no more than the codes that its ranges leave out.
     """
     widened = copy.deepcopy(program)
+    saturations = _saturating_activations(program)
     changed = False
     for node in _quantizers(widened):
         limits = INTEGER_RANGES.get(str(node.args[5]).removeprefix("torch."))
-        if limits is not None and (node.args[3], node.args[4]) != limits:
-            node.args = (*node.args[:3], *limits, *node.args[5:])
-            changed = True
+        if limits is None or (node.args[3], node.args[4]) == limits:
+            continue
+        value = node.args[0]
+        if value.name in saturations:
+            value = value.args[0]
+        node.args = (value, *node.args[1:3], *limits, *node.args[5:])
+        changed = True
     if not changed:
         return None
     widened.graph_module.recompile()
     return widened
+
+
+def _saturating_activations(program: ExportedProgram) -> frozenset[str]:
+    """Names of activations between an anchor and its Q whose bounds are the Q's own saturation."""
+    view = View(read_program(program))
+    found = set()
+    for island in view.islands:
+        qparams = view.qparams(island.output_q) if island.output_q is not None else None
+        if island.activation is None or qparams is None or not qparams.known or not qparams.scale > 0:
+            continue
+        low, high = activation_bounds(island.activation)
+        if qparams.quantize(low) == qparams.qmin and qparams.quantize(high) == qparams.qmax:
+            found.add(island.activation.name)
+    return frozenset(found)
 
 
 def run_exactly(program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0) -> tuple[torch.Tensor, ...]:
@@ -152,7 +173,7 @@ class _Float64(torch.fx.Interpreter):
             kwargs = {**kwargs, "dtype": torch.float64}
         return _widen(super().call_function(target, args, kwargs))
 
-    def get_attr(self, target: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _widen(super().get_attr(target, args, kwargs))
 
 

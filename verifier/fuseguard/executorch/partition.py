@@ -101,8 +101,7 @@ def target_of(compile_spec: Any, executorch: str | None = None) -> Target:
         return compile_spec
     if isinstance(compile_spec, str):
         return Target.parse(compile_spec, executorch)
-    spec = str(compile_spec.tosa_spec)
-    return Target.parse(spec.replace(".0.0", ".0") if spec.startswith("TOSA-1.0.0") else spec, executorch)
+    return Target.parse(str(compile_spec.tosa_spec), executorch)
 
 
 class _Analysis:
