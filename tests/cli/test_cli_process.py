@@ -115,6 +115,8 @@ def test_ctrl_c_ends_quietly_with_130() -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # A test run in the background of a shell inherits an ignored SIGINT, which Python then leaves ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
