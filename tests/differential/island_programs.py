@@ -15,7 +15,9 @@ ANCHORS = (
     "conv2d", "depthwise", "grouped", "conv1d", "grouped1d", "conv3d", "depthwise3d", "transposed", "linear",
 )  # fmt: skip
 ACTIVATIONS = ("none", "relu", "relu_", "hardtanh", "relu6", "clamp", "clamp_min")
-CONSUMERS = ("output", "cat", "cat_positive", "stack", "add", "mul", "fork", "anchor", "where", "cat_then_anchor")
+CONSUMERS = (
+    "output", "cat", "cat_positive", "stack", "add", "mul", "fork", "anchor", "where", "cat_then_anchor", "shared",
+)  # fmt: skip
 CONFIGS = ("int8-per-channel", "int8-per-tensor", "int8-narrow", "a16w8")
 
 
@@ -104,6 +106,8 @@ class IslandProgram(nn.Module):
             return self.second(value)
         if consumer == "where":
             return torch.where(y > 0, value, y)
+        if consumer == "shared":
+            return torch.cat([value, y], 1), torch.sigmoid(x), x + x.abs()
         if consumer == "cat_then_anchor":
             return self.second(torch.cat([value, y], 1))
         return value

@@ -23,6 +23,7 @@ from fuseguard.engine import Rule  # noqa: E402
 from fuseguard.engine.registry import Registry, RulePack  # noqa: E402
 from fuseguard.executorch import guard, prove, report_of, support_checks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard_rules.fusion import examples  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
@@ -228,3 +229,23 @@ def test_a_live_program_is_not_changed_by_a_check() -> None:
     before = program.graph_module.code, [dict(node.meta) for node in program.graph.nodes]
     fuseguard.check(program, PROFILES[0])
     assert (program.graph_module.code, [dict(node.meta) for node in program.graph.nodes]) == before
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("target", ["aten.add.Tensor", "aten.mul.Tensor", "aten.cat.default"])
+def test_a_dq_shared_with_the_island_is_not_torn_from_its_other_reader(target, profile) -> None:
+    """Hand-made or deduplicated graphs: guarded lowering crashed, and with a sigmoid it was silently wrong."""
+    b = GraphBuilder()
+    shape = (1, 4, 8, 8)
+    x = b.quantized_input("x", shape, int8(0.0487, 3))
+    w = b.quantized_constant("weight", (4, 4, 3, 3), 0.01031)
+    table = b.call("aten.sigmoid.default", x)
+    relu = b.call("aten.relu.default", b.call("aten.conv2d.default", x, w, None, (1, 1), (1, 1)))
+    island = b.requantize(relu, examples.SIGNED)
+    if target == "aten.cat.default":
+        joined = b.call(target, (island, b.requantize(x, examples.SIGNED)), 1, shape=(1, 8, 8, 8))
+    else:
+        joined = b.call(target, island, x)
+    graph = b.output(b.requantize(joined, examples.SIGNED), b.requantize(table, int8(1 / 255.7, -128)))
+    program, inputs = materialize(graph)
+    assert prove(program, inputs, profile, checks="guard").ok

@@ -203,25 +203,36 @@ class View:
         """The nodes that must be refused or rewritten together with ``nodes``.
 
         That is: an anchor with its activation and an activation with its anchor (refusing half of the pair
-        makes the crash that it should prevent), and the DQs that feed nothing else.
+        makes the crash that it should prevent), the DQs that feed them, and whatever else reads such a DQ. A DQ
+        that stays behind for another reader ends up in a partition of its own, without the reader: the reader
+        then has a float input where its annotation promises integers. Arm's quantizer gives every reader a DQ
+        of its own, so that in its programs clusters stay small.
         """
-        members: dict[str, Node] = {node.name: node for node in nodes}
-        for node in nodes:
-            if node.info.has(Trait.MAC):
-                partner = self._island(node).activation
-            elif node.info.has(Trait.ACTIVATION) and node.args:
-                producer = self.graph.node_of(node.args[0])
-                is_pair = producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == [node]
-                partner = producer if is_pair else None
-            else:
-                partner = None
+        members: dict[str, Node] = {}
+        pending = list(nodes)
+        while pending:
+            node = pending.pop()
+            if node.name in members:
+                continue
+            members[node.name] = node
+            partner = self._partner(node)
             if partner is not None:
-                members[partner.name] = partner
-        for node in list(members.values()):
-            for producer in self.graph.inputs(node):
-                if self.is_dq(producer) and all(user.name in members for user in self.users(producer)):
-                    members[producer.name] = producer
+                pending.append(partner)
+            if self.is_dq(node):
+                pending.extend(self.users(node))
+            elif not self.is_q(node):
+                pending.extend(producer for producer in self.graph.inputs(node) if self.is_dq(producer))
         return frozenset(members)
+
+    def _partner(self, node: Node) -> Node | None:
+        """The activation of an anchor, or the anchor of an activation."""
+        if node.info.has(Trait.MAC):
+            return self._island(node).activation
+        if node.info.has(Trait.ACTIVATION) and node.args:
+            producer = self.graph.node_of(node.args[0])
+            if producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == [node]:
+                return producer
+        return None
 
     # --- quantization domains ---------------------------------------------------------------------------
 
