@@ -1,11 +1,58 @@
 """The rule pack that ships with fuseguard, found by entry point like anyone else's."""
 
+from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
+from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
+from fuseguard_rules.dtype.internal_uint8 import InternalUint8
+from fuseguard_rules.dtype.lookup_table import LookupTable
+from fuseguard_rules.dtype.mixed_dtype import MixedDtype
 from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.narrow_range_saturates import NarrowRangeSaturates
 from fuseguard_rules.operator.grouped_conv3d_undecomposed import GroupedConv3dUndecomposed
+from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
+from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
+from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+from fuseguard_rules.placement.missing_output_q import MissingOutputQ
+from fuseguard_rules.placement.partial_inputs import PartialInputs
+from fuseguard_rules.placement.weight_only import WeightOnly
+from fuseguard_rules.qdomain.duplicate_consumers_merged import DuplicateConsumersMerged
+from fuseguard_rules.qdomain.joined_inputs_disagree import JoinedInputsDisagree
+from fuseguard_rules.qdomain.range_poisoned_domain import RangePoisonedDomain
+from fuseguard_rules.qdomain.several_output_domains import SeveralOutputDomains
+from fuseguard_rules.qdomain.value_transparent_requant import ValueTransparentRequant
+from fuseguard_rules.qparams.bias_scale import BiasScale
+from fuseguard_rules.qparams.collapsed_constant import CollapsedConstant
+from fuseguard_rules.qparams.illegal_zero_point import IllegalZeroPoint
+from fuseguard_rules.qparams.impossible_qparams import ImpossibleQParams
+from fuseguard_rules.qparams.scale_ratio import ScaleRatio
 
 #: The engine interface this pack is written for.
 INTERFACE = 1
 
-RULES = (FusedActivationOutOfRange, ActivationStrandsAnchor, NarrowRangeSaturates, GroupedConv3dUndecomposed)
+RULES = (
+    FusedActivationOutOfRange,
+    ActivationStrandsAnchor,
+    NarrowRangeSaturates,
+    DuplicateConsumersMerged,
+    ValueTransparentRequant,
+    JoinedInputsDisagree,
+    SeveralOutputDomains,
+    RangePoisonedDomain,
+    CollapsedConstant,
+    ScaleRatio,
+    IllegalZeroPoint,
+    ImpossibleQParams,
+    BiasScale,
+    MissingOutputQ,
+    PartialInputs,
+    WeightOnly,
+    MixedDtype,
+    Int16WithoutExtension,
+    LookupTable,
+    InternalUint8,
+    FloatTailLeavesDelegate,
+    Int16ConvFork,
+    TransposedConvUnsupported,
+    PoolStrideOmitted,
+    GroupedConv3dUndecomposed,
+)

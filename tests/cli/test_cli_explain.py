@@ -75,7 +75,7 @@ def test_either_a_rule_or_all(cli: Cli, args: tuple[str, ...]) -> None:
 
 def test_rules_lists_one_line_per_rule(cli: Cli, registry: Registry) -> None:
     lines = cli("rules").output.splitlines()
-    assert lines[0].split() == ["code", "name", "scope", "repairable", "summary"]
+    assert lines[0].split() == ["code", "name", "scope", "status", "repairable", "summary"]
     assert [line.split()[:2] for line in lines[1:]] == [[rule.code, rule.name] for rule in registry.rules]
     assert all(line.endswith(rule.summary) for line, rule in zip(lines[1:], registry.rules, strict=True))
 

@@ -25,7 +25,7 @@ from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
-RULES = load_registry().rules
+RULES = load_registry().select()
 #: Outcomes that an effect allows the judge to see.
 OUTCOMES = {
     Effect.CRASH: {"crash"},

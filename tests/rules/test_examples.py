@@ -13,7 +13,8 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.target import MEASURED_RELEASES, Target
 
 PROFILES = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
-RULES = load_registry().rules
+REGISTRY = load_registry()
+RULES = REGISTRY.rules
 TARGETS = [
     pytest.param((profile, release), id=f"{profile[9:]}-{release}")
     for profile in PROFILES
@@ -23,13 +24,18 @@ BAD = [pytest.param(rule, example, id=f"{rule.code}-{example.title}") for rule i
 GOOD = [pytest.param(rule, example, id=f"{rule.code}-{example.title}") for rule in RULES for example in rule.good]
 
 
+def with_stable(rule: Rule) -> tuple[Rule, ...]:
+    """The rules that run when a user names ``rule`` beside the default ones."""
+    return tuple(dict.fromkeys((*REGISTRY.select(), rule)))
+
+
 @pytest.mark.parametrize(("rule", "example"), BAD)
 def test_a_bad_example_is_found_on_every_release(rule: Rule, example) -> None:
     """The rule itself, or a companion it names, must speak up wherever the invariant is broken."""
     seen = set()
     for profile in PROFILES:
         for release in MEASURED_RELEASES:
-            report = run(example.graph(), Target.parse(example.spec(profile), release), RULES)
+            report = run(example.graph(), Target.parse(example.spec(profile), release), with_stable(rule))
             assert not report.failures
             codes = {finding.code for finding in report.findings}
             allowed = {rule.code, *example.companions}
@@ -76,7 +82,7 @@ def test_int_and_int_fp_are_refused_alike(rule: Rule) -> None:
     for example in rule.bad:
         for release in MEASURED_RELEASES:
             refused = {
-                run(example.graph(), Target.parse(example.spec(profile), release), RULES).refused()
+                run(example.graph(), Target.parse(example.spec(profile), release), with_stable(rule)).refused()
                 for profile in PROFILES
             }
             assert len(refused) == 1, f"{example.title} on {release}"

@@ -9,7 +9,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
 
-RULES = load_registry().rules
+RULES = load_registry().select()
 BROKEN = examples.OUT_OF_RANGE[0].graph  # conv2d -> relu into a signed cat
 NARROW = examples.NARROW[0].graph
 

@@ -97,3 +97,13 @@ def test_a_rule_that_raises_is_reported_and_the_others_still_run() -> None:
     report = run(examples.OUT_OF_RANGE[0].graph(), TARGET, [broken, FusedActivationOutOfRange()])
     assert [finding.code for finding in report.findings] == ["FU101"]
     assert [(failure.code, failure.error) for failure in report.failures] == [("XX900", "RuntimeError: boom")]
+
+
+def test_preview_rules_run_only_when_named() -> None:
+    """A rule that was not judged on every release must not refuse anything by default."""
+    preview = variant(code="XX901", name="not-yet-judged", preview=True)
+    registry = Registry([make_pack("pack", "1", pack(FusedActivationOutOfRange, preview))])
+    assert [rule.code for rule in registry.select()] == ["FU101"]
+    assert [rule.code for rule in registry.select(["XX"])] == []
+    assert [rule.code for rule in registry.select(["XX901"])] == ["XX901"]
+    assert [rule.code for rule in registry.select(["FU", "not-yet-judged"])] == ["FU101", "XX901"]

@@ -9,7 +9,7 @@ from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
 
-RULES = load_registry().rules
+RULES = load_registry().select()
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 META = TensorMeta("float32", (1, 4, 8, 8))
 

@@ -64,7 +64,8 @@ class Registry:
     def select(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
         """Rules whose code starts with one of ``select`` (all if empty) and with none of ``ignore``.
 
-        Names are accepted too. Raises ValueError for a selector that matches no rule.
+        Names are accepted too. Preview rules are chosen only by their full code or name. Raises ValueError for a
+        selector that matches no rule.
         """
         for selector in (*select, *ignore):
             if not any(_matches(rule, selector) for rule in self.rules):
@@ -72,13 +73,18 @@ class Registry:
         return tuple(
             rule
             for rule in self.rules
-            if (not select or any(_matches(rule, selector) for selector in select))
+            if (any(_matches(rule, selector) for selector in select) if select else not rule.preview)
+            and (not rule.preview or any(_names(rule, selector) for selector in select))
             and not any(_matches(rule, selector) for selector in ignore)
         )
 
 
 def _matches(rule: Rule, selector: str) -> bool:
     return rule.code.startswith(selector.upper()) or rule.name == selector.lower()
+
+
+def _names(rule: Rule, selector: str) -> bool:
+    return selector.upper() == rule.code or selector.lower() == rule.name
 
 
 def load_registry() -> Registry:

@@ -65,6 +65,8 @@ class Rule(abc.ABC):
     repairable: ClassVar[bool] = False
     #: Effects that make the consistent policy refuse the cluster: those that some target breaks on.
     refused: ClassVar[bool] = True
+    #: Not yet judged on every measured release: runs only when selected by its full code or name.
+    preview: ClassVar[bool] = False
 
     @abc.abstractmethod
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ def brief(rule: Rule) -> dict[str, Any]:
         "code": rule.code,
         "name": rule.name,
         "scope": rule.scope,
+        "preview": rule.preview,
         "repairable": rule.repairable,
         "summary": rule.summary,
     }

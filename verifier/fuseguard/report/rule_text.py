@@ -31,6 +31,10 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
     repairable = "yes" if rule.repairable else "no"
     refused = "refuses it on every target" if rule.refused else "accepts it"
     yield paragraph(f"Scope: {rule.scope}. Repairable: {repairable}. Policy consistent {refused}. Rule pack: {pack}.")
+    if rule.preview:
+        yield paragraph(
+            f"Preview: not yet judged on every measured release. It runs only when named, as in --select {rule.code}."
+        )
 
 
 _HEADER = ("case", "releases", "profile", "effect", "evidence", "reference")
@@ -62,5 +66,15 @@ def _examples(title: str, examples: Sequence[Example]) -> Iterator[Line]:
 
 def overview(rules: Sequence[Rule]) -> Iterator[Line]:
     """One row per rule."""
-    rows = [(rule.code, rule.name, rule.scope, "yes" if rule.repairable else "no", rule.summary) for rule in rules]
-    yield from table(rows, ("code", "name", "scope", "repairable", "summary"))
+    rows = [
+        (
+            rule.code,
+            rule.name,
+            rule.scope,
+            "preview" if rule.preview else "stable",
+            "yes" if rule.repairable else "no",
+            rule.summary,
+        )
+        for rule in rules
+    ]
+    yield from table(rows, ("code", "name", "scope", "status", "repairable", "summary"))

@@ -1,0 +1,32 @@
+"""Float modules behind the BO examples. Imports torch: only ``Example.program`` imports this file."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class FloatBlock(nn.Module):
+    """What the examples leave unquantized."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x) * x
+
+
+class SharedSplit(nn.Module):
+    """Two halves of one tensor: the first through a block, the second through a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.float_block = FloatBlock()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        first, second = torch.split(1.5 * x, 4, 1)
+        return self.float_block(first), self.conv(second)
+
+
+def shared_split() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs."""
+    torch.manual_seed(0)
+    return SharedSplit().eval(), (torch.randn(1, 8, 4, 4),)

@@ -1,0 +1,54 @@
+"""What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
+
+Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
+ExecuTorch 1.4.1 and 1.5.1.
+"""
+
+from __future__ import annotations
+
+from fuseguard.ir import Node, Ref, Trait, View
+from fuseguard.ir.ops import KINDS
+
+#: Traits of the ops that CheckProperQuantization wants a Q behind.
+_COMPUTES = Trait.MAC | Trait.TABLE | Trait.RESCALED
+
+
+def stays_on_cpu(view: View, node: Node) -> bool:
+    """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the backend knows."""
+    if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(Trait.GETITEM | Trait.CONSTANT):
+        return False
+    if node.meta is None or not node.meta.is_float:
+        return False
+    if node.kind not in KINDS or not node.annotated:
+        return True
+    if not node.info.traits & _COMPUTES:
+        return False
+    users = view.users(node)
+    fused = node.info.has(Trait.MAC) and any(user.info.has(Trait.ACTIVATION) for user in users)
+    return not fused and not any(view.is_q(user) for user in users)
+
+
+class CpuReach:
+    """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way."""
+
+    def __init__(self, view: View) -> None:
+        self.through: dict[str, Node] = {}
+        requantized: set[str] = set()
+        for node in reversed(list(view.calls())):
+            users = view.users(node)
+            if any(view.is_q(user) or user.name in requantized for user in users):
+                requantized.add(node.name)
+            for user in users:
+                if user.name in requantized and stays_on_cpu(view, user):
+                    self.through[node.name] = user
+                    break
+                if user.name in self.through:
+                    self.through[node.name] = self.through[user.name]
+                    break
+
+
+def is_quantized_split(view: View, node: Node) -> bool:
+    """An annotated op with several outputs that moves codes: split, chunk, unbind."""
+    if not node.annotated or not node.info.has(Trait.TRANSPARENT) or not node.args or not isinstance(node.args[0], Ref):
+        return False
+    return view.in_dq(node, 0) is not None

@@ -1,0 +1,1 @@
+"""DT5xx: quantized dtypes that the backend accepts and cannot lower."""

@@ -1,0 +1,125 @@
+"""DT501: one operator reads codes of two dtypes that it cannot bring together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Graph, Node, QParams, Ref, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.qparams.boundaries import full_int16
+from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+
+_SEEN = {"<1.3": BOTH, ">=1.5": ("INT+FP",)}
+_INT16 = ("int16",)
+_SHAPE = (1, 4, 4, 4)
+_NARROW = int8(0.0487, 3)
+_WIDE = full_int16(0.000187)
+
+
+def _pair(target: str, y: QParams, *, listed: bool = False) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        left, right = b.quantized_input("x", _SHAPE, _NARROW), b.quantized_input("y", _SHAPE, y)
+        if listed:
+            value = b.call(target, (left, right), 1, shape=(1, 8, 4, 4))
+        else:
+            value = b.call(target, left, right)
+        return b.output(b.requantize(value, _NARROW if listed else int8(0.0713, 2)))
+
+    return build
+
+
+def _bmm(y: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        left, right = b.quantized_input("x", (1, 4, 4), _NARROW), b.quantized_input("y", (1, 4, 4), y)
+        return b.output(b.requantize(b.call("aten.bmm.default", left, right), int8(0.1713, 2)))
+
+    return build
+
+
+def _conv(weight: str) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _WIDE)
+        w = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031 if weight == "int8" else 0.0001031, weight)
+        value = b.call("aten.conv2d.default", x, w, None, shape=_SHAPE)
+        return b.output(b.requantize(value, full_int16(0.000713)))
+
+    return build
+
+
+class MixedDtype(Rule):
+    code = "DT501"
+    name = "mixed-dtype-in-one-op"
+    summary = "One operator reads quantized operands of different dtypes, and has no form for that."
+    why = (
+        "add and sub choose one int32 domain by the dtype of their operands, cat copies codes, MATMUL takes one "
+        "dtype, and a convolution or linear takes int8 weights whatever its activations are. The quantizer "
+        "requantizes where int8 and A16W8 modules meet; a graph that mixes them otherwise dies in lowering. mul, "
+        "maximum, minimum and the comparisons rescale each operand by itself and may mix."
+    )
+    remedy = "Requantize one operand: insert a quantize/dequantize pair with the dtype of the other in front of the op."
+    scope = "node"
+    preview = True
+    message = "{node} reads codes of {dtypes}; {rule}"
+    effects = EffectsTable(
+        [
+            FLOAT_ONLY,
+            *seen("add", Effect.CRASH, "InsertRescaleInt32Pass: Mismatch in dtype args", _SEEN),
+            *seen("list", Effect.CRASH, "FoldAndAnnotateQParamsPass: input qparams do not match or merge", _SEEN),
+            *seen("matmul", Effect.CRASH, "tosa.MATMUL: must have the same dtype", {**_SEEN, ">=1.5": BOTH}),
+            *seen("weight", Effect.CRASH, "tosa.CONV2D: only supports torch.int8 weights", _SEEN),
+        ]
+    )
+    bad = (
+        Example("add of int8 and int16", _pair("aten.add.Tensor", _WIDE), extensions=_INT16),
+        Example(
+            "cat of int8 and int16",
+            _pair("aten.cat.default", _WIDE, listed=True),
+            companions=("QD203",),
+            extensions=_INT16,
+        ),
+        Example("bmm of int8 and int16", _bmm(_WIDE), extensions=_INT16),
+        Example("conv with int16 weights", _conv("int16"), extensions=_INT16),
+    )
+    good = (
+        Example("mul of int8 and int16", _pair("aten.mul.Tensor", _WIDE), extensions=_INT16),
+        Example("maximum of int8 and int16", _pair("aten.maximum.default", _WIDE), extensions=_INT16),
+        Example("add of int8 and int8", _pair("aten.add.Tensor", int8(0.0311, -5))),
+        Example("int16 conv with int8 weights", _conv("int8"), extensions=_INT16),
+    )
+    references = ("executorch #20031", "class 17 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.calls():
+            case, rule, dtypes = _disagreement(view, node)
+            if case:
+                yield self.finding(
+                    view, target, (node,), case=case, node=node.name, dtypes=" and ".join(dtypes), rule=rule
+                )
+
+
+def _disagreement(view: View, node: Node) -> tuple[str, str, tuple[str, ...]]:
+    """The case, what the operator demands, and the dtypes that it reads; an empty case if all is well."""
+    if node.kind in ("conv", "linear"):
+        weight = view.in_qp(node, 1)
+        wrong = weight is not None and weight.dtype != "int8" and view.in_qp(node, 0) is not None
+        data = view.in_qp(node, 0)
+        if wrong and weight is not None and data is not None:
+            return "weight", "its weights must be int8", (data.dtype, f"{weight.dtype} weights")
+        return "", "", ()
+    if node.kind in ("add", "sub"):
+        case, rule, names = "add", "both operands must have one dtype", node.args[:2]
+    elif node.kind == "matmul":
+        case, rule, names = "matmul", "both operands must have one dtype", node.args[:2]
+    elif node.info.has(Trait.LIST_INPUT) and node.args and isinstance(node.args[0], tuple):
+        case, rule, names = "list", "all inputs must have one dtype", node.args[0]
+    else:
+        return "", "", ()
+    producers = [view.graph[name.name] for name in names if isinstance(name, Ref)]
+    found = [view.qparams(producer) for producer in producers if view.is_dq(producer)]
+    dtypes = tuple(dict.fromkeys(qparams.dtype for qparams in found if qparams is not None))
+    return (case, rule, dtypes) if len(dtypes) > 1 else ("", "", ())

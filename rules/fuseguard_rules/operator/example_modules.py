@@ -1,0 +1,39 @@
+"""Float modules behind the OP examples. Imports torch: only ``Example.program`` imports this file."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class MaxPool(nn.Module):
+    """``max_pool2d(2 x)``; without a stride it is exported without one."""
+
+    def __init__(self, stride: int | None) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        doubled = x + x
+        return F.max_pool2d(doubled, 2) if self.stride is None else F.max_pool2d(doubled, 2, self.stride)
+
+
+def max_pool(stride: int | None, seed: int = 0) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    torch.manual_seed(seed)
+    return MaxPool(stride).eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class TransposedConv(nn.Module):
+    def __init__(self, groups: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(4, 4, 2, stride=2, groups=groups, dilation=dilation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.conv(x)
+        return result
+
+
+def transposed_conv(groups: int = 1, dilation: int = 1, seed: int = 0) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    torch.manual_seed(seed)
+    return TransposedConv(groups, dilation).eval(), (torch.randn(1, 4, 6, 6),)

@@ -1,0 +1,112 @@
+"""What the PL rules share: the backend's list of checked ops, operands, and small example graphs.
+
+Source: ``CheckProperQuantization`` and ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0 and 1.5.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+
+FP_FALLBACK = "the FP profile delegates no quantized op"
+
+#: Decompositions put fewer ops than this between a DQ and the op it feeds.
+_LONGEST_WAY = 8
+
+SHAPE = (1, 4, 8, 8)
+INPUT = int8(0.0487, 3)
+OUTPUT = int8(0.0517, -17)
+
+#: CheckProperQuantization.targeted_ops by kind: the INT profile leaves these on the CPU unless every tensor input
+#: is a DQ and every user a Q. TABLE ops belong to it as well. The INT+FP profile has no such check.
+_CHECKED = frozenset((
+    "add", "avg_pool2d", "conv", "full", "hardtanh", "linear", "matmul", "max_pool2d", "max_pool2d_with_indices",
+    "mean", "mul", "neg", "relu", "sub", "upsample_bilinear2d", "upsample_nearest2d",
+))  # fmt: skip
+
+
+def is_checked(node: Node) -> bool:
+    """Whether the INT profile looks at the node's Q and DQ before it takes it."""
+    return node.kind in _CHECKED or node.info.has(Trait.TABLE)
+
+
+def is_float(node: Node) -> bool:
+    return node.meta is not None and node.meta.is_float
+
+
+def float_operands(view: View, node: Node) -> list[Node]:
+    """The distinct float tensors that a node computes with, in argument order."""
+    return [producer for producer in view.graph.inputs(node) if is_float(producer)]
+
+
+def quantized_source(view: View, node: Node | None) -> tuple[Node, ...] | None:
+    """The nodes from ``node`` back to the DQ it comes from through value-transparent ops; None if there is none."""
+    path: list[Node] = []
+    while node is not None and len(path) < _LONGEST_WAY:
+        path.append(node)
+        if view.is_dq(node):
+            return tuple(path)
+        if node.op != "call" or not node.info.has(Trait.TRANSPARENT) or not node.args:
+            return None
+        node = view.graph.node_of(node.args[0])
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class HalfQuantized:
+    """An anchor with one of data and weight quantized; ``between`` are the ops between it and the DQ."""
+
+    anchor: Node
+    weight_only: bool
+    between: tuple[Node, ...]
+
+
+def half_quantized(view: View, node: Node) -> HalfQuantized | None:
+    """What is quantized of a convolution or linear, also one decomposed to addmm or mm; None if both or neither."""
+    if node.kind not in ("conv", "linear", "addmm", "matmul") or not node.annotated:
+        return None
+    first = 1 if node.kind == "addmm" else 0
+    if len(node.args) < first + 2:
+        return None
+    data, weight = (view.graph.node_of(node.args[first + place]) for place in (0, 1))
+    if data is None or weight is None or (node.kind == "matmul" and weight.kind != "permute"):
+        return None
+    data_source, weight_source = quantized_source(view, data), quantized_source(view, weight)
+    if (data_source is None) == (weight_source is None):
+        return None
+    source = data_source or weight_source or ()
+    if data_source is None and not (is_float(data) and _is_float_for_certain(data)):
+        return None
+    between = tuple(item for item in source if not view.is_dq(item))
+    return HalfQuantized(node, data_source is None, between)
+
+
+def _is_float_for_certain(producer: Node) -> bool:
+    """False for annotated ops: in an edge program these may hand on codes within one decomposed op."""
+    return not producer.annotated or producer.info.has(Trait.MAC)
+
+
+def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
+    """The float operands of a node, split into dequantized ones and those that are float for certain."""
+    quantized, plain = [], []
+    for producer in float_operands(view, node):
+        if quantized_source(view, producer) is not None:
+            quantized.append(producer)
+        elif _is_float_for_certain(producer) and not producer.info.has(Trait.CONSTANT):
+            plain.append(producer)
+    return quantized, plain
+
+
+def anchor_graph(
+    kind: str, *, data: bool = True, weight: bool = True, output: bool = True, annotated: bool = True
+) -> Graph:
+    """A conv2d or linear with each of its three boundaries quantized or left in float."""
+    b = GraphBuilder()
+    shape, weights = (SHAPE, (4, 4, 3, 3)) if kind == "conv2d" else ((4, 8), (8, 8))
+    x = b.quantized_input("x", shape, INPUT) if data else b.input("x", shape)
+    w = b.quantized_constant("weight", weights, 0.01031) if weight else b.constant("weight", weights, "float32")
+    rest = ((1, 1), (1, 1)) if kind == "conv2d" else ()
+    value = b.call(f"aten.{kind}.default", x, w, None, *rest, shape=shape, annotated=annotated)
+    return b.output(b.requantize(value, OUTPUT) if output else value)

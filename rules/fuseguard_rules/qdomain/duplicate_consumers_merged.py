@@ -1,0 +1,145 @@
+"""QD201: two ops that read alike are merged by the backend, though their outputs are quantized differently."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.ir import Node, QParams, Ref, Trait, View
+from fuseguard.ir.graph import Arg
+from fuseguard.target import Target
+from fuseguard_rules.qdomain import examples
+from fuseguard_rules.qdomain.codes import MOVES_ZERO_POINT, carries_codes
+from fuseguard_rules.qdomain.evidence import rows
+
+_MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
+_FP = "the FP profile delegates no quantized op"
+
+
+class DuplicateConsumersMerged(Rule):
+    code = "QD201"
+    name = "duplicate-consumers-merged"
+    summary = (
+        "The same op on the same tensors occurs twice with different output qparams; the backend keeps one of them."
+    )
+    why = (
+        "FuseDuplicateUsersPass merges the users of a tensor that have the same operator and the same arguments. It "
+        "runs after FoldAndAnnotateQParamsPass has put the Q/DQ ops into node metadata, and does not look there: what "
+        "read the op that is dropped now reads codes made with the other's scale and zero point. Then the users of the "
+        "merged op are compared in turn. A value that is computed twice, once into a cat (whose range it takes on) and "
+        "once alone, is enough: a gate or normalization written out in two branches."
+    )
+    remedy = (
+        "Let fuseguard keep the second of the two off the accelerator (fuseguard.executorch.guard), or compute the "
+        "value once in the model and use it twice."
+    )
+    scope = "cluster"
+    message = "{op} computes the same as {twin} on the same tensors, but its output has {out} and {twin}'s has {other}"
+    effects = EffectsTable(
+        [
+            *rows("*", Effect.WRONG, _MERGE),
+            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
+        ]
+    )
+    bad = examples.DUPLICATES
+    good = examples.NO_DUPLICATES
+    references = ("executorch #15218", "executorch #22374", "executorch #21380")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        numbers = _Numbers()
+        kept: dict[Hashable, tuple[Node, tuple[Hashable, ...]]] = {}
+        for node in view.graph:
+            if node.op != "call" or not view.is_live(node):
+                numbers.unique(node)
+                continue
+            if view.is_dq(node) and node.args and isinstance(node.args[0], Ref):
+                numbers.same(node, node.args[0].name)  # folded: users read the codes themselves
+                continue
+            if view.is_q(node):
+                numbers.requantized(node, view.qparams(node))
+                continue
+            if not (node.annotated or node.info.has(Trait.GETITEM)):
+                numbers.unique(node)
+                continue
+            signature = numbers.signature(node)
+            meaning = _meaning(view, node)
+            numbers.shared(node, (signature, meaning))
+            twin, its_meaning = kept.setdefault(signature, (node, meaning))
+            if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
+                continue
+            if carries_codes(node) and node.kind not in MOVES_ZERO_POINT:
+                continue  # one of the two changes the domain: QD202's
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case="*",
+                qparams=((f"output of {node.name}", _text(view, node)), (f"output of {twin.name}", _text(view, twin))),
+                op=node.name,
+                twin=twin.name,
+                out=_text(view, node),
+                other=_text(view, twin),
+            )
+
+
+class _Numbers:
+    """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, int] = {}
+        self._known: dict[Hashable, int] = {}
+
+    def unique(self, node: Node) -> None:
+        self.shared(node, ("node", node.name))
+
+    def same(self, node: Node, as_name: str) -> None:
+        self._of[node.name] = self._of[as_name]
+
+    def requantized(self, node: Node, qparams: QParams | None) -> None:
+        producer = node.args[0] if node.args else None
+        if qparams is None or not isinstance(producer, Ref):
+            self.unique(node)
+        else:
+            self.shared(node, (self._of[producer.name], qparams))
+
+    def shared(self, node: Node, key: Hashable) -> None:
+        self._of[node.name] = self._known.setdefault(key, len(self._known))
+
+    def signature(self, node: Node) -> tuple[Hashable, ...]:
+        """Operator and arguments, uses by number. Python takes 1, 1.0 and True for the same, hence the types."""
+        keywords = (
+            tuple((name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)) if node.kwargs else ()
+        )
+        return (node.target, self._argument(node.args), keywords)
+
+    def _argument(self, arg: Arg) -> Hashable:
+        if isinstance(arg, Ref):
+            return ("use", self._of[arg.name])
+        if isinstance(arg, tuple):
+            return tuple([self._argument(part) for part in arg])
+        return (type(arg), arg)
+
+
+def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:
+    """What a merge must not change: the qparams the codes are read with and written with.
+
+    An anchor whose activation owns the output qparams is told apart by activation and qparams.
+    """
+    inputs = tuple(view.qparams(item) for item in view.graph.inputs(node) if view.is_dq(item))
+    owner = _owner(view, node)
+    activation = (owner.target, owner.args[1:]) if owner is not node else None
+    return (inputs, activation, frozenset(_outputs(view, owner)))
+
+
+def _owner(view: View, node: Node) -> Node:
+    users = view.users(node)
+    fused = node.info.has(Trait.MAC) and len(users) == 1 and users[0].info.has(Trait.ACTIVATION)
+    return users[0] if fused else node
+
+
+def _outputs(view: View, node: Node) -> list[QParams]:
+    return [qparams for q in view.out_q(node) if (qparams := view.qparams(q)) is not None]
+
+
+def _text(view: View, node: Node) -> str:
+    return " and ".join(f"({qparams})" for qparams in _outputs(view, _owner(view, node))) or "no qparams"

@@ -1,0 +1,87 @@
+"""QD204: the result of one op is quantized more than once, with different qparams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.ir import Node, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.qdomain import examples
+from fuseguard_rules.qdomain.codes import carries_codes, chain_behind, is_sane, origins_of
+from fuseguard_rules.qdomain.evidence import rows
+
+_FIRST = "readers of output_qparams take the first"
+_TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter"
+_RESCALED = "InsertRescaleInt32Pass._rescale_outputs: wants one set of output qparams"
+#: Cases in which the backend counts the quantize ops and does not compare them.
+_COUNTED = ("table", "rescaled")
+_FP = "the FP profile delegates no quantized op"
+
+
+class SeveralOutputDomains(Rule):
+    code = "QD204"
+    name = "several-output-quantizers"
+    summary = "Several quantize ops follow one op; the backend keeps one set of qparams for its output."
+    why = (
+        "FoldAndAnnotateQParamsPass replaces every quantize op behind an op by the op itself and notes their qparams "
+        "under the number of the user. What reads the note takes the first (convolution, linear, matmul), so the other "
+        "consumers read codes of another scale; or insists on one note, equal or not, and stops lowering (elementwise "
+        "ops, lookup tables). "
+        "PT2E makes one quantize op per output; a tool that inserts one per consumer makes this."
+    )
+    remedy = (
+        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize its output once and "
+        "requantize behind the dequantize op where a consumer needs other qparams."
+    )
+    scope = "cluster"
+    message = "{op} is followed by {count} quantize ops: ({first}) and ({other}) among them"
+    effects = EffectsTable(
+        [
+            *rows("mac", Effect.WRONG, _FIRST),
+            *rows("moved", Effect.WRONG, _FIRST),
+            *rows("table", Effect.CRASH, _TABLE, seen=(("==1.3.*", "INT"), (">=1.5", "INT"), ("<1.3", "INT+FP"))),
+            *rows("rescaled", Effect.CRASH, _RESCALED, seen=(("==1.3.*", "INT"), ("<1.3", "INT+FP"))),
+            *rows("other", Effect.WRONG, _FIRST, seen=()),
+            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
+        ]
+    )
+    bad = examples.SEVERAL_OUTPUTS
+    good = examples.ONE_OUTPUT
+    references = ("bug class 13 of the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        done: set[str] = set()
+        for node in view.calls():
+            if view.is_q(node) or view.is_dq(node) or not (node.annotated or node.info.has(Trait.GETITEM)):
+                continue
+            quantizers = view.out_q(node)
+            if len(quantizers) < 2:
+                continue
+            found = [qparams for q in quantizers if (qparams := view.qparams(q)) is not None and is_sane(qparams)]
+            case = _case(node)
+            other = next((qparams for qparams in found[1:] if not qparams.same_domain(found[0])), None)
+            if not found or (other is None and case not in _COUNTED):
+                continue
+            chain = chain_behind(view, node, origins_of(view), done) if carries_codes(node) else []
+            yield self.finding(
+                view,
+                target,
+                (node, *(item for item in chain if item is not node)),
+                case=case,
+                qparams=tuple((f"output {q.name}", str(view.qparams(q))) for q in quantizers),
+                op=node.name,
+                count=len(quantizers),
+                first=found[0],
+                other=other or found[-1],
+            )
+
+
+def _case(node: Node) -> str:
+    if node.info.has(Trait.MAC):
+        return "mac"
+    if node.info.has(Trait.TABLE):
+        return "table"
+    if node.info.has(Trait.RESCALED):
+        return "rescaled"
+    return "moved" if carries_codes(node) else "other"

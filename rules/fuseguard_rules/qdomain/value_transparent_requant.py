@@ -1,0 +1,112 @@
+"""QD202: the qparams change across an op whose codes the backend lets through unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.ir import Node, QParams, View
+from fuseguard.target import Target
+from fuseguard_rules.qdomain import examples
+from fuseguard_rules.qdomain.codes import (
+    Origin,
+    Origins,
+    carries_codes,
+    chain_behind,
+    is_sane,
+    largest_change,
+    members_agree,
+    origins_of,
+    same_codes,
+)
+from fuseguard_rules.qdomain.evidence import SEEN, rows
+
+_FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
+_FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
+_POOL = "AVG_POOL2D with both zero points"
+_FP = "the FP profile delegates no quantized op"
+
+#: Kinds that pick or copy codes, so that the worst change of a single code bounds the error. An average, a clamp's
+#: bounds and a negated value are computed from the codes and have no such bound.
+_COPIES = frozenset({
+    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
+    "cat", "stack", "flip", "max_pool2d", "max_pool2d_with_indices", "pixel_shuffle", "pixel_unshuffle",
+})  # fmt: skip
+
+
+class ValueTransparentRequant(Rule):
+    code = "QD202"
+    name = "value-transparent-requant"
+    summary = "An op that only moves codes has other qparams behind it than in front of it, and nothing requantizes."
+    why = (
+        "FoldAndAnnotateQParamsPass takes away the DQs in front of an annotated op and the Q behind it. For ops that "
+        "compute, later passes put a RESCALE in their place; an op that only moves values (view, permute, slice, cat, "
+        "pad, max_pool2d, clamp and the like) gets none, and its codes are read downstream with a scale and zero "
+        "point they were not made with. neg honours the zero points, no scale. Arm's own quantizer gives "
+        "neg and movedim an output observer of their own from 1.4 on."
+    )
+    remedy = (
+        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize it with one set of "
+        "qparams (SharedQuantizationSpec) and requantize behind an op that computes."
+    )
+    scope = "cluster"
+    message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
+    effects = EffectsTable(
+        [
+            *rows("moved", Effect.WRONG, _FOLD, seen=(*SEEN, (">=1.5", "INT+FP"))),
+            EffectRow("pool", "<1.3", "*", Effect.EXACT, reference=_POOL),
+            *rows("pool", Effect.WRONG, _FOLD, releases=">=1.3", seen=(("<1.4", "INT"), (">=1.5", "INT"))),
+            EffectRow("flip", "<1.3", "INT", Effect.CPU_FALLBACK, reference=_FLIP),
+            EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FLIP),
+            *rows("flip", Effect.WRONG, _FOLD, releases=">=1.4", seen=((">=1.5", "INT"),)),
+            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
+        ]
+    )
+    bad = examples.DOMAIN_CHANGES
+    good = examples.DOMAIN_KEPT
+    references = ("executorch #18999", "executorch #19758", "executorch #20314")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        origins = origins_of(view)
+        torn = {node.name for node, members in origins.joins if not members_agree(members)}
+        done: set[str] = set()
+        for node in view.calls():
+            origin = origins.of.get(node.name)
+            if origin is None or not carries_codes(node) or node.name in torn:
+                continue  # inputs that disagree among themselves are QD203's
+            after = _only_output(view, node)
+            if after is None or same_codes(origin.qparams, after, any_zero_point=origin.moves_zero_point):
+                continue
+            yield self._report(view, target, node, origin, after, origins, done)
+
+    def _report(
+        self, view: View, target: Target, node: Node, origin: Origin, after: QParams, origins: Origins, done: set[str]
+    ) -> Finding:
+        chain = [item for item in chain_behind(view, node, origins, done) if item is not node]
+        copies = all(item.kind in _COPIES for item in (node, *chain))
+        bound = largest_change(origin.qparams, after) if copies else None
+        return self.finding(
+            view,
+            target,
+            (node, *chain),
+            case=_case(node, origin.qparams, after),
+            bound_steps=bound,
+            bound_value=bound * after.scale if bound is not None else None,
+            qparams=(("input", str(origin.qparams)), ("output", str(after))),
+            op=node.name,
+            before=origin.qparams,
+            after=after,
+        )
+
+
+def _case(node: Node, before: QParams, after: QParams) -> str:
+    if node.kind == "avg_pool2d" and same_codes(before, after, any_zero_point=True):
+        return "pool"  # only its zero point changes
+    return "flip" if node.kind == "flip" else "moved"
+
+
+def _only_output(view: View, node: Node) -> QParams | None:
+    """The qparams of the Q behind ``node``; None if there is none, or several that differ (QD204)."""
+    found = [view.qparams(q) for q in view.out_q(node)]
+    known = {qparams for qparams in found if qparams is not None and is_sane(qparams)}
+    return known.pop() if len(known) == 1 and len(found) >= 1 else None

@@ -1,0 +1,1 @@
+"""QP3xx: values of quantization parameters that the backend cannot honour."""

@@ -1,0 +1,171 @@
+"""QP301: a constant operand so small that the observer's smallest scale leaves it only a few codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.ir import Graph, Node, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    import torch
+
+_FP = "the FP profile delegates no quantized op"
+#: eps of Arm's observers: get_symmetric_quantization_config and get_symmetric_a16w8_quantization_config.
+_FLOORS = (2.0**-16, 2.0**-12)
+#: With eight codes or more the constant is off by at most a sixteenth.
+_FEW_CODES = 8.0
+#: Below this the constant happens to lie on the grid (1/16384 is four codes of 2**-16).
+_NEGLIGIBLE = 0.01
+
+
+def _mean(side: int, *, floor: float = 2.0**-16) -> Graph:
+    """What ``x.mean((2, 3), keepdim=True)`` of values in [0, 1] becomes from 1.3 on."""
+    count = side * side
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 2, side, side), int8(1 / 255, -128))
+    total = b.call("aten.sum.dim_IntList", x, (2, 3), True, shape=(1, 2, 1, 1))
+    total = b.requantize(total, int8(0.00194 * count, -128))
+    reciprocal = b.dequantize(b.constant("reciprocal", (1,)), int8(max(floor, 1 / count / 255), -128))
+    product = b.call("aten.mul.Tensor", total, reciprocal, shape=(1, 2, 1, 1))
+    return b.output(b.requantize(product, int8(0.00194, -128)))
+
+
+def _filled(value: float, scale: float) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 4, 4), int8(0.0487, 3))
+    constant = b.requantize(b.call("aten.full.default", (1,), value, shape=(1,)), int8(scale, -128))
+    return b.output(b.requantize(b.call("aten.mul.Tensor", x, constant, shape=(1, 4, 4, 4)), int8(2.0**-16, -128)))
+
+
+def _program(side: int) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.qparams.example_modules import mean_over
+
+        return mean_over(side)
+
+    return build
+
+
+@dataclass(frozen=True, slots=True)
+class _Constant:
+    """A constant operand: its real value, the qparams' scale, and the node that reads it."""
+
+    value: float
+    scale: float
+    reader: Node
+    label: str
+
+    @property
+    def codes(self) -> float:
+        return abs(self.value) / self.scale
+
+    @property
+    def stored(self) -> float:
+        """Its absolute value after quantization."""
+        return round(self.codes) * self.scale
+
+    @property
+    def error(self) -> float:
+        return abs(self.stored - abs(self.value)) / abs(self.value)
+
+
+class CollapsedConstant(Rule):
+    code = "QP301"
+    name = "collapsed-constant"
+    summary = "A constant operand is smaller than a few steps of its own scale, which an observer may not shrink."
+    why = (
+        "Arm's observers do not choose a scale below 2**-16 (2**-12 in A16W8), so a tiny constant keeps only a few "
+        "codes, or none. From 1.3 on DecomposeMeanDimPass turns mean into sum and a multiplication by 1/N before "
+        "quantization, and 1/N over a large area is such a constant. The fault is in the quantized program: the "
+        "eager program and the delegate agree, and both are off."
+    )
+    remedy = (
+        "Write torch.nn.functional.adaptive_avg_pool2d(x, 1) in place of x.mean((2, 3)): it stays an average pool. "
+        "For other constants scale in two steps, or leave the operation in float."
+    )
+    scope = "node"
+    preview = True
+    message = (
+        "{reader} reads a constant of {value:.4g} through a scale of {scale:.4g}: it becomes {stored:.4g}, "
+        "a relative error of {percent:.1f} %"
+    )
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
+            EffectRow("few-codes", "*", "*", Effect.QUALITY, reference="observer eps; DecomposeMeanDimPass, #19242"),
+            # No delegate differs: the eager quantized program yields the same zeros, so the judge cannot see it.
+            EffectRow("zero", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, "observer eps; class 4 of the catalogue"),
+        ]
+    )
+    bad = (
+        Example("mean over 112 x 112", lambda: _mean(112), _program(112)),
+        Example("multiplication by a full of 5e-5", lambda: _filled(5e-5, 2.0**-16)),
+    )
+    good = (
+        Example("mean over 8 x 8", lambda: _mean(8), _program(8)),
+        Example("mean over 128 x 128, whose reciprocal is four codes exactly", lambda: _mean(128)),
+        Example("multiplication by a full of 5e-3", lambda: _filled(5e-3, 5e-3 / 255)),
+    )
+    references = ("executorch #19242", "class 4 of the project's catalogue")
+    refused = False
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.calls():
+            constant = _filled_constant(view, node) if view.is_q(node) else _factor(view, node)
+            if constant is None or constant.codes >= _FEW_CODES or constant.error < _NEGLIGIBLE:
+                continue
+            yield self.finding(
+                view,
+                target,
+                (constant.reader,),
+                case="zero" if constant.stored == 0 else "few-codes",
+                reader=constant.reader.name,
+                value=constant.value,
+                scale=constant.scale,
+                stored=constant.stored,
+                percent=100 * constant.error,
+            )
+
+
+def _filled_constant(view: View, q: Node) -> _Constant | None:
+    """A literal in the graph (full, scalar_tensor) that is quantized at the observer's smallest scale."""
+    producer, qparams = view.owner(q), view.qparams(q)
+    if producer is None or producer.kind != "full" or qparams is None or qparams.per_channel:
+        return None
+    if qparams.scale not in _FLOORS:
+        return None
+    position = 0 if "scalar_tensor" in producer.target else 1
+    value = producer.arg(position, "fill_value" if position else "s")
+    if not producer.target.startswith(("aten.full", "aten.scalar_tensor")) or not isinstance(value, int | float):
+        return None
+    return _Constant(float(value), qparams.scale, producer, producer.name) if 0 < abs(value) < 1 else None
+
+
+def _factor(view: View, node: Node) -> _Constant | None:
+    """A single stored number that a quantized tensor is multiplied by.
+
+    No weight is read. Multiplying by a number scales the range of the tensor by it, so the two observed scales
+    state its value; where the product shares a wider range with other tensors they only bound it from above.
+    """
+    if node.kind != "mul" or len(node.args) < 2:
+        return None
+    quantizers = view.out_q(node)
+    out = view.qparams(quantizers[0]) if quantizers else None
+    for position in (0, 1):
+        stored, data = view.in_dq(node, position), view.in_qp(node, 1 - position)
+        if stored is None or data is None or out is None:
+            continue
+        source, qparams = view.graph.node_of(stored.args[0]), view.qparams(stored)
+        if source is None or source.op == "call" or source.meta is None or qparams is None or qparams.per_channel:
+            continue
+        if any(size != 1 for size in source.meta.shape) or qparams.scale not in _FLOORS:
+            continue
+        if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
+            continue
+        return _Constant(out.scale / data.scale, qparams.scale, node, source.name)
+    return None

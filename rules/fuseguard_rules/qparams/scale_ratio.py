@@ -1,0 +1,201 @@
+"""QP302: scales so far apart that a RESCALE between them is out of range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Graph, Node, QParams, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.qparams.boundaries import full_int16
+from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+
+_SHAPE = (1, 4, 4, 4)
+#: Both inputs are rescaled to the smaller of the two scales.
+_SMALLEST_SCALE = ("maximum", "minimum", "eq", "ge", "gt", "le", "lt")
+_COMPARISONS = ("eq", "ge", "gt", "le", "lt")
+
+
+def _binary(target: str, x_scale: float, y_scale: float, out: float | None) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, int8(x_scale, 3))
+        y = b.quantized_input("y", _SHAPE, int8(y_scale, -5))
+        value = b.call(target, x, y, dtype="float32" if out is not None else "bool")
+        return b.output(value if out is None else b.requantize(value, int8(out, 2)))
+
+    return build
+
+
+def _conv(data: QParams, out: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, data)
+        weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
+        return b.output(b.requantize(b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE), out))
+
+    return build
+
+
+@dataclass(frozen=True, slots=True)
+class _Rescale:
+    """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width."""
+
+    what: str
+    factor: float
+    reach: float
+    bits: int = 32
+
+    def fault(self) -> str:
+        """``shift`` if the shift cannot be encoded, ``overflow`` if a value exceeds what it allows, else ""."""
+        if not math.isfinite(self.factor) or self.factor <= 0:
+            return ""  # QP304's
+        offset = self.bits - 1
+        mantissa, exponent = math.frexp(self.factor)
+        if round(mantissa * 2**offset) == 2**offset:
+            exponent += 1
+        shift = offset - exponent
+        if shift < 2:
+            return "shift"
+        # TOSA apply_scale_32: REQUIRE(value >= (-1 << (shift - 1)) && value < (1 << (shift - 1)))
+        return "overflow" if self.reach >= 2.0 ** (shift - 1) else ""
+
+
+class ScaleRatio(Rule):
+    code = "QP302"
+    name = "scale-ratio-out-of-range"
+    summary = "Two scales at one operator lie so far apart that the RESCALE between them overflows."
+    why = (
+        "TOSA's RESCALE multiplies by a 31-bit number and shifts right by 2 to 62 bits, and demands that the value "
+        "fit into the shift: a result of about 2**30 steps or more is TOSA_UNPREDICTABLE, and a factor from 2**29 on "
+        "cannot be encoded at all. InsertRescaleInt32Pass brings the operands of maximum, minimum and the comparisons "
+        "to the smaller of their scales, so operands that are 2**22 apart get there. In A16W8 a convolution has "
+        "15-bit multipliers and the limit is 2**13. A factor that is too small does no harm: the result rounds to 0."
+    )
+    remedy = (
+        "Bring the two ranges together: clamp or rescale the larger one before the operator, keep infinities and mask "
+        "values like -1e9 out of quantized tensors, or leave the operator in float."
+    )
+    scope = "node"
+    preview = True
+    message = "{node} needs a RESCALE of {what} by {factor:.4g}{limit}"
+    effects = EffectsTable(
+        [
+            FLOAT_ONLY,
+            *seen("shift", Effect.CRASH, "_compute_multiplier_and_shift: range [2, 62]", {">=1.5": BOTH}),
+            *seen("overflow", Effect.UNDEFINED, "TOSA apply_scale_32: value against shift", {">=1.5": BOTH}),
+        ]
+    )
+    bad = (
+        Example("maximum of operands 2**22 apart", _binary("aten.maximum.default", 0.0487 / 2**22, 0.0487, 0.0513)),
+        Example("comparison of operands 2**25 apart", _binary("aten.gt.Tensor", 0.0487 / 2**25, 0.0487, None)),
+        Example("add whose output scale is 1e-9", _binary("aten.add.Tensor", 0.0487, 0.0311, 1e-9)),
+        Example("mul whose output scale is 2**-30 of its inputs'", _binary("aten.mul.Tensor", 48.7, 31.1, 1e-6)),
+        Example("conv whose output scale is 1e-13", _conv(int8(0.0487, 3), int8(1e-13, 2))),
+        Example(
+            "A16W8 conv, output scale 1e-10",
+            _conv(full_int16(0.000187), full_int16(1e-10)),
+            extensions=("int16",),
+        ),
+    )
+    good = (
+        Example("maximum of operands 2**20 apart", _binary("aten.maximum.default", 0.0487 / 2**20, 0.0487, 0.0513)),
+        Example("add of operands 2**30 apart", _binary("aten.add.Tensor", 0.0487 / 2**30, 0.0487, 0.0513)),
+        Example("mul whose product vanishes", _binary("aten.mul.Tensor", 4.87e-5, 3.11e-5, 1e9)),
+    )
+    references = ("executorch #15976", "class 12 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.calls():
+            for rescale in _rescales(view, node):
+                fault = rescale.fault()
+                if not fault:
+                    continue
+                limit = "" if fault == "shift" else f", and values up to {rescale.reach:.4g} do not fit its shift"
+                yield self.finding(
+                    view,
+                    target,
+                    (node, *view.out_q(node)) if view.is_dq(node) else (node,),
+                    case=fault,
+                    qparams=_labelled(view, node),
+                    node=node.name,
+                    what=rescale.what,
+                    factor=rescale.factor,
+                    limit=limit or ", which has no shift",
+                )
+                break  # one finding for one operator
+
+
+def _rescales(view: View, node: Node) -> Iterator[_Rescale]:
+    """What InsertRescalesPass and RewriteConvPass put around ``node``."""
+    if view.is_dq(node):
+        data = _plain(view.qparams(node))
+        for q in view.out_q(node):
+            out = _plain(view.qparams(q))
+            if data is not None and out is not None:
+                yield _Rescale(f"its codes for {q.name}", data.scale / out.scale, _reach(data))
+        return
+    if node.kind in ("conv", "linear"):
+        yield from _anchor_rescales(view, node)
+        return
+    if node.kind not in (*_SMALLEST_SCALE, "add", "sub", "mul", "abs"):
+        return
+    inputs = [_plain(view.in_qp(node, position)) for position in range(1 if node.kind == "abs" else 2)]
+    known = [qparams for qparams in inputs if qparams is not None]
+    if len(known) != len(inputs):
+        return
+    accumulator, reach = _accumulator(node, known)
+    if node.kind in _SMALLEST_SCALE:
+        for qparams in known:
+            yield _Rescale("an input", qparams.scale / accumulator, _reach(qparams))
+    quantizers = view.out_q(node)
+    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    if out is not None and node.kind not in _COMPARISONS:
+        yield _Rescale("the result", accumulator / out.scale, reach)
+
+
+def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
+    """Scale of the int32 accumulator (InsertRescaleInt32Pass._get_inputs_rescaled_qparams) and its largest value."""
+    values = [_reach(qparams) * qparams.scale for qparams in inputs]
+    if node.kind == "mul":
+        scale = math.prod(qparams.scale for qparams in inputs)
+        return scale, math.prod(_reach(qparams) for qparams in inputs)
+    if node.kind in ("add", "sub"):
+        scale = 2 * max(qparams.scale for qparams in inputs) / 2 ** (12 if inputs[0].dtype == "int16" else 20)
+        return scale, sum(values) / scale
+    scale = min(qparams.scale for qparams in inputs)
+    return scale, max(values) / scale
+
+
+def _anchor_rescales(view: View, anchor: Node) -> Iterator[_Rescale]:
+    """The output rescale of an anchor. What its accumulator reaches depends on weights, which are not read."""
+    data, weight = _plain(view.in_qp(anchor, 0)), view.in_qp(anchor, 1)
+    users = view.users(anchor)
+    owner = users[0] if len(users) == 1 and not view.is_q(users[0]) else anchor
+    quantizers = view.out_q(owner)
+    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    if data is None or out is None or weight is None or not weight.scales:
+        return
+    factor = data.scale * max(weight.scales) / out.scale
+    yield _Rescale("the result", factor, 0.0, 16 if data.dtype == "int16" else 32)
+
+
+def _plain(qparams: QParams | None) -> QParams | None:
+    """Per-tensor qparams with a usable scale, else None (QP304 reports the unusable ones)."""
+    if qparams is None or qparams.per_channel or not qparams.known:
+        return None
+    return qparams if math.isfinite(qparams.scale) and qparams.scale >= 2.0**-126 else None
+
+
+def _reach(qparams: QParams) -> float:
+    """The largest distance of a code from the zero point."""
+    return float(max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point)))
+
+
+def _labelled(view: View, node: Node) -> tuple[tuple[str, str], ...]:
+    found = [(f"input {i}", view.in_qp(node, i)) for i in range(2)]
+    found += [("output", view.qparams(q)) for q in view.out_q(node)[:1]]
+    return tuple((label, str(qparams)) for label, qparams in found if qparams is not None)

@@ -1,0 +1,134 @@
+"""Edge cases of the operator rules' predicates, torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.ir import Graph, QParams
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import MEASURED_RELEASES, Target
+from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
+from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
+from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+
+INT16 = QParams.per_tensor(0.00031, 0, -32768, 32767, "int16")
+SHAPE = (1, 4, 8, 8)
+
+
+def find(rule: Rule, graph: Graph, release: str = "1.4.1", spec: str = "TOSA-1.0+INT+FP+int16") -> tuple[Finding, ...]:
+    report = run(graph, Target.parse(spec, release), [rule])
+    assert not report.failures
+    return report.findings
+
+
+def pool(target: str, *arguments: object, **keywords: object) -> Graph:
+    b = GraphBuilder()
+    name = b.call(target, b.input("x", SHAPE), *arguments, shape=(1, 4, 4, 4))  # type: ignore[arg-type]
+    graph = b.output(name)
+    return Graph([replace(node, kwargs=keywords) if node.name == name else node for node in graph])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["aten.max_pool2d.default", "aten.max_pool2d_with_indices.default"])
+def test_an_omitted_stride_is_found_in_both_spellings(target: str) -> None:
+    """The edge dialect knows the pool with indices only; lint and plug-in must agree."""
+    for release in ("1.2.0", "1.3.1", "1.4.1"):
+        assert [f.effect for f in find(PoolStrideOmitted(), pool(target, (2, 2)), release)] == [Effect.CRASH]
+    assert not find(PoolStrideOmitted(), pool(target, (2, 2)), "1.5.1")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pool("aten.max_pool2d.default", (2, 2), (2, 2)),
+        pool("aten.max_pool2d.default", (2, 2), 2),
+        pool("aten.max_pool2d.default", (2, 2), stride=(2, 2)),
+        pool("aten.max_pool1d.default", (2,)),
+        pool("aten.avg_pool2d.default", (2, 2)),
+    ],
+    ids=["stride", "one number", "keyword", "one dimension", "average"],
+)
+def test_a_given_stride_or_another_pool_passes(graph: Graph) -> None:
+    assert not find(PoolStrideOmitted(), graph)
+
+
+def test_the_guard_does_not_promise_what_it_cannot_do() -> None:
+    """The partitioner dies before it asks additional checks, so that nothing may be refused."""
+    (finding,) = find(PoolStrideOmitted(), pool("aten.max_pool2d.default", (2, 2)))
+    assert not finding.refuse
+
+
+def reader(kind: str, *, qparams: QParams = INT16, permuted: bool = False, annotated: bool = True) -> Graph:
+    """An anchor and an add that reads it."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, qparams)
+    groups = 2 if kind == "grouped" else 1
+    shape = (8, 8) if kind == "linear" else (4, 4 // groups, 3, 3)
+    weight = b.quantized_constant("weight", shape, 0.0031)
+    if kind == "linear":
+        value = b.call("aten.linear.default", x, weight, None)
+    else:
+        value = b.call("aten.conv2d.default", x, weight, None, (1, 1), (1, 1), (1, 1), groups)
+    value = b.requantize(value, qparams)
+    if permuted:
+        value = b.requantize(b.call("aten.permute.default", value, (0, 1, 3, 2)), qparams)
+    return b.output(b.requantize(b.call("aten.add.Tensor", value, x, annotated=annotated), qparams))
+
+
+@pytest.mark.parametrize("permuted", [False, True])
+def test_an_int16_conv_read_in_int32_is_found(permuted: bool) -> None:
+    """RewriteConvPass looks through one permute, and so must the rule."""
+    for release, effect in (("1.3.1", Effect.UNDEFINED), ("1.4.1", Effect.UNDEFINED), ("1.5.1", Effect.WRONG)):
+        assert [f.effect for f in find(Int16ConvFork(), reader("conv", permuted=permuted), release)] == [effect]
+    assert not find(Int16ConvFork(), reader("conv", permuted=permuted), "1.2.0")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [reader("linear"), reader("grouped"), reader("conv", qparams=int8(0.0487, 3)), reader("conv", annotated=False)],
+    ids=["linear", "grouped", "int8", "float add"],
+)
+def test_other_anchors_and_readers_pass(graph: Graph) -> None:
+    """A linear in A16W8 was a disproved hypothesis: a view sits between it and its reader."""
+    for release in MEASURED_RELEASES:
+        assert not find(Int16ConvFork(), graph, release)
+
+
+def transposed(*, groups: int = 1, dilation: object = (1, 1), axis: int | None = None) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 6, 6), int8(0.0487, 3))
+    scale = 0.01 if axis is None else (0.01,) * 4
+    weight = b.quantized_constant("weight", (4, 4 // groups, 2, 2), scale)
+    rest = ((2, 2), (0, 0), (0, 0), groups, dilation)
+    value = b.call("aten.conv_transpose2d.input", x, weight, None, *rest, shape=(1, 4, 12, 12))  # type: ignore[arg-type]
+    graph = b.output(b.requantize(value, int8(0.0517)))
+    nodes = [
+        replace(node, args=(*node.args[:3], axis, *node.args[4:])) if "dequantize_per_channel" in node.target else node
+        for node in graph
+    ]
+    return Graph(nodes, buffers=graph.buffers)
+
+
+@pytest.mark.parametrize(
+    ("graph", "before", "after"),
+    [
+        (transposed(groups=2, axis=0), Effect.CRASH, None),
+        (transposed(dilation=(2, 1)), Effect.CRASH, None),
+        (transposed(dilation=2), Effect.CRASH, None),
+        (transposed(groups=2, dilation=(2, 2)), None, None),
+        (transposed(groups=2), None, None),
+        (transposed(axis=1), None, None),
+        (transposed(axis=-3), None, None),
+        (transposed(axis=0), Effect.WRONG, Effect.WRONG),
+        (transposed(axis=-4), Effect.WRONG, Effect.WRONG),
+    ],
+    ids=["grouped", "dilated", "one number", "both", "per tensor", "right axis", "counted from the end", "wrong axis",
+         "wrong from the end"],
+)  # fmt: skip
+def test_transposed_convolutions(graph: Graph, before: Effect | None, after: Effect | None) -> None:
+    """From 1.4 on the partitioner rejects what it cannot lower, so only the axis remains a fault."""
+    for release, effect in (("1.2.0", before), ("1.3.1", before), ("1.4.1", after), ("1.5.1", after)):
+        found = [f.effect for f in find(TransposedConvUnsupported(), graph, release, "TOSA-1.0+INT")]
+        assert found == ([effect] if effect is not None else [])

@@ -1,0 +1,169 @@
+"""Edge cases of the placement rules' predicates, torch-free."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.ir import Arg, Graph
+from fuseguard.ir.builder import GraphBuilder
+from fuseguard.target import Target
+from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
+from fuseguard_rules.placement.missing_output_q import MissingOutputQ
+from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, anchor_graph
+from fuseguard_rules.placement.partial_inputs import PartialInputs
+from fuseguard_rules.placement.weight_only import WeightOnly
+
+
+def find(rule: Rule, graph: Graph, spec: str = "TOSA-1.0+INT+FP") -> tuple[Finding, ...]:
+    report = run(graph, Target.parse(spec, "1.5.1"), [rule])
+    assert not report.failures
+    return report.findings
+
+
+def chain(*steps: tuple[str, bool], quantized: bool = True) -> Graph:
+    """Calls one behind the other on a dequantized input: (target, annotated)."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", SHAPE, INPUT)
+    for target, annotated in steps:
+        rest: tuple[Arg, ...] = ((0, 1, 3, 2),) if "permute" in target else ()
+        value = b.call(target, value, *rest, annotated=annotated)
+    return b.output(b.requantize(value, OUTPUT) if quantized else value)
+
+
+PERMUTE, ABS, EXP = "aten.permute.default", "aten.abs.default", "aten.exp.default"
+
+
+@pytest.mark.parametrize(
+    ("graph", "chains"),
+    [
+        (chain((PERMUTE, True), (PERMUTE, True)), []),
+        (chain((PERMUTE, True), (PERMUTE, True), quantized=False), [("permute", "permute_1")]),
+        (chain((ABS, True), (EXP, False)), [("abs",)]),
+        (chain((ABS, False), (EXP, False), quantized=False), []),
+        (chain((ABS, False), (EXP, True), quantized=False), []),
+    ],
+    ids=["decomposed op", "its end in float", "float reader", "not annotated", "no DQ in front"],
+)
+def test_codes_are_followed_through_annotated_ops(graph: Graph, chains: list[tuple[str, ...]]) -> None:
+    """An edge program has Q and DQ only at the ends of what one ATen op was decomposed into."""
+    assert [finding.nodes for finding in find(MissingOutputQ(), graph)] == chains
+
+
+def test_one_reader_in_float_is_enough() -> None:
+    """The fold turns the result to codes for every reader, the Q among them or not."""
+    b = GraphBuilder()
+    value = b.call(ABS, b.quantized_input("x", SHAPE, INPUT))
+    assert len(find(MissingOutputQ(), b.output(b.requantize(value, OUTPUT), value))) == 1
+
+
+def test_an_anchor_without_q_behind_its_activation_is_one_finding() -> None:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    value = b.call("aten.conv2d.default", x, b.quantized_constant("w", (4, 4, 3, 3)), None, (1, 1), (1, 1))
+    (finding,) = find(MissingOutputQ(), b.output(b.call("aten.relu.default", value)))
+    assert finding.nodes == ("conv2d", "relu")
+
+
+def test_what_fu102_reports_is_not_reported_again() -> None:
+    """A fault has one code: an anchor with several users and no Q among them is FU102's."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    value = b.call("aten.conv2d.default", x, b.quantized_constant("w", (4, 4, 3, 3)), None, (1, 1), (1, 1))
+    graph = b.output(value, b.call("aten.exp.default", value, annotated=False))
+    assert find(ActivationStrandsAnchor(), graph)
+    assert not find(MissingOutputQ(), graph)
+
+
+def test_an_activation_that_owns_the_q_is_in_order() -> None:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    value = b.call("aten.conv2d.default", x, b.quantized_constant("w", (4, 4, 3, 3)), None, (1, 1), (1, 1))
+    assert not find(MissingOutputQ(), b.output(b.requantize(b.call("aten.relu.default", value), OUTPUT)))
+
+
+def test_a_long_chain_of_annotated_ops_takes_linear_time() -> None:
+    """Every op of the chain is dequantized in front as well, so each has a finding of its own."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", SHAPE, INPUT)
+    for _ in range(2000):
+        value = b.call(ABS, value)
+    graph = b.output(value)
+    started = time.perf_counter()
+    (finding,) = find(MissingOutputQ(), graph)
+    assert len(finding.nodes) == 16
+    assert time.perf_counter() - started < 5
+
+
+def peers(target: str, *, second: str, listed: bool = False, annotated: bool = True) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    if second == "view":
+        y = b.call("aten.view.default", b.quantized_input("y", SHAPE, INPUT), SHAPE)
+    elif second == "full":
+        y = b.call("aten.full.default", SHAPE, 1.0, shape=SHAPE)
+    elif second == "exp":
+        y = b.call(EXP, b.input("y", SHAPE), annotated=False)
+    else:
+        y = b.input("y", SHAPE, second)
+    operands: tuple[Arg, ...] = ((x, y),) if listed else (x, y)
+    return b.output(b.requantize(b.call(target, *operands, shape=SHAPE, annotated=annotated), OUTPUT))
+
+
+@pytest.mark.parametrize(
+    ("graph", "found"),
+    [
+        (peers("aten.add.Tensor", second="float32"), True),
+        (peers("aten.cat.default", second="exp", listed=True), True),
+        (peers("aten.gt.Tensor", second="float32"), True),
+        (peers("aten.add.Tensor", second="view"), False),
+        (peers("aten.add.Tensor", second="full"), False),
+        (peers("aten.add.Tensor", second="int32"), False),
+        (peers("aten.add.Tensor", second="float32", annotated=False), False),
+        (peers("aten.gather.default", second="float32"), False),
+    ],
+    ids=["float", "float in a list", "comparison", "view of codes", "constant", "integers", "float op", "other op"],
+)
+def test_peers_must_be_quantized_alike(graph: Graph, found: bool) -> None:
+    """Index, condition and constant operands are no peers, and codes may come through a view."""
+    assert bool(find(PartialInputs(), graph)) == found
+
+
+@pytest.mark.parametrize(
+    ("data", "weight", "annotated", "found"),
+    [
+        (True, True, True, 0),
+        (False, True, True, 1),
+        (True, False, True, 1),
+        (False, False, True, 0),
+        (False, True, False, 0),
+    ],
+)
+@pytest.mark.parametrize("kind", ["conv2d", "linear"])
+def test_data_and_weight_are_quantized_together(
+    kind: str, data: bool, weight: bool, annotated: bool, found: int
+) -> None:
+    graph = anchor_graph(kind, data=data, weight=weight, annotated=annotated)
+    assert len(find(WeightOnly(), graph)) == found
+
+
+def test_a_linear_without_float_data_is_found_where_it_was_decomposed() -> None:
+    """The plug-in sees permute and addmm; both must be refused, or the weight is delegated alone."""
+    b = GraphBuilder("edge")
+    weight = b.call("aten.permute_copy.default", b.quantized_constant("weight", (8, 8)), (1, 0))
+    value = b.call(
+        "aten.addmm.default", b.constant("bias", (8,), "float32"), b.input("x", (4, 8)), weight, shape=(4, 8)
+    )
+    (finding,) = find(WeightOnly(), b.output(b.requantize(value, OUTPUT)), "TOSA-1.0+INT")
+    assert finding.nodes == ("addmm", "permute_copy")
+    assert finding.effect is Effect.CRASH
+    assert "dequantize_per_tensor" in finding.cluster
+
+
+def test_a_float_anchor_without_q_is_half_quantized_and_nothing_else() -> None:
+    """The missing Q of a weight-only linear follows from its float data: one fault, one code."""
+    graph = anchor_graph("linear", data=False, output=False)
+    assert len(find(WeightOnly(), graph)) == 1
+    assert not find(MissingOutputQ(), graph)

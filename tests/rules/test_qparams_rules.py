@@ -1,0 +1,238 @@
+"""QP rules on graphs at the edges of their predicates, torch-free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.ir import Graph, Node, QParams, Ref, TensorMeta
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.qparams.bias_scale import BiasScale
+from fuseguard_rules.qparams.boundaries import boundaries, full_int16
+from fuseguard_rules.qparams.collapsed_constant import CollapsedConstant
+from fuseguard_rules.qparams.illegal_zero_point import IllegalZeroPoint
+from fuseguard_rules.qparams.impossible_qparams import ImpossibleQParams
+from fuseguard_rules.qparams.scale_ratio import ScaleRatio
+
+SHAPE = (1, 4, 4, 4)
+FLOOR = 2.0**-16
+
+
+def found(rule: type[Rule], graph: Graph, spec: str = "TOSA-1.0+INT", release: str = "1.5.1") -> list[Finding]:
+    report = run(graph, Target.parse(spec, release), [rule()])
+    assert not report.failures
+    return list(report.findings)
+
+
+def binary(target: str, x: QParams, y: QParams, out: QParams) -> Graph:
+    b = GraphBuilder()
+    value = b.call(target, b.quantized_input("x", SHAPE, x), b.quantized_input("y", SHAPE, y))
+    return b.output(b.requantize(value, out))
+
+
+def conv(weights: Sequence[float] | float, bias: Sequence[float] | float) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, int8(0.05, 3))
+    w = b.quantized_constant("weight", (4, 4, 1, 1), weights)
+    stored = b.quantized_constant("bias", (4,), bias, "int32")
+    value = b.call("aten.conv2d.default", x, w, stored, shape=SHAPE)
+    return b.output(b.requantize(value, int8(0.07, 2)))
+
+
+def scaled(total: float, constant: float, out: float, *, size: int = 1) -> Graph:
+    """``total`` times a stored constant of ``size`` elements."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, int8(total, -128))
+    c = b.dequantize(b.constant("c", (size,)), int8(constant, -128))
+    return b.output(b.requantize(b.call("aten.mul.Tensor", x, c, shape=SHAPE), int8(out, -128)))
+
+
+class TestImpossible:
+    @pytest.mark.parametrize("scale", [0.0, -0.1, math.nan, math.inf, -math.inf, 1e-40])
+    def test_a_scale_that_is_not_a_positive_normal_float(self, scale: float) -> None:
+        """Zero cannot be an example (the eager program divides by it), so it is held here."""
+        findings = found(ImpossibleQParams, binary("aten.add.Tensor", int8(0.1), int8(0.1), int8(scale)))
+        assert [f.effect for f in findings] == [Effect.CRASH]
+
+    def test_a_nan_scale_is_reported_once_for_its_q_and_dq(self) -> None:
+        """NaN is not equal to itself; comparing qparams by == would take Q and DQ for strangers."""
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(math.nan))
+        assert len(found(ImpossibleQParams, b.output(b.requantize(b.call("aten.relu.default", x), int8(0.1))))) == 1
+
+    @pytest.mark.parametrize(
+        ("zero_point", "dtype", "bad"),
+        [
+            (127, "int8", False),
+            (-128, "int8", False),
+            (128, "int8", True),
+            (255, "uint8", False),
+            (-1, "uint8", True),
+            (40000, "int16", True),
+        ],
+    )
+    def test_zero_points_at_the_ends_of_their_dtype(self, zero_point: int, dtype: str, bad: bool) -> None:
+        out = QParams.per_tensor(0.1, zero_point, 0, 100, dtype)
+        assert bool(found(ImpossibleQParams, binary("aten.add.Tensor", int8(0.1), int8(0.1), out))) is bad
+
+    def test_four_bit_codes_in_int8_are_healthy(self) -> None:
+        """INT4 weights are int8 with codes [-7, 7]: a narrow range is no impossible one."""
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(0.1))
+        w = b.dequantize(b.constant("w", (4, 4, 1, 1)), QParams.per_tensor(0.1, 0, -7, 7, "int8"))
+        value = b.call("aten.conv2d.default", x, w, None, shape=SHAPE)
+        assert not found(ImpossibleQParams, b.output(b.requantize(value, int8(0.1))))
+
+    @pytest.mark.parametrize(("low", "high"), [(10, -10), (-129, 127), (-128, 128)])
+    def test_code_ranges(self, low: int, high: int) -> None:
+        out = QParams.per_tensor(0.1, 0, low, high, "int8")
+        assert found(ImpossibleQParams, binary("aten.add.Tensor", int8(0.1), int8(0.1), out))
+
+    @pytest.mark.parametrize(
+        ("channels", "axis", "bad"), [(4, 0, False), (4, -4, False), (3, 0, True), (4, 4, True), (4, -5, True)]
+    )
+    def test_channel_count_and_axis_without_reading_values(self, channels: int, axis: int, bad: bool) -> None:
+        """The plug-in reads no buffers, so the length must come from the shape of the scales."""
+        assert bool(found(ImpossibleQParams, per_channel(channels, axis))) is bad
+
+    def test_a_bad_scale_among_the_channels(self) -> None:
+        assert found(ImpossibleQParams, conv((0.01, -0.02, 0.01, 0.01), 0.0005))
+
+
+def per_channel(channels: int, axis: int) -> Graph:
+    """A per-channel DQ whose scales are not known, as the plug-in sees it."""
+    weight = Node("w", "placeholder", outputs=(TensorMeta("int8", (4, 4, 1, 1)),))
+    scales = Node("s", "placeholder", outputs=(TensorMeta("float32", (channels,)),))
+    points = Node("z", "placeholder", outputs=(TensorMeta("int64", (channels,)),))
+    dq = Node(
+        "dq",
+        "call",
+        "quantized_decomposed.dequantize_per_channel.default",
+        (Ref("w"), Ref("s"), Ref("z"), axis, -127, 127, "int8"),
+        outputs=(TensorMeta("float32", (4, 4, 1, 1)),),
+    )
+    return Graph([weight, scales, points, dq, Node("output", "output", args=((Ref("dq"),),))])
+
+
+class TestZeroPoint:
+    def test_a_zero_point_outside_int16_is_left_to_qp304(self) -> None:
+        graph = binary("aten.add.Tensor", full_int16(0.1), full_int16(0.1), full_int16(0.1, 40000))
+        assert not found(IllegalZeroPoint, graph)
+        assert found(ImpossibleQParams, graph)
+
+    def test_an_int16_zero_point_into_an_anchor_faults_at_run_time(self) -> None:
+        """No example: the reference model aborts the process, so the judge cannot be asked."""
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, full_int16(0.01, 7))
+        w = b.quantized_constant("w", (4, 4, 1, 1), 0.01)
+        value = b.call("aten.conv2d.default", x, w, None, shape=SHAPE)
+        findings = found(IllegalZeroPoint, b.output(b.requantize(value, full_int16(0.1))))
+        assert [f.effect for f in findings] == [Effect.RUNTIME_FAULT]
+
+    def test_an_int8_weight_with_a_zero_point_is_right(self) -> None:
+        """Measured exact on a per-tensor weight, against what the catalogue of bug classes feared."""
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(0.05, 3))
+        w = b.dequantize(b.constant("w", (4, 4, 1, 1)), int8(0.01, 9))
+        value = b.call("aten.conv2d.default", x, w, None, shape=SHAPE)
+        assert not found(IllegalZeroPoint, b.output(b.requantize(value, int8(0.1))))
+
+
+class TestCollapsedConstant:
+    def test_a_constant_that_vanishes_is_wrong(self) -> None:
+        """1/50176 in A16W8 is far below half a step of 2**-12: the product is zero everywhere."""
+        findings = found(CollapsedConstant, scaled(50176 / 255, 2.0**-12, 1 / 255))
+        assert [f.effect for f in findings] == [Effect.WRONG]
+        assert "100.0 %" in findings[0].message
+
+    def test_a_scale_above_the_floor_is_healthy(self) -> None:
+        """An observer that was free to choose gives the constant the last code."""
+        assert not found(CollapsedConstant, scaled(100.0, 1.6e-5, 100.0 * 5e-5))
+
+    def test_a_wide_output_range_does_not_accuse_the_constant(self) -> None:
+        """Then the two scales only bound the constant from above; a sum times 0.003 is healthy."""
+        assert not found(CollapsedConstant, scaled(100.0, FLOOR, 0.3))
+
+    def test_a_tensor_of_constants_is_left_alone(self) -> None:
+        """Ranges say nothing of each element, and stored values are never read."""
+        assert not found(CollapsedConstant, scaled(100.0, FLOOR, 100.0 * 5e-5, size=4))
+
+    def test_both_orders_of_the_operands(self) -> None:
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(100.0, -128))
+        c = b.dequantize(b.constant("c", (1,)), int8(FLOOR, -128))
+        graph = b.output(b.requantize(b.call("aten.mul.Tensor", c, x, shape=SHAPE), int8(100.0 * 5e-5, -128)))
+        assert len(found(CollapsedConstant, graph)) == 1
+
+    def test_a_zero_scale_beside_it_does_not_raise(self) -> None:
+        assert not found(CollapsedConstant, scaled(0.0, FLOOR, 0.0))
+
+
+class TestScaleRatio:
+    @pytest.mark.parametrize(
+        ("power", "zero_point", "bad"), [(21, 3, False), (22, 3, True), (22, -1, False), (23, -1, True), (30, 3, True)]
+    )
+    def test_the_largest_code_counts_too(self, power: int, zero_point: int, bad: bool) -> None:
+        """apply_scale_32 wants the value below 2**(shift - 1): 131 and 127 differ by one power of two."""
+        x = QParams.per_tensor(0.05 / 2**power, 0, -128, 127, "int8")
+        y = QParams.per_tensor(
+            0.05, zero_point, -127 if zero_point < 0 else -128, 126 if zero_point < 0 else 127, "int8"
+        )
+        assert bool(found(ScaleRatio, binary("aten.maximum.default", x, y, int8(0.05)))) is bad
+
+    def test_a_vanishing_operand_of_add_is_healthy(self) -> None:
+        assert not found(ScaleRatio, binary("aten.add.Tensor", int8(1e-12), int8(0.05), int8(0.05)))
+
+    def test_mask_values_in_an_add_are_healthy(self) -> None:
+        """A quantized -1e9 ruins accuracy, but every RESCALE stays in range."""
+        assert not found(ScaleRatio, binary("aten.add.Tensor", int8(0.05), int8(1e9 / 128), int8(1e9 / 128)))
+
+    def test_direct_requantization(self) -> None:
+        b = GraphBuilder()
+        x = b.requantize(b.quantized_input("x", SHAPE, int8(1e6)), int8(1e-6))
+        assert [f.effect for f in found(ScaleRatio, b.output(x))] == [Effect.CRASH]
+
+    def test_scales_that_are_qp304s_do_not_raise(self) -> None:
+        for scale in (0.0, -1.0, math.nan, math.inf, 1e-42):
+            assert not found(ScaleRatio, binary("aten.mul.Tensor", int8(scale), int8(0.1), int8(scale)))
+
+    def test_unknown_weight_scales_are_no_fault(self) -> None:
+        """The plug-in cannot read per-channel scales; it must not guess."""
+        graph = conv((0.01,) * 4, (0.0005,) * 4)
+        blind = Graph(list(graph), dialect=graph.dialect)
+        assert not found(ScaleRatio, blind)
+        assert not found(BiasScale, blind)
+
+
+class TestBiasScale:
+    def test_float32_rounding_of_the_product_is_healthy(self) -> None:
+        assert not found(BiasScale, conv(0.01, 0.0005 * (1 + 1e-7)))
+
+    def test_the_worst_channel_is_named(self) -> None:
+        findings = found(BiasScale, conv((0.01, 0.02, 0.03, 0.04), (0.0005, 0.001, 0.003, 0.0021)))
+        assert "in channel 2" in findings[0].message
+
+    def test_one_bias_scale_for_per_channel_weights(self) -> None:
+        assert found(BiasScale, conv((0.01, 0.02, 0.03, 0.04), 0.0005))
+
+    def test_no_bias_and_a_float_bias_are_healthy(self) -> None:
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(0.05))
+        w = b.quantized_constant("w", (4, 4, 1, 1), 0.01)
+        value = b.call("aten.conv2d.default", x, w, b.constant("bias", (4,), "float32"), shape=SHAPE)
+        assert not found(BiasScale, b.output(b.requantize(value, int8(0.1))))
+
+
+def test_a_value_with_many_readers_is_one_boundary() -> None:
+    """One Q read by many DQs must be visited once, or the rules would be quadratic in its readers."""
+    from fuseguard.ir import View
+
+    b = GraphBuilder()
+    q = b.quantize(b.input("x", SHAPE), int8(0.1))
+    graph = b.output(*(b.call("aten.relu.default", b.dequantize(q, int8(0.1))) for _ in range(50)))
+    (only,) = boundaries(View(graph))
+    assert len(only.consumers) == 50
