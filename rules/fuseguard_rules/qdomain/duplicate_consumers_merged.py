@@ -48,6 +48,7 @@ class DuplicateConsumersMerged(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         numbers = _Numbers()
         kept: dict[Hashable, tuple[Node, tuple[Hashable, ...]]] = {}
+        merged: set[str] = set()  # what goes rightly into a twin of its own
         for node in view.graph:
             if node.op != "call" or not view.is_live(node):
                 numbers.unique(node)
@@ -66,13 +67,15 @@ class DuplicateConsumersMerged(Rule):
             numbers.shared(node, (signature, meaning))
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
             if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
+                if twin is not node:
+                    merged.add(node.name)
                 continue
             if carries_codes(node) and node.kind not in MOVES_ZERO_POINT:
                 continue  # one of the two changes the domain: QD202's
             yield self.finding(
                 view,
                 target,
-                (node,),
+                (node, *_merged_producers(view, node, merged)),
                 case="*",
                 qparams=((f"output of {node.name}", _text(view, node)), (f"output of {twin.name}", _text(view, twin))),
                 op=node.name,
@@ -80,6 +83,24 @@ class DuplicateConsumersMerged(Rule):
                 out=_text(view, node),
                 other=_text(view, twin),
             )
+
+
+def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
+    """The duplicates that ``node`` reads, however far up: refused with it.
+
+    Left delegated, a producer is merged into its twin, which then has one result inside of the delegate and one
+    that leaves it, and lowering fails.
+    """
+    found: dict[str, Node] = {}
+    pending = [node]
+    while pending:
+        for item in view.graph.inputs(pending.pop()):
+            producer = view.graph.node_of(item.args[0]) if view.is_dq(item) and item.args else None
+            owner = view.owner(producer) if producer is not None and view.is_q(producer) else item
+            if owner is not None and owner.name in merged and owner.name not in found:
+                found[owner.name] = owner
+                pending.append(owner)
+    return list(found.values())
 
 
 class _Numbers:
