@@ -66,11 +66,9 @@ class FloatTailLeavesDelegate(Rule):
     message = "{op}: {kept} stays on the accelerator and {left} goes through {cpu}, which does not, and comes back"
     effects = EffectsTable(
         [
-            EffectRow("*", "==1.3.*", "INT", Effect.RUNTIME_FAULT, reference=_DETAG),
-            EffectRow("*", ">=1.5", "INT", Effect.RUNTIME_FAULT, reference=_DETAG),
-            EffectRow("*", "*", "INT", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, _DETAG),
+            EffectRow("*", "*", "INT", Effect.RUNTIME_FAULT, reference=_DETAG),
             EffectRow("*", "<1.3", "INT+FP", Effect.EXACT, reference=_LOWERED),
-            EffectRow("*", ">=1.5", "INT+FP", Effect.EXACT, reference=_LOWERED),
+            EffectRow("*", ">=1.4", "INT+FP", Effect.EXACT, reference=_LOWERED),
             EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _LOWERED),
             EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]

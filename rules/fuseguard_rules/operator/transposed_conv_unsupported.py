@@ -89,14 +89,13 @@ class TransposedConvUnsupported(Rule):
         [
             EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
             EffectRow("axis", "<1.3", "*", Effect.WRONG, reference=_AXIS),
-            EffectRow("axis", ">=1.5", "*", Effect.WRONG, reference=_AXIS),
+            EffectRow("axis", ">=1.4", "*", Effect.WRONG, reference=_AXIS),
             EffectRow("axis", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, _AXIS),
             EffectRow("dilated", "<1.3", "*", Effect.CRASH, reference=_DILATED),
             EffectRow("dilated", "<1.4", "*", Effect.CRASH, Evidence.SOURCE_READ, _DILATED),
             EffectRow("grouped", "<1.3", "*", Effect.CRASH, reference=_GROUPED),
             EffectRow("grouped", "<1.4", "*", Effect.CRASH, Evidence.SOURCE_READ, _GROUPED),
-            EffectRow("*", ">=1.5", "*", Effect.CPU_FALLBACK, reference=_REJECTED),
-            EffectRow("*", ">=1.4", "*", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _REJECTED),
+            EffectRow("*", ">=1.4", "*", Effect.CPU_FALLBACK, reference=_REJECTED),
         ]
     )
     bad = (

@@ -36,11 +36,11 @@ class JoinedInputsDisagree(Rule):
     message = "{op} joins codes of ({first}) with codes of ({other}) from {culprit}"
     effects = EffectsTable(
         [
-            *rows("list", Effect.CRASH, _ASSERT, releases="<1.3", seen=(("<1.3", "INT"), ("<1.3", "INT+FP"))),
-            *rows("list", Effect.WRONG, _MERGE, releases=">=1.3", seen=(("<1.4", "INT"), (">=1.5", "INT"))),
+            *rows("list", Effect.CRASH, _ASSERT, releases="<1.3"),
+            *rows("list", Effect.WRONG, _MERGE, releases=">=1.3"),
             # Equal but for less than half a step: harmless once the comparison was gone.
-            *rows("close", Effect.CRASH, _ASSERT, releases="<1.3", seen=(("<1.3", "INT"), ("<1.3", "INT+FP"))),
-            *rows("close", Effect.EXACT, _MERGE, releases=">=1.3", seen=(("<1.4", "INT"), (">=1.5", "INT"))),
+            *rows("close", Effect.CRASH, _ASSERT, releases="<1.3"),
+            *rows("close", Effect.EXACT, _MERGE, releases=">=1.3"),
             *rows("peers", Effect.WRONG, _FOLD),
             EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]

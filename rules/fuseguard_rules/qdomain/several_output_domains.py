@@ -40,8 +40,8 @@ class SeveralOutputDomains(Rule):
         [
             *rows("mac", Effect.WRONG, _FIRST),
             *rows("moved", Effect.WRONG, _FIRST),
-            *rows("table", Effect.CRASH, _TABLE, seen=(("==1.3.*", "INT"), (">=1.5", "INT"), ("<1.3", "INT+FP"))),
-            *rows("rescaled", Effect.CRASH, _RESCALED, seen=(("==1.3.*", "INT"), ("<1.3", "INT+FP"))),
+            *rows("table", Effect.CRASH, _TABLE),
+            *rows("rescaled", Effect.CRASH, _RESCALED),
             *rows("other", Effect.WRONG, _FIRST, seen=()),
             EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]

@@ -19,7 +19,7 @@ from fuseguard_rules.qdomain.codes import (
     origins_of,
     same_codes,
 )
-from fuseguard_rules.qdomain.evidence import SEEN, rows
+from fuseguard_rules.qdomain.evidence import rows
 
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
@@ -53,12 +53,12 @@ class ValueTransparentRequant(Rule):
     message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
     effects = EffectsTable(
         [
-            *rows("moved", Effect.WRONG, _FOLD, seen=(*SEEN, (">=1.5", "INT+FP"))),
+            *rows("moved", Effect.WRONG, _FOLD),
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference=_POOL),
-            *rows("pool", Effect.WRONG, _FOLD, releases=">=1.3", seen=(("<1.4", "INT"), (">=1.5", "INT"))),
+            *rows("pool", Effect.WRONG, _FOLD, releases=">=1.3"),
             EffectRow("flip", "<1.3", "INT", Effect.CPU_FALLBACK, reference=_FLIP),
             EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FLIP),
-            *rows("flip", Effect.WRONG, _FOLD, releases=">=1.4", seen=((">=1.5", "INT"),)),
+            *rows("flip", Effect.WRONG, _FOLD, releases=">=1.4"),
             EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
