@@ -5,6 +5,7 @@ from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.internal_uint8 import InternalUint8
 from fuseguard_rules.dtype.lookup_table import LookupTable
 from fuseguard_rules.dtype.mixed_dtype import MixedDtype
+from fuseguard_rules.dtype.narrow_table_input import NarrowTableInput
 from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.narrow_range_saturates import NarrowRangeSaturates
@@ -50,6 +51,7 @@ RULES = (
     Int16WithoutExtension,
     LookupTable,
     InternalUint8,
+    NarrowTableInput,
     FloatTailLeavesDelegate,
     Int16ConvFork,
     TransposedConvUnsupported,

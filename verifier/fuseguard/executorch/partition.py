@@ -74,13 +74,14 @@ def guard(
 
     Raises TypeError for a partitioner that takes no ``additional_checks``; else as :func:`support_checks`.
     """
-    if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "compile_spec"):
+    if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "tosa_spec"):
         raise TypeError(
             f"cannot guard a {type(partitioner).__name__}: it takes no additional checks. Pass a TOSAPartitioner, "
             f"VgfPartitioner or EthosUPartitioner."
         )
     arm: Any = partitioner
-    checks = support_checks(arm.compile_spec, policy, select=select, ignore=ignore, strict=strict)
+    # Partitioners keep their compile spec only from 1.5 on; the TOSA specification they have always had.
+    checks = support_checks(arm, policy, select=select, ignore=ignore, strict=strict)
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)
@@ -96,7 +97,7 @@ def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
 
 
 def target_of(compile_spec: Any, executorch: str | None = None) -> Target:
-    """The Target of a compile spec, a target string or a Target. Raises TargetError."""
+    """The Target of a compile spec or partitioner, a target string or a Target. Raises TargetError."""
     if isinstance(compile_spec, Target):
         return compile_spec
     if isinstance(compile_spec, str):

@@ -1,0 +1,67 @@
+"""DT505: a lookup table over a narrow int8 input, whose entries end up shifted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Graph, QParams, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+#: From here on InsertTableOpsPass makes 256 entries whatever the range (#18973).
+FULL_TABLE_FROM = ">=1.3"
+
+
+def _sigmoid(qparams: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", (1, 4, 8, 8), qparams)
+        return b.output(b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.7, -128)))
+
+    return build
+
+
+class NarrowTableInput(Rule):
+    code = "DT505"
+    name = "narrow-table-input"
+    summary = "A table op reads a narrower range of codes than int8 has; the backend before 1.3 then shifts the table."
+    why = (
+        "InsertTableOpsPass tabulates the function over qmin to qmax of the input. TOSA's TABLE is indexed from -128, "
+        "so with a range of [-127, 127] every entry is one place off. Since 1.3 the table always has 256 entries. "
+        "Nothing in the program is at fault, so releases that lower it are not warned about it."
+    )
+    remedy = (
+        "Upgrade ExecuTorch to 1.3 or newer, quantize activations over the full range (act_qmin=-128), or let "
+        "fuseguard keep the op on the CPU (guard)."
+    )
+    scope = "node"
+    message = "{op} is a lookup table over codes [{qmin}, {qmax}], which ExecuTorch {release} indexes from -128"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.3", "*", Effect.WRONG, reference="InsertTableOpsPass, #18873"),
+            EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="InsertTableOpsPass, #18973"),
+        ]
+    )
+    bad = (Example("sigmoid over [-127, 127]", _sigmoid(int8(0.0487, 3, -127)), only_on="<1.3"),)
+    good = (Example("sigmoid over the full int8 range", _sigmoid(int8(0.0487, 3))),)
+    references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if target.release_in(FULL_TABLE_FROM):
+            return
+        for node in view.calls(Trait.TABLE):
+            qparams = view.in_qp(node, 0)
+            if qparams is None or qparams.dtype != "int8" or not node.annotated:
+                continue
+            if (qparams.qmin, qparams.qmax) != qparams.dtype_range:
+                yield self.finding(
+                    view,
+                    target,
+                    (node,),
+                    case="*",
+                    op=node.name,
+                    qmin=qparams.qmin,
+                    qmax=qparams.qmax,
+                    release=target.release,
+                )
