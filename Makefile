@@ -17,7 +17,7 @@ help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
-	@echo "make test-releases  tests/releases with ExecuTorch $(RELEASES)"
+	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make bench          the benchmarks"
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make clean          remove what the other targets left in this checkout"
@@ -41,9 +41,9 @@ test-fast:
 
 test-releases:
 	@failed=; for release in $(RELEASES); do \
-	  echo "== tests/releases with ExecuTorch $$release"; \
+	  echo "== ExecuTorch $$release"; \
 	  python=$$($(PYTHON) tools/release_env.py $$release) || exit 1; \
-	  PATH="$$(dirname "$$python"):$$PATH" "$$python" -m pytest tests/releases -m "not campaign" $(PYTEST_ARGS) \
+	  PATH="$$(dirname "$$python"):$$PATH" "$$python" -m pytest tests/releases tests/plugin tests/differential -m "not campaign" $(PYTEST_ARGS) \
 	    || failed="$$failed $$release"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
