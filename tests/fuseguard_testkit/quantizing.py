@@ -1,46 +1,7 @@
-"""Quantizes float modules as a user of Arm's quantizer would, on every supported release."""
+"""Quantizing as the selftest does it, under the name that tests use."""
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from fuseguard.executorch.quantizing import CONFIGS, quantize
 
-import torch
-from executorch.backends.arm.quantizer import (
-    TOSAQuantizer,
-    get_symmetric_a16w8_quantization_config,
-    get_symmetric_quantization_config,
-)
-from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
-from torch.export import ExportedProgram
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-
-CONFIGS: dict[str, Any] = {
-    "int8-per-channel": lambda: get_symmetric_quantization_config(is_per_channel=True),
-    "int8-per-tensor": lambda: get_symmetric_quantization_config(is_per_channel=False),
-    "int8-narrow": lambda: get_symmetric_quantization_config(
-        is_per_channel=True, act_qmin=-127, act_qmax=127, weight_qmin=-127, weight_qmax=127
-    ),
-    "a16w8": lambda: get_symmetric_a16w8_quantization_config(is_per_channel=True),
-}
-
-
-def quantize(
-    module: torch.nn.Module,
-    inputs: tuple[torch.Tensor, ...],
-    spec: str = "TOSA-1.0+INT+FP",
-    config: str = "int8-per-channel",
-    unquantized: tuple[str, ...] = (),
-) -> ExportedProgram:
-    """Export, calibrate on ``inputs``, convert and export again; ``unquantized`` submodules stay in float."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        quantizer = TOSAQuantizer(TosaCompileSpec(spec))
-        quantizer.set_global(CONFIGS[config]())
-        for name in unquantized:
-            quantizer.set_module_name(name, None)
-        exported = torch.export.export(module.eval(), inputs)
-        # ExecuTorch 1.2 cannot annotate the guard call that newer torch releases put into the module.
-        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
-        prepared(*inputs)
-        return torch.export.export(convert_pt2e(prepared), inputs)
+__all__ = ["CONFIGS", "quantize"]

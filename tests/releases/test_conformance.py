@@ -1,9 +1,12 @@
 """The effects tables against reality: every example is lowered on the installed release and judged.
 
-Protects the claim that every effect in a table was seen, and that a guarded lowering is never wrong.
+Protects the claim that every effect in a table was seen, and that a guarded lowering is never wrong. It is
+``fuseguard selftest``, one test for each case.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import pytest
 
@@ -12,67 +15,59 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
-import torch  # noqa: E402
-from torch.export import ExportedProgram  # noqa: E402
-
-from fuseguard.engine import Effect, Example, Report, run  # noqa: E402
 from fuseguard.engine.registry import load_registry  # noqa: E402
-from fuseguard.executorch import prove  # noqa: E402
-from fuseguard.executorch.judge import Proof  # noqa: E402
+from fuseguard.executorch.judge import prove  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
-from fuseguard.readers.fx import read_program  # noqa: E402
-from fuseguard.target import Target  # noqa: E402
-from fuseguard_testkit.quantizing import quantize  # noqa: E402
+from fuseguard.executorch.selftest import Case, cases, judge_case  # noqa: E402
+from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
+from fuseguard.ir.qparams import QParams  # noqa: E402
 
-PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
-RULES = load_registry().select()
-#: Outcomes that an effect allows the judge to see.
-OUTCOMES = {
-    Effect.CRASH: {"crash"},
-    Effect.WRONG: {"wrong"},
-    Effect.UNDEFINED: {"undefined"},
-    Effect.RUNTIME_FAULT: {"runtime_fault"},
-    Effect.BOUNDED: {"bounded"},
-    Effect.QUALITY: {"exact", "bounded"},
-    Effect.CPU_FALLBACK: {"exact", "bounded"},
-    Effect.EXACT: {"exact", "bounded"},
-}
-UNIQUE: dict[str, Example] = {example.title: example for rule in RULES for example in (*rule.bad, *rule.good)}
-PROGRAMS = {title: example for title, example in UNIQUE.items() if example.program is not None}
+CASES = cases(load_registry().select())
 
 
-def assert_verdict_agrees(report: Report, proof: Proof) -> None:
-    """The lint's worst effect is what the judge sees, and the error stays within the stated bound."""
-    worst = report.findings[0] if report.findings else None
-    expected = OUTCOMES[worst.effect] if worst else {"exact"}
-    assert proof.outcome in expected, f"{worst and (worst.code, worst.effect)} but {proof}"
-    bounds = [finding.bound_steps for finding in report.findings if finding.bound_steps is not None]
-    if bounds and proof.max_error_steps is not None:
-        # A rounding tie may add a hair to an exact bound, never a step.
-        assert proof.max_error_steps <= max(bounds) + 0.01
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_example_does_what_the_table_says(case: Case) -> None:
+    result = judge_case(case)
+    assert result.agrees, f"{result.fault}; {result.detail}"
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("title", UNIQUE)
-def test_the_example_graph_does_what_the_table_says(title: str, profile: str) -> None:
-    program, inputs = materialize(UNIQUE[title].graph())
-    judge(program, inputs, UNIQUE[title].spec(profile))
+def test_the_selftest_notices_a_table_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A selftest that could not fail would prove nothing."""
+    from fuseguard.engine.effects import EffectRow, EffectsTable
+    from fuseguard.engine.finding import Effect
+    from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+
+    monkeypatch.setattr(
+        TransposedConvUnsupported, "effects", EffectsTable([EffectRow("*", "*", "*", Effect.UNDEFINED)])
+    )
+    title = "conv quantized along its input channels"
+    (case, *_) = [case for case in cases([TransposedConvUnsupported()]) if case.title == title]
+    result = judge_case(case)
+    assert not result.agrees
+    assert result.fault == "announced undefined, seen wrong"
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("title", PROGRAMS)
-def test_the_quantized_program_does_what_the_table_says(title: str, profile: str) -> None:
-    example = PROGRAMS[title]
-    assert example.program is not None
-    module, inputs = example.program()
-    spec = example.spec(profile)
-    judge(quantize(module, inputs, spec, example.config, example.unquantized), inputs, spec)
+def test_a_case_of_no_rule_is_refused() -> None:
+    with pytest.raises(KeyError, match="no installed rule"):
+        judge_case(dataclasses.replace(CASES[0], title="no such example"))
 
 
-def judge(program: ExportedProgram, inputs: tuple[torch.Tensor, ...], spec: str) -> None:
-    report = run(read_program(program), Target.parse(spec), RULES)
-    assert not report.failures
-    assert_verdict_agrees(report, prove(program, inputs, spec))
-    if any(finding.refuse for finding in report.findings):
-        guarded = prove(program, inputs, spec, checks="guard")
-        assert guarded.ok, guarded
+def test_an_abort_of_the_reference_model_is_a_verdict() -> None:
+    """An int16 zero point at a convolution aborts it, which used to end the process that asked."""
+    shape = (1, 4, 4, 4)
+    b = GraphBuilder()
+    x = b.quantized_input("x", shape, QParams.per_tensor(0.000187, 7, -(2**15), 2**15 - 1, "int16"))
+    weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
+    value = b.call("aten.conv2d.default", x, weight, None, shape=shape)
+    program, inputs = materialize(
+        b.output(b.requantize(value, QParams.per_tensor(0.0007, 0, -(2**15), 2**15 - 1, "int16")))
+    )
+    proof = prove(program, inputs, "TOSA-1.0+INT+int16")
+    assert proof.outcome in ("runtime_fault", "crash"), proof
+    if proof.outcome == "runtime_fault":
+        assert "reference model aborted" in proof.exception
+
+    b = GraphBuilder()
+    x = b.quantized_input("x", shape, int8(0.0487, 3))
+    healthy, inputs = materialize(b.output(b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 256, -128))))
+    assert prove(healthy, inputs, "TOSA-1.0+INT").outcome == "exact", "the next program must not suffer from it"

@@ -17,6 +17,12 @@ UNREADABLE = 3  # an input could not be read, or was refused as unsafe
 INTERRUPTED = 130  # as shells report SIGINT
 BROKEN_PIPE = 141  # as shells report SIGPIPE
 
+#: For commands that lower programs, when an import fails.
+MISSING_PROVE = (
+    "proving needs torch, executorch and the TOSA reference model, and this failed: {error}.\nInstall them with: "
+    "pip install 'fuseguard[prove]'"
+)
+
 
 class Failure(click.ClickException):
     """Ends the command with a message on stderr and exit code 2."""

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import os
-import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fuseguard.cli import exits, output
+from fuseguard.cli.quiet import quiet
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target, TargetError
 
@@ -41,10 +35,6 @@ _TRUST = (
     "{file}: refused without --trust. Proving a program needs torch.export.load, and that runs code from the file "
     "(pickled objects, symbolic expressions, generated source, native libraries). Pass --trust for a file that you "
     "made yourself or would run as a script; 'fuseguard check' reads any file safely."
-)
-_MISSING = (
-    "proving needs torch, executorch and the TOSA reference model, and {what}.\nInstall them with: "
-    "pip install 'fuseguard[prove]'"
 )
 
 
@@ -95,7 +85,7 @@ def command(
         raise exits.Refused(_TRUST.format(file=file))
     if not file.is_file():
         raise exits.Refused(f"{file}: no such file.")
-    with _quiet():
+    with quiet():
         proof, report = _prove(file, inputs, resolved, policy if guard else None)
     from fuseguard.report import proof as proof_report
 
@@ -114,7 +104,7 @@ def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple
         from fuseguard.executorch.judge import prove
         from fuseguard.executorch.partition import report_of, support_checks
     except ImportError as error:
-        raise exits.Failure(_MISSING.format(what=f"this failed: {error}")) from error
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     program = _load(file)
     values = read_inputs(inputs, program)
     checks = support_checks(target, policy) if policy is not None else None
@@ -123,7 +113,7 @@ def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple
     except TargetError:
         raise
     except ImportError as error:
-        raise exits.Failure(_MISSING.format(what=f"this failed: {error}")) from error
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     except Exception as error:
         _trace(error)
         raise exits.Failure(
@@ -150,32 +140,3 @@ def _load(file: Path) -> ExportedProgram:
 def _trace(error: BaseException) -> None:
     if exits.debugging():
         exits.internal_error(error)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep stdout for the report: torch, the backend and the reference model print to it, from C++ too."""
-    with contextlib.ExitStack() as stack:
-        try:
-            saved = os.dup(sys.stdout.fileno())
-        except (OSError, ValueError, io.UnsupportedOperation):  # stdout is no file, as under a test runner
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        else:
-            sys.stdout.flush()
-            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-            stack.callback(_restore, saved)
-        if not exits.debugging():
-            stack.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-            # torch logs the traceback of a failed load, and its packages what they could not import
-            stack.callback(logging.disable, logging.root.manager.disable)
-            logging.disable(logging.CRITICAL)
-        yield
-
-
-def _restore(saved: int) -> None:
-    sys.stdout.flush()
-    os.dup2(saved, sys.stdout.fileno())
-    os.close(saved)
-
-

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -66,16 +63,16 @@ class _Interpreter(torch.fx.Interpreter):
 
 
 def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    import tosa_reference_model  # late, so that guarding needs no tosa-tools
+    from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
 
     arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
-    with _without_stdout():
-        results, status = tosa_reference_model.run(
-            lowered.processed_bytes, arrays, initialize_variable_tensor_from_numpy=True
-        )
-    if status == tosa_reference_model.GraphStatus.TOSA_UNPREDICTABLE:
+    try:
+        results, status = run_reference_model(lowered.processed_bytes, arrays)
+    except ReferenceModelAborted as error:
+        raise DelegateFault(str(error)) from error
+    if status == "TOSA_UNPREDICTABLE":
         raise UndefinedResult("the TOSA reference model reports TOSA_UNPREDICTABLE")
-    if status != tosa_reference_model.GraphStatus.TOSA_VALID:
+    if status != "TOSA_VALID":
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
     declared = _declared_outputs(lowered)
     outputs = []
@@ -95,18 +92,3 @@ def _declared_outputs(lowered: Any) -> list[torch.Tensor]:
         if node.op == "output":
             return [item.meta["val"] for item in pytree.tree_leaves(node.args[0]) if isinstance(item, torch.fx.Node)]
     return []
-
-
-@contextlib.contextmanager
-def _without_stdout() -> Iterator[None]:
-    """The reference model prints version warnings straight to file descriptor 1, where reports go."""
-    sys.stdout.flush()
-    saved = os.dup(1)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 1)
-        yield
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
-        os.close(sink)

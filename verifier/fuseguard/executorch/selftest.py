@@ -1,0 +1,164 @@
+"""The effects tables against reality: lowers every example of every rule with the installed release and judges it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Literal, TypeAlias
+
+import torch
+from torch.export import ExportedProgram
+
+from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.registry import load_registry
+from fuseguard.engine.rule import Example, Rule
+from fuseguard.engine.run import Report, run
+from fuseguard.executorch.judge import Proof, prove
+from fuseguard.executorch.materialize import materialize
+from fuseguard.executorch.partition import support_checks
+from fuseguard.executorch.quantizing import quantize
+from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
+
+PROFILES = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
+
+Form: TypeAlias = Literal["graph", "program"]
+
+#: Outcomes of the judge that bear out an effect.
+OUTCOMES: dict[Effect, frozenset[str]] = {
+    Effect.CRASH: frozenset({"crash"}),
+    Effect.WRONG: frozenset({"wrong"}),
+    Effect.UNDEFINED: frozenset({"undefined"}),
+    Effect.RUNTIME_FAULT: frozenset({"runtime_fault"}),
+    Effect.BOUNDED: frozenset({"bounded"}),
+    Effect.QUALITY: frozenset({"exact", "bounded"}),
+    Effect.CPU_FALLBACK: frozenset({"exact", "bounded"}),
+    Effect.EXACT: frozenset({"exact", "bounded"}),
+}
+
+#: A rounding tie may add a hair to an exact bound, never a step.
+_BOUND_SLACK = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One example in one form under one profile: ``graph`` is the hand-made Q/DQ program, ``program`` the float
+    module after Arm's quantizer.
+    """
+
+    code: str
+    title: str
+    good: bool
+    form: Form
+    spec: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.title} ({self.form}, {self.spec})"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the table says of a case and what was seen.
+
+    ``expected`` is the worst announced effect ("exact" where nothing is found), ``announced`` the codes found.
+    ``outcome`` is the judge's word, ``guarded`` the same with the guard, "" where the guard refuses nothing.
+    ``fault`` says what disagrees, "" if nothing does.
+    """
+
+    case: Case
+    expected: str
+    evidence: str
+    announced: tuple[str, ...]
+    outcome: str
+    guarded: str
+    detail: str
+    fault: str
+
+    @property
+    def agrees(self) -> bool:
+        return not self.fault
+
+
+def cases(rules: Iterable[Rule], profiles: Sequence[str] = PROFILES) -> tuple[Case, ...]:
+    """Every example of ``rules`` in each of its forms, under each profile; an example that rules share, once."""
+    found: dict[tuple[str, str, str], Case] = {}
+    for rule in rules:
+        for example in (*rule.bad, *rule.good):
+            forms: tuple[Form, ...] = ("graph",) if example.program is None else ("graph", "program")
+            for form in forms:
+                for profile in profiles:
+                    case = Case(rule.code, example.title, example in rule.good, form, example.spec(profile))
+                    found.setdefault((example.title, form, profile), case)
+    return tuple(found.values())
+
+
+def run_cases(chosen: Sequence[Case], jobs: int = 1) -> Iterator[Result]:
+    """Judge each case, in order, in ``jobs`` processes. Raises KeyError for a case of no installed rule."""
+    if jobs <= 1:
+        yield from map(judge_case, chosen)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        yield from pool.map(judge_case, chosen)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def judge_case(case: Case) -> Result:
+    """Lint and judge one case. Raises KeyError if no installed rule has it."""
+    registry = load_registry()
+    rule = registry.get(case.code)
+    example = next((item for item in (*rule.bad, *rule.good) if item.title == case.title), None) if rule else None
+    if rule is None or example is None:
+        raise KeyError(f"no installed rule has the example {case}")
+    rules = tuple(dict.fromkeys((*registry.select(), rule)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program, inputs = make_program(example, case)
+        report = run(read_program(program), Target.parse(case.spec), rules)
+        proof = prove(program, inputs, case.spec)
+        guarded = None
+        if any(finding.refuse for finding in report.findings):
+            checks = support_checks(case.spec, select=[item.code for item in rules])
+            guarded = prove(program, inputs, case.spec, checks=checks)
+    worst = report.findings[0] if report.findings else None
+    return Result(
+        case=case,
+        expected=worst.effect.value if worst else Effect.EXACT.value,
+        evidence=worst.evidence.value if worst else "",
+        announced=tuple(sorted({finding.code for finding in report.findings})),
+        outcome=proof.outcome,
+        guarded=guarded.outcome if guarded else "",
+        detail=proof.exception.partition("\n")[0],
+        fault=_fault(report, worst, proof, guarded),
+    )
+
+
+def make_program(example: Example, case: Case) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
+    """The example as a quantized program with inputs."""
+    if case.form == "graph":
+        return materialize(example.graph())
+    assert example.program is not None
+    module, inputs = example.program()
+    return quantize(module, inputs, case.spec, example.config, example.unquantized), inputs
+
+
+def _fault(report: Report, worst: Finding | None, proof: Proof, guarded: Proof | None) -> str:
+    if report.failures:
+        return f"rule {report.failures[0].code} failed: {report.failures[0].error}"
+    effect = worst.effect if worst else Effect.EXACT
+    if proof.outcome not in (OUTCOMES[effect] if worst else ("exact",)):
+        return f"announced {effect.value}, seen {proof.outcome}"
+    if effect is Effect.CPU_FALLBACK and not any("quantize_per" not in op for op in proof.cpu_ops):
+        return "announced cpu_fallback, but nothing was left on the CPU"
+    bounds = [finding.bound_steps for finding in report.findings if finding.bound_steps is not None]
+    if bounds and proof.max_error_steps is not None and proof.max_error_steps > max(bounds) + _BOUND_SLACK:
+        return f"bound {max(bounds):g} steps, seen {proof.max_error_steps:g}"
+    if guarded is not None and not guarded.ok:
+        return f"guarded lowering is {guarded.outcome}: {guarded.exception}"
+    return ""
