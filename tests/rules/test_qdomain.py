@@ -301,11 +301,3 @@ def test_a_check_is_linear_in_the_program(rule: type[Rule]) -> None:
         list(rule().check(view, TARGET))
         times.append(time.perf_counter() - started)
     assert times[1] < 16 * max(times[0], 0.005)  # 4 times the program; quadratic would be 16
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
-def test_every_release_and_profile_has_an_effect_for_every_example(rule: type[Rule]) -> None:
-    for example in rule.bad:
-        for release in MEASURED_RELEASES:
-            for profile in ("TOSA-1.0+INT", "TOSA-1.0+INT+FP", "TOSA-1.0+FP"):
-                assert check(rule, example.graph(), Target.parse(profile, release)), example.title

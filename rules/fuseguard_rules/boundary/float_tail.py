@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #22966"
 _LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
-_FP = "the FP profile delegates no quantized op"
 
 
 def _split(first: str, second: str) -> Callable[[], Graph]:
@@ -70,7 +69,6 @@ class FloatTailLeavesDelegate(Rule):
             EffectRow("*", "<1.3", "INT+FP", Effect.EXACT, reference=_LOWERED),
             EffectRow("*", ">=1.4", "INT+FP", Effect.EXACT, reference=_LOWERED),
             EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _LOWERED),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = (

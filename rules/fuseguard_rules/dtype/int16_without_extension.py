@@ -10,7 +10,7 @@ from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,6 @@ class Int16WithoutExtension(Rule):
     message = "{node} works on int16 codes, and {spec} lacks the int16 extension"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("extension", Effect.CRASH, "TOSA dialect: doesn't support int16", {">=1.5": BOTH}),
         ]
     )

@@ -9,7 +9,7 @@ from fuseguard.ir import Graph, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries
-from fuseguard_rules.qparams.evidence import FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import seen
 
 _SHAPE = (1, 4, 4, 4)
 _IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
@@ -69,7 +69,6 @@ class InternalUint8(Rule):
     message = "{value} is uint8 at {ops}; uint8 is for the program's inputs and outputs alone"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("refused", Effect.CRASH, "TOSA dialect: Unsupported input dtype uint8", {">=1.5": ("INT+FP",)}),
             *seen("taken", Effect.WRONG, "InsertRescaleInt32Pass skips what is not int8", {">=1.5": ("INT+FP",)}),
         ]

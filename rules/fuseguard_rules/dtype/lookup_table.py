@@ -9,7 +9,7 @@ from fuseguard.ir import Graph, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
@@ -49,7 +49,6 @@ class LookupTable(Rule):
     message = "{node} {fault}"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("dtype", Effect.CRASH, "tosa.TABLE: Table of wrong size", {"<1.3": BOTH, ">=1.5": ("INT+FP",)}),
             *seen("width", Effect.WRONG, "generate_16_bit_table_values, #20668", {"<1.3": ("INT+FP",)}, "<1.4"),
             *seen("width", Effect.EXACT, "generate_16_bit_table_values, #20668", {}, ">=1.4"),

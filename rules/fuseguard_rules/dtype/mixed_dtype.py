@@ -9,7 +9,7 @@ from fuseguard.ir import Graph, Node, QParams, Ref, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _SEEN = {"<1.3": BOTH, ">=1.5": ("INT+FP",)}
 _INT16 = ("int16",)
@@ -67,7 +67,6 @@ class MixedDtype(Rule):
     message = "{node} reads codes of {dtypes}; {rule}"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("add", Effect.CRASH, "InsertRescaleInt32Pass: Mismatch in dtype args", _SEEN),
             *seen("list", Effect.CRASH, "FoldAndAnnotateQParamsPass: input qparams do not match or merge", _SEEN),
             *seen("matmul", Effect.CRASH, "tosa.MATMUL: must have the same dtype", {**_SEEN, ">=1.5": BOTH}),

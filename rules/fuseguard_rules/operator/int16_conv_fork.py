@@ -13,7 +13,6 @@ from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
 _FORK = "RewriteConvPass hands the int32 accumulator to every user, #21910"
 _COMBINED = "RewriteConvPass._insert_a16w8_output_branches saturates nothing, #21910"
-_FP = "the FP profile delegates no quantized op"
 
 #: What InsertRescaleInt32Pass shifts up before it adds: the accumulator then leaves int32.
 _ADDS = ("add", "sub")
@@ -70,7 +69,6 @@ class Int16ConvFork(Rule):
     message = "{anchor} computes in int16 and is read in int32 by {readers}{others}"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="DecomposeConvWithInt16ActivationPass"),
             EffectRow("*", ">=1.5", "*", Effect.WRONG, reference=_COMBINED),
             EffectRow("forked", ">=1.4,<1.5", "*", Effect.CRASH, reference=_FORK),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 #: ConvolutionSupported leaves dilated and grouped per-channel transposed convolutions on the CPU from here on (#20763).
 REJECTS_FROM = ">=1.4"
 
-_FP = "the FP profile delegates no quantized op"
 _DILATED = "RewriteConvPass: Transpose convolutions with dilation are not supported"
 _GROUPED = "DecomposeGroupedConvPass: Grouped transpose conv with per-channel quantization is unsupported"
 _AXIS = "QuantArgs.axis is not read in lowering; scales go to the output channels"
@@ -87,7 +86,6 @@ class TransposedConvUnsupported(Rule):
     message = "{anchor} {fault}"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
             EffectRow("axis", "<1.3", "*", Effect.WRONG, reference=_AXIS),
             EffectRow("axis", ">=1.4", "*", Effect.WRONG, reference=_AXIS),
             EffectRow("axis", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, _AXIS),

@@ -10,7 +10,6 @@ from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
 from fuseguard_rules.placement.operands import (
-    FP_FALLBACK,
     INPUT,
     OUTPUT,
     SHAPE,
@@ -68,7 +67,6 @@ class MissingOutputQ(Rule):
     message = "{node} has dequantized inputs and no quantize op behind it; {reader} reads its result in float"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, FP_FALLBACK),
             *(
                 EffectRow(case, releases, profile, effect, evidence, reference)
                 for releases, evidence in _EVIDENCE

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 
-FP_FALLBACK = "the FP profile delegates no quantized op"
-
 #: Decompositions put fewer ops than this between a DQ and the op it feeds.
 _LONGEST_WAY = 8
 

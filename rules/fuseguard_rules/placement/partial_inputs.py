@@ -8,7 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example,
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
-from fuseguard_rules.placement.operands import FP_FALLBACK, INPUT, OUTPUT, SHAPE, float_peers, half_quantized
+from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, float_peers, half_quantized
 
 _CHECKED = "CheckProperQuantization"
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
@@ -56,7 +56,6 @@ class PartialInputs(Rule):
     message = "{node} reads {quantized} dequantized and {plain} in float"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, FP_FALLBACK),
             EffectRow("checked", ">=1.5", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
             EffectRow("checked", "<1.5", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _CHECKED),
             EffectRow("checked", ">=1.5", "INT+FP", Effect.CRASH, reference=_FOLDED),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.placement.operands import FP_FALLBACK, anchor_graph, half_quantized
+from fuseguard_rules.placement.operands import anchor_graph, half_quantized
 
 _CHECKED = "CheckProperQuantization"
 _TYPES = "tosa.CONV2D requires weights of the same type as its input"
@@ -33,7 +33,6 @@ class WeightOnly(Rule):
     message = "{anchor} has a quantized {quantized} and its {plain} in float"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, FP_FALLBACK),
             EffectRow("linear weight", ">=1.5", "INT", Effect.CRASH, reference=_WEIGHT),
             EffectRow("*", ">=1.5", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
             EffectRow("*", ">=1.5", "INT+FP", Effect.CRASH, reference=_TYPES),

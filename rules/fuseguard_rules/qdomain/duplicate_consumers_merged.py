@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
@@ -13,7 +13,6 @@ from fuseguard_rules.qdomain.codes import MOVES_ZERO_POINT, carries_codes
 from fuseguard_rules.qdomain.evidence import rows
 
 _MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
-_FP = "the FP profile delegates no quantized op"
 
 
 class DuplicateConsumersMerged(Rule):
@@ -38,7 +37,6 @@ class DuplicateConsumersMerged(Rule):
     effects = EffectsTable(
         [
             *rows("*", Effect.WRONG, _MERGE),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.DUPLICATES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
@@ -14,7 +14,6 @@ from fuseguard_rules.qdomain.evidence import rows
 _MERGE = "FoldAndAnnotateQParamsPass._merge_qparams takes the first's, #19109"
 _ASSERT = "FoldAndAnnotateQParamsPass: Input qparams do not match"
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
-_FP = "the FP profile delegates no quantized op"
 
 
 class JoinedInputsDisagree(Rule):
@@ -42,7 +41,6 @@ class JoinedInputsDisagree(Rule):
             *rows("close", Effect.CRASH, _ASSERT, releases="<1.3"),
             *rows("close", Effect.EXACT, _MERGE, releases=">=1.3"),
             *rows("peers", Effect.WRONG, _FOLD),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.DISAGREEING

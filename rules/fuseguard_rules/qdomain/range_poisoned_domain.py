@@ -56,7 +56,6 @@ class RangePoisonedDomain(Rule):
         [
             EffectRow("*", "*", "INT", Effect.QUALITY, Evidence.SOURCE_READ, _EAGER),
             EffectRow("*", "*", "INT+FP", Effect.QUALITY, Evidence.SOURCE_READ, _EAGER),
-            EffectRow("*", "*", "FP", Effect.QUALITY, Evidence.SOURCE_READ, _EAGER),
         ]
     )
     bad = examples.POISONED

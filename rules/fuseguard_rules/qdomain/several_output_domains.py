@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
@@ -16,7 +16,6 @@ _TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter
 _RESCALED = "InsertRescaleInt32Pass._rescale_outputs: wants one set of output qparams"
 #: Cases in which the backend counts the quantize ops and does not compare them.
 _COUNTED = ("table", "rescaled")
-_FP = "the FP profile delegates no quantized op"
 
 
 class SeveralOutputDomains(Rule):
@@ -43,7 +42,6 @@ class SeveralOutputDomains(Rule):
             *rows("table", Effect.CRASH, _TABLE),
             *rows("rescaled", Effect.CRASH, _RESCALED),
             *rows("other", Effect.WRONG, _FIRST, seen=()),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.SEVERAL_OUTPUTS

@@ -24,7 +24,6 @@ from fuseguard_rules.qdomain.evidence import rows
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
 _POOL = "AVG_POOL2D with both zero points"
-_FP = "the FP profile delegates no quantized op"
 
 #: Kinds that pick or copy codes, so that the worst change of a single code bounds the error. An average, a clamp's
 #: bounds and a negated value are computed from the codes and have no such bound.
@@ -59,7 +58,6 @@ class ValueTransparentRequant(Rule):
             EffectRow("flip", "<1.3", "INT", Effect.CPU_FALLBACK, reference=_FLIP),
             EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FLIP),
             *rows("flip", Effect.WRONG, _FOLD, releases=">=1.4"),
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
         ]
     )
     bad = examples.DOMAIN_CHANGES

@@ -8,7 +8,7 @@ from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 #: Observers multiply float32 scales; a product computed in double differs by less than this.
 _TOLERANCE = 1e-4
@@ -58,7 +58,6 @@ class BiasScale(Rule):
     )
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("*", Effect.WRONG, "RewriteConvPass: the scale of the bias is not read", {">=1.5": BOTH}),
         ]
     )

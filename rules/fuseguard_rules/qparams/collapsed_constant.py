@@ -14,7 +14,6 @@ from fuseguard.target import Target
 if TYPE_CHECKING:
     import torch
 
-_FP = "the FP profile delegates no quantized op"
 #: eps of Arm's observers: get_symmetric_quantization_config and get_symmetric_a16w8_quantization_config.
 _FLOORS = (2.0**-16, 2.0**-12)
 #: With eight codes or more the constant is off by at most a sixteenth.
@@ -96,7 +95,6 @@ class CollapsedConstant(Rule):
     )
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FP),
             EffectRow("few-codes", "*", "*", Effect.QUALITY, reference="observer eps; DecomposeMeanDimPass, #19242"),
             # No delegate differs: the eager quantized program yields the same zeros, so the judge cannot see it.
             EffectRow("zero", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, "observer eps; class 4 of the catalogue"),

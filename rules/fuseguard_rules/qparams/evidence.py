@@ -6,10 +6,6 @@ from collections.abc import Mapping
 
 from fuseguard.engine import Effect, EffectRow, Evidence
 
-#: The FP profile delegates no quantized op, whatever its qparams are.
-FLOAT_ONLY = EffectRow(
-    "*", "*", "FP", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, "the FP profile delegates no quantized op"
-)
 BOTH = ("INT", "INT+FP")
 
 

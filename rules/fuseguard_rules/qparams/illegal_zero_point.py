@@ -10,7 +10,7 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries, full_int16, passes_codes, reads_zero_point
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _RESCALED = {"<1.3": BOTH, ">=1.3,<1.4": ("INT+FP",), ">=1.4": BOTH}
 _PASSED = {"<1.3": ("INT+FP",), ">=1.4": BOTH}
@@ -58,7 +58,6 @@ class IllegalZeroPoint(Rule):
     message = "{value} has zero point {zero_point} on {dtype} codes; TOSA allows only 0"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("rescaled", Effect.CRASH, "tosa.RESCALE: requires zp to be zero", _RESCALED),
             *seen("anchor-input", Effect.RUNTIME_FAULT, "the reference model aborts", {">=1.5": ("INT+FP",)}),
             *seen("bias", Effect.WRONG, "RewriteConvPass reads no zero point of the bias", {">=1.4": BOTH}),

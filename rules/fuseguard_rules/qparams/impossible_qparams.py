@@ -11,7 +11,7 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries, passes_codes, reads_zero_point
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _SEEN = {">=1.4": BOTH}
 #: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
@@ -62,7 +62,6 @@ class ImpossibleQParams(Rule):
     message = "{value} is quantized with impossible qparams: {fault}"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("scale", Effect.CRASH, "RescaleVisitor._compute_multiplier_and_shift", _SEEN),
             *seen("scale-in-table", Effect.EXACT, "InsertTableOpsPass: no RESCALE", _SEEN),
             *seen("zero-point", Effect.CRASH, "tosa.RESCALE: zero point outside valid range", _SEEN),

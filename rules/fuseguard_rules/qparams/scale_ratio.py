@@ -11,7 +11,7 @@ from fuseguard.ir import Graph, Node, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, FLOAT_ONLY, seen
+from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _SHAPE = (1, 4, 4, 4)
 #: Both inputs are rescaled to the smaller of the two scales.
@@ -84,7 +84,6 @@ class ScaleRatio(Rule):
     message = "{node} needs a RESCALE of {what} by {factor:.4g}{limit}"
     effects = EffectsTable(
         [
-            FLOAT_ONLY,
             *seen("shift", Effect.CRASH, "_compute_multiplier_and_shift: range [2, 62]", {">=1.5": BOTH}),
             *seen("overflow", Effect.UNDEFINED, "TOSA apply_scale_32: value against shift", {">=1.5": BOTH}),
         ]
