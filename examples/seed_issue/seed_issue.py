@@ -4,7 +4,8 @@
 
 The concatenation gives the ReLU's output a zero point of -111 while its lowest code is -127. Depending on the
 release, the backend then crashes or silently drops the ReLU. The script checks the program, lowers it for two
-targets with and without fuseguard's checks, and runs the delegates in the TOSA reference model.
+targets as it is, with fuseguard's checks and after fuseguard's repair, and runs the delegates in the TOSA reference
+model.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from torch.export import ExportedProgram  # noqa: E402
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e  # noqa: E402
 
 import fuseguard  # noqa: E402
-from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.executorch import prove, repair  # noqa: E402
 
 TARGETS = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
+WAYS = ("unguarded", "guarded", "repaired")
 WIDTHS = (15, 9, 7, 17, 17)
 
 
@@ -68,7 +70,7 @@ def _module(program: ExportedProgram) -> Any:
 
 
 def main() -> int:
-    """0 if every guarded lowering can be trusted."""
+    """0 if every guarded and every repaired lowering can be trusted."""
     program, inputs = quantized()
     for node in program.graph.nodes:
         if "quantize_per_tensor.default" in str(node.target) and "relu" in str(node.args[0]):
@@ -79,13 +81,14 @@ def main() -> int:
     _print_row("target", "lowering", "outcome", "worst error", "ops delegated/CPU")
     trusted = True
     for target in TARGETS:
-        for guarded in (False, True):
-            proof = prove(program, inputs, target, checks="guard" if guarded else None)
-            trusted = trusted and (proof.ok or not guarded)
+        for way in WAYS:
+            lowered = repair(program, target).program if way == "repaired" else program
+            proof = prove(lowered, inputs, target, checks="guard" if way == "guarded" else None)
+            trusted = trusted and (proof.ok or way == "unguarded")
             on_cpu = sum("quantize_per" not in name for name in proof.cpu_ops)
             error = f"{proof.max_error:.3g}" if proof.outputs else "-"
             ops = f"{proof.delegated_ops} / {on_cpu}" if proof.outputs else "-"
-            _print_row(target, "guarded" if guarded else "unguarded", proof.outcome, error, ops)
+            _print_row(target, way, proof.outcome, error, ops)
             if proof.exception:
                 print(f"    {proof.exception.splitlines()[0]}")
     return 0 if trusted else 1

@@ -1,20 +1,26 @@
 """The rule pack that ships with fuseguard, found by entry point like anyone else's."""
 
 from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
+from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.internal_uint8 import InternalUint8
+from fuseguard_rules.dtype.interpolated_table import InterpolatedTable
 from fuseguard_rules.dtype.lookup_table import LookupTable
 from fuseguard_rules.dtype.mixed_dtype import MixedDtype
 from fuseguard_rules.dtype.narrow_table_input import NarrowTableInput
 from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.narrow_range_saturates import NarrowRangeSaturates
+from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
 from fuseguard_rules.operator.grouped_conv3d_undecomposed import GroupedConv3dUndecomposed
 from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
+from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+from fuseguard_rules.placement.annotation_missing import AnnotationMissing
 from fuseguard_rules.placement.missing_output_q import MissingOutputQ
 from fuseguard_rules.placement.partial_inputs import PartialInputs
+from fuseguard_rules.placement.raw_integer import RawInteger
 from fuseguard_rules.placement.weight_only import WeightOnly
 from fuseguard_rules.qdomain.duplicate_consumers_merged import DuplicateConsumersMerged
 from fuseguard_rules.qdomain.joined_inputs_disagree import JoinedInputsDisagree
@@ -47,14 +53,20 @@ RULES = (
     MissingOutputQ,
     PartialInputs,
     WeightOnly,
+    AnnotationMissing,
+    RawInteger,
     MixedDtype,
     Int16WithoutExtension,
     LookupTable,
     InternalUint8,
     NarrowTableInput,
+    InterpolatedTable,
     FloatTailLeavesDelegate,
+    PartitionCycle,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,
+    ConstantCatFolded,
+    SaturationSkipped,
     GroupedConv3dUndecomposed,
 )

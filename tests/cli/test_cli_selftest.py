@@ -58,7 +58,8 @@ def test_missing_extras_name_the_command_that_installs_them(cli: Cli, monkeypatc
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_rule_is_judged_on_the_installed_release(cli: Cli, jobs: str) -> None:
     pytest.importorskip("tosa_reference_model")
-    outcome = cli("selftest", "--select", "OP702", "--target", "TOSA-1.0+INT", "--jobs", jobs, "--output-format", "json")
+    options = ("--target", "TOSA-1.0+INT", "--jobs", jobs, "--output-format", "json")
+    outcome = cli("selftest", "--select", "OP702", *options)
     assert outcome.exit_code == 0, outcome.output
     data = json.loads(outcome.stdout)
     assert data["disagreements"] == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.engine import Rule, run
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Rule, run
 from fuseguard.engine.registry import load_registry
 from fuseguard.target import MEASURED_RELEASES, Target
 
@@ -86,3 +86,26 @@ def test_int_and_int_fp_are_refused_alike(rule: Rule) -> None:
                 for profile in PROFILES
             }
             assert len(refused) == 1, f"{example.title} on {release}"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_every_measured_row_has_an_example(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no example shows on a release and profile was not measured there, whatever the table says."""
+    used = set()
+    look_up = EffectsTable.look_up
+
+    def recorded(table: EffectsTable, case: str, target: Target) -> EffectRow:
+        row = look_up(table, case, target)
+        used.add(row)
+        return row
+
+    monkeypatch.setattr(EffectsTable, "look_up", recorded)
+    for example in rule.bad:
+        for profile in PROFILES:
+            for release in MEASURED_RELEASES:
+                run(example.graph(), Target.parse(example.spec(profile), release), [rule])
+    measured = [row for row in rule.effects.rows if row.evidence is Evidence.MEASURED]
+    # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
+    silent = any(example.only_on for example in rule.bad)
+    fixed = [row for row in measured if silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)]
+    assert [row for row in measured if row not in used and row not in fixed] == []

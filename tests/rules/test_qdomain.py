@@ -14,7 +14,7 @@ import pytest
 from fuseguard.engine import Effect, Finding, Rule
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8, int16
-from fuseguard.target import MEASURED_RELEASES, Target
+from fuseguard.target import Target
 from fuseguard_rules.qdomain.codes import largest_change, same_codes
 from fuseguard_rules.qdomain.duplicate_consumers_merged import DuplicateConsumersMerged
 from fuseguard_rules.qdomain.joined_inputs_disagree import JoinedInputsDisagree

@@ -1,16 +1,18 @@
-"""DT504: uint8 codes at an operator; the backend has uint8 at the program's inputs and outputs alone."""
+"""DT504: uint8 codes where the backend has none: at an operator, or made from a float inside the delegate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, QParams, Trait, View
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries
-from fuseguard_rules.qparams.evidence import seen
 
+#: Before this RESCALE knows int8, int16 and int32 alone.
+_HAS_UINT8_IO = ">=1.3"
+_NO_UINT8 = "TOSA RESCALE and serializer before 1.3: Unsupported type: torch.uint8"
 _SHAPE = (1, 4, 4, 4)
 _IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
 
@@ -19,17 +21,24 @@ def _uint8(scale: float, zero_point: int) -> QParams:
     return QParams.per_tensor(scale, zero_point, 0, 255, "uint8")
 
 
-def _conv(data: QParams, out: QParams, *, requantized: bool = False) -> Callable[[], Graph]:
-    """``requantized``: uint8 at input and output, int8 at the convolution, as the quantizer's set_io makes it."""
+def _conv(data: QParams, out: QParams, *, entry: str = "same") -> Callable[[], Graph]:
+    """A conv in int8 or uint8. ``entry``: what reaches it, its own codes (``same``), codes requantized from a float
+    that was quantized to uint8 (``float``), or from a uint8 input of the program (``uint8``); the latter two also
+    end in uint8, as the quantizer's set_io makes it.
+    """
 
     def build() -> Graph:
         b = GraphBuilder()
-        x = b.quantized_input("x", _SHAPE, data)
-        x = b.requantize(x, _IN) if requantized else x
+        if entry == "uint8":
+            x = b.requantize(b.dequantize(b.input("x", _SHAPE, "uint8"), data), _IN)
+        else:
+            x = b.quantized_input("x", _SHAPE, data)
+            x = x if entry == "same" else b.requantize(x, _IN)
         weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
         value = b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE)
-        value = b.requantize(value, _OUT) if requantized else value
-        return b.output(b.requantize(value, out))
+        if entry == "same":
+            return b.output(b.requantize(value, out))
+        return b.output(b.quantize(b.requantize(value, _OUT), out))
 
     return build
 
@@ -53,24 +62,32 @@ def _between() -> Graph:
 class InternalUint8(Rule):
     code = "DT504"
     name = "internal-uint8"
-    summary = "An operator reads or writes uint8 codes, which the backend supports at inputs and outputs alone."
+    summary = "uint8 codes at an operator, or made from a float in the delegate: uint8 is for inputs and outputs alone."
     why = (
-        "TOSA has no uint8 tensors. The backend carries uint8 as flags on the RESCALE at the program's inputs and "
-        "outputs, where the quantizer requantizes to int8; every pass behind it asks for int8 or int16. Convolutions, "
-        "tables and pools refuse uint8 in lowering; element-wise ops and data movement take the codes for something "
-        "else without a word."
+        "TOSA has no uint8 tensors. From 1.3 on the backend carries uint8 as flags on the RESCALE between a program's "
+        "uint8 inputs and outputs and the int8 codes that the quantizer puts behind them; every pass further in asks "
+        "for int8 or int16. Convolutions, tables and pools refuse uint8 in lowering; element-wise ops and, with float "
+        "support, data movement take the codes for something else without a word. Where the program quantizes a float "
+        "to uint8 itself, a delegate with float support casts it to int8, which saturates at 127; without float "
+        "support that Q stays on the CPU."
     )
     remedy = (
-        "Quantize to int8 inside the program. For uint8 at its boundary use the quantizer's set_io, or insert a "
-        "quantize/dequantize pair with int8 qparams between the uint8 value and the operator."
+        "Quantize to int8 inside the program: insert a quantize/dequantize pair with int8 qparams between the uint8 "
+        "value and the operator. For uint8 at the program's boundary use the quantizer's set_io and make the input "
+        "itself uint8 (executorch.exir.passes.quantize_io_pass), or let fuseguard keep the quantize op on the CPU."
     )
     scope = "node"
-    preview = True
-    message = "{value} is uint8 at {ops}; uint8 is for the program's inputs and outputs alone"
+    message = "{value} is uint8 {where}"
     effects = EffectsTable(
         [
-            *seen("refused", Effect.CRASH, "TOSA dialect: Unsupported input dtype uint8", {">=1.5": ("INT+FP",)}),
-            *seen("taken", Effect.WRONG, "InsertRescaleInt32Pass skips what is not int8", {">=1.5": ("INT+FP",)}),
+            EffectRow("taken", "*", "*", Effect.WRONG, reference="InsertRescaleInt32Pass skips what is not int8"),
+            EffectRow("*", "<1.3", "*", Effect.CRASH, reference=_NO_UINT8),
+            EffectRow("refused", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported input dtype uint8"),
+            EffectRow("moved", ">=1.5", "INT+FP", Effect.WRONG, reference="the int8 codes are read as uint8"),
+            EffectRow("moved", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported dtype uint8"),
+            EffectRow("float-entry", ">=1.3", "INT", Effect.EXACT, reference="_detag_boundary_nodes"),
+            EffectRow("float-entry", ">=1.3", "INT+FP", Effect.WRONG, reference="the quantize op becomes CAST to int8"),
+            EffectRow("io", ">=1.3", "*", Effect.EXACT, reference="InsertRescalePass: output_unsigned"),
         ]
     )
     bad = (
@@ -82,35 +99,88 @@ class InternalUint8(Rule):
             "uint8 through a permute",
             _unary("aten.permute.default", _uint8(0.0487, 131), _uint8(0.0487, 131), (0, 2, 1, 3)),
         ),
-    )
-    good = (
         Example(
-            "uint8 at input and output, int8 at the conv",
-            _conv(_uint8(0.0487, 131), _uint8(0.0713, 130), requantized=True),
+            "float input quantized to uint8, int8 at the conv",
+            _conv(_uint8(0.0487, 131), _uint8(0.0713, 130), entry="float"),
         ),
-        Example("int8 throughout", _conv(_IN, _OUT)),
+        Example(
+            "uint8 input and output, int8 at the conv",
+            _conv(_uint8(0.0487, 131), _uint8(0.0713, 130), entry="uint8"),
+            only_on="<1.3",
+        ),
     )
+    good = (Example("int8 throughout", _conv(_IN, _OUT)),)
     references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for boundary in boundaries(view):
-            if boundary.qparams.dtype != "uint8" or not boundary.ops:
+            if boundary.qparams.dtype != "uint8" or boundary.constant:
                 continue
+            case, where = _case(view, boundary)
+            if not case or (case == "io" and target.release_in(_HAS_UINT8_IO)):
+                continue  # nothing in the program is at fault
             yield self.finding(
                 view,
                 target,
-                boundary.nodes,
-                case="taken" if all(_takes(op.info.traits) for op in boundary.ops) else "refused",
+                boundary.nodes if case != "io" else _beside(view, boundary),
+                case=case,
                 qparams=((boundary.label, str(boundary.qparams)),),
                 value=boundary.label,
-                ops=_named(boundary),
+                where=where,
             )
 
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
+        named = {tuple(node.name for node in item.nodes): item for item in boundaries(view)}
+        boundary = named.get(finding.nodes)
+        if boundary is None or boundary.qparams.per_channel or not target.release_in(_HAS_UINT8_IO):
+            return None
+        qparams = boundary.qparams
+        shifted = QParams.per_tensor(
+            qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8"
+        )
+        edits = []
+        first, *readers = boundary.quantizers
+        if not view.is_q(first):
+            readers = [first]
+        elif boundary.producer is not None or _case(view, boundary)[0] == "float-entry":
+            edits.append(Insert(_source(first), (first.name,), (Pair(shifted),)))
+        for reader in readers:
+            ops = tuple(user.name for user in view.users(reader) if user.op == "call" and not view.is_q(user))
+            if ops:
+                edits.append(Insert(reader.name, ops, (Pair(shifted),)))
+        return Rewrite(tuple(edits)) if edits else None
 
-def _takes(traits: Trait) -> bool:
-    """Whether lowering accepts the codes in silence."""
-    return bool(traits & (Trait.RESCALED | Trait.TRANSPARENT))
+
+def _case(view: View, boundary: Boundary) -> tuple[str, str]:
+    """The row of the effects table, and where the codes are; "" where they only pass by."""
+    ops = [op for op in boundary.ops if op is not boundary.producer or op.annotated]
+    if ops:
+        at = f"at {', '.join(op.name for op in ops)}"
+        if all(op.info.has(Trait.TRANSPARENT) for op in ops):
+            return "moved", at
+        silent = all(op.info.has(Trait.RESCALED | Trait.TRANSPARENT) for op in ops)
+        return ("taken" if silent else "refused"), at
+    first, *readers = boundary.quantizers
+    source = view.graph.node_of(first.args[0]) if first.args else None
+    if not view.is_q(first) or source is None or view.is_dq(source):
+        return "io", "at the boundary of the program, which ExecuTorch has only since 1.3"
+    if any(user.op == "call" for reader in readers for user in view.users(reader)):
+        return "float-entry", "and quantized from a float in the program"
+    return "", ""
 
 
-def _named(boundary: Boundary) -> str:
-    return ", ".join(op.name for op in boundary.ops)
+def _beside(view: View, boundary: Boundary) -> tuple[Node, ...]:
+    """The boundary's own Q and DQs with those that requantize from it or to it: uint8 must leave no trace."""
+    first = boundary.quantizers[0]
+    sources = view.graph.inputs(first) if view.is_q(first) else []
+    found = {node.name: node for node in (*boundary.quantizers, *sources)}
+    for q in (user for node in boundary.quantizers for user in view.users(node) if view.is_q(user)):
+        found[q.name] = q
+        found.update((dq.name, dq) for dq in view.users(q) if view.is_dq(dq))
+    return tuple(node for node in found.values() if node.op == "call")
+
+
+def _source(q: Node) -> str:
+    """The name of the value that a Q quantizes."""
+    return next(ref.name for ref in q.refs())

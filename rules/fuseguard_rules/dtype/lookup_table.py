@@ -1,31 +1,25 @@
-"""DT503: a lookup table for codes of another dtype or width than the backend's table."""
+"""DT503: a lookup table between codes of different dtypes, or one of 16 bits that does not hold its function."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, QParams, Trait, View
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.int16_table import SHIFT_CLAMPED_FROM, table_error, worst_error
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, seen
 
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
-#: Largest absolute value of what the function yields.
-_BOUNDED = {"sigmoid": 1.0, "tanh": 1.0, "hardsigmoid": 1.0, "sin": 1.0, "cos": 1.0, "erf": 1.0}
-#: Below this largest code, ceil(log2(code)) + 1 - 16 is negative: a shift by a negative count.
-_WIDE_ENOUGH = 2.0**14
-#: From here on generate_16_bit_table_values clamps the shift to 0 (#20668).
-_SHIFT_CLAMPED = ">=1.4"
 
 
-def _sigmoid(data: QParams, out: QParams) -> Callable[[], Graph]:
+def _unary(target: str, data: QParams, out: QParams) -> Callable[[], Graph]:
     def build() -> Graph:
         b = GraphBuilder()
         x = b.quantized_input("x", _SHAPE, data)
-        return b.output(b.requantize(b.call("aten.sigmoid.default", x), out))
+        return b.output(b.requantize(b.call(target, x), out))
 
     return build
 
@@ -33,44 +27,70 @@ def _sigmoid(data: QParams, out: QParams) -> Callable[[], Graph]:
 class LookupTable(Rule):
     code = "DT503"
     name = "lookup-table-width"
-    summary = "A table operator whose input and output dtypes differ, or whose 16-bit output uses too few bits."
+    summary = "A table operator whose input and output dtypes differ, or whose 16-bit table does not hold its function."
     why = (
-        "TOSA's TABLE maps int8 to int8, or int16 to 16 bits and 7 fractional ones. InsertTableOpsPass makes the table "
-        "for the output's dtype and never asks for the input's. Before 1.4 it shifts a 16-bit table right by "
-        "ceil(log2(largest code)) - 15, and where the output uses 2**14 codes or fewer (a sigmoid that shares its "
-        "range with a wide tensor) that count is negative and the table comes out as zeros."
+        "TOSA's TABLE maps int8 to int8, or int16 to 16 bits with 513 entries and interpolation between them. "
+        "InsertTableOpsPass makes the table for the output's dtype and never asks for the input's. What the function "
+        "does between two entries 128 codes apart is lost: steps (floor, round), poles (reciprocal and rsqrt near 0), "
+        "periods (sin of a wide range). Before 1.5 the last 128 codes get one value. Before 1.4 the table is shifted "
+        "right by ceil(log2(largest code)) - 15, and where the output uses 2**14 codes or fewer (a sigmoid that shares "
+        "its range with a wide tensor) that count is negative and the table comes out as zeros."
     )
     remedy = (
-        "Give the operator's input and output one dtype by a quantize/dequantize pair. For the 16-bit table upgrade "
-        "ExecuTorch to 1.4 or newer, or keep the operator's output range to itself."
+        "Give the operator's input and output one dtype by a quantize/dequantize pair. For a 16-bit table narrow the "
+        "range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is exact); for "
+        "the last codes and for a table of zeros upgrade ExecuTorch."
     )
     scope = "node"
-    preview = True
     message = "{node} {fault}"
     effects = EffectsTable(
         [
-            *seen("dtype", Effect.CRASH, "tosa.TABLE: Table of wrong size", {"<1.3": BOTH, ">=1.5": ("INT+FP",)}),
-            *seen("width", Effect.WRONG, "generate_16_bit_table_values, #20668", {"<1.3": ("INT+FP",)}, "<1.4"),
-            *seen("width", Effect.EXACT, "generate_16_bit_table_values, #20668", {}, ">=1.4"),
+            EffectRow("dtype", "*", "*", Effect.CRASH, reference="tosa.TABLE: Table of wrong size"),
+            EffectRow("width", "<1.4", "*", Effect.WRONG, reference="generate_16_bit_table_values, #20668"),
+            EffectRow("width", ">=1.4", "*", Effect.EXACT, reference="generate_16_bit_table_values, #20668"),
+            EffectRow("endpoint", "<1.5", "*", Effect.WRONG, reference="generate_16_bit_table_values, #21629"),
+            EffectRow("endpoint", ">=1.5", "*", Effect.EXACT, reference="generate_16_bit_table_values, #21629"),
+            EffectRow("interpolated", "*", "*", Effect.WRONG, reference="TOSA TABLE: 513 entries for 65536 codes"),
         ]
     )
     bad = (
-        Example("sigmoid from int8 to int16", _sigmoid(int8(0.0487, 3), full_int16(1 / 32768)), extensions=_INT16),
-        Example("sigmoid from int16 to int8", _sigmoid(full_int16(0.000187), int8(1 / 256, -128)), extensions=_INT16),
+        Example(
+            "sigmoid from int8 to int16",
+            _unary("aten.sigmoid.default", int8(0.0487, 3), full_int16(1 / 32768)),
+            extensions=_INT16,
+        ),
+        Example(
+            "sigmoid from int16 to int8",
+            _unary("aten.sigmoid.default", full_int16(0.000187), int8(1 / 256, -128)),
+            extensions=_INT16,
+        ),
         Example(
             "int16 sigmoid in a range of 400",
-            _sigmoid(full_int16(0.000187), full_int16(400 / 32767)),
+            _unary("aten.sigmoid.default", full_int16(0.000187), full_int16(400 / 32767)),
             only_on="<1.4",
+            extensions=_INT16,
+        ),
+        Example(
+            "int16 exp whose last codes are steep",
+            _unary("aten.exp.default", full_int16(0.0001), full_int16(27 / 32767)),
+            only_on="<1.5",
+            extensions=_INT16,
+        ),
+        Example(
+            "int16 sin over thirty periods",
+            _unary("aten.sin.default", full_int16(0.00301), full_int16(1 / 32767)),
             extensions=_INT16,
         ),
     )
     good = (
-        Example("int8 sigmoid", _sigmoid(int8(0.0487, 3), int8(1 / 256, -128))),
+        Example("int8 sigmoid", _unary("aten.sigmoid.default", int8(0.0487, 3), int8(1 / 256, -128))),
         Example(
-            "int16 sigmoid over its own range", _sigmoid(full_int16(0.000187), full_int16(1 / 32767)), extensions=_INT16
+            "int16 sigmoid over its own range",
+            _unary("aten.sigmoid.default", full_int16(0.000287), full_int16(1 / 32767)),
+            extensions=_INT16,
         ),
     )
-    references = ("executorch #20668", "class 11 of the project's catalogue")
+    references = ("executorch #20668", "executorch #21629", "class 11 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.TABLE):
@@ -78,17 +98,34 @@ class LookupTable(Rule):
             out = view.qparams(quantizers[0]) if quantizers else None
             if data is None or out is None:
                 continue
-            case, fault = "", ""
-            if data.dtype != out.dtype:
-                case, fault = "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype"
-            elif out.dtype == "int16" and node.kind in _BOUNDED and not target.release_in(_SHIFT_CLAMPED):
-                # Nothing in the program is at fault, so releases that make the table right do not hear of it.
-                largest = _BOUNDED[node.kind] / out.scale if not out.per_channel and out.scale > 0 else _WIDE_ENOUGH + 1
-                if largest <= _WIDE_ENOUGH:
-                    case, fault = (
-                        "width",
-                        f"uses {largest:.0f} of the codes of int16; the table needs {_WIDE_ENOUGH:.0f}",
-                    )
+            case, fault, steps = _judged(node, data, out, target)
             if case:
-                labelled = (("input", str(data)), ("output", str(out)))
-                yield self.finding(view, target, (node,), case=case, qparams=labelled, node=node.name, fault=fault)
+                yield self.finding(
+                    view,
+                    target,
+                    (node,),
+                    case=case,
+                    qparams=(("input", str(data)), ("output", str(out))),
+                    node=node.name,
+                    fault=fault,
+                    bound_steps=steps,
+                    bound_value=steps * out.scale if steps else None,
+                )
+
+
+def _judged(node: Node, data: QParams, out: QParams, target: Target) -> tuple[str, str, float | None]:
+    """The row of the effects table, what is wrong, and by how many steps at most; "" if nothing is."""
+    if data.dtype != out.dtype:
+        return "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype", None
+    error = table_error(node, data, out, target.release_in)
+    if error.tolerable:
+        # Where only a newer release gets it right nothing in the program is at fault, so that one is not told of it.
+        return "", "", None
+    steps = float(error.steps)
+    if not worst_error(node.kind, data, out, endpoint=True, shift_clamped=True).tolerable:
+        return "interpolated", "changes too much between two of the table's entries, 128 codes apart", steps
+    if not target.release_in(SHIFT_CLAMPED_FROM) and not (
+        worst_error(node.kind, data, out, endpoint=True, shift_clamped=False).tolerable
+    ):
+        return "width", "uses so few codes of int16 that its table comes out as zeros", steps
+    return "endpoint", "is steep in the last 128 codes, for which the table has one value", steps

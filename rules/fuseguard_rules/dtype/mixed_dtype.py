@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Graph, Node, QParams, Ref, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, seen
+from fuseguard_rules.rewrites import lossless_int16, pair_before
 
-_SEEN = {"<1.3": BOTH, ">=1.5": ("INT+FP",)}
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
 _NARROW = int8(0.0487, 3)
@@ -63,14 +62,13 @@ class MixedDtype(Rule):
     )
     remedy = "Requantize one operand: insert a quantize/dequantize pair with the dtype of the other in front of the op."
     scope = "node"
-    preview = True
     message = "{node} reads codes of {dtypes}; {rule}"
     effects = EffectsTable(
         [
-            *seen("add", Effect.CRASH, "InsertRescaleInt32Pass: Mismatch in dtype args", _SEEN),
-            *seen("list", Effect.CRASH, "FoldAndAnnotateQParamsPass: input qparams do not match or merge", _SEEN),
-            *seen("matmul", Effect.CRASH, "tosa.MATMUL: must have the same dtype", {**_SEEN, ">=1.5": BOTH}),
-            *seen("weight", Effect.CRASH, "tosa.CONV2D: only supports torch.int8 weights", _SEEN),
+            EffectRow("add", "*", "*", Effect.CRASH, reference="InsertRescaleInt32Pass: Mismatch in dtype args"),
+            EffectRow("list", "*", "*", Effect.CRASH, reference="FoldAndAnnotateQParamsPass cannot merge them"),
+            EffectRow("matmul", "*", "*", Effect.CRASH, reference="tosa.MATMUL: must have the same dtype"),
+            EffectRow("weight", "*", "*", Effect.CRASH, reference="tosa.CONV2D: only supports torch.int8 weights"),
         ]
     )
     bad = (
@@ -99,6 +97,25 @@ class MixedDtype(Rule):
                 yield self.finding(
                     view, target, (node,), case=case, node=node.name, dtypes=" and ".join(dtypes), rule=rule
                 )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """int8 codes as int16 codes of the same scale: no value changes. A list takes on its output's qparams."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        if node.info.has(Trait.LIST_INPUT):
+            found = {view.qparams(q) for q in view.out_q(node)}
+            after = found.pop() if len(found) == 1 else None
+            quantized = [item for item in view.graph.inputs(node) if view.is_dq(item)]
+            return pair_before(view, node, quantized, after) if after is not None else None
+        if node.kind in ("conv", "linear"):
+            return None  # weights are int8, whatever the activations are
+        edits = []
+        for item in view.graph.inputs(node):
+            qparams = view.qparams(item)
+            wide = lossless_int16(qparams) if qparams is not None else None
+            if wide is not None:
+                edits.append(Insert(item.name, (node.name,), (Pair(wide),)))
+        return Rewrite(tuple(edits)) if edits else None
 
 
 def _disagreement(view: View, node: Node) -> tuple[str, str, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Graph, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
@@ -65,3 +65,13 @@ class NarrowTableInput(Rule):
                     qmax=qparams.qmax,
                     release=target.release,
                 )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """The same codes under qparams whose range is the whole of int8."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
+        if data is None or qparams is None or qparams.per_channel:
+            return None
+        full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)
+        return Rewrite((Insert(data.name, (node.name,), (Pair(full),)),))

@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fuseguard.engine import Finding, Insert, Pair, Rewrite
 from fuseguard.ir.graph import Node
+from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import Island, View, activation_bounds
 from fuseguard.target import Target
@@ -117,6 +119,24 @@ def saturation_excess(fusion: FusedActivation) -> int:
     below = 0 if fusion.low_fits else min(fusion.low, fusion.qparams.qmax) - minimum
     above = 0 if fusion.high_fits else maximum - max(fusion.high, fusion.qparams.qmin)
     return int(max(below, above))
+
+
+def pair_on_anchor(view: View, finding: Finding) -> Rewrite | None:
+    """A Q/DQ pair with the activations' own qparams behind the anchor, which then owns its output qparams.
+
+    Q(clamp(DQ(Q(x)))) = Q(clamp(x)) for every x: both sides are the same monotone map.
+    """
+    anchor = view.graph[finding.nodes[0]]
+    activations = view.users(anchor)
+    found = set()
+    for activation in activations:
+        if not activation.info.has(Trait.ACTIVATION) or any(map(math.isnan, activation_bounds(activation))):
+            return None
+        found |= {view.qparams(user) if view.is_q(user) else None for user in view.users(activation)}
+    qparams = found.pop() if len(found) == 1 else None
+    if qparams is None or qparams.per_channel or not qparams.known or not _sane(qparams):
+        return None
+    return Rewrite((Insert(anchor.name, tuple(user.name for user in activations), (Pair(qparams),)),))
 
 
 def labelled_qparams(view: View, island: Island) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.ir import Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
@@ -13,6 +13,7 @@ from fuseguard_rules.fusion.activation_fusion import (
     is_chained,
     is_quantized_anchor,
     labelled_qparams,
+    pair_on_anchor,
 )
 
 _NO_QPARAMS = "RewriteConvPass: No output quantization parameter found"
@@ -84,3 +85,7 @@ class ActivationStrandsAnchor(Rule):
                 form=view.anchor_form(island.anchor),
                 reason=f"it has {len(users)} users ({names}), none of them a quantize op",
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        del target
+        return pair_on_anchor(view, finding)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.ir import View, activation_bounds
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
@@ -14,6 +14,7 @@ from fuseguard_rules.fusion.activation_fusion import (
     FusedActivation,
     fused_activations,
     labelled_qparams,
+    pair_on_anchor,
     saturation_excess,
 )
 
@@ -83,6 +84,10 @@ class FusedActivationOutOfRange(Rule):
             dtype=qparams.dtype,
             reach=_reach(fusion, qparams),
         )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        del target
+        return pair_on_anchor(view, finding)
 
 
 def _bounds(fusion: FusedActivation) -> str:

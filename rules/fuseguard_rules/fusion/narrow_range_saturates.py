@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
-from fuseguard.ir import View
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import QParams, View
 from fuseguard.target import Target
 from fuseguard_rules.fusion import examples
 from fuseguard_rules.fusion.activation_fusion import fused_activations, is_quantized_anchor, labelled_qparams
@@ -66,3 +66,15 @@ class NarrowRangeSaturates(Rule):
                 low=low,
                 high=high,
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """The full range behind the anchor, and the narrow one as a clamp of its own."""
+        del target
+        owner = view.graph[finding.nodes[-1]]
+        quantizers = view.out_q(owner)
+        qparams = view.qparams(quantizers[0]) if quantizers else None
+        if qparams is None or view.users(owner) != quantizers or len(quantizers) != 1:
+            return None
+        full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)
+        clamp = Call("aten.hardtanh.default", (qparams.low, qparams.high))
+        return Rewrite((Insert(owner.name, (quantizers[0].name,), (Pair(full), clamp)),))

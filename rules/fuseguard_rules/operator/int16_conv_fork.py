@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
+from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
+from fuseguard_rules.rewrites import standing_apart
 
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
 _FORK = "RewriteConvPass hands the int32 accumulator to every user, #21910"
@@ -65,18 +67,14 @@ class Int16ConvFork(Rule):
         "difference stays within rounding as long as no output of the convolution saturates."
     )
     scope = "cluster"
-    preview = True
     message = "{anchor} computes in int16 and is read in int32 by {readers}{others}"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="DecomposeConvWithInt16ActivationPass"),
             EffectRow("*", ">=1.5", "*", Effect.WRONG, reference=_COMBINED),
-            EffectRow("forked", ">=1.4,<1.5", "*", Effect.CRASH, reference=_FORK),
-            EffectRow("added", ">=1.4,<1.5", "*", Effect.UNDEFINED, reference=_UNPREDICTABLE),
-            EffectRow("computed", ">=1.4,<1.5", "*", Effect.WRONG, reference=_UNPREDICTABLE),
-            EffectRow("forked", ">=1.3,<1.4", "*", Effect.CRASH, Evidence.SOURCE_READ, _FORK),
-            EffectRow("added", ">=1.3,<1.4", "*", Effect.UNDEFINED, Evidence.SOURCE_READ, _UNPREDICTABLE),
-            EffectRow("computed", ">=1.3,<1.4", "*", Effect.WRONG, Evidence.SOURCE_READ, _UNPREDICTABLE),
+            EffectRow("forked", ">=1.3,<1.5", "*", Effect.CRASH, reference=_FORK),
+            EffectRow("added", ">=1.3,<1.5", "*", Effect.UNDEFINED, reference=_UNPREDICTABLE),
+            EffectRow("computed", ">=1.3,<1.5", "*", Effect.WRONG, reference=_UNPREDICTABLE),
         ]
     )
     bad = (
@@ -117,6 +115,19 @@ class Int16ConvFork(Rule):
                 readers=", ".join(node.name for node in wide),
                 others=f", and otherwise by {', '.join(node.name for node in others)}" if others else "",
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A view between the convolution's codes and each reader in int32: the rescales on its sides stay two."""
+        del target
+        wide, _ = _readers(view, view.graph[finding.nodes[0]])
+        edits: list[Edit] = []
+        for reader in wide:
+            codes = {q.name for q in view.out_q(view.graph[finding.nodes[0]])}
+            for data in view.graph.inputs(reader):
+                if view.is_dq(data) and data.args[:1] and getattr(data.args[0], "name", "") in codes:
+                    rewrite = standing_apart(view, reader, data)
+                    edits.extend(rewrite.edits if rewrite is not None else ())
+        return Rewrite(tuple(edits)) if edits else None
 
 
 def _case(wide: list[Node], others: list[Node]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, SetArgument
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
@@ -54,7 +54,7 @@ class PoolStrideOmitted(Rule):
     )
     remedy = (
         "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5 or "
-        "newer. The guard cannot help: the partitioner fails before it asks."
+        "newer. The guard cannot help: the partitioner fails before it asks; the repair can."
     )
     scope = "node"
     message = "{pool} has no explicit stride, which ExecuTorch {release} cannot read"
@@ -80,6 +80,12 @@ class PoolStrideOmitted(Rule):
         for node in view.calls():
             if node.target.startswith(_POOLS) and _omits_stride(node):
                 yield self.finding(view, target, (node,), case="*", pool=node.name, release=target.release)
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Writes the stride out that the operator's schema means."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        return Rewrite((SetArgument(node.name, 2, "stride", node.arg(1, "kernel_size")),))
 
 
 def _omits_stride(pool: Node) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Arg, Graph, Island, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
@@ -86,13 +86,9 @@ class TransposedConvUnsupported(Rule):
     message = "{anchor} {fault}"
     effects = EffectsTable(
         [
-            EffectRow("axis", "<1.3", "*", Effect.WRONG, reference=_AXIS),
-            EffectRow("axis", ">=1.4", "*", Effect.WRONG, reference=_AXIS),
-            EffectRow("axis", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, _AXIS),
-            EffectRow("dilated", "<1.3", "*", Effect.CRASH, reference=_DILATED),
-            EffectRow("dilated", "<1.4", "*", Effect.CRASH, Evidence.SOURCE_READ, _DILATED),
-            EffectRow("grouped", "<1.3", "*", Effect.CRASH, reference=_GROUPED),
-            EffectRow("grouped", "<1.4", "*", Effect.CRASH, Evidence.SOURCE_READ, _GROUPED),
+            EffectRow("axis", "*", "*", Effect.WRONG, reference=_AXIS),
+            EffectRow("dilated", "<1.4", "*", Effect.CRASH, reference=_DILATED),
+            EffectRow("grouped", "<1.4", "*", Effect.CRASH, reference=_GROUPED),
             EffectRow("*", ">=1.4", "*", Effect.CPU_FALLBACK, reference=_REJECTED),
         ]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import Arg, Graph, Island, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
@@ -18,18 +18,12 @@ from fuseguard_rules.placement.operands import (
     is_checked,
     is_float,
 )
+from fuseguard_rules.rewrites import pair_behind, stays_on_grid
 
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"
 _NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
 _WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"
-
-#: Where the rows below were seen under the judge, and where the passes were only read.
-_EVIDENCE = (
-    ("<1.3", Evidence.MEASURED),
-    (">=1.3,<1.5", Evidence.SOURCE_READ),
-    (">=1.5", Evidence.MEASURED),
-)
 
 #: A chain of annotated ops is followed this far: decompositions are shorter, a hostile graph need not be.
 _LONGEST_CHAIN = 16
@@ -63,23 +57,16 @@ class MissingOutputQ(Rule):
         "the op unannotated, or let fuseguard keep it on the CPU (guard)."
     )
     scope = "cluster"
-    preview = True
     message = "{node} has dequantized inputs and no quantize op behind it; {reader} reads its result in float"
     effects = EffectsTable(
         [
-            *(
-                EffectRow(case, releases, profile, effect, evidence, reference)
-                for releases, evidence in _EVIDENCE
-                for case, profile, effect, reference in (
-                    ("checked-codes", "INT", Effect.CPU_FALLBACK, _CHECKED),
-                    ("checked-codes", "INT+FP", Effect.RUNTIME_FAULT, _CODES),
-                    ("codes", "*", Effect.RUNTIME_FAULT, _CODES),
-                    ("checked-qparams", "INT", Effect.CPU_FALLBACK, _CHECKED),
-                    ("checked-qparams", "INT+FP", Effect.CRASH, _NO_QPARAMS),
-                    ("qparams", "INT", Effect.CRASH, _WEIGHT),
-                    ("qparams", "INT+FP", Effect.CRASH, _NO_QPARAMS),
-                )
-            ),
+            EffectRow("checked-codes", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-codes", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_CODES),
+            EffectRow("codes", "*", "*", Effect.RUNTIME_FAULT, reference=_CODES),
+            EffectRow("checked-qparams", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("qparams", "*", "INT", Effect.CRASH, reference=_WEIGHT),
+            EffectRow("qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
         ]
     )
     bad = (
@@ -112,6 +99,16 @@ class MissingOutputQ(Rule):
                 continue
             chain = _chain(node, leaks)
             yield self.finding(view, target, chain, case=_case(node), node=node.name, reader=leaks[chain[-1].name].name)
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Ends the chain in a Q where its values are codes already; else the op is left to compute in float."""
+        del target
+        chain = [view.graph[name] for name in finding.nodes]
+        data = view.in_qp(chain[0], 0)
+        if data is not None and not data.per_channel and all(stays_on_grid(node, data) for node in chain):
+            readers = [user for user in view.users(chain[-1]) if not view.is_q(user)]
+            return pair_behind(view, chain[-1], data, readers)
+        return Rewrite(tuple(Unannotate(node.name) for node in chain))
 
 
 def _leaks(view: View) -> dict[str, Node]:

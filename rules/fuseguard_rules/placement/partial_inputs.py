@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
-from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, float_peers, half_quantized
+from fuseguard_rules.placement.operands import (
+    INPUT,
+    OUTPUT,
+    SHAPE,
+    float_peers,
+    half_quantized,
+    quantized_source,
+)
 
 _CHECKED = "CheckProperQuantization"
+_UNTYPED = "a float input of an integer-only delegate"
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
 
 #: Ops that combine tensors in one arithmetic, by the case they are in: which of them the INT profile checks, which
@@ -18,7 +26,6 @@ _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #225
 _CASES = {
     **dict.fromkeys(("add", "sub", "mul"), "checked"),
     **dict.fromkeys(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"), "unchecked"),
-    "matmul": "matmul",
     "where": "where",
 }
 
@@ -26,14 +33,17 @@ _CASES = {
 def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable[[], Graph]:
     def build() -> Graph:
         b = GraphBuilder()
-        x = b.quantized_input("x", SHAPE, INPUT)
-        y = b.quantized_input("y", SHAPE, INPUT) if both else b.input("y", SHAPE)
+        shape = (1, 8, 8) if "mm" in target or "matmul" in target else SHAPE
+        x = b.quantized_input("x", shape, INPUT)
+        y = b.quantized_input("y", shape, INPUT) if both else b.input("y", shape)
+        if "gt" in target:
+            return b.output(b.call(target, x, y, shape=shape, dtype="bool"))
         if listed:
             value = b.call(target, (x, y), 1, shape=(1, 8, 8, 8))
         elif target.startswith("aten.where"):
             value = b.call(target, b.input("condition", SHAPE, "bool"), x, y, shape=SHAPE)
         else:
-            value = b.call(target, x, y, shape=SHAPE)
+            value = b.call(target, x, y, shape=shape)
         return b.output(b.requantize(value, INPUT if listed or "where" in target else OUTPUT))
 
     return build
@@ -52,23 +62,26 @@ class PartialInputs(Rule):
     )
     remedy = "Quantize all float inputs of the op, or none of them, or let fuseguard keep it on the CPU (guard)."
     scope = "cluster"
-    preview = True
     message = "{node} reads {quantized} dequantized and {plain} in float"
     effects = EffectsTable(
         [
-            EffectRow("checked", ">=1.5", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
-            EffectRow("checked", "<1.5", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _CHECKED),
-            EffectRow("checked", ">=1.5", "INT+FP", Effect.CRASH, reference=_FOLDED),
-            EffectRow("matmul", "*", "INT", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, _FOLDED),
-            EffectRow("where", "*", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _CHECKED),
-            EffectRow("where", "*", "INT+FP", Effect.WRONG, Evidence.SOURCE_READ, _FOLDED),
-            EffectRow("*", "*", "*", Effect.CRASH, Evidence.SOURCE_READ, _FOLDED),
+            EffectRow("checked", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("bmm", "*", "INT", Effect.CPU_FALLBACK, reference=_UNTYPED),
+            EffectRow("bmm", ">=1.5", "INT+FP", Effect.EXACT, reference="Q and DQ kept for bmm, #21589"),
+            EffectRow("matmul", "*", "INT", Effect.CPU_FALLBACK, reference=_UNTYPED),
+            EffectRow("where", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("where", "*", "INT+FP", Effect.WRONG, reference=_FOLDED),
+            EffectRow("unchecked", ">=1.4", "INT", Effect.CPU_FALLBACK, reference=_UNTYPED),
+            EffectRow("*", "*", "*", Effect.CRASH, reference=_FOLDED),
         ]
     )
     bad = (
         Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
         Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
         Example("maximum of a quantized and a float tensor", _graph("aten.maximum.default")),
+        Example("comparison of a quantized and a float tensor", _graph("aten.gt.Tensor")),
+        Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),
+        Example("matmul of a quantized and a float tensor", _graph("aten.matmul.default")),
         Example("where between a quantized and a float tensor", _graph("aten.where.self")),
     )
     good = (Example("where between two quantized tensors", _graph("aten.where.self", both=True)),)
@@ -76,14 +89,29 @@ class PartialInputs(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():
-            case = _CASES.get(node.kind)
-            if case is None or not node.annotated or half_quantized(view, node) is not None:
+            case = _case(node)
+            if not case or not node.annotated or half_quantized(view, node) is not None:
                 continue
             quantized, plain = float_peers(view, node)
             if quantized and plain:
+                # A decomposed op has data movement in front of it that carries the annotation too.
+                paths = [step for item in quantized for step in quantized_source(view, item) or ()]
+                between = dict.fromkeys(step.name for step in paths if not view.is_dq(step))
+                nodes = (node, *(view.graph[name] for name in between))
                 yield self.finding(
-                    view, target, (node,), case=case, node=node.name, quantized=_names(quantized), plain=_names(plain)
+                    view, target, nodes, case=case, node=node.name, quantized=_names(quantized), plain=_names(plain)
                 )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """What is quantized by halves computes in float: that is what the program says."""
+        del view, target
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
+
+
+def _case(node: Node) -> str:
+    if node.kind == "matmul":
+        return "bmm" if node.target.startswith("aten.bmm") else "matmul"
+    return _CASES.get(node.kind, "")
 
 
 def _names(nodes: list[Node]) -> str:

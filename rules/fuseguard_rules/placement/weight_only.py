@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import View
 from fuseguard.target import Target
 from fuseguard_rules.placement.operands import anchor_graph, half_quantized
@@ -29,16 +29,12 @@ class WeightOnly(Rule):
         "or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "cluster"
-    preview = True
     message = "{anchor} has a quantized {quantized} and its {plain} in float"
     effects = EffectsTable(
         [
-            EffectRow("linear weight", ">=1.5", "INT", Effect.CRASH, reference=_WEIGHT),
-            EffectRow("*", ">=1.5", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
-            EffectRow("*", ">=1.5", "INT+FP", Effect.CRASH, reference=_TYPES),
-            EffectRow("linear weight", "<1.5", "INT", Effect.CRASH, Evidence.SOURCE_READ, _WEIGHT),
-            EffectRow("*", "<1.5", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _CHECKED),
-            EffectRow("*", "<1.5", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, _TYPES),
+            EffectRow("linear weight", "*", "INT", Effect.CRASH, reference=_WEIGHT),
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("*", "*", "INT+FP", Effect.CRASH, reference=_TYPES),
         ]
     )
     bad = (
@@ -63,3 +59,14 @@ class WeightOnly(Rule):
                 quantized="weight" if half.weight_only else "input",
                 plain="input" if half.weight_only else "weight",
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """What is quantized by halves computes in float: that is what the program says. Not a convolution.
+
+        FoldScalarMulIntoConvPass (1.4 and newer) tries to fold the Q behind a float convolution into its weights, and
+        dies of weights that are buffers, as quantized ones are.
+        """
+        del target
+        if view.graph[finding.nodes[0]].kind == "conv":
+            return None
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
+from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
 from fuseguard_rules.qdomain.codes import MOVES_ZERO_POINT, carries_codes
-from fuseguard_rules.qdomain.evidence import rows
+from fuseguard_rules.rewrites import mirrored, pair_behind, standing_apart
 
 _MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
 
@@ -36,7 +37,7 @@ class DuplicateConsumersMerged(Rule):
     message = "{op} computes the same as {twin} on the same tensors, but its output has {out} and {twin}'s has {other}"
     effects = EffectsTable(
         [
-            *rows("*", Effect.WRONG, _MERGE),
+            EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGE),
         ]
     )
     bad = examples.DUPLICATES
@@ -81,6 +82,37 @@ class DuplicateConsumersMerged(Rule):
                 out=_text(view, node),
                 other=_text(view, twin),
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Makes the later of the two read something else of the same value."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        operands = node.args[:2]
+        if node.kind in ("add", "mul", "maximum", "minimum") and len(operands) == 2 and operands[0] != operands[1]:
+            swapped = (operands[1], operands[0], *node.args[2:])
+            taken = {other.args for other in view.calls() if other.target == node.target and other is not node}
+            if all(isinstance(operand, Ref) for operand in operands) and not node.kwargs and swapped not in taken:
+                return Rewrite((SwapOperands(node.name),))
+        data = next((item for item in view.graph.inputs(node) if view.is_dq(item)), None)
+        if data is None:
+            return None
+        if node.kind in MOVES_ZERO_POINT:
+            return _alike(view, node, data)  # a view in front of it would be moved behind it
+        return standing_apart(view, node, data)
+
+
+def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
+    """One domain behind every such op on the same codes: merging them is then right."""
+    qparams = view.qparams(data)
+    source = view.graph.node_of(data.args[0])
+    if qparams is None or qparams.per_channel or source is None:
+        return None
+    edits: list[Edit] = []
+    for reader in (user for dq in view.users(source) if view.is_dq(dq) for user in view.users(dq)):
+        if reader.target == node.target and any(view.qparams(q) != mirrored(qparams) for q in view.out_q(reader)):
+            rewrite = pair_behind(view, reader, mirrored(qparams))
+            edits += rewrite.edits if rewrite is not None else ()
+    return Rewrite(tuple(edits)) if edits else None
 
 
 def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:

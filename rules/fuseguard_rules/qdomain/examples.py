@@ -29,6 +29,7 @@ MOVERS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
     "avg_pool2d": ("aten.avg_pool2d.default", ((2, 2), (2, 2)), (1, 4, 4, 4)),
     "relu": ("aten.relu.default", (), SHAPE),
     "neg": ("aten.neg.default", (), SHAPE),
+    "flip": ("aten.flip.default", ((3,),), SHAPE),
 }
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fuseguard.engine import Effect, EffectsTable, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
-from fuseguard_rules.qdomain.codes import Origin, chain_behind, members_agree, origins_of
-from fuseguard_rules.qdomain.evidence import rows
+from fuseguard_rules.qdomain.codes import (
+    Origin,
+    chain_behind,
+    code_inputs,
+    is_sane,
+    members_agree,
+    origins_of,
+)
+from fuseguard_rules.rewrites import pair_before
 
 _MERGE = "FoldAndAnnotateQParamsPass._merge_qparams takes the first's, #19109"
 _ASSERT = "FoldAndAnnotateQParamsPass: Input qparams do not match"
@@ -35,17 +42,20 @@ class JoinedInputsDisagree(Rule):
     message = "{op} joins codes of ({first}) with codes of ({other}) from {culprit}"
     effects = EffectsTable(
         [
-            *rows("list", Effect.CRASH, _ASSERT, releases="<1.3"),
-            *rows("list", Effect.WRONG, _MERGE, releases=">=1.3"),
+            EffectRow("list", "<1.3", "*", Effect.CRASH, reference=_ASSERT),
+            EffectRow("list", ">=1.3", "*", Effect.WRONG, reference=_MERGE),
             # Equal but for less than half a step: harmless once the comparison was gone.
-            *rows("close", Effect.CRASH, _ASSERT, releases="<1.3"),
-            *rows("close", Effect.EXACT, _MERGE, releases=">=1.3"),
-            *rows("peers", Effect.WRONG, _FOLD),
+            EffectRow("close", "<1.3", "*", Effect.CRASH, reference=_ASSERT),
+            EffectRow("close", ">=1.3", "*", Effect.EXACT, reference=_MERGE),
+            EffectRow("peers", "*", "*", Effect.WRONG, reference=_FOLD),
         ]
     )
     bad = examples.DISAGREEING
     good = examples.AGREEING
     references = ("executorch #18999", "executorch #19109")
+
+    #: Where even the dtypes differ, so do scales and zero points.
+    follows_from = ("DT501",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         origins = origins_of(view)
@@ -68,6 +78,16 @@ class JoinedInputsDisagree(Rule):
                 other=other.qparams,
                 culprit=other.dq.name,
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Requantizes each input to the qparams of the output on its way in."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        found = {view.qparams(q) for q in view.out_q(node)}
+        after = found.pop() if len(found) == 1 else None
+        if after is None or not is_sane(after) or len(view.out_q(node)) != len(view.users(node)):
+            return None
+        return pair_before(view, node, code_inputs(view, node), after)
 
 
 def _case(node: Node, members: Sequence[Origin]) -> str:

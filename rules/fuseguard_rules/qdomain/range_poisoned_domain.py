@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, QParams, Ref, Trait, View, activation_bounds
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
@@ -47,21 +47,20 @@ class RangePoisonedDomain(Rule):
         "mask with a value just below the data's own range, or quantize to 16 bits (A16W8)."
     )
     scope = "node"
-    preview = True
     message = (
         "{op} yields values in [{low:.4g}, {high:.4g}] but shares a step of {step:.4g} with what it is joined to: "
         "at most {codes} codes of {available} are left to it"
     )
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "INT", Effect.QUALITY, Evidence.SOURCE_READ, _EAGER),
-            EffectRow("*", "*", "INT+FP", Effect.QUALITY, Evidence.SOURCE_READ, _EAGER),
+            EffectRow("*", "*", "*", Effect.QUALITY, reference=_EAGER),
         ]
     )
     bad = examples.POISONED
     good = examples.HEALTHY
     references = ("executorch #20976", "executorch #15976", "executorch #18009", "executorch #21437")
     refused = False
+    in_program = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         joined = _joined(view)

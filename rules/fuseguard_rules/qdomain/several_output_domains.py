@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from fuseguard.engine import Effect, EffectsTable, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
 from fuseguard_rules.qdomain.codes import carries_codes, chain_behind, is_sane, origins_of
-from fuseguard_rules.qdomain.evidence import rows
+from fuseguard_rules.rewrites import pair_behind, stays_on_grid
 
 _FIRST = "readers of output_qparams take the first"
 _TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter"
@@ -37,11 +38,11 @@ class SeveralOutputDomains(Rule):
     message = "{op} is followed by {count} quantize ops: ({first}) and ({other}) among them"
     effects = EffectsTable(
         [
-            *rows("mac", Effect.WRONG, _FIRST),
-            *rows("moved", Effect.WRONG, _FIRST),
-            *rows("table", Effect.CRASH, _TABLE),
-            *rows("rescaled", Effect.CRASH, _RESCALED),
-            *rows("other", Effect.WRONG, _FIRST, seen=()),
+            EffectRow("mac", "*", "*", Effect.WRONG, reference=_FIRST),
+            EffectRow("moved", "*", "*", Effect.WRONG, reference=_FIRST),
+            EffectRow("table", "*", "*", Effect.CRASH, reference=_TABLE),
+            EffectRow("rescaled", "*", "*", Effect.CRASH, reference=_RESCALED),
+            EffectRow("other", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, reference=_FIRST),
         ]
     )
     bad = examples.SEVERAL_OUTPUTS
@@ -73,6 +74,21 @@ class SeveralOutputDomains(Rule):
                 first=found[0],
                 other=other or found[-1],
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """One set of qparams at the op, the others behind it; exact where the op moves codes of known qparams."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        origin = origins_of(view).of.get(node.name)
+        if origin is not None and not origin.moves_zero_point and stays_on_grid(node, origin.qparams):
+            return pair_behind(view, node, origin.qparams)
+        quantizers = view.out_q(node)
+        first = view.qparams(quantizers[0])
+        if first is None or not is_sane(first):
+            return None
+        alike = all(view.qparams(q) == first for q in quantizers)
+        rewrite = pair_behind(view, node, first)
+        return replace(rewrite, exact=alike) if rewrite is not None else None
 
 
 def _case(node: Node) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
-from fuseguard.ir import Node, QParams, View
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
 from fuseguard_rules.qdomain.codes import (
+    MOVES_ZERO_POINT,
     Origin,
     Origins,
     carries_codes,
@@ -19,7 +21,7 @@ from fuseguard_rules.qdomain.codes import (
     origins_of,
     same_codes,
 )
-from fuseguard_rules.qdomain.evidence import rows
+from fuseguard_rules.rewrites import mirrored, pair_before, pair_behind, stays_on_grid
 
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
@@ -52,12 +54,11 @@ class ValueTransparentRequant(Rule):
     message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
     effects = EffectsTable(
         [
-            *rows("moved", Effect.WRONG, _FOLD),
+            EffectRow("moved", "*", "*", Effect.WRONG, reference=_FOLD),
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference=_POOL),
-            *rows("pool", Effect.WRONG, _FOLD, releases=">=1.3"),
-            EffectRow("flip", "<1.3", "INT", Effect.CPU_FALLBACK, reference=_FLIP),
-            EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _FLIP),
-            *rows("flip", Effect.WRONG, _FOLD, releases=">=1.4"),
+            EffectRow("pool", ">=1.3", "*", Effect.WRONG, reference=_FOLD),
+            EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, reference=_FLIP),
+            EffectRow("flip", ">=1.4", "*", Effect.WRONG, reference=_FOLD),
         ]
     )
     bad = examples.DOMAIN_CHANGES
@@ -95,6 +96,26 @@ class ValueTransparentRequant(Rule):
             before=origin.qparams,
             after=after,
         )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Requantizes behind the op in the domain it worked in; in front of it where its bounds lie off that grid."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        origin, after = origins_of(view).of.get(node.name), _only_output(view, node)
+        if origin is None or after is None:
+            return None
+        before = origin.qparams
+        if node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
+            return pair_behind(view, node, mirrored(before))
+        if origin.moves_zero_point:
+            return None
+        if stays_on_grid(node, before):
+            return pair_behind(view, node, before)
+        if node.info.has(Trait.ACTIVATION) and view.in_dq(node, 0) is origin.dq:
+            return pair_before(view, node, [origin.dq], after)
+        # avg_pool2d, bilinear: what they make of codes and of values is rounded differently
+        rewrite = pair_behind(view, node, before)
+        return replace(rewrite, exact=False) if rewrite is not None else None
 
 
 def _case(node: Node, before: QParams, after: QParams) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.qparams.evidence import BOTH, seen
 
 #: Observers multiply float32 scales; a product computed in double differs by less than this.
 _TOLERANCE = 1e-4
@@ -52,13 +51,12 @@ class BiasScale(Rule):
         "0, as DerivedQuantizationSpec does."
     )
     scope = "node"
-    preview = True
     message = (
         "{anchor} has a bias of scale {bias:.6g}, but input x weight is {product:.6g}{channel}: off {ratio:.4g} times"
     )
     effects = EffectsTable(
         [
-            *seen("*", Effect.WRONG, "RewriteConvPass: the scale of the bias is not read", {">=1.5": BOTH}),
+            EffectRow("*", "*", "*", Effect.WRONG, reference="RewriteConvPass: the scale of the bias is not read"),
         ]
     )
     bad = (

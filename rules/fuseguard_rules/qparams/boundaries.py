@@ -13,6 +13,10 @@ from fuseguard.ir import Node, QParams, Trait, View
 _READ_ZERO_POINT = ("neg",)
 
 
+#: eps of Arm's observers: get_symmetric_quantization_config and get_symmetric_a16w8_quantization_config.
+OBSERVER_FLOORS = (2.0**-16, 2.0**-12)
+
+
 @dataclass(frozen=True, slots=True)
 class Boundary:
     """One Q with the DQs that read its codes under the same qparams, or one DQ of a constant.

@@ -6,32 +6,43 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
+from fuseguard_rules.qparams.boundaries import OBSERVER_FLOORS
 
 if TYPE_CHECKING:
     import torch
 
-#: eps of Arm's observers: get_symmetric_quantization_config and get_symmetric_a16w8_quantization_config.
-_FLOORS = (2.0**-16, 2.0**-12)
 #: With eight codes or more the constant is off by at most a sixteenth.
 _FEW_CODES = 8.0
 #: Below this the constant happens to lie on the grid (1/16384 is four codes of 2**-16).
 _NEGLIGIBLE = 0.01
 
 
-def _mean(side: int, *, floor: float = 2.0**-16) -> Graph:
+def _mean(side: int) -> Graph:
     """What ``x.mean((2, 3), keepdim=True)`` of values in [0, 1] becomes from 1.3 on."""
     count = side * side
     b = GraphBuilder()
     x = b.quantized_input("x", (1, 2, side, side), int8(1 / 255, -128))
     total = b.call("aten.sum.dim_IntList", x, (2, 3), True, shape=(1, 2, 1, 1))
     total = b.requantize(total, int8(0.00194 * count, -128))
-    reciprocal = b.dequantize(b.constant("reciprocal", (1,)), int8(max(floor, 1 / count / 255), -128))
+    reciprocal = b.dequantize(b.constant("reciprocal", (1,)), int8(max(2.0**-16, 1 / count / 255), -128))
     product = b.call("aten.mul.Tensor", total, reciprocal, shape=(1, 2, 1, 1))
     return b.output(b.requantize(product, int8(0.00194, -128)))
+
+
+def _wide_mean(side: int) -> Graph:
+    """The same in A16W8, whose observers stop at a scale of 2**-12."""
+    count = side * side
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 2, side, side), int16(1 / 32767))
+    total = b.call("aten.sum.dim_IntList", x, (2, 3), True, shape=(1, 2, 1, 1))
+    total = b.requantize(total, int16(1.94e-5 * count))
+    reciprocal = b.dequantize(b.constant("reciprocal", (1,), "int16"), int16(2.0**-12))
+    product = b.call("aten.mul.Tensor", total, reciprocal, shape=(1, 2, 1, 1))
+    return b.output(b.requantize(product, int16(1.94e-5)))
 
 
 def _filled(value: float, scale: float) -> Graph:
@@ -88,7 +99,6 @@ class CollapsedConstant(Rule):
         "For other constants scale in two steps, or leave the operation in float."
     )
     scope = "node"
-    preview = True
     message = (
         "{reader} reads a constant of {value:.4g} through a scale of {scale:.4g}: it becomes {stored:.4g}, "
         "a relative error of {percent:.1f} %"
@@ -96,13 +106,20 @@ class CollapsedConstant(Rule):
     effects = EffectsTable(
         [
             EffectRow("few-codes", "*", "*", Effect.QUALITY, reference="observer eps; DecomposeMeanDimPass, #19242"),
-            # No delegate differs: the eager quantized program yields the same zeros, so the judge cannot see it.
-            EffectRow("zero", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, "observer eps; class 4 of the catalogue"),
+            EffectRow("zero", "*", "*", Effect.WRONG, reference="observer eps; DecomposeMeanDimPass, #19242"),
         ]
     )
     bad = (
         Example("mean over 112 x 112", lambda: _mean(112), _program(112)),
+        Example(
+            "A16W8 mean over 112 x 112",
+            lambda: _wide_mean(112),
+            _program(112),
+            extensions=("int16",),
+            config="a16w8",
+        ),
         Example("multiplication by a full of 5e-5", lambda: _filled(5e-5, 2.0**-16)),
+        Example("multiplication by a full of 5e-6", lambda: _filled(5e-6, 2.0**-16)),
     )
     good = (
         Example("mean over 8 x 8", lambda: _mean(8), _program(8)),
@@ -111,6 +128,7 @@ class CollapsedConstant(Rule):
     )
     references = ("executorch #19242", "class 4 of the project's catalogue")
     refused = False
+    in_program = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():
@@ -135,7 +153,7 @@ def _filled_constant(view: View, q: Node) -> _Constant | None:
     producer, qparams = view.owner(q), view.qparams(q)
     if producer is None or producer.kind != "full" or qparams is None or qparams.per_channel:
         return None
-    if qparams.scale not in _FLOORS:
+    if qparams.scale not in OBSERVER_FLOORS:
         return None
     position = 0 if "scalar_tensor" in producer.target else 1
     value = producer.arg(position, "fill_value" if position else "s")
@@ -161,7 +179,7 @@ def _factor(view: View, node: Node) -> _Constant | None:
         source, qparams = view.graph.node_of(stored.args[0]), view.qparams(stored)
         if source is None or source.op == "call" or source.meta is None or qparams is None or qparams.per_channel:
             continue
-        if any(size != 1 for size in source.meta.shape) or qparams.scale not in _FLOORS:
+        if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:
             continue
         if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
             continue

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries, full_int16, passes_codes, reads_zero_point
-from fuseguard_rules.qparams.evidence import BOTH, seen
 
-_RESCALED = {"<1.3": BOTH, ">=1.3,<1.4": ("INT+FP",), ">=1.4": BOTH}
-_PASSED = {"<1.3": ("INT+FP",), ">=1.4": BOTH}
 _WIDE = ("int16", "int32")
 _SHAPE = (1, 4, 4, 4)
 _INT16 = ("int16",)
@@ -42,6 +39,14 @@ def _conv(zero_point: int) -> Graph:
     return b.output(b.requantize(b.call("aten.conv2d.default", x, weight, bias, shape=_SHAPE), int8(0.0713, 2)))
 
 
+def _wide_conv(qparams: QParams) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, qparams)
+    weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
+    value = b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE)
+    return b.output(b.requantize(value, full_int16(0.000713)))
+
+
 class IllegalZeroPoint(Rule):
     code = "QP303"
     name = "illegal-zero-point"
@@ -54,20 +59,20 @@ class IllegalZeroPoint(Rule):
     )
     remedy = "Quantize 16-bit activations and 32-bit biases symmetrically (torch.per_tensor_symmetric, zero point 0)."
     scope = "node"
-    preview = True
     message = "{value} has zero point {zero_point} on {dtype} codes; TOSA allows only 0"
     effects = EffectsTable(
         [
-            *seen("rescaled", Effect.CRASH, "tosa.RESCALE: requires zp to be zero", _RESCALED),
-            *seen("anchor-input", Effect.RUNTIME_FAULT, "the reference model aborts", {">=1.5": ("INT+FP",)}),
-            *seen("bias", Effect.WRONG, "RewriteConvPass reads no zero point of the bias", {">=1.4": BOTH}),
-            *seen("passed", Effect.EXACT, "codes pass through, no zero point", _PASSED),
+            EffectRow("rescaled", "*", "*", Effect.CRASH, reference="tosa.RESCALE: requires zp to be zero"),
+            EffectRow("anchor-input", "*", "*", Effect.RUNTIME_FAULT, reference="the reference model aborts"),
+            EffectRow("bias", "*", "*", Effect.WRONG, reference="RewriteConvPass reads no zero point of the bias"),
+            EffectRow("passed", "*", "*", Effect.EXACT, reference="codes pass through, no zero point"),
         ]
     )
     bad = (
         Example("int16 zero point 7 behind an add", lambda: _between_adds(full_int16(0.000287, 7)), extensions=_INT16),
         Example("int16 zero point 7 through a permute", lambda: _permuted(full_int16(0.000187, 7)), extensions=_INT16),
         Example("bias with zero point 500", lambda: _conv(500)),
+        Example("int16 zero point 7 into a conv", lambda: _wide_conv(full_int16(0.000187, 7)), extensions=_INT16),
     )
     good = (
         Example("symmetric int16 between add and mul", lambda: _between_adds(full_int16(0.000287)), extensions=_INT16),

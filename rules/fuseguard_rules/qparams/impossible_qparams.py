@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries, passes_codes, reads_zero_point
-from fuseguard_rules.qparams.evidence import BOTH, seen
 
-_SEEN = {">=1.4": BOTH}
 #: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
 _SMALLEST_NORMAL = 2.0**-126
 _SHAPE = (1, 4, 4, 4)
@@ -58,17 +56,16 @@ class ImpossibleQParams(Rule):
         "it (an observer that never saw data, or saw infinities) is the usual cause."
     )
     scope = "node"
-    preview = True
     message = "{value} is quantized with impossible qparams: {fault}"
     effects = EffectsTable(
         [
-            *seen("scale", Effect.CRASH, "RescaleVisitor._compute_multiplier_and_shift", _SEEN),
-            *seen("scale-in-table", Effect.EXACT, "InsertTableOpsPass: no RESCALE", _SEEN),
-            *seen("zero-point", Effect.CRASH, "tosa.RESCALE: zero point outside valid range", _SEEN),
-            *seen("zero-point-read", Effect.WRONG, "operand input_zp wraps to 8 bits", _SEEN),
-            *seen("zero-point-passed", Effect.EXACT, "codes pass through, no zero point", _SEEN),
-            *seen("range", Effect.BOUNDED, "RESCALE knows no qmin and qmax", _SEEN),
-            *seen("channels", Effect.CRASH, "dequantize_per_channel itself asserts", {}),
+            EffectRow("scale", "*", "*", Effect.CRASH, reference="RescaleVisitor._compute_multiplier_and_shift"),
+            EffectRow("scale-in-table", "*", "*", Effect.EXACT, reference="InsertTableOpsPass: no RESCALE"),
+            EffectRow("zero-point", "*", "*", Effect.CRASH, reference="tosa.RESCALE: zero point outside valid range"),
+            EffectRow("zero-point-read", "*", "*", Effect.WRONG, reference="operand input_zp wraps to 8 bits"),
+            EffectRow("zero-point-passed", "*", "*", Effect.EXACT, reference="codes pass through, no zero point"),
+            EffectRow("range", "*", "*", Effect.BOUNDED, reference="RESCALE knows no qmin and qmax"),
+            EffectRow("channels", "*", "*", Effect.CRASH, Evidence.SOURCE_READ, "dequantize_per_channel asserts"),
         ]
     )
     bad = (

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fuseguard.engine import Effect, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, Node, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.qparams.boundaries import full_int16
-from fuseguard_rules.qparams.evidence import BOTH, seen
+from fuseguard_rules.qparams.boundaries import OBSERVER_FLOORS, full_int16
 
 _SHAPE = (1, 4, 4, 4)
 #: Both inputs are rescaled to the smaller of the two scales.
@@ -80,12 +79,11 @@ class ScaleRatio(Rule):
         "values like -1e9 out of quantized tensors, or leave the operator in float."
     )
     scope = "node"
-    preview = True
     message = "{node} needs a RESCALE of {what} by {factor:.4g}{limit}"
     effects = EffectsTable(
         [
-            *seen("shift", Effect.CRASH, "_compute_multiplier_and_shift: range [2, 62]", {">=1.5": BOTH}),
-            *seen("overflow", Effect.UNDEFINED, "TOSA apply_scale_32: value against shift", {">=1.5": BOTH}),
+            EffectRow("shift", "*", "*", Effect.CRASH, reference="_compute_multiplier_and_shift: range [2, 62]"),
+            EffectRow("overflow", "*", "*", Effect.UNDEFINED, reference="TOSA apply_scale_32: value against shift"),
         ]
     )
     bad = (
@@ -147,6 +145,8 @@ def _rescales(view: View, node: Node) -> Iterator[_Rescale]:
     if len(known) != len(inputs):
         return
     accumulator, reach = _accumulator(node, known)
+    if node.kind == "mul" and any(_at_the_floor(view, node, position) for position in (0, 1)):
+        reach = 0.0  # a collapsed constant (QP301) uses few of its codes
     if node.kind in _SMALLEST_SCALE:
         for qparams in known:
             yield _Rescale("an input", qparams.scale / accumulator, _reach(qparams))
@@ -154,6 +154,14 @@ def _rescales(view: View, node: Node) -> Iterator[_Rescale]:
     out = _plain(view.qparams(quantizers[0])) if quantizers else None
     if out is not None and node.kind not in _COMPARISONS:
         yield _Rescale("the result", accumulator / out.scale, reach)
+
+
+def _at_the_floor(view: View, node: Node, position: int) -> bool:
+    """Whether an operand is a stored constant at the smallest scale that an observer gives."""
+    stored, qparams = view.in_dq(node, position), view.in_qp(node, position)
+    source = view.graph.node_of(stored.args[0]) if stored is not None else None
+    constant = source is not None and source.op != "call" and source.constant
+    return constant and qparams is not None and any(scale in OBSERVER_FLOORS for scale in qparams.scales)
 
 
 def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:

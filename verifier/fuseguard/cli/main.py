@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
     "prove": "Lower a program, run it and compare with the eager program.",
+    "repair": "Rewrite a program so that the backend lowers it right.",
     "selftest": "Compare what the rules say with what the installed backend does.",
     "version": "Show versions of fuseguard and of what it works with.",
 }

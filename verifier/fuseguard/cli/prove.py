@@ -105,7 +105,7 @@ def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple
         from fuseguard.executorch.partition import report_of, support_checks
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
-    program = _load(file)
+    program = load(file)
     values = read_inputs(inputs, program)
     checks = support_checks(target, policy) if policy is not None else None
     try:
@@ -123,7 +123,8 @@ def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple
     return proof, report_of(checks) if checks else None
 
 
-def _load(file: Path) -> ExportedProgram:
+def load(file: Path) -> ExportedProgram:
+    """Load a trusted program. Raises Refused."""
     import torch
 
     try:

@@ -26,9 +26,7 @@ Exit codes: 0 every table agrees with what was seen; 1 at least one does not;
 2 usage, missing packages or internal error. All rules take about ten minutes."""
 
 
-@click.command(
-    "selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does."
-)
+@click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")
 @click.option("--select", multiple=True, metavar="RULE", help="Only rules with this code, prefix or name. Repeatable.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Leave out rules with this code, prefix or name.")
 @click.option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fuseguard.engine.effects import EffectsTable
 from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
 from fuseguard.target import Target
@@ -62,15 +63,31 @@ class Rule(abc.ABC):
     bad: ClassVar[Sequence[Example]]
     good: ClassVar[Sequence[Example]]
     references: ClassVar[Sequence[str]] = ()
-    repairable: ClassVar[bool] = False
     #: Effects that make the consistent policy refuse the cluster: those that some target breaks on.
     refused: ClassVar[bool] = True
+    #: The fault is in the quantized program itself: the eager program shows it too, and the delegate agrees with it.
+    in_program: ClassVar[bool] = False
+    #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
+    follows_from: ClassVar[Sequence[str]] = ()
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
     preview: ClassVar[bool] = False
 
     @abc.abstractmethod
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         """Yield a finding for every violation. Must not raise, print or change anything."""
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """The rewrite that mends ``finding``, or None where there is none. Must not raise or change anything.
+
+        ``exact`` rewrites leave every result of the program as it is, to the bit.
+        """
+        del view, target, finding
+        return None
+
+    @property
+    def repairable(self) -> bool:
+        """Whether the rule knows a repair for at least some of its findings."""
+        return type(self).repair is not Rule.repair
 
     def finding(
         self,
@@ -111,7 +128,6 @@ class Rule(abc.ABC):
             qparams=tuple(qparams),
             bound_steps=bound_steps if differs else None,
             bound_value=bound_value if differs else None,
-            repairable=self.repairable,
             graph=view.graph.name,
             target=str(target),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.graph import Graph
@@ -82,10 +83,16 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
         for rule in active:
             try:
-                findings.extend(
-                    replace(finding, refuse=refuses(finding, rule, policy), file=file)
-                    for finding in rule.check(view, target)
-                )
+                for finding in rule.check(view, target):
+                    rewrite = rule.repair(view, target, finding) if rule.repairable else None
+                    findings.append(
+                        replace(
+                            finding,
+                            refuse=refuses(finding, rule, policy),
+                            repairable=rewrite is not None and rewrite.exact,
+                            file=file,
+                        )
+                    )
             except Exception as error:  # a third party's rule may do anything; the rest must still run
                 failures.append(RuleFailure(rule.code, body.name, f"{type(error).__name__}: {error}"))
     notices = [target.notice] if target.notice else []
@@ -100,7 +107,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
             f"TOSA-1.0+INT or TOSA-1.0+INT+FP."
         )
     return Report(
-        findings=tuple(_in_order(findings, graph)),
+        findings=tuple(_in_order(mark_consequences(findings, active), graph)),
         target=target,
         policy=policy,
         file=file,
@@ -114,6 +121,15 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
 
 
 def _in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:
-    """Errors first, then in the program's own order."""
+    """Errors first, causes before consequences, then in the program's own order."""
     position = {(body.name, name): number for body in graph.walk() for number, name in enumerate(body.nodes)}
-    return sorted(findings, key=lambda f: (-f.severity.rank, f.graph, position.get((f.graph, f.nodes[0]), 0), f.code))
+    return sorted(
+        findings,
+        key=lambda f: (
+            -f.severity.rank,
+            f.caused_by is not None,
+            f.graph,
+            position.get((f.graph, f.nodes[0]), 0),
+            f.code,
+        ),
+    )

@@ -1,5 +1,6 @@
 """All that needs torch and executorch: the plug-in for Arm's partitioners and the judge."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from fuseguard.executorch.guard_report import GuardReport
@@ -7,14 +8,19 @@ from fuseguard.executorch.partition import guard, report_of, support_checks, tar
 
 if TYPE_CHECKING:
     from fuseguard.executorch.judge import Proof, prove
+    from fuseguard.executorch.repairs import RepairResult, lower, repair
 
-__all__ = ["GuardReport", "Proof", "guard", "prove", "report_of", "support_checks", "target_of"]
+__all__ = [
+    "GuardReport", "Proof", "RepairResult", "guard", "lower", "prove", "repair", "report_of", "support_checks",
+    "target_of",
+]  # fmt: skip
+
+#: Name -> module. The judge and the repair import the whole backend; whoever only guards need not.
+_LATE = {"Proof": "judge", "prove": "judge", "RepairResult": "repairs", "lower": "repairs", "repair": "repairs"}
 
 
 def __getattr__(name: str) -> object:
-    # The judge imports the whole backend; whoever only guards has imported just what they use of it.
-    if name in ("Proof", "prove"):
-        from fuseguard.executorch import judge
-
-        return getattr(judge, name)
+    if name in _LATE:
+        found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -78,6 +78,8 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
     outputs = []
     for array, meta in zip(results, declared, strict=True):
         tensor = torch.from_numpy(array)
+        if tensor.dtype == torch.int8 and meta.dtype == torch.uint8:
+            tensor = tensor.view(torch.uint8)  # TOSA has no uint8: RESCALE writes such codes into an int8 tensor
         if tensor.dtype != meta.dtype:
             raise DelegateFault(
                 f"a delegate yields {tensor.dtype} where the program expects {meta.dtype}; on a device this is a "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,13 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-from fuseguard.ir.graph import Graph, Node, Ref
+from fuseguard.ir.graph import Node, Ref
+from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View, activation_bounds
 from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,18 @@ class OutputGrid:
     """What one user output is measured in.
 
     ``step`` is one code in real units, None where the output has no scale of its own (integer outputs have
-    step 1). ``roundings`` counts the int16 anchors and lookup tables upstream, if the output is int16: their
-    RESCALE has 16-bit multipliers for the INT48 accumulator, a relative error of 2^-15, which is up to one step
-    at the end of the int16 range. int8 outputs have none.
+    step 1). ``roundings`` sums what int16 anchors, elementwise ops and lookup tables upstream may be off by, in
+    steps, if the output is int16. An anchor's RESCALE has 16-bit multipliers for the INT48 accumulator, a relative
+    error of 2^-15, which is up to one step at the end of the int16 range; elementwise ops bring their operands to one
+    int32 domain with no more than 12 bits to spare (InsertRescaleInt32Pass), which rounds them once more than the
+    program does; a table interpolates, see fuseguard.ir.int16_table. int8 outputs have none.
     """
 
     step: float | None
     roundings: int = 0
 
 
-def output_grids(program: ExportedProgram) -> list[OutputGrid]:
+def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
     """The grid of each user output, found by looking through value-transparent ops back to its DQ."""
     graph = read_program(program)
     view = View(graph)
@@ -42,10 +46,10 @@ def output_grids(program: ExportedProgram) -> list[OutputGrid]:
         for spec in program.graph_signature.output_specs
         if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
     ]
-    return [_grid(graph, view, graph[name]) for name in names]
+    return [_grid(view, graph[name], target) for name in names]
 
 
-def _grid(graph: Graph, view: View, output: Node) -> OutputGrid:
+def _grid(view: View, output: Node, target: Target) -> OutputGrid:
     if output.meta is not None and not output.meta.is_float:
         return OutputGrid(1.0)
     node = output
@@ -53,25 +57,42 @@ def _grid(graph: Graph, view: View, output: Node) -> OutputGrid:
         first = node.args[0] if node.args else None
         if node.kind not in _KEEP_GRID or not isinstance(first, Ref):
             return OutputGrid(None)
-        node = graph[first.name]
+        node = view.graph[first.name]
     qparams = view.qparams(node)
     if qparams is None or qparams.per_channel or not qparams.known or not qparams.scale > 0:
         return OutputGrid(None)
-    return OutputGrid(qparams.scale, _roundings(graph, node) if qparams.dtype == "int16" else 0)
+    return OutputGrid(qparams.scale, _roundings(view, node, target) if qparams.dtype == "int16" else 0)
 
 
-def _roundings(graph: Graph, node: Node) -> int:
+def _roundings(view: View, node: Node, target: Target) -> int:
     seen: set[str] = set()
     pending = [node]
-    count = 0
+    steps = 0
     while pending:
         current = pending.pop()
         if current.name in seen:
             continue
         seen.add(current.name)
-        count += current.op == "call" and (current.info.has(Trait.MAC) or current.info.has(Trait.TABLE))
-        pending.extend(graph.inputs(current))
-    return count
+        steps += _off_by(view, current, target)
+        pending.extend(view.graph.inputs(current))
+    return steps
+
+
+def _off_by(view: View, node: Node, target: Target) -> int:
+    """How many steps of its own int16 output an op may be off by in a right lowering."""
+    if node.op != "call":
+        return 0
+    if node.info.has(Trait.TABLE):
+        return max(1, _table_steps(view, node, target))
+    return 1 if node.info.has(Trait.MAC | Trait.RESCALED) else 0
+
+
+def _table_steps(view: View, node: Node, target: Target) -> int:
+    """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
+    quantizers = view.out_q(node)
+    out = view.qparams(quantizers[0]) if quantizers else None
+    error = table_error(node, view.in_qp(node, 0), out, target.release_in)
+    return error.steps if error.tolerable else 0
 
 
 #: Ops that pass values on unchanged; other value-transparent ones (pools, activations) may leave the grid.
@@ -127,6 +148,40 @@ def run_exactly(program: ExportedProgram, inputs: Sequence[Any], nudge: float = 
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
     tie is an error.
     """
+    return _run(_Float64(program.graph_module, nudge), program, inputs)
+
+
+def shaken_outputs(
+    program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6
+) -> list[tuple[torch.Tensor, ...]]:
+    """The outputs of the program, first as it is and then ``times`` times with its int16 results moved at random.
+
+    Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
+    (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
+    a right lowering may be from the program.
+    """
+    view = View(read_program(program))
+    shaken: dict[str, int] = {}
+    for node in view.calls():
+        steps = _off_by(view, node, target)
+        for q in view.out_q(_owner(view, node)) if steps else ():
+            qparams = view.qparams(q)
+            if qparams is not None and qparams.dtype == "int16":
+                shaken[q.name] = steps
+    runs = [_run(_Float64(program.graph_module, 0.0), program, inputs)]
+    for seed in range(times if shaken else 0):
+        interpreter = _Float64(program.graph_module, 0.0, shaken)
+        interpreter.generator.manual_seed(seed)
+        runs.append(_run(interpreter, program, inputs))
+    return runs
+
+
+def _owner(view: View, node: Node) -> Node:
+    users = view.users(node)
+    return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
+
+
+def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     arguments: list[Any] = []
     user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
     for spec in program.graph_signature.input_specs:
@@ -136,7 +191,7 @@ def run_exactly(program: ExportedProgram, inputs: Sequence[Any], nudge: float = 
             value = program.state_dict.get(spec.target, program.constants.get(spec.target))
         arguments.append(_widen(value))
     with torch.no_grad():
-        outputs = pytree.tree_leaves(_Float64(program.graph_module, nudge).run(*arguments))
+        outputs = pytree.tree_leaves(interpreter.run(*arguments))
     kinds = [spec.kind for spec in program.graph_signature.output_specs]
     return tuple(
         output.detach()
@@ -152,9 +207,21 @@ def _widen(value: Any) -> Any:
 class _Float64(torch.fx.Interpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
-    def __init__(self, module: torch.fx.GraphModule, nudge: float) -> None:
+    def __init__(self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None) -> None:
+        """``shaken``: by the name of a Q, how many steps its codes are moved up or down at random."""
         super().__init__(module)
         self.nudge = nudge
+        self.shaken = shaken or {}
+        self.generator = torch.Generator()
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        result = super().run_node(n)
+        steps = self.shaken.get(n.name, 0)
+        if not steps:
+            return result
+        limits = torch.iinfo(result.dtype)
+        moves = torch.randint(-steps, steps + 1, result.shape, generator=self.generator)
+        return (result.to(torch.int64) + moves).clamp(limits.min, limits.max).to(result.dtype)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = str(target)
@@ -193,3 +260,17 @@ def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Te
     with torch.no_grad():
         flat = pytree.tree_leaves(module(*inputs))
     return tuple(item.detach() for item in flat if isinstance(item, torch.Tensor))
+
+
+def largest_difference(one: ExportedProgram, other: ExportedProgram, inputs: Sequence[Any]) -> float:
+    """The largest absolute difference between the eager outputs of two programs; 0.0 only if they are equal to the bit.
+
+    Raises what the programs raise.
+    """
+    worst = 0.0
+    for left, right in zip(run_eager(one, inputs), run_eager(other, inputs), strict=True):
+        if torch.equal(left, right):
+            continue
+        error = (left.to(torch.float64) - right.to(torch.float64)).abs()
+        worst = max(worst, float(error[~torch.isnan(error)].max()) if error.numel() else 0.0)
+    return worst

@@ -1,0 +1,141 @@
+"""BO602: one dequantized value feeds both the CPU and the accelerator, and the partition loses its middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.boundary.placement import stays_on_cpu
+
+_DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
+_SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"
+_LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
+
+_SHAPE = (1, 4, 8, 8)
+_FIRST, _SECOND, _THIRD = int8(0.0487, 3), int8(0.00791, 1), int8(1 / 255.3, -128)
+
+
+def _graph(*, shared: bool, behind: bool = True) -> Callable[[], Graph]:
+    """Tanh -> sigmoid -> abs on the accelerator; exp on the CPU reads the tanh through the sigmoid's DQ (``shared``)
+    or through one of its own. ``behind``: whether anything follows the sigmoid.
+    """
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", _SHAPE, _FIRST)), _SECOND)
+        value = b.dequantize(codes, _SECOND)
+        slow = b.call("aten.exp.default", value if shared else b.dequantize(codes, _SECOND), annotated=False)
+        value = b.requantize(b.call("aten.sigmoid.default", value), _THIRD)
+        if behind:
+            value = b.requantize(b.call("aten.abs.default", value), _THIRD)
+        return b.output(value, slow)
+
+    return build
+
+
+class PartitionCycle(Rule):
+    code = "BO602"
+    name = "partition-cycle"
+    summary = "Ops on the CPU and on the accelerator share a dequantize op in the middle of an INT partition."
+    why = (
+        "TOSAPartitioner._detag_boundary_nodes takes out of an INT partition each dequantize op with a user outside, "
+        "and with it every op inside that reads it: that op has a float input now. Where the partition goes on behind "
+        "that op and has begun before it, its two ends depend on each other through a node outside, and fusing it "
+        "raises 'Invalid partition, found dependency cycles'. Since 1.4 (#18191) such a partition is split in two, "
+        "and the op between runs on the CPU. Arm's quantizer gives each reader a DQ of its own; where one operator is "
+        "decomposed into several, or another tool made the program, they share it."
+    )
+    remedy = (
+        "Give each reader a dequantize op of its own, let fuseguard keep the op in the middle on the CPU (guard), or "
+        "upgrade ExecuTorch to 1.4 or newer."
+    )
+    scope = "boundary"
+    preview = True
+    message = "{dq} feeds {kept}, which goes on to {behind} on the accelerator, and {cpu}, which stays on the CPU"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.4", "INT", Effect.CRASH, reference=_DETAG),
+            EffectRow("*", ">=1.4", "INT", Effect.EXACT, Evidence.SOURCE_READ, _SPLIT),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _LOWERED),
+        ]
+    )
+    bad = (Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),)
+    good = (
+        Example("a DQ for the sigmoid and one for the op on the CPU", _graph(shared=False)),
+        Example("a DQ shared at the end of the partition", _graph(shared=True, behind=False)),
+    )
+    references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        shared = [node for node in view.calls(Trait.DEQUANTIZE) if len(view.users(node)) > 1]
+        reach: _Reach | None = None
+        for dq in shared:
+            users = view.users(dq)
+            cpu = next((user for user in users if stays_on_cpu(view, user)), None)
+            if cpu is None:
+                continue
+            start = _delegated_source(view, dq)
+            if start is None:
+                continue
+            reach = reach or _Reach(view)
+            for kept in users:
+                behind = _goes_on(view, kept)
+                if behind is not None and reach.share_partition(start, behind):
+                    yield self.finding(
+                        view,
+                        target,
+                        (kept, dq),
+                        case="*",
+                        dq=dq.name,
+                        kept=kept.name,
+                        behind=behind.name,
+                        cpu=cpu.name,
+                    )
+                    break
+
+
+class _Reach:
+    """How many ops on the CPU lie on the ways to a node (``before``), and on those to anything that follows it
+    without a further one (``behind``); the largest number counts.
+
+    The partitioner goes backwards and puts an op into a partition of its users. So two ops that follow each other share
+    one if no op on the CPU is between, and if the second is not in one with what waits for such an op.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.before: dict[str, int] = {}
+        self.behind: dict[str, int] = {}
+        nodes = list(view.graph)
+        cpu = {node.name for node in nodes if stays_on_cpu(view, node)}
+        for node in nodes:
+            before = max((self.before[producer.name] for producer in view.graph.inputs(node)), default=0)
+            self.before[node.name] = before + (node.name in cpu)
+        for node in reversed(nodes):
+            users = [user.name for user in view.users(node) if user.op == "call" and user.name not in cpu]
+            self.behind[node.name] = max([self.before[node.name], *(self.behind[name] for name in users)])
+
+    def share_partition(self, first: Node, second: Node) -> bool:
+        return self.before[first.name] == self.behind[second.name]
+
+
+def _delegated_source(view: View, dq: Node) -> Node | None:
+    """The op on the accelerator whose codes ``dq`` reads."""
+    q = view.graph.node_of(dq.args[0]) if dq.args else None
+    owner = view.owner(q) if q is not None and view.is_q(q) else None
+    return owner if owner is not None and _is_delegated(view, owner) else None
+
+
+def _goes_on(view: View, node: Node) -> Node | None:
+    """An op on the accelerator that reads the codes of ``node``, which is on it as well."""
+    if not _is_delegated(view, node):
+        return None
+    readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
+    return next((reader for reader in readers if _is_delegated(view, reader)), None)
+
+
+def _is_delegated(view: View, node: Node) -> bool:
+    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
+    return computes and node.annotated and not stays_on_cpu(view, node)

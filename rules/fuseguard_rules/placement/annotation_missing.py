@@ -1,0 +1,138 @@
+"""PL404: a quantized op that does not bear Arm's annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.ir import Arg, Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.ops import KINDS
+from fuseguard.target import Target
+from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, anchor_graph, float_operands, quantized_source
+
+_REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm backend"
+_FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"
+_SCALED = "FoldScalarMulIntoConvPass folds the Q's 1/scale into a weight that is a buffer, #20838"
+
+#: Ops that no quantizer annotates: they make a value from none or pick one of several.
+_PASSED = Trait.CONSTANT | Trait.GETITEM | Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.MULTI_OUTPUT
+
+
+def _op(target: str, *rest: Arg, inputs: int = 1) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        operands = [b.quantized_input(f"x{number}", SHAPE, INPUT) for number in range(inputs)]
+        return b.output(b.requantize(b.call(target, *operands, *rest, annotated=False), OUTPUT))
+
+    return build
+
+
+def _chain(*annotated: bool, quantized_weight: bool = True) -> Callable[[], Graph]:
+    """Convolutions one behind the other, each but the last with a relu; the weight of those not annotated is in
+    float unless ``quantized_weight``.
+    """
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.quantized_input("x", SHAPE, INPUT)
+        for number, known in enumerate(annotated):
+            if known or quantized_weight:
+                weight = b.quantized_constant(f"w{number}", (4, 4, 3, 3), 0.0103)
+            else:
+                weight = b.constant(f"w{number}", (4, 4, 3, 3), "float32")
+            value = b.call("aten.conv2d.default", value, weight, None, (1, 1), (1, 1), shape=SHAPE, annotated=known)
+            last = number == len(annotated) - 1
+            value = value if last else b.call("aten.relu.default", value, annotated=known)
+            value = b.requantize(value, OUTPUT if last else int8(0.0311, -128))
+        return b.output(value)
+
+    return build
+
+
+class AnnotationMissing(Rule):
+    code = "PL404"
+    name = "annotation-missing"
+    summary = "An op between dequantize and quantize ops does not bear the mark of Arm's quantizer."
+    why = (
+        "The backend takes an op for quantized if its meta says so (_arm_annotation_info); Q and DQ around it do not "
+        "count. The mark is missing where another quantizer made the program, or a transformation rebuilt nodes "
+        "without their meta. The INT profile then leaves the op on the CPU (CheckArmQuantized). With float support it "
+        "is computed in float, between Q and DQ that are decomposed to arithmetic; since 1.4 the 1/scale of the Q "
+        "behind a convolution is folded into its weight, and dies on a weight that is a buffer, as quantized ones are. "
+        "A single op may be left in float on purpose, so one is reported only if its weight is quantized or if nothing "
+        "in the program is annotated."
+    )
+    remedy = (
+        "Quantize with the backend's own quantizer (TOSAQuantizer, VgfQuantizer, EthosUQuantizer) and keep "
+        "node.meta['custom'] when rewriting graphs, or let fuseguard keep the op on the CPU (guard)."
+    )
+    scope = "cluster"
+    preview = True
+    message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _REJECTED),
+            EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, _SCALED),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _FLOAT),
+        ]
+    )
+    bad = (
+        Example("conv2d that lost its annotation", lambda: anchor_graph("conv2d", annotated=False)),
+        Example("conv2d with relu that lost its annotation, between others", _chain(True, False, True)),
+        Example("linear that lost its annotation", lambda: anchor_graph("linear", annotated=False)),
+        Example("add of another quantizer", _op("aten.add.Tensor", inputs=2)),
+        Example("permute of another quantizer", _op("aten.permute.default", (0, 1, 3, 2))),
+    )
+    good = (
+        Example("conv2d left in float between quantized ones", _chain(True, False, True, quantized_weight=False)),
+        Example("three annotated convolutions", _chain(True, True, True)),
+    )
+    references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        foreign = not any(node.annotated for node in view.graph)
+        for node in view.calls():
+            if node.annotated or node.kind not in KINDS or view.is_q(node) or view.is_dq(node):
+                continue
+            if not (foreign or node.info.has(Trait.MAC)) or node.info.has(_PASSED) or _is_fused(view, node):
+                continue
+            lost = _has_quantized_weight(view, node)
+            if not (foreign or lost) or not _is_between(view, node):
+                continue
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case="conv" if lost and node.kind == "conv" else "other",
+                node=node.name,
+                where="throughout the program" if foreign else "from it",
+            )
+
+
+def _has_quantized_weight(view: View, node: Node) -> bool:
+    """Whether the op's weight is a quantized constant: nobody quantizes the weight of an op left in float."""
+    if not node.info.has(Trait.MAC):
+        return False
+    source = quantized_source(view, view.graph.node_of(node.arg(2 if node.kind == "addmm" else 1, "weight")))
+    codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
+    return codes is not None and codes.constant
+
+
+def _is_between(view: View, node: Node) -> bool:
+    """Whether all that the op computes with is dequantized, and its result quantized, behind an activation or not."""
+    operands = [item for item in float_operands(view, node) if not item.constant]
+    if not operands or not all(quantized_source(view, operand) for operand in operands):
+        return False
+    ends = view.users(node)
+    if node.info.has(Trait.MAC):
+        ends = [*ends, *(reader for user in ends if user.info.has(Trait.ACTIVATION) for reader in view.users(user))]
+    return any(view.is_q(user) for user in ends)
+
+
+def _is_fused(view: View, node: Node) -> bool:
+    """Whether the op is the activation of a MAC, which is reported with it."""
+    if not node.info.has(Trait.ACTIVATION) or not node.args:
+        return False
+    producer = view.graph.node_of(node.args[0])
+    return producer is not None and producer.info.has(Trait.MAC)

@@ -1,0 +1,75 @@
+"""Rewrites that rules of several families make, and what has to hold for them to be exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fuseguard.engine import Call, Insert, Pair, Rewrite
+from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
+
+#: Kinds that put out values which they took in, each where it belongs: whatever is done to all values alike may as
+#: well be done before as behind them.
+_MOVES = frozenset({
+    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
+    "cat", "stack", "flip", "gather", "index", "where", "clone", "pixel_shuffle", "pixel_unshuffle",
+    "upsample_nearest2d", "max_pool2d", "amax", "amin",
+})  # fmt: skip
+_LARGEST_INT16 = 2**15 - 1
+
+
+def moves_values(node: Node) -> bool:
+    """Whether every output value of ``node`` is one of its input values, or the zero that a pad puts in."""
+    if node.kind == "pad":
+        return node.arg(2, "value", 0.0) in (0, 0.0, None)
+    return node.kind in _MOVES
+
+
+def stays_on_grid(node: Node, qparams: QParams) -> bool:
+    """Whether what ``node`` makes of values with codes in ``qparams`` has such codes too."""
+    if node.info.has(Trait.ACTIVATION):
+        # relu's bound is the zero point's value
+        return activation_bounds(node) == (0.0, float("inf")) and qparams.qmin <= qparams.zero_point <= qparams.qmax
+    return moves_values(node)
+
+
+def pair_before(view: View, node: Node, inputs: Iterable[Node], qparams: QParams) -> Rewrite | None:
+    """Requantizes those of ``inputs`` that are no codes of ``qparams`` already, on their way into ``node``."""
+    edits = tuple(
+        Insert(item.name, (node.name,), (Pair(qparams),))
+        for item in {item.name: item for item in inputs}.values()
+        if view.qparams(item) != qparams
+    )
+    return Rewrite(edits) if edits else None
+
+
+def pair_behind(view: View, node: Node, qparams: QParams, users: Iterable[Node] | None = None) -> Rewrite | None:
+    """Requantizes the result of ``node`` on its way to ``users``, its quantize ops unless told otherwise."""
+    readers = tuple(user.name for user in (view.out_q(node) if users is None else users))
+    return Rewrite((Insert(node.name, readers, (Pair(qparams),)),)) if readers else None
+
+
+def mirrored(qparams: QParams) -> QParams:
+    """The qparams in which the negated values of ``qparams`` have exactly its codes, in reverse order."""
+    zero_point = qparams.qmin + qparams.qmax - qparams.zero_point
+    return QParams.per_tensor(qparams.scale, zero_point, qparams.qmin, qparams.qmax, qparams.dtype)
+
+
+def lossless_int16(qparams: QParams) -> QParams | None:
+    """int16 qparams in which every code of 8-bit ``qparams`` has a code of exactly its value; None for others."""
+    reach = max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point))
+    if qparams.per_channel or not qparams.known or qparams.dtype not in ("int8", "uint8") or reach > _LARGEST_INT16:
+        return None
+    return QParams.per_tensor(qparams.scale, 0, -_LARGEST_INT16 - 1, _LARGEST_INT16, "int16")
+
+
+def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
+    """Puts a view to its own shape in front of ``node``, with the qparams of the DQ ``data`` behind it.
+
+    The values stay what they are; but ``node`` no longer reads the tensor that others read.
+    """
+    qparams = view.qparams(data)
+    shape = data.meta.shape if data.meta is not None else ()
+    if qparams is None or qparams.per_channel or not shape or any(size is None for size in shape):
+        return None
+    call = Call("aten.view.default", (tuple(shape),))
+    return Rewrite((Insert(data.name, (node.name,), (call, Pair(qparams))),))

@@ -1,0 +1,121 @@
+"""Repairs, proved three ways on the installed release: the eager results stay equal to the bit, the judge says exact,
+and nothing that the guard left on the accelerator is lost.
+
+Every bad example of every rule that breaks somewhere is repaired, the profiles by turns.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+pytest.importorskip("executorch")
+pytest.importorskip("tosa_reference_model")
+
+import torch  # noqa: E402
+from torch.export import ExportedProgram  # noqa: E402
+
+from fuseguard.engine import Example, Rule  # noqa: E402
+from fuseguard.engine.registry import load_registry  # noqa: E402
+from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
+from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.executorch.outputs import largest_difference  # noqa: E402
+from fuseguard.executorch.quantizing import quantize  # noqa: E402
+from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
+from fuseguard.ir.view import View  # noqa: E402
+from fuseguard.readers.fx import read_program  # noqa: E402
+
+PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
+RULES = [rule for rule in load_registry().select() if rule.repairable]
+EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
+BY_TURNS = [
+    pytest.param(rule, example, example.spec(PROFILES[number % 2]), id=f"{rule.code}-{example.title}")
+    for number, (rule, example) in enumerate(EXAMPLES)
+]
+
+
+def extremes(program: ExportedProgram, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Inputs of the same shapes that hit both ends of every code range, the zero point and what lies beyond."""
+    view = View(read_program(program))
+    names = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
+    made = []
+    for name, value in zip(names, inputs, strict=True):
+        if not value.is_floating_point():
+            made.append(value)
+            continue
+        found = [view.qparams(q) for q in view.out_q(view.graph[name])]
+        low, high = next(((q.low, q.high) for q in found if q is not None and not q.per_channel), (-3.0, 3.0))
+        ends = torch.tensor([low, high, 0.0, 3 * low, 3 * high, low / 2, high / 2, high - low])
+        ends = torch.nan_to_num(ends, nan=0.0, posinf=1e30, neginf=-1e30)
+        made.append(ends.repeat(value.numel() // len(ends) + 1)[: value.numel()].reshape(value.shape).to(value.dtype))
+    return tuple(made)
+
+
+@pytest.mark.parametrize(("rule", "example", "spec"), BY_TURNS)
+def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example, spec: str) -> None:
+    program, inputs = materialize(example.graph())
+    policy = "consistent" if rule.refused or rule.code == "OP703" else "bit-exact"
+    result = repair(program, spec, policy)
+    if not result.applied:
+        assert not any(finding.repairable and finding.refuse for finding in result.remaining)
+        return
+    assert result.exact
+    assert largest_difference(program, result.program, inputs) == 0
+    assert largest_difference(program, result.program, extremes(program, inputs)) == 0
+    assert program.graph_signature.user_outputs == result.program.graph_signature.user_outputs
+    assert not repair(result.program, spec, policy).applied, "repairing twice changes nothing"
+    if any(finding.refuse for finding in result.remaining):
+        return  # half of it has no exact repair: the guard's
+    proof = prove(result.program, inputs, spec)
+    assert proof.ok, proof
+    guarded = prove(program, inputs, spec, checks=support_checks(spec, policy))
+    assert guarded.delegated_ops <= proof.delegated_ops
+
+
+def test_the_original_is_left_alone() -> None:
+    program, _ = materialize(EXAMPLES[0][1].graph())
+    before = [node.format_node() for node in program.graph.nodes]
+    assert repair(program, PROFILES[0]).applied
+    assert [node.format_node() for node in program.graph.nodes] == before
+
+
+def test_metadata_survives() -> None:
+    """Later passes, ETRecord and debuggers look for the source line and module path of every node."""
+    example = next(example for _, example in EXAMPLES if example.program is not None)
+    assert example.program is not None
+    module, inputs = example.program()
+    result = repair(quantize(module, inputs), PROFILES[0])
+    assert result.applied
+    calls = [node for node in result.program.graph.nodes if node.op == "call_function"]
+    made = [node for node in calls if "quantize_per_tensor" in str(node.target) and "stack_trace" in node.meta]
+    assert made
+    assert all(node.meta["val"] is not None for node in calls)
+    anchor = next(node for node in calls if "conv2d" in str(node.target))
+    assert anchor.meta["custom"]["_arm_annotation_info"]["quantized"]
+    (behind,) = anchor.users
+    assert behind.meta["stack_trace"] == anchor.meta["stack_trace"]
+    assert behind.meta["nn_module_stack"] == anchor.meta["nn_module_stack"]
+
+
+def test_several_violations_at_once_are_mended_together() -> None:
+    """A stranded relu, a cat of two domains, a gate computed twice and a negation that changes domains."""
+    shape = (1, 4, 8, 8)
+    wide, narrow = int8(0.0231, 7), int8(0.00397, -119)
+    b = GraphBuilder()
+    x = b.quantize(b.input("x", shape), int8(0.0487, 3))
+    weight = b.quantized_constant("weight", (4, 4, 3, 3), 0.01031)
+    value = b.call("aten.conv2d.default", b.dequantize(x, int8(0.0487, 3)), weight, None, (1, 1), (1, 1), shape=shape)
+    relu = b.requantize(b.call("aten.relu.default", value), wide)
+    gates = [b.requantize(b.call("aten.sigmoid.default", b.dequantize(x, int8(0.0487, 3))), q) for q in (narrow, wide)]
+    minus = b.requantize(b.call("aten.neg.default", gates[0]), wide)
+    joined = b.call("aten.cat.default", (relu, gates[0], minus), 1, shape=(1, 12, 8, 8))
+    program, inputs = materialize(b.output(b.requantize(joined, wide), gates[1]))
+    for profile in PROFILES:
+        result = repair(program, profile)
+        assert {item.finding.code for item in result.applied} >= {"FU101", "QD201", "QD202", "QD203"}
+        assert not [finding for finding in result.remaining if finding.refuse]
+        assert largest_difference(program, result.program, inputs) == 0
+        proof = prove(result.program, inputs, profile)
+        assert proof.ok, proof
+        assert all("quantize_per" in op for op in proof.cpu_ops), "everything is delegated"

@@ -1,0 +1,188 @@
+"""``fuseguard repair``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fuseguard.cli import exits, output
+from fuseguard.cli.quiet import quiet
+from fuseguard.engine.run import POLICIES
+from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from fuseguard.executorch.repairs import RepairResult
+    from fuseguard.report.repair import Evidence
+
+EPILOG = """\b
+Examples:
+  fuseguard repair model.pt2 --trust --diff
+  fuseguard repair model.pt2 --trust -o repaired.pt2
+  fuseguard repair model.pt2 --trust -o repaired.pt2 --target TOSA-1.0+INT --no-prove
+
+\b
+Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
+remains (the file is written all the same); 2 usage, missing packages or internal
+error; 3 the file could not be read, or --trust is missing. On 2 and 3 nothing is
+written."""
+
+_TRUST = (
+    "{file}: refused without --trust. Repairing a program needs torch.export.load, and that runs code from the file. "
+    "Pass --trust for a file that you made yourself or would run as a script; 'fuseguard check' reads any file safely "
+    "and says what is repairable."
+)
+
+
+@click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
+@click.option("--force", is_flag=True, help="Write over an existing output file.")
+@click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")
+@click.option(
+    "--target",
+    default="TOSA-1.0+INT+FP",
+    show_default=True,
+    help="TOSA specification or accelerator. The release is the installed one.",
+)
+@click.option(
+    "--policy", type=click.Choice(POLICIES), default="consistent", show_default=True, help="What is to be repaired."
+)
+@click.option("--select", multiple=True, metavar="RULE", help="Only rules with this code, prefix or name. Repeatable.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Leave out rules with this code, prefix or name.")
+@click.option(
+    "--inputs",
+    default="random",
+    show_default=True,
+    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    help="What to compare the two programs on.",
+)
+@click.option("--prove/--no-prove", default=True, help="Lower the repaired program and have the judge run it.")
+@click.option(
+    "--unsafe-repairs", is_flag=True, help="Also repair what changes the program's results; the error is measured."
+)
+@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@output.format_option("text", "json")
+@output.color_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path,
+    out: Path | None,
+    force: bool,
+    diff: bool,
+    target: str,
+    policy: str,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    inputs: str,
+    prove: bool,
+    unsafe_repairs: bool,
+    trust: bool,
+    output_format: str,
+    color: str,
+) -> None:
+    """Rewrite a program so that the backend lowers it right, without changing what it computes.
+
+    Explicit requantizations are inserted where the quantization domain changes. The eager results of the repaired
+    program are compared with the original's to the bit, and its lowering is judged.
+    """
+    resolved = Target.parse(target)
+    _check_paths(file, out, force, diff)
+    if not trust:
+        raise exits.Refused(_TRUST.format(file=file))
+    if not file.is_file():
+        raise exits.Refused(f"{file}: no such file.")
+    from fuseguard.report import repair as report
+
+    options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore, "unsafe": unsafe_repairs}
+    with quiet():
+        program, result, evidence = _repair(file, inputs, resolved, prove, options)
+        before, after = (_lines(item) for item in (program, result.program))
+    if output_format == "json":
+        from fuseguard.report import json
+
+        output.write_text(json.dump(report.to_dict(result, str(file), str(out or ""), evidence)))
+    else:
+        if diff:
+            output.write_lines(report.difference(before, after, str(file)), color)
+        output.write_lines(report.render(result, str(file), evidence), color)
+    if out is not None:
+        with quiet():
+            _write(result, out)
+    ctx.exit(exits.CLEAN if _is_clean(result, evidence) else exits.FINDINGS)
+
+
+def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
+    if out is None and not diff:
+        raise exits.Failure("name the file to write with -o OUT, or pass --diff to see what would change.")
+    if out is None:
+        return
+    if out.exists() and out.resolve() == file.resolve():
+        raise exits.Failure(f"{out} is the program itself; a repair is written to another file.")
+    if out.exists() and not force:
+        raise exits.Failure(f"{out} exists; pass --force to write over it.")
+    if not out.resolve().parent.is_dir():
+        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to.")
+
+
+def _repair(
+    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any]
+) -> tuple[ExportedProgram, RepairResult, Evidence]:
+    try:
+        from fuseguard.cli.prove import load
+        from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.judge import prove as judge
+        from fuseguard.executorch.outputs import largest_difference
+        from fuseguard.executorch.repairs import repair
+        from fuseguard.report.repair import Evidence
+    except ImportError as error:
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+    program = load(file)
+    values = read_inputs(inputs, program)
+    try:
+        result = repair(program, target, **options)
+    except ValueError as error:  # an unknown rule
+        raise exits.Failure(str(error)) from error
+    difference = largest_difference(program, result.program, values)
+    if result.exact and difference:
+        raise exits.Failure(
+            f"{file}: the repaired program's results differ from the original's by {difference:g}, and every repair "
+            f"in it should be exact. Nothing was written; this is a bug in a rule's repair, please report it."
+        )
+    try:
+        proof = judge(result.program, values, target) if prove else None
+    except ImportError as error:
+        raise exits.Failure(
+            exits.MISSING_PROVE.format(error=error) + "\nOr pass --no-prove to repair without the judge."
+        ) from error
+    return program, result, Evidence(difference, 1, proof)
+
+
+def _lines(program: ExportedProgram) -> list[str]:
+    """The graph, one line a node."""
+    return [text for node in program.graph.nodes if (text := node.format_node()) is not None]
+
+
+def _write(result: RepairResult, out: Path) -> None:
+    """Save under a temporary name and rename: no reader ever sees half a program, and a failure leaves none."""
+    import torch
+
+    target = out.resolve()
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.pt2")
+    try:
+        torch.export.save(result.program, temporary)
+        os.replace(temporary, target)
+    except Exception as error:
+        raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_clean(result: RepairResult, evidence: Evidence) -> bool:
+    remains = any(finding.refuse or finding.severity.rank == 2 for finding in result.remaining)
+    return not remains and (evidence.proof is None or evidence.proof.ok)

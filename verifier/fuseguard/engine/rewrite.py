@@ -1,0 +1,112 @@
+"""What a repair changes in a graph, said without torch: rules plan rewrites, fuseguard.executorch.repair makes them.
+
+The principle is one sentence: insert an explicit requantization exactly where the quantization domain changes. Since
+Q(DQ(c)) = c, a quantize/dequantize pair loses nothing where the value already is codes of those qparams, or where
+what follows is monotone and ends in the same Q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fuseguard.ir.graph import Arg
+from fuseguard.ir.qparams import QParams
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A quantize op with these qparams and its dequantize op."""
+
+    qparams: QParams
+
+    def __str__(self) -> str:
+        return f"quantize/dequantize ({self.qparams})"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` behind the value."""
+
+    target: str
+    args: tuple[Arg, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.target}({', '.join(['value', *map(str, self.args)])})"
+
+
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Puts ``steps``, in order, between the node ``value`` and those of its users named in ``users``."""
+
+    value: str
+    users: tuple[str, ...]
+    steps: tuple[Pair | Call, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.value, *self.users))
+
+    def __str__(self) -> str:
+        return f"between {self.value} and {', '.join(self.users)} insert {', then '.join(map(str, self.steps))}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetArgument:
+    """Gives ``node`` the argument at ``position`` (called ``name`` in its schema)."""
+
+    node: str
+    position: int
+    name: str
+    value: Arg
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node,))
+
+    def __str__(self) -> str:
+        return f"set {self.name} of {self.node} to {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class SwapOperands:
+    """Exchanges the first two arguments of ``node``, which must be commutative."""
+
+    node: str
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node,))
+
+    def __str__(self) -> str:
+        return f"swap the operands of {self.node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unannotate:
+    """Takes the quantizer's annotation off ``node``: the backend then takes it for the float op that it is."""
+
+    node: str
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node,))
+
+    def __str__(self) -> str:
+        return f"mark {self.node} as float (remove Arm's annotation)"
+
+
+Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """The edits that mend one finding, together. ``exact`` is False where the program's own results change."""
+
+    edits: tuple[Edit, ...]
+    exact: bool = True
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Every node that an edit changes or reads."""
+        return frozenset().union(*(edit.touched for edit in self.edits)) if self.edits else frozenset()

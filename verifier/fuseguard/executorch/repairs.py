@@ -1,0 +1,161 @@
+"""Repair: rewrites a quantized program so that the backend lowers it as it is meant; its results stay."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
+from torch.export import ExportedProgram
+
+from fuseguard.engine.finding import Finding
+from fuseguard.engine.registry import load_registry
+from fuseguard.engine.rewrite import Rewrite
+from fuseguard.engine.rule import Rule
+from fuseguard.engine.run import Report, run
+from fuseguard.executorch.partition import guard, target_of
+from fuseguard.executorch.rewriting import apply_rewrites
+from fuseguard.ir.view import View
+from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
+
+#: A repair may bring another finding to light, which is repaired in turn; more rounds than this mean a fault of ours.
+_MOST_ROUNDS = 16
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One finding and the rewrite that mended it. ``exact``: the program's own results stay as they are, to the bit."""
+
+    finding: Finding
+    rewrite: Rewrite
+
+    @property
+    def exact(self) -> bool:
+        return self.rewrite.exact
+
+
+@dataclass(frozen=True)
+class RepairResult:
+    """What came of a repair.
+
+    ``program`` is a new program, or a plain copy where nothing was repaired; weights are shared with the
+    original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
+    """
+
+    program: ExportedProgram
+    applied: tuple[Repair, ...]
+    remaining: tuple[Finding, ...]
+    target: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the repaired program computes what the original does, to the bit."""
+        return all(repair.exact for repair in self.applied)
+
+
+def repair(
+    exported_program: ExportedProgram,
+    target: Any = "TOSA-1.0+INT+FP",
+    policy: str = "consistent",
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    executorch: str | None = None,
+    unsafe: bool = False,
+) -> RepairResult:
+    """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
+
+    Args:
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        target: TOSA specification, accelerator, compile spec or partitioner.
+        policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
+            target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
+        select, ignore: rule codes, prefixes or names.
+        executorch: the release whose effects apply; None means the installed one.
+        unsafe: also make rewrites that change the program's results within its quantization error.
+
+    Raises:
+        TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
+        RepairFault: a rule planned what does not fit the program.
+    """
+    resolved = target_of(target, executorch)
+    rules = load_registry().select(select, ignore)
+    program = _copy(exported_program)
+    applied: list[Repair] = []
+    for _ in range(_MOST_ROUNDS):
+        report = _lint(program, resolved, rules, policy)
+        batch = _plan(program, report, rules, resolved, unsafe)
+        if not batch:
+            break
+        apply_rewrites(program, [item.rewrite for item in batch])
+        applied += batch
+    if applied:
+        program.validate()  # type: ignore[no-untyped-call]
+    return RepairResult(program, tuple(applied), _lint(program, resolved, rules, policy).findings, str(resolved))
+
+
+def lower(
+    exported_program: ExportedProgram,
+    partitioner: Any,
+    *,
+    repair: bool = True,
+    policy: str = "consistent",
+    **options: Any,
+) -> EdgeProgramManager:
+    """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
+
+    The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
+    ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
+    changed.
+
+    Raises TypeError for a partitioner that cannot be guarded, and what the backend raises.
+    """
+    guard(partitioner, policy)
+    program = _copy(exported_program)
+    partitioner.fuseguard_repair = None
+    if repair:
+        result = _repair(exported_program, partitioner, policy)
+        partitioner.fuseguard_repair = result
+        program = result.program
+    return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+
+
+_repair = repair  # ``lower`` has an argument of that name
+
+
+def _lint(program: ExportedProgram, target: Target, rules: Sequence[Rule], policy: str) -> Report:
+    return run(read_program(program), target, rules, policy)
+
+
+def _plan(
+    program: ExportedProgram, report: Report, rules: Sequence[Rule], target: Target, unsafe: bool
+) -> list[Repair]:
+    """The rewrites for this round: one a finding, and none that touches what another one does."""
+    by_code = {rule.code: rule for rule in rules}
+    view = View(read_program(program))
+    taken: set[str] = set()
+    batch = []
+    for finding in report.findings:
+        rule = by_code[finding.code]
+        if finding.graph or not _is_to_be_repaired(finding, rule):
+            continue  # control-flow bodies are not rewritten
+        rewrite = rule.repair(view, target, finding)
+        if rewrite is None or not (rewrite.exact or unsafe) or rewrite.touched & taken:
+            continue
+        taken |= rewrite.touched
+        batch.append(Repair(finding, rewrite))
+    return batch
+
+
+def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
+    # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
+    return finding.refuse or (not rule.refused and finding.severity.rank == 2)
+
+
+def _copy(program: ExportedProgram) -> ExportedProgram:
+    """A copy with a graph of its own. Weights and constants are never written to, so they are shared."""
+    shared = [*program.state_dict.values(), *program.constants.values()]
+    return copy.deepcopy(program, {id(item): item for item in shared})

@@ -1,0 +1,133 @@
+"""Makes planned rewrites in an exported program's graph: every edit by itself, metadata and names kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.ao.quantization.fx._decomposed  # registers the quantized_decomposed operators
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from fuseguard.engine.rewrite import Call, Edit, Insert, Pair, Rewrite, SetArgument, SwapOperands, Unannotate
+from fuseguard.ir.graph import Arg
+from fuseguard.ir.qparams import QParams
+
+_ANNOTATION = "_arm_annotation_info"
+#: What says where in the user's model a node comes from; Arm's annotation lies in ``custom``.
+_KEPT = ("stack_trace", "nn_module_stack", "torch_fn", "custom", "source_fn_stack", "from_node", "seq_nr")
+
+
+class RepairFault(RuntimeError):
+    """A planned rewrite does not fit the program. This is a bug in the rule that planned it."""
+
+
+def apply_rewrites(program: ExportedProgram, rewrites: Iterable[Rewrite]) -> None:
+    """Make the edits of ``rewrites`` in ``program``, which is changed. Raises RepairFault."""
+    module = program.graph_module
+    nodes = {node.name: node for node in module.graph.nodes}
+    for rewrite in rewrites:
+        for edit in rewrite.edits:
+            _apply(program, nodes, edit)
+    module.graph.lint()
+    module.recompile()
+
+
+def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit) -> None:
+    if isinstance(edit, Insert):
+        _insert(program, _node(nodes, edit.value), [_node(nodes, name) for name in edit.users], edit.steps)
+    elif isinstance(edit, SetArgument):
+        _set_argument(_node(nodes, edit.node), edit)
+    elif isinstance(edit, SwapOperands):
+        node = _node(nodes, edit.node)
+        node.args = (node.args[1], node.args[0], *node.args[2:])
+    elif isinstance(edit, Unannotate):
+        node = _node(nodes, edit.node)
+        node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}
+
+
+def _node(nodes: dict[str, torch.fx.Node], name: str) -> torch.fx.Node:
+    if name not in nodes:
+        raise RepairFault(f"the program has no node {name!r}")
+    return nodes[name]
+
+
+def _insert(
+    program: ExportedProgram, value: torch.fx.Node, users: list[torch.fx.Node], steps: tuple[Pair | Call, ...]
+) -> None:
+    last = value
+    for step in steps:
+        if isinstance(step, Pair):
+            last = _pair(last, value, step.qparams)
+        else:
+            call = _call_behind(last, value, _resolve(step.target), (last, *map(_argument, step.args)))
+            call.meta["custom"] = {**value.meta.get("custom", {}), _ANNOTATION: {"quantized": True}}
+            last = call
+    for user in users:
+        user.replace_input_with(value, last)
+        if user.op == "output":
+            _keep_output_name(program, value, last)
+
+
+def _pair(last: torch.fx.Node, origin: torch.fx.Node, qparams: QParams) -> torch.fx.Node:
+    ops = torch.ops.quantized_decomposed
+    numbers = (qparams.scale, qparams.zero_point, qparams.qmin, qparams.qmax, getattr(torch, qparams.dtype))
+    q = _call_behind(last, origin, ops.quantize_per_tensor.default, (last, *numbers))
+    return _call_behind(q, origin, ops.dequantize_per_tensor.default, (q, *numbers))
+
+
+def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: tuple[Any, ...]) -> torch.fx.Node:
+    with last.graph.inserting_after(last):
+        node = last.graph.call_function(target, args)
+    node.meta = {key: origin.meta[key] for key in _KEPT if key in origin.meta}
+    if origin.op != "call_function":
+        node.meta.pop("custom", None)
+    node.meta["val"] = _fake_result(target, args)
+    return node
+
+
+def _fake_result(target: Any, args: tuple[Any, ...]) -> Any:
+    """What the op makes of its arguments, by fake tensors: shape and dtype, no memory."""
+    values = [arg.meta["val"] if isinstance(arg, torch.fx.Node) else arg for arg in args]
+    mode = next((value.fake_mode for value in values if hasattr(value, "fake_mode")), None)
+    if mode is None:
+        raise RepairFault(f"{args[0]} has no fake tensor to derive {target}'s result from")
+    with mode:
+        return target(*values)
+
+
+def _keep_output_name(program: ExportedProgram, old: torch.fx.Node, new: torch.fx.Node) -> None:
+    """The program's outputs are known by their nodes' names: the new node takes the old one's."""
+    inputs = {_name(spec) for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT}
+    if old.name in inputs:
+        for spec in program.graph_signature.output_specs:
+            if _name(spec) == old.name:
+                spec.arg.name = new.name
+        return  # an input that is an output too keeps its name as an input
+    name = old.name
+    old._rename(f"{name}_unrepaired")
+    new.name = name  # _rename would make another name of it, since this one was used before
+
+
+def _name(spec: Any) -> str:
+    return str(getattr(spec.arg, "name", ""))
+
+
+def _set_argument(node: torch.fx.Node, edit: SetArgument) -> None:
+    value = _argument(edit.value)
+    if edit.name in node.kwargs or len(node.args) < edit.position:
+        node.kwargs = {**node.kwargs, edit.name: value}
+    else:
+        node.args = (*node.args[: edit.position], value, *node.args[edit.position + 1 :])
+
+
+def _argument(arg: Arg) -> Any:
+    return [_argument(part) for part in arg] if isinstance(arg, tuple) else arg
+
+
+def _resolve(target: str) -> Any:
+    found: Any = torch.ops
+    for part in target.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,198 @@
+"""What a 16-bit lookup table computes, code by code, as InsertTableOpsPass makes it and TOSA's TABLE reads it.
+
+TOSA's TABLE has 513 entries for the 65536 codes of int16 and interpolates between them. What the function does
+between two entries is lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from fuseguard.ir.graph import Node
+from fuseguard.ir.qparams import QParams
+
+#: The entry behind the last code is made for that code (#21629).
+ENDPOINT_FROM = ">=1.5"
+#: A table that needs fewer than 16 bits is left as it is, not shifted by a negative count (#20668).
+SHIFT_CLAMPED_FROM = ">=1.4"
+
+_SEGMENT_BITS = 7
+_SEGMENT = 1 << _SEGMENT_BITS
+_LOWEST, _HIGHEST = -(2**15), 2**15 - 1
+_SEGMENTS = 2**16 >> _SEGMENT_BITS
+#: Up to this many segments are computed code by code, more of them at every 32nd code.
+_FEW = 16
+#: Rounding the two entries and what lies between them explains one step if the curve itself is this near.
+_HIDDEN = 0.5
+#: Both roundings, of the entries and of what lies between them, may add up to one step.
+_ROUNDING = 1
+#: A table may be off by this part of its largest entry, half a step of an int8 table over the same range, and still
+#: be taken for what a table is; beyond it the result counts as wrong.
+_TOLERABLE = 2.0**-8
+
+
+class TableError(NamedTuple):
+    """How far a table is from its function: in steps of the output, 0 if rounding explains it, and beside its
+    largest entry.
+    """
+
+    steps: int
+    largest: int
+
+    @property
+    def tolerable(self) -> bool:
+        return self.steps <= self.largest * _TOLERABLE
+
+
+_NONE = TableError(0, 0)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def _hardsigmoid(x: float) -> float:
+    return min(max(x + 3, 0.0), 6.0) / 6
+
+
+#: The functions by kind of op; what is not here is not judged.
+FUNCTIONS: dict[str, Callable[[float], float]] = {
+    "acos": math.acos,
+    "acosh": math.acosh,
+    "asin": math.asin,
+    "asinh": math.asinh,
+    "atan": math.atan,
+    "atanh": math.atanh,
+    "ceil": math.ceil,
+    "cos": math.cos,
+    "cosh": math.cosh,
+    "erf": math.erf,
+    "exp": math.exp,
+    "expm1": math.expm1,
+    "floor": math.floor,
+    "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": lambda x: x * _hardsigmoid(x),
+    "log": math.log,
+    "log1p": math.log1p,
+    "reciprocal": lambda x: 1 / x,
+    "round": round,
+    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "sigmoid": _sigmoid,
+    "sign": lambda x: float((x > 0) - (x < 0)),
+    "silu": lambda x: x * _sigmoid(x),
+    "sin": math.sin,
+    "sinh": math.sinh,
+    "sqrt": math.sqrt,
+    "tan": math.tan,
+    "tanh": math.tanh,
+}
+
+
+@lru_cache(maxsize=1024)
+def worst_error(kind: str, data: QParams, out: QParams, *, endpoint: bool, shift_clamped: bool) -> TableError:
+    """The largest difference to the program over all codes that the input can have.
+
+    Differences of one step, which rounding explains, count as 0, and so does a function that is not known.
+
+    Args:
+        kind: kind of op, a key of FUNCTIONS.
+        data, out: per-tensor int16 qparams.
+        endpoint: whether the entry behind the last code is made for that code (#21629, 1.5 and newer) or repeats
+            the one before.
+        shift_clamped: whether a table of few codes is left as it is (#20668, 1.4 and newer) or shifted by a
+            negative count, which leaves zeros.
+    """
+    function = FUNCTIONS.get(kind)
+    if function is None or not (data.scale > 0 and out.scale > 0):
+        return _NONE
+    exact = _Codes(function, data, out)
+    entries = [exact.code(_start(index)) for index in range(_SEGMENTS)]
+    behind_last = _HIGHEST + 1 if endpoint and data.qmax == _HIGHEST else _start(_SEGMENTS - 1)
+    entries.append(exact.code(behind_last))
+    largest = max((abs(entry) for entry in entries if entry is not None), default=0)
+    if largest == 0:
+        return _NONE
+    if math.ceil(math.log2(largest)) + 1 - 16 < 0 and not shift_clamped:
+        entries = [None if entry is None else entry >> 31 for entry in entries]
+        suspects = list(range(_SEGMENTS))
+    else:
+        # Only there is an entry that the function's own value at its code does not explain.
+        suspects = [index for index in range(_SEGMENTS - 1) if exact.bends(index)] + [_SEGMENTS - 1]
+    stride = 1 if len(suspects) <= _FEW else _SEGMENT // 4
+    worst = max((_segment_error(exact, entries, index, stride) for index in suspects), default=0)
+    return TableError(worst if worst > _ROUNDING else 0, largest)
+
+
+def table_error(node: Node, data: QParams | None, out: QParams | None, release_in: Callable[[str], bool]) -> TableError:
+    """What ``worst_error`` says of a table op between two int16 domains on a release; none for whatever is not that.
+
+    ``release_in`` says whether the release is in a version range (``Target.release_in``).
+    """
+    if data is None or out is None or data.per_channel or out.per_channel:
+        return _NONE
+    if (data.dtype, out.dtype) != ("int16", "int16"):
+        return _NONE
+    return worst_error(
+        node.kind, data, out, endpoint=release_in(ENDPOINT_FROM), shift_clamped=release_in(SHIFT_CLAMPED_FROM)
+    )
+
+
+def _start(index: int) -> int:
+    """The input code that the entry at ``index`` is for."""
+    return (index << _SEGMENT_BITS) + _LOWEST
+
+
+class _Codes:
+    """The output code of the program for an input code; None where the function has no value."""
+
+    def __init__(self, function: Callable[[float], float], data: QParams, out: QParams) -> None:
+        self.function, self.data, self.out = function, data, out
+
+    def value(self, code: int) -> float:
+        """The function at a code, in steps of the output; NaN where it has none."""
+        try:
+            return self.function((code - self.data.zero_point) * self.data.scale) / self.out.scale
+        except (ValueError, ZeroDivisionError):
+            return math.nan
+        except OverflowError:
+            return math.inf
+
+    def code(self, code: int) -> int | None:
+        value = self.value(code)
+        return None if math.isnan(value) else self.out.quantize(value * self.out.scale)
+
+    def bends(self, index: int) -> bool:
+        """Whether the middle of a segment is further from the chord than the rounding of its ends may hide."""
+        left, middle, right = (self._clamped(_start(index) + offset) for offset in (0, _SEGMENT // 2, _SEGMENT))
+        return abs(middle - (left + right) / 2) > _HIDDEN
+
+    def _clamped(self, code: int) -> float:
+        low, high = self.out.qmin - self.out.zero_point, self.out.qmax - self.out.zero_point
+        return max(low - 1.0, min(high + 1.0, self.value(code)))
+
+
+def _between(entries: list[int | None], code: int) -> int | None:
+    """TOSA TABLE, and the RESCALE that takes its seven fractional bits off."""
+    index, fraction = divmod(code - _LOWEST, _SEGMENT)
+    left, right = entries[index], entries[index + 1]
+    if left is None or right is None:
+        return None
+    return ((left << _SEGMENT_BITS) + (right - left) * fraction + _SEGMENT // 2) >> _SEGMENT_BITS
+
+
+def _segment_error(exact: _Codes, entries: list[int | None], index: int, stride: int) -> int:
+    return max(_differences(exact, entries, index, stride), default=0)
+
+
+def _differences(exact: _Codes, entries: list[int | None], index: int, stride: int) -> Iterator[int]:
+    start = _start(index)
+    # The last code of a segment is looked at whatever the stride: the endpoint is at fault there first.
+    for code in (*range(start + stride, start + _SEGMENT - 1, stride), start + _SEGMENT - 1):
+        if exact.data.qmin <= code <= exact.data.qmax:
+            want, got = exact.code(code), _between(entries, code)
+            if want is not None and got is not None:
+                yield abs(want - got)
