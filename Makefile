@@ -5,16 +5,19 @@ RELEASE ?= 1.5.1
 RELEASES ?= 1.5.1 1.4.1 1.3.1 1.2.0
 # Two workers: the machines this is tested on have two cores, and most tests lower a program.
 PYTEST_ARGS ?= -n 2 --dist worksteal
+# A thorough run judges every example under both profiles and every repair: MARKS="not campaign".
+MARKS ?= not campaign and not thorough
 
 BIN := $(CURDIR)/.venvs/$(RELEASE)/bin
 CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo test test-fast test-releases bench lint env clean
+.PHONY: help demo cost test test-fast test-releases bench lint env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
+	@echo "make cost           what guard and repair cost on Ethos-U, by Vela's estimate"
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
@@ -28,12 +31,16 @@ env:
 demo: env
 	@$(WITH_ENV) $(BIN)/python examples/digits/demo.py
 
+cost: env
+	@test -f examples/digits/out/digits.pt2 || $(MAKE) demo > /dev/null
+	@$(WITH_ENV) $(BIN)/python examples/digits/cost.py
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy --strict
 
 test: lint
-	$(WITH_ENV) $(BIN)/python -m pytest -m "not campaign" $(PYTEST_ARGS)
+	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
 
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null
@@ -43,7 +50,7 @@ test-releases:
 	@failed=; for release in $(RELEASES); do \
 	  echo "== ExecuTorch $$release"; \
 	  python=$$($(PYTHON) tools/release_env.py $$release) || exit 1; \
-	  PATH="$$(dirname "$$python"):$$PATH" "$$python" -m pytest tests/releases tests/plugin tests/differential -m "not campaign" $(PYTEST_ARGS) \
+	  PATH="$$(dirname "$$python"):$$PATH" "$$python" -m pytest tests/releases tests/plugin tests/differential -m "$(MARKS)" $(PYTEST_ARGS) \
 	    || failed="$$failed $$release"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi

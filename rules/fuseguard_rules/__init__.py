@@ -8,12 +8,14 @@ from fuseguard_rules.dtype.interpolated_table import InterpolatedTable
 from fuseguard_rules.dtype.lookup_table import LookupTable
 from fuseguard_rules.dtype.mixed_dtype import MixedDtype
 from fuseguard_rules.dtype.narrow_table_input import NarrowTableInput
+from fuseguard_rules.dtype.uint8_boundary import Uint8Boundary
 from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.narrow_range_saturates import NarrowRangeSaturates
 from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
 from fuseguard_rules.operator.grouped_conv3d_undecomposed import GroupedConv3dUndecomposed
 from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
+from fuseguard_rules.operator.operands_rounded import OperandsRounded
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
 from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
@@ -61,6 +63,7 @@ RULES = (
     InternalUint8,
     NarrowTableInput,
     InterpolatedTable,
+    Uint8Boundary,
     FloatTailLeavesDelegate,
     PartitionCycle,
     Int16ConvFork,
@@ -69,4 +72,5 @@ RULES = (
     ConstantCatFolded,
     SaturationSkipped,
     GroupedConv3dUndecomposed,
+    OperandsRounded,
 )

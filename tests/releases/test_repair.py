@@ -1,7 +1,8 @@
 """Repairs, proved three ways on the installed release: the eager results stay equal to the bit, the judge says exact,
 and nothing that the guard left on the accelerator is lost.
 
-Every bad example of every rule that breaks somewhere is repaired, the profiles by turns.
+Every bad example of every rule that breaks somewhere is repaired, the profiles by turns; a third of them in the
+short run, all with -m thorough.
 """
 
 from __future__ import annotations
@@ -30,7 +31,13 @@ PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
 RULES = [rule for rule in load_registry().select() if rule.repairable]
 EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
 BY_TURNS = [
-    pytest.param(rule, example, example.spec(PROFILES[number % 2]), id=f"{rule.code}-{example.title}")
+    pytest.param(
+        rule,
+        example,
+        example.spec(PROFILES[number % 2]),
+        id=f"{rule.code}-{example.title}",
+        marks=[pytest.mark.thorough] if number % 3 else [],
+    )
     for number, (rule, example) in enumerate(EXAMPLES)
 ]
 

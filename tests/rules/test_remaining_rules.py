@@ -73,6 +73,17 @@ def test_a_quantized_weight_tells_a_lost_mark_from_a_convolution_in_float(quanti
         assert find(AnnotationMissing(), graph, "TOSA-1.0+INT")[0].effect is Effect.CPU_FALLBACK
 
 
+def test_a_weight_is_known_without_its_label_and_a_bias_may_be_in_float() -> None:
+    """So the plug-in sees a program: parameters are placeholders like any other."""
+    b = GraphBuilder("edge")
+    x = b.requantize(b.call("aten.abs.default", b.quantized_input("x", SHAPE, QPARAMS)), QPARAMS)
+    weight = b.dequantize(b.input("w", (4, 4, 3, 3), "int8"), QPARAMS)
+    bias = b.input("bias", (4,))
+    rest: tuple[Arg, ...] = ((1, 1), (1, 1), (1, 1), False, (0, 0), 1)
+    value = b.call("aten.convolution.default", x, weight, bias, *rest, shape=SHAPE, annotated=False)
+    assert len(find(AnnotationMissing(), b.output(b.requantize(value, QPARAMS)))) == 1
+
+
 def test_a_product_of_two_activations_has_no_weight_to_tell_by() -> None:
     assert not find(AnnotationMissing(), between("aten.matmul.default", inputs=2, company=True))
     (finding,) = find(AnnotationMissing(), between("aten.matmul.default", inputs=2))
@@ -168,6 +179,18 @@ def joined(*parts: str, target: str = "aten.cat.default", annotated: bool = True
 )
 def test_only_constants_joined_by_an_old_release_are_folded_wrong(graph: Graph, release: str, found: bool) -> None:
     assert bool(find(ConstantCatFolded(), graph, release=release)) == found
+
+
+def test_the_plug_ins_graph_does_not_label_constants() -> None:
+    """An edge graph without its signature: the cat must be refused there as well."""
+    b = GraphBuilder("edge")
+    codes = tuple(b.dequantize(b.input(name, SHAPE, "int8"), QPARAMS) for name in "xy")
+    graph = b.output(b.requantize(b.call("aten.cat.default", codes, 1), QPARAMS))
+    assert find(ConstantCatFolded(), graph, release="1.2.0")
+    b = GraphBuilder("edge")
+    values = tuple(b.quantized_input(name, SHAPE, QPARAMS) for name in "xy")
+    graph = b.output(b.requantize(b.call("aten.cat.default", values, 1), QPARAMS))
+    assert not find(ConstantCatFolded(), graph, release="1.2.0")
 
 
 # --- OP706 ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
@@ -58,8 +58,8 @@ class PartitionCycle(Rule):
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "INT", Effect.CRASH, reference=_DETAG),
-            EffectRow("*", ">=1.4", "INT", Effect.EXACT, Evidence.SOURCE_READ, _SPLIT),
-            EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _LOWERED),
+            EffectRow("*", ">=1.4", "INT", Effect.EXACT, reference=_SPLIT),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
         ]
     )
     bad = (Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),)

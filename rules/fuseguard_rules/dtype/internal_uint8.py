@@ -11,32 +11,34 @@ from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries
 
 #: Before this RESCALE knows int8, int16 and int32 alone.
-_HAS_UINT8_IO = ">=1.3"
+HAS_UINT8_IO = ">=1.3"
 _NO_UINT8 = "TOSA RESCALE and serializer before 1.3: Unsupported type: torch.uint8"
 _SHAPE = (1, 4, 4, 4)
 _IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
 
 
-def _uint8(scale: float, zero_point: int) -> QParams:
+def uint8(scale: float, zero_point: int) -> QParams:
     return QParams.per_tensor(scale, zero_point, 0, 255, "uint8")
 
 
-def _conv(data: QParams, out: QParams, *, entry: str = "same") -> Callable[[], Graph]:
+def uint8_conv(data: QParams, out: QParams, *, entry: str = "same") -> Callable[[], Graph]:
     """A conv in int8 or uint8. ``entry``: what reaches it, its own codes (``same``), codes requantized from a float
-    that was quantized to uint8 (``float``), or from a uint8 input of the program (``uint8``); the latter two also
-    end in uint8, as the quantizer's set_io makes it.
+    that was quantized to uint8 (``float``), from a uint8 input of the program (``uint8``, which ends in uint8 too,
+    as the quantizer's set_io makes it), or such an input itself (``raw``).
     """
 
     def build() -> Graph:
         b = GraphBuilder()
-        if entry == "uint8":
+        if entry == "raw":
+            x = b.dequantize(b.input("x", _SHAPE, "uint8"), data)
+        elif entry == "uint8":
             x = b.requantize(b.dequantize(b.input("x", _SHAPE, "uint8"), data), _IN)
         else:
             x = b.quantized_input("x", _SHAPE, data)
             x = x if entry == "same" else b.requantize(x, _IN)
         weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
         value = b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE)
-        if entry == "same":
+        if entry != "uint8":
             return b.output(b.requantize(value, out))
         return b.output(b.quantize(b.requantize(value, _OUT), out))
 
@@ -55,7 +57,7 @@ def _unary(target: str, qparams: QParams, out: QParams, *args: object) -> Callab
 def _between() -> Graph:
     b = GraphBuilder()
     x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, int8(0.0311, -5))
-    value = b.requantize(b.call("aten.add.Tensor", x, y), _uint8(0.0487, 128))
+    value = b.requantize(b.call("aten.add.Tensor", x, y), uint8(0.0487, 128))
     return b.output(b.requantize(b.call("aten.mul.Tensor", value, y), _OUT))
 
 
@@ -87,29 +89,24 @@ class InternalUint8(Rule):
             EffectRow("moved", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported dtype uint8"),
             EffectRow("float-entry", ">=1.3", "INT", Effect.EXACT, reference="_detag_boundary_nodes"),
             EffectRow("float-entry", ">=1.3", "INT+FP", Effect.WRONG, reference="the quantize op becomes CAST to int8"),
-            EffectRow("io", ">=1.3", "*", Effect.EXACT, reference="InsertRescalePass: output_unsigned"),
         ]
     )
     bad = (
-        Example("uint8 into a conv", _conv(_uint8(0.0487, 131), _OUT)),
-        Example("uint8 out of a conv", _conv(_IN, _uint8(0.0713, 131))),
-        Example("uint8 through a sigmoid", _unary("aten.sigmoid.default", _uint8(0.0487, 131), _uint8(1 / 256, 0))),
+        Example("uint8 into a conv", uint8_conv(uint8(0.0487, 131), _OUT)),
+        Example("uint8 out of a conv", uint8_conv(_IN, uint8(0.0713, 131))),
+        Example("uint8 through a sigmoid", _unary("aten.sigmoid.default", uint8(0.0487, 131), uint8(1 / 256, 0))),
         Example("uint8 between add and mul", _between),
         Example(
             "uint8 through a permute",
-            _unary("aten.permute.default", _uint8(0.0487, 131), _uint8(0.0487, 131), (0, 2, 1, 3)),
+            _unary("aten.permute.default", uint8(0.0487, 131), uint8(0.0487, 131), (0, 2, 1, 3)),
         ),
         Example(
             "float input quantized to uint8, int8 at the conv",
-            _conv(_uint8(0.0487, 131), _uint8(0.0713, 130), entry="float"),
+            uint8_conv(uint8(0.0487, 131), _OUT, entry="float"),
         ),
-        Example(
-            "uint8 input and output, int8 at the conv",
-            _conv(_uint8(0.0487, 131), _uint8(0.0713, 130), entry="uint8"),
-            only_on="<1.3",
-        ),
+        Example("uint8 input straight into a conv", uint8_conv(uint8(0.0487, 131), _OUT, entry="raw")),
     )
-    good = (Example("int8 throughout", _conv(_IN, _OUT)),)
+    good = (Example("int8 throughout", uint8_conv(_IN, _OUT)),)
     references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -117,12 +114,12 @@ class InternalUint8(Rule):
             if boundary.qparams.dtype != "uint8" or boundary.constant:
                 continue
             case, where = _case(view, boundary)
-            if not case or (case == "io" and target.release_in(_HAS_UINT8_IO)):
-                continue  # nothing in the program is at fault
+            if not case:
+                continue
             yield self.finding(
                 view,
                 target,
-                boundary.nodes if case != "io" else _beside(view, boundary),
+                boundary.nodes,
                 case=case,
                 qparams=((boundary.label, str(boundary.qparams)),),
                 value=boundary.label,
@@ -133,7 +130,7 @@ class InternalUint8(Rule):
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
         named = {tuple(node.name for node in item.nodes): item for item in boundaries(view)}
         boundary = named.get(finding.nodes)
-        if boundary is None or boundary.qparams.per_channel or not target.release_in(_HAS_UINT8_IO):
+        if boundary is None or boundary.qparams.per_channel or not target.release_in(HAS_UINT8_IO):
             return None
         qparams = boundary.qparams
         shifted = QParams.per_tensor(
@@ -164,21 +161,10 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
     first, *readers = boundary.quantizers
     source = view.graph.node_of(first.args[0]) if first.args else None
     if not view.is_q(first) or source is None or view.is_dq(source):
-        return "io", "at the boundary of the program, which ExecuTorch has only since 1.3"
+        return "", ""  # requantized from int8 or to it: DT507's
     if any(user.op == "call" for reader in readers for user in view.users(reader)):
         return "float-entry", "and quantized from a float in the program"
     return "", ""
-
-
-def _beside(view: View, boundary: Boundary) -> tuple[Node, ...]:
-    """The boundary's own Q and DQs with those that requantize from it or to it: uint8 must leave no trace."""
-    first = boundary.quantizers[0]
-    sources = view.graph.inputs(first) if view.is_q(first) else []
-    found = {node.name: node for node in (*boundary.quantizers, *sources)}
-    for q in (user for node in boundary.quantizers for user in view.users(node) if view.is_q(user)):
-        found[q.name] = q
-        found.update((dq.name, dq) for dq in view.users(q) if view.is_dq(dq))
-    return tuple(node for node in found.values() if node.op == "call")
 
 
 def _source(q: Node) -> str:

@@ -9,7 +9,7 @@ from fuseguard.ir import Graph, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.int16_table import table_error
 from fuseguard.target import Target
-from fuseguard_rules.qparams.boundaries import full_int16
+from fuseguard_rules.qparams.boundaries import full_int16, is_constant
 
 _INT16 = ("int16",)
 
@@ -67,7 +67,7 @@ class InterpolatedTable(Rule):
             data, quantizers = view.in_qp(node, 0), view.out_q(node)
             out = view.qparams(quantizers[0]) if quantizers else None
             error = table_error(node, data, out, target.release_in)
-            if data is None or out is None or not error.steps or not error.tolerable:
+            if is_constant(view, node) or data is None or out is None or not error.steps or not error.tolerable:
                 continue
             yield self.finding(
                 view,

@@ -9,7 +9,7 @@ from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.int16_table import SHIFT_CLAMPED_FROM, table_error, worst_error
 from fuseguard.target import Target
-from fuseguard_rules.qparams.boundaries import full_int16
+from fuseguard_rules.qparams.boundaries import full_int16, is_constant
 
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
@@ -96,7 +96,7 @@ class LookupTable(Rule):
         for node in view.calls(Trait.TABLE):
             data, quantizers = view.in_qp(node, 0), view.out_q(node)
             out = view.qparams(quantizers[0]) if quantizers else None
-            if data is None or out is None:
+            if is_constant(view, node) or data is None or out is None:
                 continue
             case, fault, steps = _judged(node, data, out, target)
             if case:

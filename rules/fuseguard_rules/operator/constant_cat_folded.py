@@ -9,7 +9,6 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.operator.int32_domain import may_be_constant
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +58,8 @@ class ConstantCatFolded(Rule):
         "FoldAndAnnotateQParamsPass has put those of a list under the number of the list. So the second and later "
         "constants stay codes, and are quantized once more. Fixed in 1.3 (#18971). Arm's own "
         "quantizer folds a cat of buffers or parameters before it annotates the program, but not one of constants that "
-        "the program makes itself (torch.full, zeros, ones). Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "the program makes itself (torch.full, zeros, ones). Nothing in the program is at fault, so releases that "
+        "lower it are not warned about it."
     )
     remedy = (
         "Join the constants in the model's constructor and keep the result as a buffer, upgrade ExecuTorch to 1.3 or "
@@ -84,10 +84,13 @@ class ConstantCatFolded(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if target.release_in(FOLDS_LISTS_FROM):
             return
+        # The plug-in sees an edge graph without its signature, which does not tell inputs from constants. Inputs that
+        # are codes already are rare, so there any codes count as constant.
+        labelled = view.graph.dialect != "edge" or any(node.constant for node in view.graph)
         for node in view.calls():
             if node.kind not in ("cat", "stack") or not node.annotated:
                 continue
-            constants = _constants(view, node)
+            constants = _constants(view, node, labelled)
             if len(constants) > 1:
                 names = ", ".join(constant.name for constant in constants)
                 yield self.finding(
@@ -95,19 +98,21 @@ class ConstantCatFolded(Rule):
                 )
 
 
-def _constants(view: View, cat: Node) -> list[Node]:
+def _constants(view: View, cat: Node, labelled: bool) -> list[Node]:
     """The constants that a cat joins; empty if it joins anything else."""
     constants = []
     for producer in view.graph.inputs(cat):
-        value = _read_through(view, producer) if view.is_dq(producer) else None
-        if value is not None and view.is_q(value):
-            value = _read_through(view, value)
-        if value is None or not may_be_constant(view, value):
+        value = _constant(view, producer, labelled) if view.is_dq(producer) else None
+        if value is None:
             return []
         constants.append(value)
     return constants
 
 
-def _read_through(view: View, node: Node) -> Node | None:
-    """What a Q or DQ reads."""
-    return view.graph.node_of(node.args[0]) if node.args else None
+def _constant(view: View, dq: Node, labelled: bool) -> Node | None:
+    """The constant that a DQ reads: a buffer in codes, or a value that the program makes and quantizes."""
+    value = view.graph.node_of(dq.args[0]) if dq.args else None
+    if value is not None and view.is_q(value):
+        value = view.graph.node_of(value.args[0]) if value.args else None
+        return value if value is not None and value.info.has(Trait.CONSTANT) else None
+    return value if value is not None and (value.constant or (not labelled and value.op == "placeholder")) else None

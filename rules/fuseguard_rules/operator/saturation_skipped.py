@@ -99,6 +99,7 @@ class SaturationSkipped(Rule):
             "minimum of a maximum with wider codes",
             _graph("maximum.default", "minimum.default", (0.05, 0.05, 0.07, 0.05, 0.05)),
             only_on=FUSES_FROM,
+            companions=("OP707",),
         ),
         Example(
             "add that reads the largest operand of a sub again",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Arg, Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.ops import KINDS
@@ -28,19 +28,14 @@ def _op(target: str, *rest: Arg, inputs: int = 1) -> Callable[[], Graph]:
     return build
 
 
-def _chain(*annotated: bool, quantized_weight: bool = True) -> Callable[[], Graph]:
-    """Convolutions one behind the other, each but the last with a relu; the weight of those not annotated is in
-    float unless ``quantized_weight``.
-    """
+def _chain(*annotated: bool) -> Callable[[], Graph]:
+    """Convolutions one behind the other, each but the last with a relu."""
 
     def build() -> Graph:
         b = GraphBuilder()
         value = b.quantized_input("x", SHAPE, INPUT)
         for number, known in enumerate(annotated):
-            if known or quantized_weight:
-                weight = b.quantized_constant(f"w{number}", (4, 4, 3, 3), 0.0103)
-            else:
-                weight = b.constant(f"w{number}", (4, 4, 3, 3), "float32")
+            weight = b.quantized_constant(f"w{number}", (4, 4, 3, 3), 0.0103)
             value = b.call("aten.conv2d.default", value, weight, None, (1, 1), (1, 1), shape=SHAPE, annotated=known)
             last = number == len(annotated) - 1
             value = value if last else b.call("aten.relu.default", value, annotated=known)
@@ -48,6 +43,14 @@ def _chain(*annotated: bool, quantized_weight: bool = True) -> Callable[[], Grap
         return b.output(value)
 
     return build
+
+
+def _float_between() -> Graph:
+    """What PT2E makes of tanh, exp and abs with exp left out."""
+    b = GraphBuilder()
+    value = b.requantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), int8(0.0079, 1))
+    value = b.requantize(b.call("aten.exp.default", value, annotated=False), int8(0.0107, -128))
+    return b.output(b.requantize(b.call("aten.abs.default", value), int8(0.0107, -128)))
 
 
 class AnnotationMissing(Rule):
@@ -72,9 +75,9 @@ class AnnotationMissing(Rule):
     message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
     effects = EffectsTable(
         [
-            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, _REJECTED),
-            EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, _SCALED),
-            EffectRow("*", "*", "INT+FP", Effect.EXACT, Evidence.SOURCE_READ, _FLOAT),
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
+            EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, reference=_SCALED),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_FLOAT),
         ]
     )
     bad = (
@@ -85,7 +88,7 @@ class AnnotationMissing(Rule):
         Example("permute of another quantizer", _op("aten.permute.default", (0, 1, 3, 2))),
     )
     good = (
-        Example("conv2d left in float between quantized ones", _chain(True, False, True, quantized_weight=False)),
+        Example("exp left in float in an otherwise quantized program", _float_between),
         Example("three annotated convolutions", _chain(True, True, True)),
     )
     references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
@@ -111,23 +114,27 @@ class AnnotationMissing(Rule):
 
 
 def _has_quantized_weight(view: View, node: Node) -> bool:
-    """Whether the op's weight is a quantized constant: nobody quantizes the weight of an op left in float."""
-    if not node.info.has(Trait.MAC):
-        return False
-    source = quantized_source(view, view.graph.node_of(node.arg(2 if node.kind == "addmm" else 1, "weight")))
+    """Whether the op's weight is quantized, and stored: nobody quantizes the weight of an op left in float."""
+    source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
     codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
-    return codes is not None and codes.constant
+    return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
 
 
 def _is_between(view: View, node: Node) -> bool:
     """Whether all that the op computes with is dequantized, and its result quantized, behind an activation or not."""
-    operands = [item for item in float_operands(view, node) if not item.constant]
-    if not operands or not all(quantized_source(view, operand) for operand in operands):
-        return False
     ends = view.users(node)
     if node.info.has(Trait.MAC):
+        operands = [_operand(view, node, 0), _operand(view, node, 1)]  # the bias may be in float
         ends = [*ends, *(reader for user in ends if user.info.has(Trait.ACTIVATION) for reader in view.users(user))]
-    return any(view.is_q(user) for user in ends)
+    else:
+        operands = [*float_operands(view, node)]
+    return bool(operands) and all(quantized_source(view, item) for item in operands) and any(map(view.is_q, ends))
+
+
+def _operand(view: View, node: Node, place: int) -> Node | None:
+    """The data (0) or the weight (1) of a convolution, linear or matmul, also one decomposed to addmm."""
+    position = place + (node.kind == "addmm")
+    return view.graph.node_of(node.args[position]) if position < len(node.args) else None
 
 
 def _is_fused(view: View, node: Node) -> bool:

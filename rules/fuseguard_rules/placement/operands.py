@@ -92,9 +92,19 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
     for producer in float_operands(view, node):
         if quantized_source(view, producer) is not None:
             quantized.append(producer)
-        elif _is_float_for_certain(producer) and not producer.info.has(Trait.CONSTANT):
+        elif _is_float_for_certain(_origin(view, producer)) and not producer.info.has(Trait.CONSTANT):
             plain.append(producer)
     return quantized, plain
+
+
+def _origin(view: View, node: Node) -> Node:
+    """Where the values of ``node`` come from, through the data movement that a decomposed op has in front of it."""
+    for _ in range(_LONGEST_WAY):
+        source = view.graph.node_of(node.args[0]) if node.op == "call" and node.args else None
+        if source is None or not node.annotated or not node.info.has(Trait.TRANSPARENT):
+            return node
+        node = source
+    return node
 
 
 def anchor_graph(

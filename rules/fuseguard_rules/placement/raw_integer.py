@@ -71,8 +71,8 @@ class RawInteger(Rule):
         [
             EffectRow("qparams", "*", "*", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("rescale", "*", "*", Effect.CRASH, reference=_NO_RESCALE),
-            EffectRow("product", "<1.3", "*", Effect.RUNTIME_FAULT, reference=_PRODUCT),
-            EffectRow("product", ">=1.3", "*", Effect.CRASH, reference=_NO_RESCALE),
+            EffectRow("product", "<1.4", "*", Effect.RUNTIME_FAULT, reference=_PRODUCT),
+            EffectRow("product", ">=1.4", "*", Effect.CRASH, reference=_NO_RESCALE),
             EffectRow("clamp", "*", "*", Effect.CRASH, reference=_BOUND),
             EffectRow("table", "*", "INT", Effect.CPU_FALLBACK, reference=_UNCHECKED),
             EffectRow("table", "*", "INT+FP", Effect.CRASH, reference=_UNCHECKED),

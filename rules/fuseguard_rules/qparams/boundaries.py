@@ -69,7 +69,7 @@ def _boundaries(view: View) -> Iterator[Boundary]:
         source = view.graph.node_of(node.args[0]) if node.args else None
         if view.is_dq(node):
             consumers = tuple(user for user in view.users(node) if user.op == "call" and not view.is_q(user))
-            stored = source is not None and source.op != "call"
+            stored = source is not None and (source.op == "get_attr" or source.constant)
             yield Boundary(qparams, (node,), None, consumers, constant=stored)
             continue
         readers = [user for user in view.users(node) if view.is_dq(user) and _same(view.qparams(user), qparams)]
@@ -85,6 +85,15 @@ def _boundaries(view: View) -> Iterator[Boundary]:
 def _same(one: QParams | None, other: QParams) -> bool:
     """Equality, but by text at need: a NaN scale is not equal to itself, and its DQ must still be found."""
     return one == other or repr(one) == repr(other)
+
+
+def is_constant(view: View, node: Node) -> bool:
+    """Whether the op reads a constant: a literal in the graph or a stored tensor. It has few codes, or one."""
+    dq = view.in_dq(node, 0)
+    source = view.graph.node_of(dq.args[0]) if dq is not None and dq.args else None
+    if source is not None and view.is_q(source):
+        source = view.owner(source)
+    return source is not None and (source.constant or source.op == "get_attr" or source.info.has(Trait.CONSTANT))
 
 
 def passes_codes(node: Node) -> bool:

@@ -170,12 +170,12 @@ def _lines(program: ExportedProgram) -> list[str]:
 
 def _write(result: RepairResult, out: Path) -> None:
     """Save under a temporary name and rename: no reader ever sees half a program, and a failure leaves none."""
-    import torch
+    from fuseguard.executorch.repairs import save
 
     target = out.resolve()
     temporary = target.with_name(f".{target.name}.{os.getpid()}.pt2")
     try:
-        torch.export.save(result.program, temporary)
+        save(result.program, temporary)
         os.replace(temporary, target)
     except Exception as error:
         raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.") from error

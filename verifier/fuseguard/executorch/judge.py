@@ -53,7 +53,8 @@ class Proof:
         largest value) or, at a rounding tie, that of the same program computed in float64
         (``rounding_ties`` counts those elements);
         ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
-        qmin/qmax, and so different from the program itself only where a code was clipped; or, for int16
+        qmin/qmax, and so different from the program itself only where a code was clipped; or whose maximum,
+        minimum and comparisons round their operands to the smaller of the two scales; or, for int16
         outputs, within one step for each anchor upstream, whose INT48 accumulator is rescaled with a 16-bit
         multiplier, and each elementwise op, whose operands are rounded in int32, and the interpolation
         error of each 16-bit lookup table;
@@ -166,10 +167,19 @@ def _compare(
         if _explained(differing, program, inputs, outputs, grids):
             ties = mismatches
         else:
-            widened = saturate_at_dtype(program)
-            narrow = _differing(outputs, run_eager(widened, inputs), grids) if widened is not None else differing
-            shaken = shaken_outputs(program, inputs, target) if any(grid.roundings for grid in grids) else []
-            bounded = widened is not None and _explained(narrow, widened, inputs, outputs, grids)
+            widened = [
+                variant
+                for at_inputs in (True, False)
+                if (variant := saturate_at_dtype(program, inputs=at_inputs)) is not None
+            ]
+            bounded = any(
+                _matches(outputs, variant, inputs, grids, snapped)
+                for snapped, variants in ((False, widened), (True, [program, *widened]))
+                for variant in variants
+            )
+            shaken = (
+                shaken_outputs(program, inputs, target) if not bounded and any(grid.roundings for grid in grids) else []
+            )
             outcome = "bounded" if bounded or _within_roundings(outputs, reference, grids, shaken) else "wrong"
     errors = [_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
@@ -186,19 +196,35 @@ def _compare(
     )
 
 
+def _matches(
+    outputs: tuple[torch.Tensor, ...],
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    grids: list[OutputGrid],
+    snapped: bool,
+) -> bool:
+    """Whether the outputs are those of ``program``, a variant of the one that was lowered, ties aside."""
+    try:
+        reference = run_exactly(program, inputs, snapped=True) if snapped else run_eager(program, inputs)
+    except RuntimeError:  # an operator that mixes dtypes or knows no float64
+        return False
+    return _explained(_differing(outputs, reference, grids), program, inputs, outputs, grids, snapped)
+
+
 def _explained(
     differing: list[torch.Tensor],
     program: ExportedProgram,
     inputs: Sequence[Any],
     outputs: tuple[torch.Tensor, ...],
     grids: list[OutputGrid],
+    snapped: bool = False,
 ) -> bool:
     """Whether every differing element is what ``program`` yields in float64, its ties broken either way."""
     for nudge in (0.0, TIE, -TIE):
         if not any(bool(mask.any()) for mask in differing):
             break
         try:
-            exact = run_exactly(program, inputs, nudge)
+            exact = run_exactly(program, inputs, nudge, snapped=snapped)
         except RuntimeError:  # an operator that mixes dtypes or knows no float64
             return False
         nudged = _differing(outputs, exact, grids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
-from fuseguard.ir.view import View, activation_bounds
+from fuseguard.ir.view import View, activation_bounds, smallest_scales
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -102,12 +102,13 @@ _KEEP_GRID = frozenset(
 )  # fmt: skip
 
 
-def saturate_at_dtype(program: ExportedProgram) -> ExportedProgram | None:
+def saturate_at_dtype(program: ExportedProgram, *, inputs: bool = True) -> ExportedProgram | None:
     """A copy whose per-tensor Q ops saturate at the limits of their dtype; None if all of them already do.
 
     TOSA's RESCALE knows no qmin and qmax: it saturates to int8 or int16. An activation in front of such a Q
     that is the saturation at qmin and qmax goes with it, as the backend fuses it away. By construction the copy
-    differs only where the program clips, and by no more than the codes that its ranges leave out.
+    differs only where the program clips, and by no more than the codes that its ranges leave out. ``inputs=False``
+    leaves the Qs of the program's inputs as they are: a delegate without float support leaves them to the CPU.
     """
     widened = copy.deepcopy(program)
     saturations = _saturating_activations(program)
@@ -117,6 +118,8 @@ def saturate_at_dtype(program: ExportedProgram) -> ExportedProgram | None:
         if limits is None or (node.args[3], node.args[4]) == limits:
             continue
         value = node.args[0]
+        if value.op == "placeholder" and not inputs:
+            continue
         if value.name in saturations:
             value = value.args[0]
         node.args = (value, *node.args[1:3], *limits, *node.args[5:])
@@ -141,14 +144,20 @@ def _saturating_activations(program: ExportedProgram) -> frozenset[str]:
     return frozenset(found)
 
 
-def run_exactly(program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0) -> tuple[torch.Tensor, ...]:
+def run_exactly(
+    program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0, *, snapped: bool = False
+) -> tuple[torch.Tensor, ...]:
     """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
 
     Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
-    tie is an error.
+    tie is an error. ``snapped`` rounds the operands of maximum, minimum and the comparisons to multiples of the
+    smaller of their scales first, as InsertRescaleInt32Pass does.
     """
-    return _run(_Float64(program.graph_module, nudge), program, inputs)
+    interpreter = _Float64(program.graph_module, nudge)
+    if snapped:
+        interpreter.grids = smallest_scales(View(read_program(program)))
+    return _run(interpreter, program, inputs)
 
 
 def shaken_outputs(
@@ -212,10 +221,15 @@ class _Float64(torch.fx.Interpreter):
         super().__init__(module)
         self.nudge = nudge
         self.shaken = shaken or {}
+        self.grids: Mapping[str, float] = {}
         self.generator = torch.Generator()
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        result = super().run_node(n)
+        if n.name in self.grids:
+            args, kwargs = self.fetch_args_kwargs_from_env(n)
+            result = self.call_function(n.target, tuple(map(self._on_grid(self.grids[n.name]), args)), kwargs)
+        else:
+            result = super().run_node(n)
         steps = self.shaken.get(n.name, 0)
         if not steps:
             return result
@@ -239,6 +253,10 @@ class _Float64(torch.fx.Interpreter):
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return _widen(super().call_function(target, args, kwargs))
+
+    def _on_grid(self, scale: float) -> Callable[[Any], Any]:
+        # RESCALE rounds half up.
+        return lambda arg: torch.floor(arg / scale + 0.5 + self.nudge) * scale if isinstance(arg, torch.Tensor) else arg
 
     def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _widen(super().get_attr(target, args, kwargs))

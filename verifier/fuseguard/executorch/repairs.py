@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
 from torch.export import ExportedProgram
 
@@ -121,6 +123,11 @@ def lower(
         partitioner.fuseguard_repair = result
         program = result.program
     return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+
+
+def save(program: ExportedProgram, path: Path) -> None:
+    """``torch.export.save``, for callers that import no torch."""
+    torch.export.save(program, path)
 
 
 _repair = repair  # ``lower`` has an argument of that name

@@ -264,6 +264,22 @@ class View:
         return {name: domain for domain in self.domains for name in domain}
 
 
+#: InsertRescaleInt32Pass brings both operands of these to the smaller of their scales, without bits to spare.
+_AT_SMALLEST_SCALE = frozenset(("maximum", "minimum", "eq", "ge", "gt", "le", "lt"))
+
+
+def smallest_scales(view: View) -> dict[str, float]:
+    """By name of an op that compares its two quantized operands: the smaller scale, if they have two."""
+    found = {}
+    for node in view.calls(Trait.RESCALED):
+        if node.kind in _AT_SMALLEST_SCALE and node.annotated:
+            operands = [view.in_qp(node, position) for position in (0, 1)]
+            scales = {item.scale for item in operands if item is not None and item.known and not item.per_channel}
+            if len(scales) == 2 and all(math.isfinite(scale) and scale > 0 for scale in scales):
+                found[node.name] = min(scales)
+    return found
+
+
 def activation_bounds(node: Node) -> tuple[float, float]:
     """Lower and upper bound of an activation, infinite where it has none.
 

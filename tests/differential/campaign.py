@@ -1,0 +1,303 @@
+"""Runs the differential campaign: draw programs, judge each of them, keep one JSON line per program.
+
+    python tests/differential/campaign.py --programs 3000 --seed 1 --jobs 2 --out campaign.jsonl
+    python tests/differential/campaign.py --out campaign.jsonl --summary
+    python tests/differential/campaign.py --seed 1 --show 17
+    python tests/differential/campaign.py --seed 1 --shrink 17
+
+Programs are judged in worker processes: a process that dies, or takes too long over a program, is one record and a new
+process. A campaign that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pprint
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "differential"
+
+from .grammar import Program, program_of, smaller
+
+DISAGREEMENTS = ("miss", "false-alarm", "wrong-effect")
+NO_PROGRAM = ("eager-fault", "quantizer-fault", "edit-fault")
+#: Programs after which a worker is replaced: torch's caches grow.
+CHUNK = 250
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    if options.worker:
+        return _work(options.seed)
+    if options.show is not None:
+        pprint.pprint(program_of(options.seed, options.show), width=110)
+        return 0
+    if options.shrink is not None:
+        return _shrink(options.seed, options.shrink)
+    if options.summary:
+        print(summary(read_records(options.out)))
+        return 0
+    return _run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=int, default=200, help="how many programs (default %(default)s)")
+    parser.add_argument("--start", type=int, default=0, help="index of the first program")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the campaign")
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes")
+    parser.add_argument("--out", type=Path, default=Path("campaign.jsonl"), help="JSON lines, appended to")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one program")
+    parser.add_argument("--no-resume", action="store_true", help="start the output anew")
+    parser.add_argument("--summary", action="store_true", help="print the result table of --out and stop")
+    parser.add_argument("--show", type=int, metavar="INDEX", help="print one program's spec")
+    parser.add_argument("--shrink", type=int, metavar="INDEX", help="make one program smaller while its record stays")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a campaign; a last line that was cut off is left out. Raises OSError."""
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return records
+
+
+def _run(options: argparse.Namespace) -> int:
+    known: set[int] = set()
+    if options.out.exists() and not options.no_resume:
+        records = read_records(options.out)
+        if any(record["seed"] != options.seed for record in records):
+            print(
+                f"{options.out} holds a campaign with another seed; give --no-resume or another --out", file=sys.stderr
+            )
+            return 2
+        known = {record["index"] for record in records}
+        # Written anew, so that no half line stays in the middle.
+        options.out.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    elif options.out.exists():
+        options.out.unlink()
+    pending = iter([i for i in range(options.start, options.start + options.programs) if i not in known])
+    lock = threading.Lock()
+    with options.out.open("a", encoding="utf-8") as stream:
+        threads = [
+            threading.Thread(target=_serve, args=(options, pending, lock, stream), daemon=True)
+            for _ in range(options.jobs)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    print(summary(read_records(options.out)))
+    return 0
+
+
+def _serve(options: argparse.Namespace, pending: Iterator[int], lock: threading.Lock, stream: IO[str]) -> None:
+    worker: Worker | None = None
+    try:
+        while True:
+            with lock:
+                index = next(pending, None)
+            if index is None:
+                return
+            if worker is None or worker.done >= CHUNK or not worker.alive:
+                if worker is not None:
+                    worker.stop()
+                worker = Worker(options.seed)
+            record = {"seed": options.seed, "index": index, **worker.judge(index, options.timeout)}
+            with lock:
+                stream.write(json.dumps(record) + "\n")
+                stream.flush()
+    finally:
+        if worker is not None:
+            worker.stop()
+
+
+class Worker:
+    """A process that judges programs, one after the other."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.done = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--worker", "--seed", str(seed)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._buffer = b""
+        self._line(300.0)  # ready: the imports are done
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def judge(self, index: int, timeout: float) -> dict[str, Any]:
+        """The record of one program; of one that kills the process or takes too long, what is known of it."""
+        self.done += 1
+        announced: dict[str, Any] = {}
+        end = "aborted"
+        try:
+            assert self.process.stdin is not None
+            self.process.stdin.write(f"{index}\n".encode())
+            self.process.stdin.flush()
+            deadline = time.monotonic() + timeout
+            while True:
+                line = self._line(deadline - time.monotonic())
+                message = json.loads(line)
+                if message.pop("final"):
+                    return message
+                announced = message
+        except TimeoutError:
+            end = "timed out"
+        except (EOFError, BrokenPipeError):
+            pass
+        self.stop()
+        return died(program_of(self.seed, index), announced, end)
+
+    def _line(self, timeout: float) -> bytes:
+        """The next line. Raises TimeoutError, or EOFError when the process is gone."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise TimeoutError
+            piece = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not piece:
+                raise EOFError
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def died(program: Program, announced: dict[str, Any], end: str) -> dict[str, Any]:
+    """The record of a program that took its process with it: broken, and announced or not."""
+    record = announced or {
+        "kinds": list(program.kinds), "config": program.config, "profile": program.profile, "findings": [],
+        "edit": program.edit.name if program.edit else "", "notes": [], "guard": "",
+    }  # fmt: skip
+    errors = any(item["effect"] in ("crash", "wrong", "undefined", "runtime_fault") for item in record["findings"])
+    verdict = ("agree-broken" if errors else "miss") if announced else "aborted"
+    return {**record, "verdict": verdict, "outcome": end, "exception": f"the process {end}"}
+
+
+def _work(seed: int) -> int:
+    """A worker: an index per line in, messages out. What the backend prints goes to stderr."""
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    from .speed import hurry, tidy
+    from .verdict import SAMPLE, judge_program
+
+    hurry()
+
+    def send(message: dict[str, Any], final: bool) -> None:
+        replies.write(json.dumps({**message, "final": final}) + "\n")
+        replies.flush()
+
+    send({}, True)
+    for number, line in enumerate(sys.stdin):
+        index = int(line)
+        program = program_of(seed, index)
+        try:
+            record = judge_program(program, index % SAMPLE == 0, lambda message: send(message, False))
+        except Exception as error:  # a fault of the campaign itself must not look like a verdict
+            record = {**died(program, {}, "aborted"), "verdict": "harness-fault", "exception": repr(error)[:400]}
+        send(record, True)
+        if number % 8 == 7:
+            tidy()
+    return 0
+
+
+def signature(record: dict[str, Any]) -> tuple[Any, ...]:
+    """What has to stay while a program is made smaller."""
+    errors = ("crash", "wrong", "undefined", "runtime_fault")
+    codes = sorted({item["code"] for item in record["findings"] if item["effect"] in errors})
+    return record["verdict"], record["outcome"], record["guard"] == "broken", tuple(codes)
+
+
+def shrink(program: Program, judge: Any) -> tuple[Program, dict[str, Any]]:
+    """The smallest program found with the same signature, and its record. ``judge`` maps a program to its record."""
+    best = judge(program)
+    wanted = signature(best)
+    progress = True
+    while progress:
+        progress = False
+        for candidate in smaller(program):
+            record = judge(candidate)
+            if signature(record) == wanted:
+                program, best, progress = candidate, record, True
+                break
+    return program, best
+
+
+def _shrink(seed: int, index: int) -> int:
+    from .speed import hurry
+    from .verdict import judge_program
+
+    hurry()
+    program, record = shrink(program_of(seed, index), judge_program)
+    pprint.pprint(program, width=110)
+    print(json.dumps(record, indent=1))
+    return 0
+
+
+def summary(records: Sequence[dict[str, Any]]) -> str:
+    """The result table and the count of every op kind."""
+    verdicts = Counter(record["verdict"] for record in records)
+    judged = [record for record in records if record["verdict"] not in (*NO_PROGRAM, "aborted", "harness-fault")]
+    broken = [r for r in judged if r["outcome"] not in ("exact", "bounded")]
+    guards = Counter(record["guard"] for record in judged)
+    seconds = sum(record.get("seconds", 0.0) for record in records)
+    differ = sum(any(note.startswith("lint and plug-in") for note in r["notes"]) for r in judged)
+    rows = [
+        ("programs judged", len(judged)),
+        ("breakages", len(broken)),
+        ("agree, clean", verdicts["agree-clean"]),
+        ("agree, broken", verdicts["agree-broken"]),
+        ("missed", verdicts["miss"]),
+        ("false alarms", verdicts["false-alarm"]),
+        ("wrong effect", verdicts["wrong-effect"]),
+        ("announced wrong, not reached", verdicts["not-reached"]),
+        ("guard broken", guards["broken"]),
+        ("guard changed a clean program", guards["changed"]),
+        ("guarded lowerings judged", guards["ok"] + guards["broken"] + guards["changed"]),
+        ("lint and plug-in differ", differ),
+        ("bounded, not announced", sum("bounded, not announced" in r["notes"] for r in judged)),
+        *((f"not counted: {name}", verdicts[name]) for name in (*NO_PROGRAM, "aborted", "harness-fault")),
+        ("hand-edited", sum(bool(r.get("edited")) for r in judged)),
+        ("seconds per program", round(seconds / max(1, len(records)), 2)),
+    ]
+    kinds = Counter(kind for record in judged for kind in set(record["kinds"]))
+    lines = [f"{name:32}{value:>8}" for name, value in rows]
+    lines.append(f"\n{len(kinds)} op kinds, in so many programs:")
+    lines.append(", ".join(f"{kind} {count}" for kind, count in kinds.most_common()))
+    found = Counter(f"{r['edit'] or 'unedited'}" for r in judged if r["verdict"] in DISAGREEMENTS)
+    if found:
+        lines.append("\ndisagreements by edit: " + ", ".join(f"{name} {count}" for name, count in found.most_common()))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

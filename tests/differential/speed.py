@@ -1,0 +1,72 @@
+"""What makes a campaign of thousands of lowerings bearable. Nothing here changes what torch or the backend computes."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import warnings
+from typing import Any
+
+import numpy
+import torch
+import torch._export.utils
+import torch.export.decomp_utils
+import torch.export.exported_program
+from torch.fx.traceback import NodeSource
+from torchao.quantization.pt2e.observer import HistogramObserver
+
+
+def hurry() -> None:
+    """For a process that does nothing but judge programs; the caller collects garbage now and then."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    # Every node that a pass makes gets a deep copy of its ancestry, which grows with each pass. It is never written to.
+    NodeSource.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+    # Some 40 operator namespaces are walked in each run_decompositions; after the imports they stay as they are.
+    collected = functools.cache(torch._export.utils._collect_all_valid_cia_ops)
+    for module in (torch._export.utils, torch.export.decomp_utils, torch.export.exported_program):
+        holder: Any = module
+        holder._collect_all_valid_cia_ops = collected
+    HistogramObserver._non_linear_param_search = search_range
+    # The imports leave half a million objects that live for ever: searching them for cycles is of no use.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def tidy() -> None:
+    """Free what programs left behind."""
+    gc.collect()
+    torch._dynamo.reset()
+
+
+def search_range(self: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """``HistogramObserver._non_linear_param_search`` to the bit, without indexing a tensor in each of 10^5 steps."""
+    bin_width = (self.max_val - self.min_val) / self.bins
+    total = torch.sum(self.histogram).item()
+    cumulated = torch.cumsum(self.histogram, dim=0).tolist()
+    step = 1e-5
+    alpha, beta = 0.0, 1.0
+    start, end = 0, self.bins - 1
+    best = float("inf")
+    while alpha < beta:
+        next_alpha, next_beta = alpha + step, beta - step
+        # Torch compares a float32 element with a number rounded to float32.
+        low, high = float(numpy.float32(next_alpha * total)), float(numpy.float32(next_beta * total))
+        left, right = start, end
+        while left < end and cumulated[left] < low:
+            left += 1
+        while right > start and cumulated[right] > high:
+            right -= 1
+        next_start, next_end = start, end
+        if left - start > end - right:
+            next_start, alpha = left, next_alpha
+        else:
+            next_end, beta = right, next_beta
+        if (next_start, next_end) == (start, end):
+            continue
+        norm = self._compute_quantization_error(next_start, next_end)
+        if norm > best:
+            break
+        best, start, end = norm, next_start, next_end
+    return self.min_val + bin_width * start, self.min_val + bin_width * (end + 1)

@@ -1,0 +1,207 @@
+"""One program: what the rules announce against what the judge sees, as one record.
+
+``verdict`` of a record:
+
+- ``agree-clean``: no error announced, and the lowering is exact or bounded;
+- ``agree-broken``: broken as announced;
+- ``miss``: broken without an error announced;
+- ``wrong-effect``: broken otherwise than announced;
+- ``false-alarm``: an error announced, and the lowering right, also that of the finding's cluster alone;
+- ``not-reached``: wrong or undefined announced, and right on all of this program's input sets, extremes included, but
+  the finding's cluster alone, fed with codes from all over its inputs' ranges, is as bad as announced;
+- ``eager-fault``, ``quantizer-fault``, ``edit-fault``: torch or Arm's quantizer fails before there is a program.
+
+``guard``: ``ok`` (guarded lowering right), ``broken``, ``changed`` (delegates other nodes though nothing is refused),
+``same`` (nothing is refused, so that it is the lowering judged already) or "" (no program).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx.passes.operator_support import OperatorSupportBase
+
+from fuseguard.engine import Effect, Finding, Rule, Severity, run
+from fuseguard.engine.registry import load_registry
+from fuseguard.executorch import prove, report_of, support_checks
+from fuseguard.executorch.judge import Proof
+from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
+
+from .grammar import Program
+from .program_modules import NotAProgram, build, feeds
+from .reach import shows_alone
+
+#: Every this many programs, a guarded lowering is judged though nothing is refused.
+SAMPLE = 10
+
+
+class Watcher(OperatorSupportBase):
+    """Asks the guard's checks about every node and accepts all: the edge-level analysis of a lowering as it is."""
+
+    def __init__(self, checks: Sequence[OperatorSupportBase]) -> None:
+        self.checks = checks
+
+    def is_node_supported(self, submodules: Any, node: torch.fx.Node) -> bool:
+        self.checks[0].is_node_supported(submodules, node)
+        return True
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """Preview rules too: this campaign is what they have to pass."""
+    return load_registry().rules
+
+
+def guard_checks(target: Target, rules: Sequence[Rule]) -> list[OperatorSupportBase]:
+    return support_checks(target, select=[rule.code for rule in rules])
+
+
+def judge_program(
+    program: Program, sampled: bool = False, announce: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
+    """The record of one program. ``announce`` is told what the rules say before anything is lowered.
+
+    Raises nothing that a program may cause; a process that dies has to be handled by the caller.
+    """
+    began = time.perf_counter()
+    record: dict[str, Any] = {
+        "verdict": "", "outcome": "", "guard": "", "kinds": list(program.kinds), "config": program.config,
+        "profile": program.profile, "edit": program.edit.name if program.edit else "", "edited": "", "findings": [],
+        "exception": "", "notes": [],
+    }  # fmt: skip
+    try:
+        quantized, calibrated, record["edited"] = build(program)
+    except NotAProgram as error:
+        record |= {"verdict": f"{error.stage}-fault", "exception": str(error)[:400]}
+    else:
+        record["built"] = round(time.perf_counter() - began, 2)
+        _judge(record, program, quantized, calibrated, sampled, announce)
+    record["seconds"] = round(time.perf_counter() - began, 2)
+    return record
+
+
+def _judge(
+    record: dict[str, Any],
+    program: Program,
+    quantized: ExportedProgram,
+    calibrated: tuple[torch.Tensor, ...],
+    sampled: bool,
+    announce: Callable[[dict[str, Any]], None] | None,
+) -> None:
+    rules = all_rules()
+    target = Target.parse(program.profile)
+    report = run(read_program(quantized), target, rules)
+    record["findings"] = [
+        {"code": f.code, "effect": f.effect.value, "nodes": list(f.nodes), "refuse": f.refuse} for f in report.findings
+    ]
+    record["notes"] += [f"rule {item.code} failed: {item.error}" for item in report.failures]
+    if announce is not None:
+        announce(record)
+    inputs = feeds(program, calibrated)
+    checks = guard_checks(target, rules)
+    try:
+        proof = prove(quantized, inputs[0], target, checks=[Watcher(checks)])
+    except Exception as error:  # the eager program itself
+        record |= {"verdict": "eager-fault", "exception": f"{type(error).__name__}: {error}"[:400]}
+        return
+    if any(not torch.isfinite(output).all() for output in proof.reference if output.is_floating_point()):
+        record["notes"].append("the eager result is not finite")
+    proof = _unless_hidden(record, report.findings, proof, quantized, inputs, target)
+    record |= {
+        "outcome": proof.outcome, "steps": proof.max_error_steps, "exception": proof.exception[:400],
+        "delegated": proof.delegated_ops,
+    }  # fmt: skip
+    if not record["verdict"]:
+        record["verdict"] = classify({f.effect for f in report.findings}, proof.outcome)
+    _check_bounds(record, report.findings, proof)
+    _judge_guard(record, report.findings, proof, quantized, inputs[0], target, checks, sampled)
+
+
+def classify(effects: set[Effect], outcome: str) -> str:
+    """The verdict where inputs play no part: the worst announced effect masks the others."""
+    errors = {effect for effect in effects if effect.severity is Severity.ERROR}
+    if outcome in ("exact", "bounded"):
+        return "false-alarm" if errors else "agree-clean"
+    if not errors:
+        return "miss"
+    if Effect.CRASH in errors:
+        expected = {"crash"}
+    elif Effect.RUNTIME_FAULT in errors:
+        # Whether a value is undefined is found while the delegate runs, before its outputs are read.
+        expected = {"runtime_fault"} | ({"undefined"} if Effect.UNDEFINED in errors else set())
+    else:
+        expected = {effect.value for effect in errors}
+    return "agree-broken" if outcome in expected else "wrong-effect"
+
+
+def _unless_hidden(
+    record: dict[str, Any],
+    findings: Sequence[Finding],
+    proof: Proof,
+    quantized: ExportedProgram,
+    inputs: list[tuple[torch.Tensor, ...]],
+    target: Target,
+) -> Proof:
+    """Looks again, with inputs that reach the extremes, where a fault was announced that depends on values."""
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    certain = any(finding.effect in (Effect.CRASH, Effect.RUNTIME_FAULT) for finding in errors)
+    if not proof.ok or not errors or certain:
+        return proof
+    for values in inputs[1:]:
+        again = prove(quantized, values, target)
+        if not again.ok:
+            record["notes"].append("shows at extremes only")
+            return again
+    reached = [finding for finding in errors if not _can_show(record, quantized, finding, target)]
+    record["verdict"] = "false-alarm" if reached else "not-reached"
+    return proof
+
+
+def _can_show(record: dict[str, Any], quantized: ExportedProgram, finding: Finding, target: Target) -> bool:
+    """Whether the fault is there on other values: shown by the cluster alone."""
+    try:
+        shown = shows_alone(quantized, finding, target)
+    except Exception as error:  # a cluster that is no program alone; the announcement then stands unproved
+        record["notes"].append(f"{finding.code} could not be isolated: {type(error).__name__}: {error}"[:200])
+        return False
+    record["notes"].append(f"{finding.code} at {finding.nodes[0]} alone: {'wrong' if shown else 'right'}")
+    return shown
+
+
+def _check_bounds(record: dict[str, Any], findings: Sequence[Finding], proof: Proof) -> None:
+    if proof.outcome == "bounded" and not any(finding.effect is Effect.BOUNDED for finding in findings):
+        record["notes"].append("bounded, not announced")
+
+
+def _judge_guard(
+    record: dict[str, Any],
+    findings: Sequence[Finding],
+    proof: Proof,
+    quantized: ExportedProgram,
+    inputs: tuple[torch.Tensor, ...],
+    target: Target,
+    checks: Sequence[OperatorSupportBase],
+    sampled: bool,
+) -> None:
+    seen = report_of(checks)
+    record["notes"] += [f"guard: {where}: {text}"[:300] for where, text in seen.errors]
+    lint, plugin = ({(f.code, f.island_key) for f in items} for items in (findings, seen.findings))
+    if lint != plugin and seen.analyses:
+        record["notes"].append(
+            f"lint and plug-in differ: only lint {sorted(lint - plugin)}, only plug-in {sorted(plugin - lint)}"
+        )
+    refused = any(finding.refuse for finding in seen.findings)
+    if not refused and seen.analyses and not sampled:
+        record["guard"] = "same" if proof.ok else "broken"
+        return
+    again = guard_checks(target, all_rules())
+    guarded = prove(quantized, inputs, target, checks=again)
+    record["guard"] = "ok" if guarded.ok else "broken"
+    if not guarded.ok:
+        record["guarded"] = f"{guarded.outcome} {guarded.exception}"[:400]
+    elif not refused and proof.outcome != "crash" and guarded.delegated != proof.delegated:
+        record["guard"] = "changed"
