@@ -1,5 +1,6 @@
 """The rule pack that ships with fuseguard, found by entry point like anyone else's."""
 
+from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
@@ -66,6 +67,7 @@ RULES = (
     Uint8Boundary,
     FloatTailLeavesDelegate,
     PartitionCycle,
+    ControlFlowBoundary,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,

@@ -98,6 +98,11 @@ class TestTable:
         graph = unary("aten.sigmoid.default", WIDE, full_int16(1 / 100))
         assert not found(LookupTable, graph, "TOSA-1.0+INT+int16", release)
 
+    def test_a_table_from_int16_to_int32_is_one_that_the_backend_makes(self) -> None:
+        """Arm's own test_sigmoid_32bit passes; it was announced as a crash."""
+        wide = QParams.per_tensor(2.0**-23, 0, -(2**31), 2**31 - 1, "int32")
+        assert not found(LookupTable, unary("aten.sigmoid.default", WIDE, wide), "TOSA-1.0+INT+int16")
+
     def test_a_function_that_is_not_known_is_not_guessed_at(self) -> None:
         graph = unary("aten.erfinv.default", WIDE, full_int16(1.0))
         assert not found(LookupTable, graph, "TOSA-1.0+INT+int16", "1.2.0")

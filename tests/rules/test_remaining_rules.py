@@ -6,12 +6,16 @@ is that of the backend's passes, and a partition that the partitioner would not 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fuseguard.engine import Effect, Finding, Rule, run
-from fuseguard.ir import Arg, Graph
+from fuseguard.ir import Arg, Graph, Ref
 from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
+from fuseguard_rules.boundary import control_flow_calls as control_flow
+from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
 from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
@@ -321,3 +325,75 @@ def test_the_op_in_the_middle_is_refused_with_all_that_share_its_dq() -> None:
     assert finding.effect is Effect.CRASH
     (finding,) = find(PartitionCycle(), shared(), "TOSA-1.0+INT", "1.5.1")
     assert finding.effect is Effect.EXACT
+
+
+# --- BO603 ------------------------------------------------------------------------------------------------------------
+
+CF = "TOSA-1.0+INT+FP+cf"
+
+
+def with_body(graph: Graph, name: str, body: Graph) -> Graph:
+    named = Graph(list(body), name=name)
+    return Graph(list(graph), subgraphs={**graph.subgraphs, name: named})
+
+
+def identity(*, used: bool) -> Graph:
+    """A branch that gives back its first operand, quantized; the second is looked at or not."""
+    b = GraphBuilder()
+    x, y = b.input("arg0", (2, 4, 4)), b.input("arg1", (2, 4, 4))
+    value = b.requantize(x, control_flow.FIRST)
+    if used:
+        value = b.call("aten.add.Tensor", value, b.requantize(y, control_flow.FINE))
+    return b.output(b.requantize(value, control_flow.COARSE))
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_an_operand_that_no_branch_reads_may_be_anything(used: bool) -> None:
+    graph = control_flow.cond(control_flow.FINE)()
+    for name in graph.subgraphs:
+        graph = with_body(graph, name, identity(used=used))
+    assert len(find(ControlFlowBoundary(), graph, CF)) == used
+
+
+def test_branches_may_use_other_qparams_than_the_operands_and_results() -> None:
+    """The backend puts a RESCALE at each entry and exit."""
+    graph = control_flow.cond()()
+    b = GraphBuilder()
+    x, y = (b.requantize(b.input(f"arg{number}", (2, 4, 4)), control_flow.FINE) for number in (0, 1))
+    body = b.output(b.requantize(b.call("aten.add.Tensor", x, y), control_flow.FINE))
+    assert not find(ControlFlowBoundary(), with_body(graph, "true_graph_0", body), CF)
+
+
+def test_without_the_extension_control_flow_stays_on_the_cpu() -> None:
+    graph = control_flow.cond(control_flow.FINE)()
+    assert find(ControlFlowBoundary(), graph, CF)
+    assert not find(ControlFlowBoundary(), graph)
+
+
+def test_a_carried_value_that_nothing_reads_behind_the_loop_goes_round_as_the_body_ends_with_it() -> None:
+    """Without a Q behind the loop there is nothing to rescale to."""
+    looped = control_flow.loop()()
+    first = [node for node in looped if node.name not in ("getitem_1", "quantize_per_tensor_3", "output")]
+    kept = [node for node in first if node.name != "dequantize_per_tensor_3"]
+    end = replace(looped["output"], args=((Ref("dequantize_per_tensor_2"),),))
+    graph = Graph([*kept, end], subgraphs=looped.subgraphs)
+    assert not find(ControlFlowBoundary(), graph, CF)
+    b = GraphBuilder()
+    x, y = (b.requantize(b.input(f"arg{number}", (2, 4, 4)), control_flow.FIRST) for number in (0, 1))
+    body = b.output(
+        b.requantize(b.call("aten.add.Tensor", x, y), control_flow.FIRST),
+        b.requantize(b.call("aten.abs.default", y), control_flow.COARSE),
+    )
+    (finding,) = find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF)
+    assert "dequantize_per_tensor_1 comes out of the loop" in finding.message
+
+
+def test_integer_operands_are_no_floats_beside_codes() -> None:
+    """A loop's counter is carried along with quantized values."""
+    b = GraphBuilder()
+    operands = (b.quantized_input("x", (2, 4, 4), control_flow.FIRST), b.input("count", (), "int32"))
+    call = b.call("higher_order.cond", b.input("predicate", (), "bool"), "true_graph_0", "false_graph_0", operands)
+    graph = b.output(b.requantize(b.call("operator.getitem", call, 0), control_flow.COARSE))
+    for name in ("true_graph_0", "false_graph_0"):
+        graph = with_body(graph, name, identity(used=True))
+    assert not find(ControlFlowBoundary(), graph, CF)

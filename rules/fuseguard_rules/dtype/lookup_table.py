@@ -13,6 +13,7 @@ from fuseguard_rules.qparams.boundaries import full_int16, is_constant
 
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
+_WIDER = ("int16", "int32")
 
 
 def _unary(target: str, data: QParams, out: QParams) -> Callable[[], Graph]:
@@ -115,6 +116,8 @@ class LookupTable(Rule):
 
 def _judged(node: Node, data: QParams, out: QParams, target: Target) -> tuple[str, str, float | None]:
     """The row of the effects table, what is wrong, and by how many steps at most; "" if nothing is."""
+    if (data.dtype, out.dtype) == _WIDER:
+        return "", "", None  # a 16-bit table, and a RESCALE that widens what it yields
     if data.dtype != out.dtype:
         return "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype", None
     error = table_error(node, data, out, target.release_in)

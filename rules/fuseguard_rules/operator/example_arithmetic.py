@@ -15,11 +15,11 @@ class JoinedConstants(nn.Module):
 
 
 class ReusedOperand(nn.Module):
-    """``(h - x) + h`` with ``h = 5 x``: h has the largest scale of all, in front of the addition and behind."""
+    """``(h - tanh(h)) + h`` with ``h = 5 x``: h has the largest scale of both operations."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = 5 * x
-        return (h - x) + h
+        return (h - torch.tanh(h)) + h
 
 
 def joined_constants(seed: int = 0) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

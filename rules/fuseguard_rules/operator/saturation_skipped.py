@@ -66,7 +66,7 @@ class SaturationSkipped(Rule):
         "cancel out (to 1e-6), FuseConsecutiveRescalesPass removes both: the next op reads the int32 result, which "
         "was neither rounded nor saturated to the codes of the quantize op between. The pass's own documentation "
         "counts on 0 to 1 steps for calibrated values and up to about 120 beyond; 192 were measured. It happens when "
-        "the same scales come back: minimum(maximum(x, -3), 3), or (5x - x) + 5x."
+        "the same scales come back: minimum(maximum(x, -3), 3), or (h - tanh(h)) + h."
     )
     remedy = (
         "Let fuseguard keep the two ops on the CPU (guard), put an op between that moves data, or, for a pair of "

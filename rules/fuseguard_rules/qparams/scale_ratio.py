@@ -198,7 +198,9 @@ def _plain(qparams: QParams | None) -> QParams | None:
 
 
 def _reach(qparams: QParams) -> float:
-    """The largest distance of a code from the zero point."""
+    """The largest distance of a code from the zero point; 0 for int32, of whose codes values use but a few."""
+    if qparams.dtype == "int32":
+        return 0.0
     return float(max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point)))
 
 
