@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from fuseguard.target import Target
+
 from . import campaign
 from .grammar import (
     EDITS,
@@ -30,6 +32,11 @@ from .grammar import (
 from .op_kinds import KINDS
 
 SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
+#: Programs of seed 1 on which verdict and judge are known to disagree: releases and reason (docs/truth.md).
+KNOWN = {
+    12: (">=1.5", "OP701 is announced for sign(conv(x)), whose readers only compare with zero"),
+    13: (">=1.5", "an annotated avg_pool2d with a float operand (hand-made) crashes unannounced"),
+}
 
 
 @settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
@@ -195,6 +202,15 @@ def test_verdict_and_judge_agree_on_a_short_campaign(index: int) -> None:
     from .verdict import judge_program
 
     record = judge_program(program_of(1, index), sampled=True)
-    assert record["verdict"] not in (*campaign.DISAGREEMENTS, "eager-fault"), record
-    assert record["guard"] not in ("broken", "changed"), record
-    assert not any(note.startswith(("rule", "guard", "lint")) for note in record["notes"]), record
+    faults = _disagreements(record)
+    releases, reason = KNOWN.get(index, ("", ""))
+    if reason and Target.parse("TOSA-1.0+INT").release_in(releases):
+        assert faults, f"{reason}: this holds no longer, remove it from KNOWN and from docs/truth.md"
+        pytest.xfail(reason)
+    assert not faults, (faults, record)
+
+
+def _disagreements(record: dict[str, Any]) -> list[str]:
+    faults = [record["verdict"]] if record["verdict"] in (*campaign.DISAGREEMENTS, "eager-fault") else []
+    faults += [f"guard {record['guard']}"] if record["guard"] in ("broken", "changed") else []
+    return faults + [note for note in record["notes"] if note.startswith(("rule", "guard", "lint"))]

@@ -297,7 +297,7 @@ def test_a_check_is_linear_in_the_program(rule: type[Rule]) -> None:
     times = []
     for length in (1000, 4000):
         view = View(long_chain(length))
-        started = time.perf_counter()
+        started = time.process_time()  # not the time that others take from this process
         list(rule().check(view, TARGET))
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     assert times[1] < 16 * max(times[0], 0.005)  # 4 times the program; quadratic would be 16

@@ -11,6 +11,7 @@ from fuseguard_rules.boundary import control_flow_calls as graphs
 from fuseguard_rules.boundary.control_flow_calls import Call, calls
 
 _ONE_SET = "InsertControlFlowRescalesPass._get_input_qparams_map, FoldAndAnnotateQParamsPass._merge_qparams"
+_UNEQUAL = "FoldAndAnnotateQParamsPass before 1.3: Input qparams do not match"
 _LOOP = "InsertControlFlowRescalesPass._rescale_while_submodules, #16274"
 _LAST = "FoldAndAnnotateQParamsPass._handle_control_flow_node keeps the last Q of a placeholder"
 _MIXED = "FoldAndAnnotateQParamsPass folds the DQs that are there"
@@ -50,13 +51,15 @@ class ControlFlowBoundary(Rule):
     message = "{op}: {what}"
     effects = EffectsTable(
         [
-            EffectRow("operands", "<1.3", "*", Effect.CRASH, Evidence.SOURCE_READ, "Input qparams do not match"),
+            EffectRow("operands", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
             EffectRow("operands", ">=1.5", "*", Effect.WRONG, reference=_ONE_SET),
             EffectRow("operands", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, _ONE_SET),
+            EffectRow("float-operand", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
             EffectRow("float-operand", ">=1.5", "INT", Effect.CRASH, reference=_MIXED),
             EffectRow("float-operand", ">=1.5", "INT+FP", Effect.RUNTIME_FAULT, reference=_MIXED),
             EffectRow("float-operand", "*", "INT", Effect.CRASH, Evidence.SOURCE_READ, _MIXED),
             EffectRow("float-operand", "*", "INT+FP", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, _MIXED),
+            EffectRow("entry", "<1.3", "*", Effect.WRONG, reference=_LAST),
             EffectRow("entry", ">=1.5", "*", Effect.WRONG, reference=_LAST),
             EffectRow("entry", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, _LAST),
             EffectRow("loop", ">=1.5", "*", Effect.WRONG, reference=_LOOP),
