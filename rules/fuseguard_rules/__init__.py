@@ -9,6 +9,7 @@ from fuseguard_rules.dtype.interpolated_table import InterpolatedTable
 from fuseguard_rules.dtype.lookup_table import LookupTable
 from fuseguard_rules.dtype.mixed_dtype import MixedDtype
 from fuseguard_rules.dtype.narrow_table_input import NarrowTableInput
+from fuseguard_rules.dtype.table_codes_as_floats import TableCodesAsFloats
 from fuseguard_rules.dtype.uint8_boundary import Uint8Boundary
 from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
@@ -17,8 +18,10 @@ from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
 from fuseguard_rules.operator.grouped_conv3d_undecomposed import GroupedConv3dUndecomposed
 from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
 from fuseguard_rules.operator.operands_rounded import OperandsRounded
+from fuseguard_rules.operator.permute_lands_on_scalar import PermuteLandsOnScalar
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
 from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
+from fuseguard_rules.operator.sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
 from fuseguard_rules.placement.annotation_missing import AnnotationMissing
 from fuseguard_rules.placement.missing_output_q import MissingOutputQ
@@ -65,6 +68,7 @@ RULES = (
     NarrowTableInput,
     InterpolatedTable,
     Uint8Boundary,
+    TableCodesAsFloats,
     FloatTailLeavesDelegate,
     PartitionCycle,
     ControlFlowBoundary,
@@ -75,4 +79,6 @@ RULES = (
     SaturationSkipped,
     GroupedConv3dUndecomposed,
     OperandsRounded,
+    PermuteLandsOnScalar,
+    SumOverMergedDims,
 )

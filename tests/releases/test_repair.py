@@ -87,6 +87,16 @@ def test_the_original_is_left_alone() -> None:
     assert [node.format_node() for node in program.graph.nodes] == before
 
 
+def test_an_input_may_be_called_input() -> None:
+    """nn.Sequential's only argument is, and torch.fx renames what is named like a builtin when it copies a graph."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3), torch.nn.Sigmoid())
+    program = quantize(module.eval(), (torch.randn(1, 4, 8, 8),))
+    assert program.graph_signature.user_inputs == ("input",)
+    result = repair(program, PROFILES[0])
+    result.program.validate()
+    assert result.program.graph_signature.user_inputs == ("input",)
+
+
 def test_metadata_survives() -> None:
     """Later passes, ETRecord and debuggers look for the source line and module path of every node."""
     example = next(example for _, example in EXAMPLES if example.program is not None)

@@ -85,16 +85,7 @@ class FloatTailLeavesDelegate(Rule):
     references = ("executorch #19364", "executorch #22966", "executorch #18191")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        splits = [node for node in view.calls(Trait.MULTI_OUTPUT) if is_quantized_split(view, node)]
-        if not splits:
-            return
-        reach = CpuReach(view)
-        for node in splits:
-            parts = [part for part in view.users(node) if view.out_q(part)]
-            left = next((part for part in parts if part.name in reach.through), None)
-            kept = next((part for part in parts if part.name not in reach.through), None)
-            if left is None or kept is None:
-                continue
+        for node, kept, left, cpu in _torn(view):
             yield self.finding(
                 view,
                 target,
@@ -103,9 +94,26 @@ class FloatTailLeavesDelegate(Rule):
                 op=node.name,
                 kept=kept.name,
                 left=left.name,
-                cpu=_through(reach, left).name,
+                cpu=cpu.name,
             )
 
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Splits of which one part goes through the CPU only since something on its way is refused."""
+        del target
+        for node, _, _, cpu in _torn(view, refused):
+            if cpu.name in refused:
+                yield from ((item, cpu) for item in (node, *view.users(node)))
 
-def _through(reach: CpuReach, part: Node) -> Node:
-    return reach.through[part.name]
+
+def _torn(view: View, refused: frozenset[str] = frozenset()) -> Iterator[tuple[Node, Node, Node, Node]]:
+    """Splits with a part that stays on the accelerator, one that leaves it and comes back, and the CPU's first op."""
+    splits = [node for node in view.calls(Trait.MULTI_OUTPUT) if is_quantized_split(view, node)]
+    if not splits:
+        return
+    reach = CpuReach(view, refused)
+    for node in splits:
+        parts = [part for part in view.users(node) if view.out_q(part)]
+        left = next((part for part in parts if part.name in reach.through), None)
+        kept = next((part for part in parts if part.name not in reach.through), None)
+        if left is not None and kept is not None:
+            yield node, kept, left, reach.through[left.name]

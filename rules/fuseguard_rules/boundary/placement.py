@@ -29,9 +29,12 @@ def stays_on_cpu(view: View, node: Node) -> bool:
 
 
 class CpuReach:
-    """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way."""
+    """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
 
-    def __init__(self, view: View) -> None:
+    ``refused`` are names of nodes that are kept on the CPU whatever they are.
+    """
+
+    def __init__(self, view: View, refused: frozenset[str] = frozenset()) -> None:
         self.through: dict[str, Node] = {}
         requantized: set[str] = set()
         for node in reversed(list(view.calls())):
@@ -39,7 +42,10 @@ class CpuReach:
             if any(view.is_q(user) or user.name in requantized for user in users):
                 requantized.add(node.name)
             for user in users:
-                if user.name in requantized and stays_on_cpu(view, user):
+                if user.name in requantized and (
+                    stays_on_cpu(view, user)
+                    or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
+                ):
                     self.through[node.name] = user
                     break
                 if user.name in self.through:

@@ -21,3 +21,35 @@ def conv_and_sigmoid() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module and an input of ordinary size."""
     torch.manual_seed(0)
     return ConvSigmoid().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+def sigmoid_pooled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """An average over a sigmoid."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Sigmoid(), nn.Conv2d(4, 4, 1), nn.AvgPool2d(2))
+    return layers.eval(), (torch.randn(1, 4, 8, 8),)
+
+
+def tanh_perceptron() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Two linears with a tanh between them, as in many a control network."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4)).eval(), (torch.randn(1, 8),)
+
+
+def sigmoid_conv1d() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A one-dimensional convolution of a sigmoid."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Sigmoid(), nn.Conv1d(4, 4, 3)).eval(), (torch.randn(1, 4, 16),)
+
+
+class Gate(nn.Module):
+    """Squeeze and excite, then an average."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.avg_pool2d(x * torch.sigmoid(x), 2)
+
+
+def gated_and_pooled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A multiplication between the table and the pool."""
+    torch.manual_seed(0)
+    return Gate().eval(), (torch.randn(1, 4, 8, 8),)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.ir.int16_table import SHIFT_CLAMPED_FROM, table_error, worst_error
+from fuseguard.ir.int16_table import SHIFT_CLAMPED_FROM, parameters_of, table_error, worst_error
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import full_int16, is_constant
 
@@ -125,10 +125,10 @@ def _judged(node: Node, data: QParams, out: QParams, target: Target) -> tuple[st
         # Where only a newer release gets it right nothing in the program is at fault, so that one is not told of it.
         return "", "", None
     steps = float(error.steps)
-    if not worst_error(node.kind, data, out, endpoint=True, shift_clamped=True).tolerable:
+    if not worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=True).tolerable:
         return "interpolated", "changes too much between two of the table's entries, 128 codes apart", steps
     if not target.release_in(SHIFT_CLAMPED_FROM) and not (
-        worst_error(node.kind, data, out, endpoint=True, shift_clamped=False).tolerable
+        worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=False).tolerable
     ):
         return "width", "uses so few codes of int16 that its table comes out as zeros", steps
     return "endpoint", "is steep in the last 128 codes, for which the table has one value", steps

@@ -37,3 +37,39 @@ class TransposedConv(nn.Module):
 def transposed_conv(groups: int = 1, dilation: int = 1, seed: int = 0) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     torch.manual_seed(seed)
     return TransposedConv(groups, dilation).eval(), (torch.randn(1, 4, 6, 6),)
+
+
+class FromOne(nn.Module):
+    """A convolution's result, subtracted from one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inverted: torch.Tensor = 1.0 - self.conv(x)
+        return inverted
+
+
+def conv_subtracted_from_one() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """As in an inverted mask."""
+    torch.manual_seed(0)
+    return FromOne().eval(), (torch.randn(1, 4, 6, 8),)
+
+
+class MeanOfFlattened(nn.Module):
+    """Global average pooling by way of flatten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.conv(x)
+        return features.flatten(2).mean(-1)
+
+
+def mean_of_flattened() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Ordinary values."""
+    torch.manual_seed(0)
+    return MeanOfFlattened().eval(), (torch.randn(1, 4, 6, 6),)

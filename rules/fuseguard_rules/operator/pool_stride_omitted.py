@@ -54,7 +54,8 @@ class PoolStrideOmitted(Rule):
     )
     remedy = (
         "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5 or "
-        "newer. The guard cannot help: the partitioner fails before it asks; the repair can."
+        "newer. A check comes too late, since the partitioner fails before it asks; a guarded partitioner (guard) and "
+        "the repair write the stride out."
     )
     scope = "node"
     message = "{pool} has no explicit stride, which ExecuTorch {release} cannot read"
@@ -73,6 +74,7 @@ class PoolStrideOmitted(Rule):
     references = ("bug class 27 of the project's catalogue",)
     #: A partitioner asks MaxPool2dSupported first, so a refusal would come too late.
     refused = False
+    mended_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if target.release_in(READS_DEFAULT_FROM):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fuseguard.ir.graph import Arg
+from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
 
 
@@ -24,6 +24,10 @@ class Pair:
         return f"quantize/dequantize ({self.qparams})"
 
 
+#: Stands for the value so far among the further arguments of a :class:`Call`.
+VALUE = Ref("value")
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` behind the value."""
@@ -32,7 +36,8 @@ class Call:
     args: tuple[Arg, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.target}({', '.join(['value', *map(str, self.args)])})"
+        args = ("value" if arg == VALUE else str(arg) for arg in self.args)
+        return f"{self.target}({', '.join(['value', *args])})"
 
 
 @dataclass(frozen=True, slots=True)

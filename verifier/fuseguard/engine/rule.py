@@ -67,6 +67,8 @@ class Rule(abc.ABC):
     refused: ClassVar[bool] = True
     #: The fault is in the quantized program itself: the eager program shows it too, and the delegate agrees with it.
     in_program: ClassVar[bool] = False
+    #: A check of a partitioner comes too late for it: ``guard`` makes the repair itself, right before partitioning.
+    mended_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
@@ -75,6 +77,15 @@ class Rule(abc.ABC):
     @abc.abstractmethod
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         """Yield a finding for every violation. Must not raise, print or change anything."""
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """What breaks only since other nodes are refused: such a node, and the refused one that exposes it.
+
+        ``refused`` are the names of the nodes that are kept off the accelerator so far. The engine refuses the node
+        together with the other one, and asks again until nothing more is exposed. Must not raise or change anything.
+        """
+        del view, target, refused
+        return iter(())
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """The rewrite that mends ``finding``, or None where there is none. Must not raise or change anything.
@@ -121,6 +132,7 @@ class Rule(abc.ABC):
             evidence=row.evidence,
             evidence_note=row.reference,
             source=lead.source,
+            stack=lead.stack,
             module=lead.module,
             module_type=lead.module_type,
             island=island.name if island else lead.name,

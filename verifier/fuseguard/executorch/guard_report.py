@@ -14,13 +14,15 @@ class GuardReport:
     """Filled while a guarded partitioner runs; complete when lowering returns.
 
     ``analyses`` holds one engine Report per graph analysed (control-flow bodies are graphs of their own),
-    ``errors`` the internal errors as (node or rule, text).
+    ``errors`` the internal errors as (node or rule, text), ``mended`` what no refusal could prevent and the guard put
+    right in the program itself.
     """
 
     target: str
     policy: str
     analyses: list[Report] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
+    mended: list[Finding] = field(default_factory=list)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -40,6 +42,9 @@ class GuardReport:
     def add_analysis(self, report: Report) -> None:
         self.analyses.append(report)
 
+    def add_mended(self, finding: Finding) -> None:
+        self.mended.append(finding)
+
     def add_error(self, where: str, error: BaseException) -> None:
         entry = (where, f"{type(error).__name__}: {error}")
         if entry not in self.errors:
@@ -51,31 +56,34 @@ class GuardReport:
             "target": self.target,
             "policy": self.policy,
             "refused": {name: list(codes) for name, codes in self.refused.items()},
-            "findings": [
-                {
-                    "code": finding.code,
-                    "name": finding.name,
-                    "effect": finding.effect.value,
-                    "severity": finding.severity.value,
-                    "refused": finding.refuse,
-                    "nodes": list(finding.nodes),
-                    "cluster": list(finding.cluster),
-                    "message": finding.message,
-                    "source": str(finding.source) if finding.source else "",
-                    "module": finding.module,
-                }
-                for finding in self.findings
-            ],
+            "findings": [_as_dict(finding) for finding in self.findings],
+            "mended": [_as_dict(finding) for finding in self.mended],
             "errors": [{"where": where, "error": text} for where, text in self.errors],
         }
 
     def __str__(self) -> str:
-        if not self.findings and not self.errors:
+        if not self.findings and not self.errors and not self.mended:
             return f"fuseguard: nothing refused for {self.target}"
         lines = [f"fuseguard: {len(self.refused)} nodes refused for {self.target} (policy {self.policy})"]
         for finding in self.findings:
             verb = "refused" if finding.refuse else "reported"
             where = f" at {finding.source}" if finding.source else ""
             lines.append(f"  {finding.code} {finding.name}: {verb} {', '.join(finding.cluster)}{where}")
+        lines += [f"  {item.code} {item.name}: mended {', '.join(item.nodes)}" for item in self.mended]
         lines += [f"  internal error at {where}: {text}" for where, text in self.errors]
         return "\n".join(lines)
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "effect": finding.effect.value,
+        "severity": finding.severity.value,
+        "refused": finding.refuse,
+        "nodes": list(finding.nodes),
+        "cluster": list(finding.cluster),
+        "message": finding.message,
+        "source": str(finding.source) if finding.source else "",
+        "module": finding.module,
+    }

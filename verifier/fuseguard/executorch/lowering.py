@@ -16,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.executorch.partition import show_programs
 from fuseguard.target import Target, TargetError
 
 
@@ -46,6 +47,7 @@ def lower_to_edge(
 ) -> Lowered:
     """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
     partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
+    show_programs(partitioner, checks or (), program)
     with _quiet():
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
     return describe(manager.exported_program())

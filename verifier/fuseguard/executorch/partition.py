@@ -6,18 +6,24 @@ analysis of the whole graph, shared by all checks; the answers are set look-ups.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
+from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
 from fuseguard.executorch.guard_report import GuardReport
-from fuseguard.readers.fx import read_graph_module
+from fuseguard.executorch.rewriting import apply_rewrites
+from fuseguard.ir.graph import Graph
+from fuseguard.ir.view import View
+from fuseguard.readers.fx import read_graph_module, read_program
 from fuseguard.target import Target
 
 logger = logging.getLogger("fuseguard")
@@ -66,11 +72,15 @@ def guard(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     strict: bool = False,
+    program: ExportedProgram | None = None,
 ) -> P:
     """Add fuseguard's checks to a TOSAPartitioner, VgfPartitioner or EthosUPartitioner and return it.
 
     The partitioner itself is extended, so the result may be ignored; guarding one twice replaces the first
     guard. What was refused and why is in ``partitioner.fuseguard_report`` after lowering.
+
+    ``program`` is what is about to be lowered. A partitioner is given a copy without the values of its parameters
+    and buffers; with the program the guard knows the per-channel scales in them, as a lint of the program does.
 
     Raises TypeError for a partitioner that takes no ``additional_checks``; else as :func:`support_checks`.
     """
@@ -85,7 +95,30 @@ def guard(
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)
+    show_programs(arm, checks, program)
     return partitioner
+
+
+def show_programs(
+    partitioner: Any, checks: Sequence[OperatorSupportBase], program: ExportedProgram | None = None
+) -> None:
+    """Lets checks from :func:`support_checks` see the whole program that ``partitioner`` is about to partition.
+
+    A check is given nodes alone. With the program it knows which inputs are constant, with ``program`` (the one that
+    is lowered) their values too, and can mend what it would be asked about too late (``Rule.mended_by_guard``).
+    """
+    analysis: Any = next((check.analysis for check in checks if hasattr(check, "analysis")), None)
+    if analysis is None:
+        return
+    partition = getattr(partitioner.partition, "unguarded", partitioner.partition)
+    values = {**program.constants, **program.state_dict} if program is not None else {}
+
+    def guarded(exported_program: ExportedProgram) -> Any:
+        with analysis.showing(exported_program, values):
+            return partition(exported_program)
+
+    guarded.unguarded = partition  # type: ignore[attr-defined]
+    partitioner.partition = guarded
 
 
 def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
@@ -118,6 +151,39 @@ class _Analysis:
         self._marks: dict[str, tuple[Any, ...]] = {}
         self._refused: dict[str, frozenset[str]] = {}
         self._asked: set[tuple[str, str]] = set()
+        self._program: ExportedProgram | None = None
+        self._values: Mapping[str, Any] = {}
+
+    @contextlib.contextmanager
+    def showing(self, program: ExportedProgram, values: Mapping[str, Any], mend: bool = True) -> Iterator[None]:
+        """Within, the constants of ``program`` are known; what checks cannot prevent in it is mended.
+
+        ``values`` are those of its parameters and buffers by their names in the state dict.
+        """
+        self._program, self._values, self._graph = program, values, None
+        try:
+            if mend:
+                self._mend(program)
+        except Exception as error:  # as in accepts(): never raised into a lowering
+            self.report.add_error("the program", error)
+            logger.exception("fuseguard could not mend the program before it is partitioned")
+        try:
+            yield
+        finally:
+            self._program, self._values = None, {}
+
+    def _mend(self, program: ExportedProgram) -> None:
+        rules = {rule.code: rule for rule in self.rules if rule.mended_by_guard}
+        if not rules:
+            return
+        graph = read_program(program)
+        for finding in run(graph, self.target, list(rules.values()), self.policy).findings:
+            if finding.graph or finding.severity is not Severity.ERROR:
+                continue
+            rewrite = rules[finding.code].repair(View(graph), self.target, finding)
+            if rewrite is not None and rewrite.exact:
+                apply_rewrites(program, [rewrite])
+                self.report.add_mended(finding)
 
     def accepts(self, node: torch.fx.Node, code: str) -> bool:
         try:
@@ -153,10 +219,7 @@ class _Analysis:
 
     def _analyse(self, graph: torch.fx.Graph) -> None:
         marks = {node.name: _mark(node) for node in graph.nodes}
-        module = graph.owning_module
-        if module is None:
-            module = torch.fx.GraphModule(torch.nn.Module(), graph)
-        result: Report = run(read_graph_module(module, {}, frozenset()), self.target, self.rules, self.policy)
+        result: Report = run(self._read(graph), self.target, self.rules, self.policy)
         refused: dict[str, frozenset[str]] = {}
         for finding in result.findings:
             if finding.refuse and not finding.graph:
@@ -171,6 +234,14 @@ class _Analysis:
         self._graph, self._marks, self._refused = graph, marks, refused
         self._asked.clear()
         self.report.add_analysis(result)
+
+    def _read(self, graph: torch.fx.Graph) -> Graph:
+        if self._program is not None and self._program.graph_module.graph is graph:
+            return read_program(self._program, self._values)
+        module = graph.owning_module
+        if module is None:
+            module = torch.fx.GraphModule(torch.nn.Module(), graph)
+        return read_graph_module(module, {}, frozenset())
 
 
 def _mark(node: torch.fx.Node) -> tuple[Any, ...]:

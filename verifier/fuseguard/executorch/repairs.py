@@ -122,6 +122,7 @@ def lower(
         result = _repair(exported_program, partitioner, policy)
         partitioner.fuseguard_repair = result
         program = result.program
+    guard(partitioner, policy, program=program)
     return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
 
 
@@ -165,4 +166,9 @@ def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
 def _copy(program: ExportedProgram) -> ExportedProgram:
     """A copy with a graph of its own. Weights and constants are never written to, so they are shared."""
     shared = [*program.state_dict.values(), *program.constants.values()]
-    return copy.deepcopy(program, {id(item): item for item in shared})
+    copied = copy.deepcopy(program, {id(item): item for item in shared})
+    # A copied node whose name is a Python builtin (``input``, as nn.Sequential calls its own) is given another one,
+    # which the signature does not know.
+    for old, new in zip(program.graph.nodes, copied.graph.nodes, strict=True):
+        new.name = old.name
+    return copied

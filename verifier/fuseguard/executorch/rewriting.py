@@ -10,7 +10,7 @@ import torch.ao.quantization.fx._decomposed  # registers the quantized_decompose
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from fuseguard.engine.rewrite import Call, Edit, Insert, Pair, Rewrite, SetArgument, SwapOperands, Unannotate
+from fuseguard.engine.rewrite import VALUE, Call, Edit, Insert, Pair, Rewrite, SetArgument, SwapOperands, Unannotate
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.qparams import QParams
 
@@ -61,7 +61,8 @@ def _insert(
         if isinstance(step, Pair):
             last = _pair(last, value, step.qparams)
         else:
-            call = _call_behind(last, value, _resolve(step.target), (last, *map(_argument, step.args)))
+            further = (last if arg == VALUE else _argument(arg) for arg in step.args)
+            call = _call_behind(last, value, _resolve(step.target), (last, *further))
             call.meta["custom"] = {**value.meta.get("custom", {}), _ANNOTATION: {"quantized": True}}
             last = call
     for user in users:

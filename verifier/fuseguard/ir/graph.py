@@ -52,6 +52,16 @@ class SourceLine:
     function: str = ""
     code: str = ""
 
+    @property
+    def generated(self) -> bool:
+        """Whether the line is of the code that torch.fx writes, which nobody has in a file."""
+        return self.file.startswith("<eval_with_key>")
+
+    @property
+    def installed(self) -> bool:
+        """Whether the line is of an installed package."""
+        return "site-packages" in self.file or "dist-packages" in self.file
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
@@ -96,10 +106,9 @@ class Node:
     @property
     def source(self) -> SourceLine | None:
         """The innermost recorded line that is the user's own, not a library's; else the innermost one."""
-        for line in reversed(self.stack):
-            if "site-packages" not in line.file and "dist-packages" not in line.file:
-                return line
-        return self.stack[-1] if self.stack else None
+        written = [line for line in reversed(self.stack) if not line.generated]
+        own = next((line for line in written if not line.installed), None)
+        return own or next(iter(written or self.stack[-1:]), None)
 
     def refs(self) -> Iterator[Ref]:
         """Every use in args and kwargs, in order, repeats included."""

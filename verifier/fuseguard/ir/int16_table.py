@@ -58,8 +58,13 @@ def _hardsigmoid(x: float) -> float:
     return min(max(x + 3, 0.0), 6.0) / 6
 
 
-#: The functions by kind of op; what is not here is not judged.
-FUNCTIONS: dict[str, Callable[[float], float]] = {
+def _elu(x: float, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> float:
+    return scale * (x if x > 0 else alpha * math.expm1(x * input_scale))
+
+
+#: The functions by kind of op, of the value and the numbers among the op's further arguments; what is not here is not
+#: judged.
+FUNCTIONS: dict[str, Callable[..., float]] = {
     "acos": math.acos,
     "acosh": math.acosh,
     "asin": math.asin,
@@ -69,6 +74,7 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "ceil": math.ceil,
     "cos": math.cos,
     "cosh": math.cosh,
+    "elu": _elu,
     "erf": math.erf,
     "exp": math.exp,
     "expm1": math.expm1,
@@ -76,9 +82,13 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
     "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
     "hardsigmoid": _hardsigmoid,
     "hardswish": lambda x: x * _hardsigmoid(x),
+    "leaky_relu": lambda x, slope=0.01: x if x > 0 else x * slope,
     "log": math.log,
+    "log10": math.log10,
     "log1p": math.log1p,
+    "pow": math.pow,
     "reciprocal": lambda x: 1 / x,
+    "remainder": lambda x, divisor: x - divisor * math.floor(x / divisor),
     "round": round,
     "rsqrt": lambda x: 1 / math.sqrt(x),
     "sigmoid": _sigmoid,
@@ -93,7 +103,15 @@ FUNCTIONS: dict[str, Callable[[float], float]] = {
 
 
 @lru_cache(maxsize=1024)
-def worst_error(kind: str, data: QParams, out: QParams, *, endpoint: bool, shift_clamped: bool) -> TableError:
+def worst_error(
+    kind: str,
+    data: QParams,
+    out: QParams,
+    parameters: tuple[float, ...] = (),
+    *,
+    endpoint: bool,
+    shift_clamped: bool,
+) -> TableError:
     """The largest difference to the program over all codes that the input can have.
 
     Differences of one step, which rounding explains, count as 0, and so does a function that is not known.
@@ -101,6 +119,7 @@ def worst_error(kind: str, data: QParams, out: QParams, *, endpoint: bool, shift
     Args:
         kind: kind of op, a key of FUNCTIONS.
         data, out: per-tensor int16 qparams.
+        parameters: the numbers that the function takes beside the value (``parameters_of``).
         endpoint: whether the entry behind the last code is made for that code (#21629, 1.5 and newer) or repeats
             the one before.
         shift_clamped: whether a table of few codes is left as it is (#20668, 1.4 and newer) or shifted by a
@@ -109,7 +128,7 @@ def worst_error(kind: str, data: QParams, out: QParams, *, endpoint: bool, shift
     function = FUNCTIONS.get(kind)
     if function is None or not (data.scale > 0 and out.scale > 0):
         return _NONE
-    exact = _Codes(function, data, out)
+    exact = _Codes(function, parameters, data, out)
     entries = [exact.code(_start(index)) for index in range(_SEGMENTS)]
     behind_last = _HIGHEST + 1 if endpoint and data.qmax == _HIGHEST else _start(_SEGMENTS - 1)
     entries.append(exact.code(behind_last))
@@ -136,9 +155,21 @@ def table_error(node: Node, data: QParams | None, out: QParams | None, release_i
         return _NONE
     if (data.dtype, out.dtype) != ("int16", "int16"):
         return _NONE
+    if node.kind == "pow" and all(exponent.is_integer() for exponent in parameters_of(node)):
+        return _NONE  # DecomposeIntPowPass makes multiplications of it
     return worst_error(
-        node.kind, data, out, endpoint=release_in(ENDPOINT_FROM), shift_clamped=release_in(SHIFT_CLAMPED_FROM)
+        node.kind,
+        data,
+        out,
+        parameters_of(node),
+        endpoint=release_in(ENDPOINT_FROM),
+        shift_clamped=release_in(SHIFT_CLAMPED_FROM),
     )
+
+
+def parameters_of(node: Node) -> tuple[float, ...]:
+    """The numbers among a table op's arguments behind the first: an exponent, a divisor, a slope."""
+    return tuple(float(arg) for arg in node.args[1:] if isinstance(arg, int | float) and not isinstance(arg, bool))
 
 
 def _start(index: int) -> int:
@@ -149,14 +180,17 @@ def _start(index: int) -> int:
 class _Codes:
     """The output code of the program for an input code; None where the function has no value."""
 
-    def __init__(self, function: Callable[[float], float], data: QParams, out: QParams) -> None:
-        self.function, self.data, self.out = function, data, out
+    def __init__(
+        self, function: Callable[..., float], parameters: tuple[float, ...], data: QParams, out: QParams
+    ) -> None:
+        self.function, self.parameters, self.data, self.out = function, parameters, data, out
 
     def value(self, code: int) -> float:
         """The function at a code, in steps of the output; NaN where it has none."""
         try:
-            return self.function((code - self.data.zero_point) * self.data.scale) / self.out.scale
-        except (ValueError, ZeroDivisionError):
+            value = self.function((code - self.data.zero_point) * self.data.scale, *self.parameters)
+            return value / self.out.scale
+        except (ValueError, ZeroDivisionError, TypeError):  # the last: without a parameter it needs
             return math.nan
         except OverflowError:
             return math.inf

@@ -51,8 +51,8 @@ class OpInfo:
 _T = Trait
 _TABLE_OPS = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "elu", "erf", "erfinv", "exp",
-    "expm1", "floor", "gelu", "hardsigmoid", "hardswish", "log", "log1p", "logit", "pow", "reciprocal", "round",
-    "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "sqrt", "tan", "tanh",
+    "expm1", "floor", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "log", "log10", "log1p", "logit", "pow",
+    "reciprocal", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "sqrt", "tan", "tanh",
 )  # fmt: skip
 # kind -> (traits, further spellings of the op's name without namespace, overload, `_copy` and in-place `_`)
 _TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {

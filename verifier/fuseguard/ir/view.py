@@ -46,6 +46,10 @@ class Island:
         return f"{self.anchor.name} -> {self.activation.name}" if self.activation else self.anchor.name
 
 
+#: Kinds by another name in the edge dialect. What is read of them there by a getitem is their value here.
+_SAME_KIND = {"max_pool2d_with_indices": "max_pool2d"}
+
+
 class View:
     """Quantization-aware look-ups over one graph."""
 
@@ -190,12 +194,21 @@ class View:
     @cached_property
     def _keys(self) -> dict[str, str]:
         seen: dict[tuple[str, str], int] = {}
-        keys = {}
+        keys: dict[str, str] = {}
         for node in self.calls():
-            place = (node.module, node.kind)
+            pool = self._pool_of(node)
+            if pool is not None:
+                keys[node.name] = keys[pool.name]
+                continue
+            place = (node.module, _SAME_KIND.get(node.kind, node.kind))
             seen[place] = seen.get(place, -1) + 1
-            keys[node.name] = f"{self.graph.name}/{node.module}:{node.kind}#{seen[place]}"
+            keys[node.name] = f"{self.graph.name}/{node.module}:{place[1]}#{seen[place]}"
         return keys
+
+    def _pool_of(self, node: Node) -> Node | None:
+        """The max_pool2d_with_indices of which a getitem takes the values."""
+        producer = self.graph.node_of(node.args[0]) if node.info.has(Trait.GETITEM) and node.args else None
+        return producer if producer is not None and producer.kind in _SAME_KIND else None
 
     # --- closed clusters --------------------------------------------------------------------------------
 

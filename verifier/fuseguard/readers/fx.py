@@ -18,10 +18,11 @@ _CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TE
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
-def read_program(program: ExportedProgram | torch.fx.GraphModule) -> Graph:
+def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mapping[str, Any] | None = None) -> Graph:
     """The graph of a live program, control-flow bodies included.
 
-    Per-channel scales and zero points are read from the program's buffers; no other tensor is touched.
+    Per-channel scales and zero points are read from the program's buffers, or from ``values`` (by their names in the
+    state dict) for one whose own are fake; no other tensor is touched.
     Raises TypeError for anything that is neither an ExportedProgram nor a GraphModule.
     """
     if isinstance(program, ExportedProgram):
@@ -30,7 +31,8 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule) -> Graph:
         for spec in program.graph_signature.input_specs:
             if spec.kind in _CONSTANT_INPUTS and spec.target is not None:
                 constants.add(spec.arg.name)
-                value = program.state_dict.get(spec.target, program.constants.get(spec.target))
+                own = program.state_dict.get(spec.target, program.constants.get(spec.target))
+                value = (values or {}).get(spec.target, own)
                 tensors[spec.arg.name] = value
         return read_graph_module(program.graph_module, tensors, frozenset(constants))
     if isinstance(program, torch.fx.GraphModule):

@@ -1,0 +1,272 @@
+"""DT508: what comes out of a lookup table is taken for floats until the table is made, and something looks before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import (
+    VALUE,
+    Call,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Insert,
+    Pair,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    import torch
+
+#: Table ops that torch gives a float result for integers. The others (floor, gelu, silu, hardswish ...) keep int8.
+_FLOATING = frozenset({
+    "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfinv", "exp", "expm1", "log", "log10",
+    "log1p", "logit", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
+})  # fmt: skip
+_AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
+_POOLS = ("max_pool2d", "max_pool2d_with_indices")
+_EXTREMES = ("amax", "amin")
+
+_POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
+_SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
+_CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
+_NO_DQ = "the DQ at the end of the delegate stays on the CPU"
+
+
+def _graph(*ops: tuple[str, tuple[int, ...], tuple[object, ...]], mixed: str = "") -> Callable[[], Graph]:
+    """Ops in a row, each with a Q and DQ behind it. ``mixed``: a where between their result (as its ``first`` or
+    ``second`` branch) and an int8 tensor.
+    """
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        qparams = int8(1 / 255.3, -128)
+        value = b.quantized_input("x", (1, 4, 8, 8), int8(0.0487, 3))
+        other = b.quantized_input("y", (1, 4, 8, 8), qparams) if mixed else ""
+        for target, shape, rest in ops:
+            extra = (b.quantized_constant("weight", (3, 8), 0.0103), None) if "linear" in target else rest
+            value = b.requantize(b.call(target, value, *extra, shape=shape), qparams)  # type: ignore[arg-type]
+        if mixed:
+            branches = (value, other) if mixed == "first" else (other, value)
+            chosen = b.call("aten.where.self", b.input("mask", (1, 4, 8, 8), "bool"), *branches)
+            value = b.requantize(chosen, qparams)
+        return b.output(value)
+
+    return build
+
+
+_SHAPE = (1, 4, 8, 8)
+_SIGMOID = ("aten.sigmoid.default", _SHAPE, ())
+_FLOOR = ("aten.floor.default", _SHAPE, ())
+_ABS = ("aten.abs.default", _SHAPE, ())
+_RELU = ("aten.relu.default", _SHAPE, ())
+_AVERAGE = ("aten.avg_pool2d.default", (1, 4, 4, 4), ((2, 2), (2, 2)))
+_MAX_POOL = ("aten.max_pool2d.default", (1, 4, 4, 4), ((2, 2), (2, 2)))
+_AMAX = ("aten.amax.default", (1, 1, 8, 8), ((1,), True))
+_LINEAR = ("aten.linear.default", (1, 4, 8, 3), ())
+_PERMUTE = ("aten.permute.default", (1, 8, 1, 8), ((0, 2, 1, 3),))
+
+
+def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.dtype import example_modules
+
+        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(example_modules, name)()
+        return made
+
+    return build
+
+
+class TableCodesAsFloats(Rule):
+    code = "DT508"
+    name = "table-codes-taken-for-floats"
+    summary = "Codes from a lookup table reach an op that asks for their dtype before the backend has made the table."
+    why = (
+        "FoldAndAnnotateQParamsPass takes away the DQ in front of a table op and the Q behind it; torch then says of "
+        "sigmoid, tanh, exp and the like that they make floats of integers, and of all that moves, clamps or "
+        "convolves their result that it is float too. That is put right only by InsertTableOpsPass, late. Passes that "
+        "ask before it see float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is given "
+        "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
+        "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
+        "Arithmetic ends it: add, mul and the like are rescaled, which yields integers."
+    )
+    remedy = (
+        "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
+        "changes no value and is integer arithmetic. A multiplication between the two (as in squeeze-and-excite) has "
+        "the same effect."
+    )
+    scope = "cluster"
+    message = "{op} gets codes from the lookup table of {table}{way}, and asks for their dtype before there is a table"
+    effects = EffectsTable(
+        [
+            EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
+            EffectRow("pool", ">=1.3", "*", Effect.CRASH, reference=_POOL),
+            EffectRow("where", "*", "*", Effect.CRASH, reference=_SELECT),
+            EffectRow("end", "*", "INT", Effect.EXACT, reference=_NO_DQ),
+            EffectRow("end", "*", "INT+FP", Effect.CRASH, reference=_CAST),
+            EffectRow("end1d", "*", "INT", Effect.EXACT, reference=_NO_DQ),
+            EffectRow("end1d", "<1.5", "INT+FP", Effect.CRASH, reference=_CAST),
+            EffectRow("end1d", ">=1.5", "INT+FP", Effect.EXACT, reference="Conv1d keeps its output qparams"),
+        ]
+    )
+    bad = (
+        Example("avg_pool2d of a sigmoid", _graph(_SIGMOID, _AVERAGE), _program("sigmoid_pooled")),
+        Example("avg_pool2d of a relu of a sigmoid", _graph(_SIGMOID, _RELU, _AVERAGE)),
+        Example("where between a sigmoid and an int8 tensor", _graph(_SIGMOID, mixed="first")),
+        Example("tanh and a linear that ends the program", _graph(_SIGMOID, _LINEAR), _program("tanh_perceptron")),
+        Example("conv1d of a sigmoid that ends the program", lambda: _conv1d(), _program("sigmoid_conv1d")),
+        Example("amax of a sigmoid that ends the program", _graph(_SIGMOID, _AMAX)),
+        Example("max_pool2d of a sigmoid that ends the program", _graph(_SIGMOID, _MAX_POOL)),
+    )
+    good = (
+        Example("avg_pool2d of an abs", _graph(_ABS, _AVERAGE)),
+        Example("avg_pool2d of a floor, which keeps int8", _graph(_FLOOR, _AVERAGE)),
+        Example("permute behind an amax of a sigmoid", _graph(_SIGMOID, _AMAX, _PERMUTE)),
+        Example("sigmoid that ends the program", _graph(_SIGMOID)),
+        Example("where between an int8 tensor and a sigmoid", _graph(_SIGMOID, mixed="second")),
+        Example("sigmoid, multiplied and pooled", lambda: _gated(), _program("gated_and_pooled")),
+    )
+    references = ("class 29, found by the differential campaign: not in the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        sources = _sources(view)
+        for node in view.calls():
+            case = _asks(view, node, sources, frozenset())
+            if case:
+                table, way = _way(view, node, sources)
+                yield self.finding(
+                    view,
+                    target,
+                    (node,),
+                    case=case,
+                    op=node.name,
+                    table=table.name,
+                    way=f" through {', '.join(way)}" if way else "",
+                )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """What ends a delegate only since its reader is refused."""
+        del target
+        sources = _sources(view)
+        for node in view.calls():
+            if node.name not in refused and _asks(view, node, sources, refused) in ("end", "end1d"):
+                reader = next((user for user in _readers(view, node) if user.name in refused), None)
+                if reader is not None:
+                    yield node, reader
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Has integer arithmetic that changes no value in front of the op."""
+        del target
+        node, sources = view.graph[finding.nodes[0]], _sources(view)
+        edits = []
+        for data in _data(view, node):
+            qparams = view.qparams(data)
+            if qparams is None or qparams.per_channel or _producer(view, data) not in sources:
+                continue
+            edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
+        return Rewrite(tuple(edits)) if edits else None
+
+
+def _sources(view: View) -> dict[str, Node]:
+    """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op."""
+    sources: dict[str, Node] = {}
+    for node in view.calls():
+        if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
+            continue
+        if node.info.has(Trait.TABLE):
+            if view.in_dq(node, 0) is not None and _makes_floats(node):
+                sources[node.name] = node
+        elif node.info.has(Trait.TRANSPARENT | Trait.MAC) and node.kind not in (*_AVERAGES, "matmul"):
+            floats = [name for data in _data(view, node) if (name := _producer(view, data)) in sources]
+            if floats and not (node.kind == "where" and len(floats) < len(_data(view, node))):
+                sources[node.name] = view.graph[floats[0]]
+    return sources
+
+
+def _makes_floats(node: Node) -> bool:
+    if node.kind in ("pow", "remainder"):
+        return any(isinstance(arg, float) and not arg.is_integer() for arg in node.args[1:])
+    return node.kind in _FLOATING
+
+
+def _data(view: View, node: Node) -> list[Node]:
+    """The tensors whose dtype decides the result's: an anchor's data alone, else every float operand."""
+    producers = view.graph.inputs(node)
+    if node.info.has(Trait.MAC):
+        producers = producers[1:2] if node.kind == "addmm" else producers[:1]
+    return [item for item in producers if item.meta is not None and item.meta.is_float]
+
+
+def _producer(view: View, data: Node) -> str:
+    """The op whose result a value is, through its Q and DQ."""
+    node: Node | None = data
+    if view.is_dq(data) and data.args:
+        q = view.graph.node_of(data.args[0])
+        node = view.owner(q) if q is not None and view.is_q(q) else q
+    return node.name if node is not None else ""
+
+
+def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[str]) -> str:
+    """How a node looks at dtypes too early, a case of the effects table; "" if it does not."""
+    if not node.annotated:
+        return ""
+    data = _data(view, node)
+    floats = sum(_producer(view, item) in sources for item in data)
+    if node.kind in _AVERAGES:
+        return "pool" if floats and not refused else ""
+    if node.kind == "where":
+        # SELECT takes the dtype of the first branch; a first branch of int8 has the second one cast to it.
+        torn = 0 < floats < len(data) and _producer(view, data[0]) in sources
+        return "where" if torn and all(map(view.is_dq, data)) and not refused else ""
+    one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
+    if node.name not in sources or not (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
+        return ""
+    for reader in _readers(view, node):
+        if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
+            return "end1d" if one_dimensional else "end"
+    return ""
+
+
+def _readers(view: View, node: Node) -> list[Node]:
+    """Who reads the dequantized result of a node."""
+    results = [node, *(user for user in view.users(node) if user.info.has(Trait.GETITEM) and node.kind in _POOLS)]
+    dequantized = [dq for item in results for q in view.out_q(item) for dq in view.users(q) if view.is_dq(dq)]
+    return [reader for dq in dequantized for reader in view.users(dq)]
+
+
+def _way(view: View, node: Node, sources: dict[str, Node]) -> tuple[Node, list[str]]:
+    """The table op, and the names of what lies between it and the node."""
+    name = next(name for data in _data(view, node) if (name := _producer(view, data)) in sources)
+    way: list[str] = []
+    while sources[name].name != name:
+        way.append(name)
+        name = sources[name].name
+    return view.graph[name], way[::-1]
+
+
+def _conv1d() -> Graph:
+    b = GraphBuilder()
+    qparams = int8(1 / 255.3, -128)
+    x = b.quantized_input("x", (1, 4, 8), int8(0.0487, 3))
+    value = b.requantize(b.call("aten.sigmoid.default", x), qparams)
+    weight = b.quantized_constant("weight", (4, 4, 3), 0.0103)
+    value = b.call("aten.conv1d.default", value, weight, None, shape=(1, 4, 6))
+    return b.output(b.requantize(value, int8(0.0217, 5)))
+
+
+def _gated() -> Graph:
+    b = GraphBuilder()
+    qparams = int8(1 / 255.3, -128)
+    x = b.quantized_input("x", _SHAPE, int8(0.0487, 3))
+    gate = b.requantize(b.call("aten.sigmoid.default", x), qparams)
+    value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9))
+    return b.output(
+        b.requantize(b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=(1, 4, 4, 4)), int8(0.0331, -9))
+    )

@@ -1,0 +1,42 @@
+"""Chains of ops that work element by element on one tensor: what the backend moves views and permutes through."""
+
+from __future__ import annotations
+
+from fuseguard.ir import Node, Trait, View
+
+#: A chain of elementwise ops is followed this far; a hostile graph need not end.
+LONGEST_CHAIN = 32
+
+
+def has_one_operand(view: View, node: Node) -> bool:
+    """Whether a node works element by element on one tensor, numbers aside."""
+    if node.op != "call" or not node.info.has(Trait.TABLE | Trait.ACTIVATION | Trait.RESCALED) or node.kind == "sum":
+        return False
+    return tensor_operand(view, node) is not None
+
+
+def tensor_operand(view: View, node: Node) -> Node | None:
+    """The one tensor operand of a node that is no single number; None if there are several."""
+    tensors = [item for item in view.graph.inputs(node) if item.meta is not None and item.meta.is_float]
+    larger = [item for item in tensors if item.meta is not None and any(size != 1 for size in item.meta.shape)]
+    return larger[0] if len(larger) == 1 else None
+
+
+def producer_of(view: View, value: Node) -> Node | None:
+    """The producer of a value, through its DQ and Q; of one part of a pool's result the pool."""
+    node: Node | None = value
+    while node is not None and (view.is_dq(node) or view.is_q(node) or node.info.has(Trait.GETITEM)) and node.args:
+        node = view.graph.node_of(node.args[0])
+    return node
+
+
+def readers_of(view: View, node: Node) -> list[Node]:
+    """Who reads the result of a node, through its Q and DQ."""
+    pending, found = list(view.users(node)), []
+    while pending:
+        user = pending.pop()
+        if view.is_q(user) or view.is_dq(user) or user.info.has(Trait.GETITEM):
+            pending += view.users(user)
+        else:
+            found.append(user)
+    return found

@@ -1,0 +1,191 @@
+"""OP708: an op whose first operand is a single number, where the backend moves a permute onto the wrong operand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.operator.elementwise import LONGEST_CHAIN, has_one_operand, producer_of, readers_of, tensor_operand
+
+if TYPE_CHECKING:
+    import torch
+
+#: From here on permutes are moved through elementwise ops (#20625); mended after 1.5.1 (#22880).
+MOVES_FROM = ">=1.5"
+
+_BINARY = frozenset({"add", "sub", "mul", "eq", "ge", "gt", "le", "lt", "ne"})
+#: The backend computes these in NHWC, with a permute on either side.
+_CHANNELS_LAST = frozenset({
+    "conv", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d",
+    "upsample_bilinear2d",
+})  # fmt: skip
+_MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
+_SHAPE, _ONE = (1, 4, 6, 8), (1, 1, 1, 1)
+
+
+def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
+    """Ops in a row; ``sub`` subtracts from a constant, or the constant from the value unless ``first``."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        qparams = int8(0.0487, 3)
+        value, shape = b.quantized_input("x", _SHAPE, qparams), _SHAPE
+        for number, op in enumerate(ops):
+            if op == "conv":
+                weight = b.quantized_constant(f"weight_{number}", (shape[1], shape[1], 1, 1), 0.0103)
+                made = b.call("aten.conv2d.default", value, weight, None, shape=shape)
+            elif op == "permute":
+                shape = (shape[0], shape[2], shape[3], shape[1])
+                made = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=shape)
+            else:
+                constant = b.dequantize(b.constant(f"number_{number}", _ONE), int8(0.0079))
+                operands = (constant, value) if first else (value, constant)
+                made = b.call("aten.sub.Tensor", *operands, shape=shape)
+            value = b.requantize(made, qparams)
+        return b.output(value)
+
+    return build
+
+
+def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.operator.example_modules import conv_subtracted_from_one
+
+    return conv_subtracted_from_one()
+
+
+class PermuteLandsOnScalar(Rule):
+    code = "OP708"
+    name = "permute-lands-on-scalar"
+    summary = "A number comes first in an op (1 - x) next to a permute or to what is computed in NHWC."
+    why = (
+        "Since 1.5 PropagateViewCopyPermuteUpPass moves permutes, also those around convolutions and pools, through "
+        "elementwise ops. Through an op of two operands it may when one of them is a single number, which no permute "
+        "changes; but then it puts the permute in front of the first operand, whichever that is. Where the first one "
+        "is the number, the permute of the other is lost: the elements come out in another order, or in a shape that "
+        "the next op does not take. 1 - x is such an op, x - 1 is not."
+    )
+    remedy = (
+        "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
+        "number expanded to the tensor's shape is no single number any more."
+    )
+    scope = "node"
+    message = "{op} has the single number {number} as its first operand, and the permute {place} {layout} lands on it"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.5", "*", Effect.EXACT, reference="permutes are not moved, before #20625"),
+            EffectRow("order", ">=1.5", "*", Effect.WRONG, reference=_MOVED),
+            EffectRow("shape", ">=1.5", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
+        ]
+    )
+    bad = (
+        Example("conv2d subtracted from a number", _graph("conv", "sub"), _program, only_on=MOVES_FROM),
+        Example("permute of 1 - x", _graph("sub", "permute"), only_on=MOVES_FROM),
+        Example("conv2d of 1 - x", _graph("sub", "conv"), only_on=MOVES_FROM),
+    )
+    good = (
+        Example("1 - x alone", _graph("sub")),
+        Example("conv2d less a number", _graph("conv", "sub", first=False)),
+        Example("1 - x between two convolutions", _graph("conv", "sub", "conv")),
+    )
+    references = ("executorch #20625", "executorch #22880")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not target.release_in(MOVES_FROM):
+            return
+        for node in view.calls(Trait.RESCALED):
+            number = _leading_number(view, node)
+            if number is None:
+                continue
+            above, below = _above(view, node), _below(view, node)
+            if above is not None and below is not None and {above.kind, below.kind} <= _CHANNELS_LAST:
+                continue  # their permutes cancel out before they are moved
+            layout = below or above
+            if layout is None or (node.kind == "mul" and above is not None and _feeds(view, above, node)):
+                continue  # a number times a convolution is folded into the convolution
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case="shape" if _shape_matters(view, node, below) else "order",
+                op=node.name,
+                number=number.name,
+                place="in front of" if below is not None else "behind",
+                layout=layout.name,
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Expands the number to the shape of the op's result."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
+        shape = node.meta.shape if node.meta is not None else ()
+        if data is None or qparams is None or qparams.per_channel or not shape or None in shape:
+            return None
+        call = Call("aten.expand.default", (tuple(shape),))
+        return Rewrite((Insert(data.name, (node.name,), (call, Pair(qparams))),))
+
+
+def _leading_number(view: View, node: Node) -> Node | None:
+    """The first operand if it is a single number of the second operand's rank, and the second is a tensor of more."""
+    if node.kind not in _BINARY or not node.annotated or len(node.args) < 2:
+        return None
+    first, second = (view.graph.node_of(arg) for arg in node.args[:2])
+    if first is None or second is None or first.meta is None or second.meta is None:
+        return None
+    single = first.meta.rank == second.meta.rank > 1 and all(size == 1 for size in first.meta.shape)
+    return first if single and any(size != 1 for size in second.meta.shape) else None
+
+
+def _above(view: View, node: Node) -> Node | None:
+    """The op whose permute comes down to ``node``: above it, with nothing but elementwise ops between."""
+    current = node
+    for _ in range(LONGEST_CHAIN):
+        operand = tensor_operand(view, current)
+        producer = producer_of(view, operand) if operand is not None else None
+        if producer is None or producer.op != "call":
+            return None
+        readers = readers_of(view, producer)
+        if len(readers) > 1 and not all(has_one_operand(view, reader) for reader in readers):
+            return None
+        if producer.kind in _CHANNELS_LAST or producer.kind == "permute":
+            return producer
+        if not has_one_operand(view, producer):
+            return None
+        current = producer
+    return None
+
+
+def _below(view: View, node: Node) -> Node | None:
+    """The op whose permute comes up to ``node``, likewise."""
+    current = node
+    for _ in range(LONGEST_CHAIN):
+        readers = readers_of(view, current)
+        if len(readers) != 1:
+            return None
+        reader = readers[0]
+        if reader.kind in _CHANNELS_LAST or reader.kind == "permute":
+            return reader
+        if not has_one_operand(view, reader):
+            return None
+        current = reader
+    return None
+
+
+def _feeds(view: View, producer: Node, node: Node) -> bool:
+    operand = tensor_operand(view, node)
+    return producer.kind == "conv" and operand is not None and producer_of(view, operand) is producer
+
+
+def _shape_matters(view: View, node: Node, below: Node | None) -> bool:
+    """Whether an op that insists on shapes reads the result: one in NHWC, or one that joins it with other tensors."""
+    if below is not None:
+        return below.kind != "permute"
+    return any(
+        reader.op == "call" and not has_one_operand(view, reader) and len(view.graph.inputs(reader)) > 1
+        and not reader.info.has(Trait.MAC)
+        for reader in readers_of(view, node)
+    )  # fmt: skip
