@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from fuseguard.engine import INTERFACE, Registry, RulePackError, run
-from fuseguard.engine.registry import load_registry, make_pack
+from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
+from fuseguard.engine.registry import SelectorError, load_registry, make_pack
 from fuseguard.target import Target
 from fuseguard_rules import FusedActivationOutOfRange
 from fuseguard_rules.fusion import examples
@@ -107,3 +108,24 @@ def test_preview_rules_run_only_when_named() -> None:
     assert [rule.code for rule in registry.select(["XX"])] == []
     assert [rule.code for rule in registry.select(["XX901"])] == ["XX901"]
     assert [rule.code for rule in registry.select(["FU", "not-yet-judged"])] == ["FU101", "XX901"]
+
+
+@pytest.mark.parametrize("selector", ["SU", "SU001", "unused-suppression"])
+def test_su_codes_select_no_rule_of_a_graph(selector: str) -> None:
+    """guard(select=...) with one of these must fail, and not guard nothing without a word."""
+    registry = load_registry()
+    with pytest.raises(SelectorError, match="matches no rule"):
+        registry.select([selector])
+    registry.check_selectors([selector])
+    found = registry.find("SU001")
+    assert (found, registry.get("SU001")) == (UNUSED_SUPPRESSION, None)
+
+
+def test_a_pack_cannot_take_an_su_code() -> None:
+    with pytest.raises(RulePackError, match="'fuseguard itself' and 'pack' both define 'SU001'"):
+        Registry([make_pack("pack", "1", pack(variant(code="SU001", name="mine")))])
+
+
+def test_an_empty_selector_matches_nothing() -> None:
+    with pytest.raises(SelectorError):
+        load_registry().select([""])

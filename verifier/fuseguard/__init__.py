@@ -1,13 +1,18 @@
-"""fuseguard: checks the invariants that ExecuTorch's Arm backend assumes of a quantized program.
+"""fuseguard: checks the invariants that ExecuTorch's Arm backend assumes of a quantized PyTorch program.
 
 Importing this package needs no torch; neither does checking a file.
 """
 
-from fuseguard.api import check
-from fuseguard.engine.finding import Effect, Finding, Severity
-from fuseguard.engine.run import Report
-from fuseguard.readers.errors import UnreadableInput
-from fuseguard.target import Target, TargetError
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fuseguard.api import check
+    from fuseguard.engine.finding import Effect, Finding, Severity
+    from fuseguard.engine.run import Report
+    from fuseguard.engine.suppress import SuppressionError, SuppressionRule
+    from fuseguard.readers.errors import UnreadableInput
+    from fuseguard.target import Target, TargetError
 
 __version__ = "0.1.0"
 
@@ -16,9 +21,37 @@ __all__ = [
     "Finding",
     "Report",
     "Severity",
+    "SuppressionError",
+    "SuppressionRule",
     "Target",
     "TargetError",
     "UnreadableInput",
     "__version__",
     "check",
 ]
+
+#: Name -> module, imported when asked for: pytest imports this package in every run, for fuseguard.pytest_plugin.
+_LATE = {
+    "Effect": "engine.finding",
+    "Finding": "engine.finding",
+    "Report": "engine.run",
+    "Severity": "engine.finding",
+    "SuppressionError": "engine.suppress",
+    "SuppressionRule": "engine.suppress",
+    "Target": "target",
+    "TargetError": "target",
+    "UnreadableInput": "readers.errors",
+    "check": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATE:
+        found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

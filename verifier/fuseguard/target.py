@@ -30,6 +30,10 @@ ACCELERATORS: dict[str, str] = {
     **{f"ethos-u85-{macs}": "TOSA-1.0+INT+int16+int4+cf" for macs in (128, 256, 512, 1024, 2048)},
 }
 
+#: What ``--target all`` stands for: one of each that the backend tells apart. What is left out has the specification
+#: of one that is here (Ethos-U65 that of U55), and the effects depend on nothing else.
+ALL_TARGETS: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP", "vgf", "ethos-u55-128", "ethos-u85-256")
+
 _TOSA = re.compile(r"^TOSA-(?P<version>\d+\.\d+(?:\.\d+)?)(?P<parts>(?:\+[A-Za-z0-9]+)+)$")
 
 
@@ -96,9 +100,13 @@ class Target:
         release, notice = resolve_release(executorch)
         return replace(self, release=release, notice=notice)
 
+    @property
+    def name(self) -> str:
+        """The target without the release."""
+        return self.spec if self.accelerator == "tosa" else f"{self.accelerator} ({self.spec})"
+
     def __str__(self) -> str:
-        name = self.spec if self.accelerator == "tosa" else f"{self.accelerator} ({self.spec})"
-        return f"{name}, ExecuTorch {self.release}"
+        return f"{self.name}, ExecuTorch {self.release}"
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import date
 
 from fuseguard.ir.graph import SourceLine
 
@@ -32,12 +33,13 @@ class Effect(str, enum.Enum):
     BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
     CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
     EXACT = "exact"  # right on this target though the invariant is violated
+    UPKEEP = "upkeep"  # no effect of the backend: a suppression or a baseline is out of date (SU codes)
 
     @property
     def severity(self) -> Severity:
         if self in (Effect.CRASH, Effect.WRONG, Effect.UNDEFINED, Effect.RUNTIME_FAULT):
             return Severity.ERROR
-        return Severity.WARNING if self is Effect.QUALITY else Severity.NOTE
+        return Severity.WARNING if self in (Effect.QUALITY, Effect.UPKEEP) else Severity.NOTE
 
     @property
     def meaning(self) -> str:
@@ -53,6 +55,7 @@ _MEANINGS: dict[Effect, str] = {
     Effect.BOUNDED: "the result differs by at most the stated number of steps, where a code saturates",
     Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
     Effect.EXACT: "the result is right on this target; other targets or releases break it",
+    Effect.UPKEEP: "none on the program: a suppression or a baseline says what is no longer so",
 }
 
 
@@ -65,15 +68,59 @@ class Evidence(str, enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one of several targets makes of a finding's place. ``effect`` is None where the rule finds nothing there.
+
+    The fields are those of the :class:`Finding` for this target.
+    """
+
+    target: str
+    effect: Effect | None = None
+    severity: Severity | None = None
+    evidence: Evidence | None = None
+    evidence_note: str = ""
+    refuse: bool = False
+    bound_steps: float | None = None
+    bound_value: float | None = None
+
+
+class SuppressionKind(str, enum.Enum):
+    """Why a finding is not reported."""
+
+    IGNORE = "ignore"  # looked at, and to stay
+    FIXME = "fixme"  # to be mended later
+    BASELINE = "baseline"  # known from before
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """What keeps a finding from being reported. ``until`` is the last day on which it does; None for ever.
+
+    ``scope`` is what it holds for, in words; ``origin`` is the line of the configuration or baseline that says so.
+    """
+
+    kind: SuppressionKind
+    reason: str = ""
+    until: date | None = None
+    scope: str = ""
+    origin: SourceLine | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One violation of one invariant, for one target.
 
+    ``source`` is the user's line that made the first node and ``stack`` all that was recorded of it, outermost first.
     ``nodes`` are the offending nodes, ``cluster`` the closed cluster that must be refused or rewritten
     together (a superset). ``qparams`` maps a label to readable qparams. ``bound_steps`` is the exact worst
     error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
     where no bound exists or nothing goes wrong. ``graph`` is the path of the control-flow body the nodes are
     in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
     ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
+    ``fingerprint`` names the finding across exports (see :mod:`fuseguard.engine.fingerprint`); ``run`` sets it.
+    In a check for several targets, ``effect`` and what goes with it are those of the worst one, ``refuse`` holds if it
+    does on any, and ``outcomes`` says what each makes of it, in the order of the targets. ``suppression`` is set on
+    findings that are not reported. A finding about a suppression or a baseline (SU codes) has no nodes.
     """
 
     code: str
@@ -87,6 +134,7 @@ class Finding:
     evidence: Evidence = Evidence.MEASURED
     evidence_note: str = ""
     source: SourceLine | None = None
+    stack: tuple[SourceLine, ...] = ()
     module: str = ""
     module_type: str = ""
     island: str = ""
@@ -101,3 +149,6 @@ class Finding:
     caused_by: str | None = None
     file: str = ""
     details: tuple[tuple[str, str], ...] = field(default=())
+    fingerprint: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    suppression: Suppression | None = None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.nearest import nearest
 from fuseguard.engine.rule import INTERFACE, Rule
 
 GROUP = "fuseguard.rules"
@@ -18,6 +20,10 @@ _SCOPES = ("node", "edge", "cluster", "graph", "boundary")
 
 class RulePackError(Exception):
     """A rule pack is broken. The text names the pack, the fault and what to do; the CLI exits with 2."""
+
+
+class SelectorError(ValueError):
+    """A code, prefix or name that matches no rule. The text names the nearest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Registry:
         """Raises RulePackError when a code or name is taken twice."""
         self.packs = tuple(packs)
         self._by_code: dict[str, Rule] = {}
-        taken: dict[str, str] = {}
+        taken = {key: "fuseguard itself" for rule in HOUSEKEEPING for key in (rule.code, rule.name)}
         for pack in self.packs:
             for rule in pack.rules:
                 for key in (rule.code, rule.name):
@@ -53,6 +59,20 @@ class Registry:
         """All rules, sorted by code."""
         return tuple(self._by_code[code] for code in sorted(self._by_code))
 
+    @property
+    def everything(self) -> tuple[Rule | HousekeepingRule, ...]:
+        """All that a finding can be of: the rules and the SU codes, sorted by code."""
+        return tuple(sorted((*self.rules, *HOUSEKEEPING), key=lambda rule: rule.code))
+
+    def find(self, code_or_name: str) -> Rule | HousekeepingRule | None:
+        """As :meth:`get`, among the SU codes too."""
+        return next((rule for rule in self.everything if _names(rule, code_or_name.strip())), None)
+
+    def nearest(self, name: str) -> str:
+        """``Did you mean 'x'?``, or where nothing is near ``Rules are ...``: the end of a message."""
+        hint = nearest(name, (key for rule in self.everything for key in (rule.code, rule.name)))
+        return hint or f"Rules are {', '.join(rule.code for rule in self.everything)}."
+
     def get(self, code_or_name: str) -> Rule | None:
         """The rule called ``FU101`` or ``fused-activation-out-of-range``; case does not matter."""
         wanted = code_or_name.strip()
@@ -64,26 +84,34 @@ class Registry:
     def select(self, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
         """Rules whose code starts with one of ``select`` (all if empty) and with none of ``ignore``.
 
-        Names are accepted too. Preview rules are chosen only by their full code or name. Raises ValueError for a
-        selector that matches no rule.
+        Names are accepted too. Preview rules are chosen only by their full code or name. Raises SelectorError.
         """
-        for selector in (*select, *ignore):
-            if not any(_matches(rule, selector) for rule in self.rules):
-                raise ValueError(f"{selector!r} matches no rule; known are {', '.join(r.code for r in self.rules)}")
-        return tuple(
-            rule
-            for rule in self.rules
-            if (any(_matches(rule, selector) for selector in select) if select else not rule.preview)
-            and (not rule.preview or any(_names(rule, selector) for selector in select))
-            and not any(_matches(rule, selector) for selector in ignore)
-        )
+        self.check_selectors((*select, *ignore), self.rules)
+        return tuple(rule for rule in self.rules if selected(rule, select, ignore))
+
+    def check_selectors(self, selectors: Iterable[str], among: Iterable[Rule | HousekeepingRule] | None = None) -> None:
+        """Raises SelectorError for a selector that matches none of ``among``: by default the rules and the SU codes."""
+        known = self.everything if among is None else tuple(among)
+        for selector in selectors:
+            if not any(matches(rule, selector) for rule in known):
+                raise SelectorError(f"{selector!r} matches no rule. {self.nearest(selector)}")
 
 
-def _matches(rule: Rule, selector: str) -> bool:
-    return rule.code.startswith(selector.upper()) or rule.name == selector.lower()
+def selected(rule: Rule | HousekeepingRule, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> bool:
+    """Whether ``select`` (everything stable if empty) names the rule and ``ignore`` does not."""
+    return (
+        (any(matches(rule, selector) for selector in select) if select else not rule.preview)
+        and (not rule.preview or any(_names(rule, selector) for selector in select))
+        and not any(matches(rule, selector) for selector in ignore)
+    )
 
 
-def _names(rule: Rule, selector: str) -> bool:
+def matches(rule: Rule | HousekeepingRule, selector: str) -> bool:
+    """Whether ``selector`` is the rule's code, the beginning of it, or its name. An empty one matches nothing."""
+    return bool(selector) and (rule.code.startswith(selector.upper()) or rule.name == selector.lower())
+
+
+def _names(rule: Rule | HousekeepingRule, selector: str) -> bool:
     return selector.upper() == rule.code or selector.lower() == rule.name
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.exposure import take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
+from fuseguard.engine.fingerprint import add_fingerprints
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.view import View
@@ -26,10 +28,11 @@ class RuleFailure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that one check of one program for one target found.
+    """All that one check of one program found.
 
-    ``quantized`` is False when the program has no Q or DQ at all. ``notices`` are sentences for the user
-    that are no findings.
+    ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
+    suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
+    all. ``notices`` are sentences for the user that are no findings.
     """
 
     findings: tuple[Finding, ...]
@@ -42,15 +45,25 @@ class Report:
     failures: tuple[RuleFailure, ...] = ()
     notices: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    targets: tuple[Target, ...] = ()
+    suppressed: tuple[Finding, ...] = ()
+    fail_on: Severity = Severity.ERROR
+
+    @property
+    def ok(self) -> bool:
+        """Whether a gate would let this pass: no finding of ``fail_on`` or worse, and no rule that failed."""
+        return not self.failures and not self.at_or_above(self.fail_on)
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
 
     def refused(self) -> frozenset[str]:
-        """Names of the top-level nodes that the plug-in keeps off the accelerator."""
-        return frozenset(
-            name for finding in self.findings if finding.refuse and not finding.graph for name in finding.cluster
-        )
+        """Names of the top-level nodes that the plug-in keeps off the accelerator.
+
+        A suppressed finding's too: the plug-in knows no suppressions.
+        """
+        told = (*self.findings, *self.suppressed)
+        return frozenset(name for finding in told if finding.refuse and not finding.graph for name in finding.cluster)
 
 
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
@@ -76,8 +89,9 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
     quantized = False
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
-    for body in graph.walk():
-        view = View(body)
+    views = [View(body) for body in graph.walk()]
+    for view in views:
+        first = len(findings)
         nodes += sum(1 for _ in view.calls())
         islands += len(view.islands)
         quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
@@ -94,7 +108,9 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
                         )
                     )
             except Exception as error:  # a third party's rule may do anything; the rest must still run
-                failures.append(RuleFailure(rule.code, body.name, f"{type(error).__name__}: {error}"))
+                failures.append(_failure(rule.code, view, error))
+        findings[first:], failed = take_in_exposed(view, target, active, findings[first:])
+        failures += [_failure(code, view, error) for code, error in failed.items()]
     notices = [target.notice] if target.notice else []
     if not quantized:
         notices.append(
@@ -107,7 +123,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
             f"TOSA-1.0+INT or TOSA-1.0+INT+FP."
         )
     return Report(
-        findings=tuple(_in_order(mark_consequences(findings, active), graph)),
+        findings=tuple(in_order(add_fingerprints(mark_consequences(findings, active), views), graph)),
         target=target,
         policy=policy,
         file=file,
@@ -117,10 +133,15 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         failures=tuple(failures),
         notices=tuple(notices),
         rules=tuple(rule.code for rule in active),
+        targets=(target,),
     )
 
 
-def _in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:
+def _failure(code: str, view: View, error: Exception) -> RuleFailure:
+    return RuleFailure(code, view.graph.name, f"{type(error).__name__}: {error}")
+
+
+def in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:
     """Errors first, causes before consequences, then in the program's own order."""
     position = {(body.name, name): number for body in graph.walk() for number, name in enumerate(body.nodes)}
     return sorted(

@@ -1,0 +1,154 @@
+"""Fingerprints: a name for a finding that is the same the next time its program is exported.
+
+Node names are numbered anew by every export, qparams change with every calibration, line numbers with every edit above
+them, and a chain behind a node with whatever is added to it. So none of these is part of a fingerprint. What is: the
+rule's code, and the place of the finding's first node, which is the control-flow body it is in, its module's path and
+type, its op kind, and the user's source line by file name, function and text. Places in a Sequential or ModuleList are
+no part of the path, since a layer more moves all behind it. Nodes that all of this does not tell apart are counted in
+program order, whether or not they are at fault: mending one finding renames no other one.
+
+Nor are target and effect part of it: a finding has one fingerprint on all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from fuseguard.engine.finding import Finding
+from fuseguard.ir.graph import Node, SourceLine
+from fuseguard.ir.view import View
+
+#: What every fingerprint starts with. A further version is made when the same finding would get another one.
+VERSION = "fg1"
+
+_DIGITS = 16  # hexadecimal ones: 64 bits
+_FAR = 64  # Q and DQ that are looked through; in a file made to keep us busy there may be any number in a row
+_Key: TypeAlias = "tuple[str | int, ...]"
+
+
+def add_fingerprints(findings: Sequence[Finding], views: Sequence[View]) -> list[Finding]:
+    """The findings with ``fingerprint`` set, each to another one, in the order given.
+
+    ``views`` are those of the program and of every control-flow body, outermost first, that the rules looked at.
+    Findings of one rule at one place are numbered in the order given.
+    """
+    if not findings:
+        return []
+    places = _Places(views)
+    told: Counter[tuple[str, _Key]] = Counter()
+    done = []
+    for finding in findings:
+        what = (finding.code, places.of(finding))
+        done.append(replace(finding, fingerprint=fingerprint(*what, told[what])))
+        told[what] += 1
+    return done
+
+
+def fingerprint(code: str, place: Sequence[str | int], occurrence: int = 0) -> str:
+    """The fingerprint of a rule's ``occurrence``-th finding at a place: ``fg1:`` and 16 hexadecimal digits."""
+    text = json.dumps([code, *place, occurrence])  # ASCII, also for a lone surrogate in a name
+    return f"{VERSION}:{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}"
+
+
+class _Places:
+    """Says where nodes are, in words that outlive an export. Ordinals run over the whole program."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self._views = {view.graph.name: view for view in views}
+        self._positions: dict[tuple[str, str], dict[str, int]] = {}
+
+    def of(self, finding: Finding) -> _Key:
+        view = self._views.get(finding.graph)
+        if view is None or not finding.nodes or finding.nodes[0] not in view.graph:
+            return ()  # a rule of somebody else's may name what is not there
+        return self._place(view, view.graph[finding.nodes[0]])
+
+    def _place(self, view: View, node: Node) -> _Key:
+        """Q and DQ have no place of their own: a Q has its owner's, a DQ that of its reader."""
+        steps = 0
+        while (view.is_q(node) or view.is_dq(node)) and steps < _FAR:
+            readers = view.users(node) if view.is_dq(node) else []
+            reader = next((user for user in readers if user.op == "call" and not view.is_q(user)), None)
+            if reader is not None:
+                return (*self._number(view, reader), "input", self._position(view, reader, node), steps)
+            producer = view.graph.node_of(node.args[0]) if node.args else None
+            if producer is None:
+                break
+            steps += 1
+            node = producer
+        return (*self._number(view, node), "output", steps) if steps else self._number(view, node)
+
+    def _number(self, view: View, node: Node) -> _Key:
+        return self._numbered.get((view.graph.name, node.name), (node.kind,))
+
+    def _position(self, view: View, reader: Node, node: Node) -> int:
+        where = view.graph.name, reader.name
+        if where not in self._positions:
+            inputs = view.graph.inputs(reader)
+            self._positions[where] = {item.name: number for number, item in enumerate(inputs)}
+        return self._positions[where][node.name]
+
+    @cached_property
+    def _numbered(self) -> dict[tuple[str, str], _Key]:
+        """By body and name of a node: its key, and its number among the live nodes that share the key."""
+        seen: Counter[_Key] = Counter()
+        numbered: dict[tuple[str, str], _Key] = {}
+        for view in self._views.values():
+            for node in view.graph:
+                if view.is_live(node) and node.op != "output":
+                    key = _key(view, node)
+                    numbered[view.graph.name, node.name] = (*key, seen[key])
+                    seen[key] += 1
+        return numbered
+
+
+def _key(view: View, node: Node) -> _Key:
+    kind = node.kind or f"{node.op} {_unnumbered(node.name)}"
+    source = node.source
+    line = _line(source) if source is not None else ()
+    module = re.sub(r"(?<![^.])\d+(?![^.])", "*", node.module)
+    key = (_unnumbered(view.graph.name), module, node.module_type.rpartition(".")[2], kind, *line)
+    if node.module or line or node.op != "call":
+        return key
+    # Nothing but the graph says where this is.
+    return (*key, *_kinds(view, node, view.graph.inputs), "->", *_kinds(view, node, view.users))
+
+
+def _line(source: SourceLine) -> tuple[str, ...]:
+    if source.generated:
+        return ()  # its text holds node names and qparams
+    notebook = source.file.startswith("<") or "ipykernel_" in source.file
+    file = "" if notebook else PurePosixPath(source.file.replace("\\", "/")).name  # a cell is renamed by every run
+    return (file, source.function, " ".join(source.code.split()))
+
+
+def _kinds(view: View, node: Node, step: Callable[[Node], list[Node]]) -> list[str]:
+    """The kinds of the neighbours on one side, those behind Q and DQ in the place of these."""
+    return sorted({item.kind or item.op for item in _beyond(view, node, step)})
+
+
+def _beyond(view: View, node: Node, step: Callable[[Node], list[Node]]) -> Iterator[Node]:
+    pending = step(node)
+    seen = {node.name}
+    while pending:
+        item = pending.pop()
+        if item.name in seen or item.constant or len(seen) > _FAR:
+            continue
+        seen.add(item.name)
+        if view.is_q(item) or view.is_dq(item):
+            pending.extend(step(item))
+        else:
+            yield item
+
+
+def _unnumbered(name: str) -> str:
+    """``true_graph_1.false_graph_0`` and ``_frozen_param3`` without the numbers that an export gives."""
+    return re.sub(r"_?\d+(?=\.|$)", "", name)

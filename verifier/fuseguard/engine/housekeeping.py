@@ -1,0 +1,93 @@
+"""The SU codes: findings about suppressions and baselines, which are about no program.
+
+They are no :class:`Rule`: they look at no graph, have no effects and no examples. They can be explained, selected and
+given a severity like any rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fuseguard.engine.finding import Effect, Evidence, Finding, Severity
+from fuseguard.engine.fingerprint import fingerprint
+from fuseguard.ir.graph import SourceLine
+
+
+@dataclass(frozen=True, slots=True)
+class HousekeepingRule:
+    """One SU code. ``message`` is a ``str.format`` template, as a rule's is."""
+
+    code: str
+    name: str
+    summary: str
+    why: str
+    remedy: str
+    message: str
+    severity: Severity = Severity.WARNING
+    scope: str = "gate"
+    preview: bool = False
+    repairable: bool = False
+
+    def finding(self, origin: SourceLine | None, identity: str, **fields: Any) -> Finding:
+        """The finding at ``origin``, a line of a configuration or baseline. ``identity`` goes into its fingerprint:
+        what tells it from others of its code, whatever line it is on.
+        """
+        return Finding(
+            code=self.code,
+            name=self.name,
+            effect=Effect.UPKEEP,
+            severity=self.severity,
+            nodes=(),
+            cluster=(),
+            message=self.message.format(**fields),
+            remedy=self.remedy,
+            evidence=Evidence.MEASURED,
+            source=origin,
+            file=origin.file if origin is not None else "",
+            fingerprint=fingerprint(self.code, (identity,)),
+        )
+
+
+UNUSED_SUPPRESSION = HousekeepingRule(
+    code="SU001",
+    name="unused-suppression",
+    summary="A suppression matches no finding that is left to suppress.",
+    why=(
+        "What it was written for has been mended, renamed or is suppressed by one before it. Left in place, it would "
+        "silently hide the next fault that happens to match. It is judged only if its rule ran on every file that it "
+        "may be about, and all of these could be read."
+    ),
+    remedy=(
+        "Delete the suppression, correct what it matches, or say with 'file' which program it is about if that is not "
+        "one of those checked."
+    ),
+    message="the suppression of {rule} for {scope} matches no finding{where}",
+)
+
+STALE_BASELINE_ENTRY = HousekeepingRule(
+    code="SU002",
+    name="stale-baseline-entry",
+    summary="A baseline lists a finding that is no longer there.",
+    why=(
+        "The finding has been mended, or its place has been renamed. As long as the entry stays, the fault may come "
+        "back without anybody noticing. An entry is judged only if its rule ran on its file."
+    ),
+    remedy="Run 'fuseguard baseline prune' on the file, with the same baseline, targets and rules.",
+    message="{file} no longer has the finding {rule} at {place}",
+)
+
+EXPIRED_SUPPRESSION = HousekeepingRule(
+    code="SU003",
+    name="expired-suppression",
+    summary="A suppression is past its date.",
+    why=(
+        "A date says for how long somebody answers for a suppression. From the day after, it suppresses nothing, and "
+        "what it hid is reported again."
+    ),
+    remedy="Mend what it was about and delete it, or decide anew and give it another date.",
+    message="the suppression of {rule} for {scope} ended on {until} and suppresses nothing; its reason was: {reason}",
+)
+
+#: Sorted by code.
+HOUSEKEEPING: tuple[HousekeepingRule, ...] = (UNUSED_SUPPRESSION, STALE_BASELINE_ENTRY, EXPIRED_SUPPRESSION)

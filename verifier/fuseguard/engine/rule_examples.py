@@ -1,0 +1,238 @@
+"""Holds a rule against its own examples, torch-free: what ``fuseguard test-rules`` and the tests of a pack run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from fuseguard.engine.effects import EffectRow, EffectsTable
+from fuseguard.engine.finding import Effect, Evidence, Finding
+from fuseguard.engine.rule import Example, Rule
+from fuseguard.engine.run import Report, run
+from fuseguard.ir.graph import Graph
+from fuseguard.ir.view import View
+from fuseguard.target import MEASURED_RELEASES, Target
+
+#: The integer profiles; rules are about integer lowering.
+PROFILES: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a rule. ``example`` is the title of the example that shows it, "" for the rule itself."""
+
+    rule: str
+    example: str
+    problem: str
+
+    def __str__(self) -> str:
+        where = f" (example {self.example!r})" if self.example else ""
+        return f"{self.rule}{where}: {self.problem}"
+
+
+def faults(rule: Rule, beside: Iterable[Rule] = ()) -> tuple[Fault, ...]:
+    """All that is wrong with ``rule``, on every measured release and integer profile; empty if nothing is.
+
+    ``beside`` are the rules that run together with it by default: its bad examples may raise only the rule's own
+    code and the companions that they name. Raises nothing: a rule or an example that raises is a fault.
+    """
+    together = tuple(dict.fromkeys((*(other for other in beside if other.code != rule.code), rule)))
+    found = [*_documentation(rule), *_holes(rule)]
+    used: set[EffectRow] = set()
+    watched = _watched(rule, used)
+    for example in rule.bad:
+        found += _example(rule, example, partial(_bad, rule, watched, example, together))
+    for example in rule.good:
+        found += _example(rule, example, partial(_good, rule, example))
+    if not found:  # a rule that is broken already shows nothing
+        found += _unshown(rule, used)
+    return tuple(found)
+
+
+def _example(rule: Rule, example: Example, check: Callable[[], Iterator[Fault]]) -> list[Fault]:
+    """What ``check`` finds, if the example can be made at all."""
+    try:
+        graph: object = example.graph()
+    except Exception as error:
+        return [Fault(rule.code, example.title, f"its graph cannot be built: {type(error).__name__}: {error}")]
+    if not isinstance(graph, Graph):
+        return [Fault(rule.code, example.title, f"its graph is a {type(graph).__name__}; end it with output(...)")]
+    try:
+        return list(check())
+    except Exception as error:  # an extension or range of releases that there is not, for one
+        return [Fault(rule.code, example.title, f"it cannot be checked: {type(error).__name__}: {error}")]
+
+
+def _documentation(rule: Rule) -> Iterator[Fault]:
+    """What the registry does not insist on, but a reader of the rule's page would miss."""
+    for field in ("summary", "why", "remedy"):
+        if not getattr(rule, field).rstrip().endswith((".", "?", "!")):
+            yield Fault(rule.code, "", f"its {field} is no whole sentence: it ends without a full stop")
+    for row in rule.effects.rows:
+        if not row.reference.strip():
+            yield Fault(
+                rule.code, "", f"the effect {row.effect.value!r} of case {row.case!r} has no reference: name the pass, "
+                "commit or issue that it is known from"
+            )  # fmt: skip
+    titles = [example.title for example in (*rule.bad, *rule.good)]
+    for title in sorted({title for title in titles if titles.count(title) > 1}):
+        yield Fault(rule.code, title, "several examples have this title; give each its own")
+
+
+def _holes(rule: Rule) -> Iterator[Fault]:
+    """Every case needs an effect on every measured release and both profiles, or a finding could not be made."""
+    for case in [case for case in rule.effects.cases() if case != "*"] or ["*"]:
+        missing = []
+        for target in _targets(None):
+            try:
+                rule.effects.look_up(case, target)
+            except KeyError:
+                missing.append(target)
+        if missing:
+            yield Fault(rule.code, "", f"its effects table has no row for case {case!r} on {_named(missing)}")
+
+
+def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) -> Iterator[Fault]:
+    allowed = {rule.code, *example.companions}
+    silent: list[Target] = []
+    strange: dict[str, list[Target]] = {}
+    raised: dict[str, list[Target]] = {}
+    unlike: list[str] = []
+    seen: set[str] = set()
+    for release in MEASURED_RELEASES:
+        refused = []
+        for target in (Target.parse(example.spec(profile), release) for profile in PROFILES):
+            report = run(example.graph(), target, together)
+            refused.append(report.refused())
+            codes = {finding.code for finding in report.findings}
+            seen |= codes
+            for failure in report.failures:
+                raised.setdefault(f"rule {failure.code} raises {failure.error}", []).append(target)
+            for code in codes - allowed:
+                strange.setdefault(code, []).append(target)
+            if not codes & allowed and (not example.only_on or target.release_in(example.only_on)):
+                silent.append(target)
+        if refused[0] != refused[1]:
+            unlike.append(release)
+    for problem, targets in raised.items():
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+    for code, targets in sorted(strange.items()):
+        yield Fault(
+            rule.code, example.title,
+            f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions",
+        )  # fmt: skip
+    if silent and not raised:
+        yield Fault(rule.code, example.title, f"the rule finds nothing in this bad example, on {_named(silent)}")
+    elif rule.code not in seen and not raised:
+        yield Fault(rule.code, example.title, f"only {', '.join(sorted(seen))} is ever found, never the rule itself")
+    if unlike:
+        yield Fault(
+            rule.code, example.title,
+            f"INT and INT+FP are not refused alike on {', '.join(unlike)}; yield the finding for both profiles, and "
+            "let the effects table tell them apart",
+        )  # fmt: skip
+    if not raised:
+        yield from _findings(watched, example)
+
+
+def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
+    """What the rule's own findings in a bad example say."""
+    problems: dict[str, list[Target]] = {}
+    for target in _targets(example):
+        graph = example.graph()
+        first, second = (run(graph, target, (rule,)) for _ in range(2))
+        if first.findings != second.findings:
+            problems.setdefault("two runs over the same graph find different things", []).append(target)
+        for problem in _unsound(rule, graph, target, first):
+            problems.setdefault(problem, []).append(target)
+    for problem, targets in problems.items():
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+
+
+def _unsound(rule: Rule, graph: Graph, target: Target, report: Report) -> Iterator[str]:
+    bodies = {body.name: body for body in graph.walk()}
+    for failure in report.failures:
+        yield f"the rule raises {failure.error}"
+    for finding in report.findings:
+        body = bodies[finding.graph]
+        outside = [name for name in (*finding.nodes, *finding.cluster) if name not in body]
+        if outside:
+            yield f"a finding names {outside[0]!r}, which is no node of the graph"
+            continue
+        if not set(finding.nodes) <= set(finding.cluster):
+            yield "a finding's nodes are not all in its cluster"
+        if "{" in finding.message:
+            yield f"a message has a field left open: {finding.message!r}"
+        yield from _unsound_repair(rule, body, target, finding)
+
+
+def _unsound_repair(rule: Rule, body: Graph, target: Target, finding: Finding) -> Iterator[str]:
+    rewrite = rule.repair(View(body), target, finding) if rule.repairable else None
+    if rewrite is None:
+        return
+    if not rewrite.edits:
+        yield "a repair changes nothing; return None where there is none"
+    for name in sorted(rewrite.touched):
+        if name not in body:
+            yield f"a repair changes {name!r}, which is no node of the graph"
+
+
+def _good(rule: Rule, example: Example) -> Iterator[Fault]:
+    problems: dict[str, list[Target]] = {}
+    for target in _targets(example):
+        report = run(example.graph(), target, (rule,))
+        for failure in report.failures:
+            problems.setdefault(f"the rule raises {failure.error}", []).append(target)
+        for finding in report.findings:
+            problems.setdefault(f"the rule finds fault with this good example: {finding.message}", []).append(target)
+    for problem, targets in problems.items():
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+
+
+def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
+    """What no example shows on a release and profile was not measured there, whatever the table says."""
+    # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
+    silent = any(example.only_on for example in rule.bad)
+    for row in rule.effects.rows:
+        mended = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
+        if row.evidence is Evidence.MEASURED and row not in used and not mended:
+            yield Fault(
+                rule.code, "",
+                f"no bad example shows the effect {row.effect.value!r} of case {row.case!r} (releases {row.releases}, "
+                f"profile {row.profile}), which is called measured; add one, or state the evidence as source-read",
+            )  # fmt: skip
+
+
+class _Watched(EffectsTable):
+    """An effects table that notes which rows were looked up."""
+
+    def __init__(self, table: EffectsTable, used: set[EffectRow]) -> None:
+        super().__init__(table.rows)
+        self._used = used
+
+    def look_up(self, case: str, target: Target) -> EffectRow:
+        row = super().look_up(case, target)
+        self._used.add(row)
+        return row
+
+
+def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
+    """A copy of the rule whose effects table notes its use."""
+    watched = copy.copy(rule)
+    vars(watched)["effects"] = _Watched(rule.effects, used)
+    return watched
+
+
+def _targets(example: Example | None) -> list[Target]:
+    """Every measured release with both profiles, and with the extensions that the example needs."""
+    specs = [example.spec(profile) if example else profile for profile in PROFILES]
+    return [Target.parse(spec, release) for release in MEASURED_RELEASES for spec in specs]
+
+
+def _named(targets: Sequence[Target]) -> str:
+    """``every release`` or ``INT+FP 1.2.0, INT 1.5.1``."""
+    if len(targets) == len(PROFILES) * len(MEASURED_RELEASES):
+        return "every measured release"
+    return ", ".join(f"{target.profile} {target.release}" for target in targets)
