@@ -11,21 +11,22 @@ from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of,
 
 import fuseguard
 from fuseguard.engine import Finding
-from fuseguard.report.formats import DOCUMENTS, render_document
+from fuseguard.report.formats import FORMATS, render_document
 from fuseguard.report.json import SCHEMA_VERSION, finding_dict, render, to_dict
 from fuseguard.report.result import FileResult
 
 #: The contract of schema 1.0. Adding a key is a minor version; renaming or removing one is a major version.
-TOP = {"schema_version", "tool", "target", "policy", "rules", "files", "summary"}
-FILE = {"file", "nodes", "islands", "quantized", "findings", "failures", "notices"}
+TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}
+FILE = {"file", "nodes", "islands", "quantized", "findings", "suppressed", "failures", "notices"}
 FINDING_KEYS = {
     "code", "name", "severity", "effect", "effect_meaning", "evidence", "evidence_note", "message", "remedy", "nodes",
     "cluster", "graph", "source", "module", "module_type", "island", "island_key", "qparams", "details", "bound_steps",
-    "bound_value", "repairable", "refused", "caused_by",
+    "bound_value", "repairable", "refused", "caused_by", "fingerprint", "outcomes",
+    "suppression",
 }  # fmt: skip
 SUMMARY = {
     "errors", "warnings", "notes", "nodes", "islands", "files", "files_unreadable", "files_failed", "rule_failures",
-    "exit_code",
+    "statistics", "exit_code", "suppressed", "fixme", "baseline",
 }  # fmt: skip
 TARGET_KEYS = {"name", "spec", "profile", "extensions", "accelerator", "executorch", "executorch_measured"}
 
@@ -50,8 +51,11 @@ def test_the_keys_of_schema_1_0_are_there() -> None:
 
 
 def test_no_field_of_a_finding_is_forgotten() -> None:
-    """A field added to Finding must be written, or be left out on purpose: file and target are told once."""
-    elsewhere = {"file": "file", "target": "target"}
+    """A field added to Finding must be written, or be left out on purpose: file and target are told once.
+
+    The stack is for finding the source line in a checkout; what came of that is in ``source``.
+    """
+    elsewhere = {"file", "target", "stack"}
     renamed = {"refuse": "refused"}
     for field in dataclasses.fields(Finding):
         if field.name not in elsewhere:
@@ -84,7 +88,11 @@ def test_counts_and_errors() -> None:
     told = document(FileResult("m.pt2", report(FINDING, BARE)), UNREADABLE, BUGGY)
     assert told["summary"] == {
         "errors": 1, "warnings": 1, "notes": 0, "nodes": 13, "islands": 2, "files": 3, "files_unreadable": 1,
-        "files_failed": 1, "rule_failures": 0, "exit_code": 0,
+        "files_failed": 1, "rule_failures": 0, "exit_code": 0, "suppressed": 0, "fixme": 0, "baseline": 0,
+        "statistics": [
+            {"code": "FU101", "name": "fused-activation-out-of-range", "findings": 1, "repairable": 1},
+            {"code": "QP301", "name": "odd", "findings": 1, "repairable": 0},
+        ],
     }  # fmt: skip
     assert told["files"][1]["error"] == {"kind": "unreadable", "message": "bad.pt2: is empty; save it again"}
     assert told["files"][1]["quantized"] is None
@@ -95,6 +103,6 @@ def test_the_same_result_gives_the_same_text() -> None:
 
 
 def test_every_document_format_renders() -> None:
-    for name in DOCUMENTS:
+    for name in FORMATS:
         assert render_document(name, result(FileResult("m.pt2", report(FINDING)), UNREADABLE)).endswith("\n")
     assert json.loads(render_document("json", of(BARE))) == to_dict(of(BARE))

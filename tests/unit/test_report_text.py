@@ -12,6 +12,7 @@ from fuseguard.engine import Effect, Finding, Severity
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.lines import Line, clean, paragraph, plain, table
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.text import finding_lines, render
 
@@ -120,10 +121,10 @@ def test_errors_notices_and_failures_have_their_lines() -> None:
 
 
 def test_quiet_keeps_failures_and_drops_notices() -> None:
-    text = text_of(of(failures=(FAILURE,), notices=("Look here.",)), quiet=True)
+    text = text_of(of(failures=(FAILURE,), notices=("Look here.",)), options=Options(quiet=True))
     assert "rule FU102 failed" in text
     assert "Look here" not in text
-    assert text_of(of(notices=("Look here.",)), quiet=True) == ""
+    assert text_of(of(notices=("Look here.",)), options=Options(quiet=True)) == ""
 
 
 HOSTILE = "a\x1b[31m\r\n\x07\u202eb\ud800\u200b"

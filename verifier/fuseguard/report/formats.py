@@ -1,16 +1,41 @@
-"""The machine-readable report formats, each a module with ``render(result) -> str``, imported when asked for."""
+"""The report formats, each a module that is imported when the format is asked for."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 
+from fuseguard.report.lines import Line, plain
+from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult
 
-#: Format -> module. A further format is a module and a line here.
-DOCUMENTS: dict[str, str] = {"json": "fuseguard.report.json"}
+#: Formats for people -> module with ``render(result, options, errors=) -> Iterator[Line]``.
+LINES: dict[str, str] = {"text": "fuseguard.report.text", "concise": "fuseguard.report.concise"}
+
+#: Formats for programs -> module with ``render(result, options) -> str``. A further format is a module and a line here.
+DOCUMENTS: dict[str, str] = {
+    "json": "fuseguard.report.json",
+    "json-lines": "fuseguard.report.json_lines",
+    "sarif": "fuseguard.report.sarif",
+    "junit": "fuseguard.report.junit",
+    "github": "fuseguard.report.github",
+    "gitlab": "fuseguard.report.gitlab",
+}
+
+FORMATS: tuple[str, ...] = (*LINES, *DOCUMENTS)
 
 
-def render_document(name: str, result: CheckResult) -> str:
-    """The report in one of DOCUMENTS. Raises KeyError for another name."""
-    text: str = importlib.import_module(DOCUMENTS[name]).render(result)
+def render_lines(name: str, result: CheckResult, options: Options, *, errors: bool = True) -> Iterable[Line]:
+    """The report in one of LINES. ``errors=False`` leaves out files that have been told of on stderr."""
+    lines: Iterable[Line] = importlib.import_module(LINES[name]).render(result, options, errors=errors)
+    return lines
+
+
+def render_document(name: str, result: CheckResult, options: Options | None = None) -> str:
+    """The report in one of FORMATS, those for people in plain text. Raises KeyError for another name."""
+    if options is None:
+        options = Options()
+    if name in LINES:
+        return plain(render_lines(name, result, options))
+    text: str = importlib.import_module(DOCUMENTS[name]).render(result, options)
     return text

@@ -6,17 +6,21 @@ import json
 from typing import Any
 
 import fuseguard
-from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.finding import Finding, Outcome, Severity, Suppression, SuppressionKind
+from fuseguard.engine.run import RuleFailure
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
+from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult, FileResult
+from fuseguard.report.statistics import statistics
 from fuseguard.target import MEASURED_RELEASES, Target
 
 SCHEMA_VERSION = "1.0"
 
 
-def render(result: CheckResult) -> str:
+def render(result: CheckResult, options: Options | None = None) -> str:
     """The report as one JSON object, ending with a newline."""
+    del options  # it holds everything, and paths as they were recorded
     return dump(to_dict(result))
 
 
@@ -35,21 +39,34 @@ def to_dict(result: CheckResult) -> dict[str, Any]:
     return {
         **envelope(),
         "target": target_dict(result.target),
+        "targets": [target_dict(target) for target in result.targets or (result.target,)],
         "policy": result.policy,
         "rules": list(result.rules),
         "files": [_file(file) for file in result.files],
-        "summary": {
-            "errors": result.count(Severity.ERROR),
-            "warnings": result.count(Severity.WARNING),
-            "notes": result.count(Severity.NOTE),
-            "nodes": result.nodes,
-            "islands": result.islands,
-            "files": len(result.files),
-            "files_unreadable": result.errors("unreadable"),
-            "files_failed": result.errors("internal"),
-            "rule_failures": result.failures,
-            "exit_code": result.exit_code,
-        },
+        "summary": summary_dict(result),
+    }
+
+
+def summary_dict(result: CheckResult) -> dict[str, Any]:
+    """Counts over all files; ``statistics`` has one entry per rule that found something."""
+    return {
+        "errors": result.count(Severity.ERROR),
+        "warnings": result.count(Severity.WARNING),
+        "notes": result.count(Severity.NOTE),
+        "nodes": result.nodes,
+        "islands": result.islands,
+        "suppressed": result.count_suppressed(SuppressionKind.IGNORE, SuppressionKind.FIXME),
+        "fixme": result.count_suppressed(SuppressionKind.FIXME),
+        "baseline": result.count_suppressed(SuppressionKind.BASELINE),
+        "files": len(result.programs),
+        "files_unreadable": result.errors("unreadable"),
+        "files_failed": result.errors("internal"),
+        "rule_failures": result.failures,
+        "statistics": [
+            {"code": row.code, "name": row.name, "findings": row.findings, "repairable": row.repairable}
+            for row in statistics(result)
+        ],
+        "exit_code": result.exit_code,
     }
 
 
@@ -74,15 +91,18 @@ def _file(result: FileResult) -> dict[str, Any]:
         "islands": report.islands if report else 0,
         "quantized": report.quantized if report else None,
         "findings": [finding_dict(finding) for finding in report.findings] if report else [],
-        "failures": [
-            {"code": failure.code, "graph": failure.graph, "error": failure.error}
-            for failure in (report.failures if report else ())
-        ],
+        "suppressed": [finding_dict(finding) for finding in report.suppressed] if report else [],
+        "failures": [failure_dict(failure) for failure in (report.failures if report else ())],
         "notices": list(report.notices) if report else [],
     }
     if error is not None:
         document["error"] = {"kind": error.kind, "message": error.message}
     return document
+
+
+def failure_dict(failure: RuleFailure) -> dict[str, Any]:
+    """A rule that raised."""
+    return {"code": failure.code, "graph": failure.graph, "error": failure.error}
 
 
 def finding_dict(finding: Finding) -> dict[str, Any]:
@@ -112,6 +132,35 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "repairable": finding.repairable,
         "refused": finding.refuse,
         "caused_by": finding.caused_by,
+        "fingerprint": finding.fingerprint,
+        "outcomes": [outcome_dict(outcome) for outcome in finding.outcomes],
+        "suppression": _suppression(finding.suppression),
+    }
+
+
+def outcome_dict(outcome: Outcome) -> dict[str, Any]:
+    """What one target makes of a place; all null where the rule finds nothing there."""
+    return {
+        "target": outcome.target,
+        "effect": outcome.effect.value if outcome.effect else None,
+        "severity": outcome.severity.value if outcome.severity else None,
+        "evidence": outcome.evidence.value if outcome.evidence else None,
+        "evidence_note": outcome.evidence_note,
+        "refused": outcome.refuse,
+        "bound_steps": json_number(outcome.bound_steps),
+        "bound_value": json_number(outcome.bound_value),
+    }
+
+
+def _suppression(suppression: Suppression | None) -> dict[str, Any] | None:
+    if suppression is None:
+        return None
+    return {
+        "kind": suppression.kind.value,
+        "reason": suppression.reason,
+        "until": suppression.until.isoformat() if suppression.until else None,
+        "scope": suppression.scope,
+        "origin": _source(suppression.origin),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
 from fuseguard.target import Target
 
@@ -23,11 +23,15 @@ class FileError:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """One file and its report, or the error that stands in its place."""
+    """One file and its report, or the error that stands in its place.
+
+    ``upkeep`` marks a configuration or a baseline whose report holds SU findings: no program, and not counted as one.
+    """
 
     file: str
     report: Report | None = None
     error: FileError | None = None
+    upkeep: bool = False
 
     @property
     def trouble(self) -> str:
@@ -40,9 +44,10 @@ class FileResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """All files of one run, in the order given on the command line.
+    """All files of one run, in the order given on the command line, then those with SU findings.
 
-    ``rules`` are the codes that ran. ``exit_code`` is what the command is about to exit with.
+    ``target`` is the first of ``targets``, where there are several. ``rules`` are the codes that ran. ``exit_code`` is
+    what the command is about to exit with, ``fail_on`` the severity from which on it counts a finding.
     """
 
     target: Target
@@ -50,6 +55,13 @@ class CheckResult:
     files: tuple[FileResult, ...]
     rules: tuple[str, ...] = ()
     exit_code: int = 0
+    targets: tuple[Target, ...] = ()
+    fail_on: Severity = Severity.ERROR
+
+    @property
+    def programs(self) -> tuple[FileResult, ...]:
+        """The files that were checked, or were to be."""
+        return tuple(result for result in self.files if not result.upkeep)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -73,6 +85,11 @@ class CheckResult:
 
     def count(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)
+
+    def count_suppressed(self, *kinds: SuppressionKind) -> int:
+        """How many findings are not reported for one of these reasons."""
+        told = (finding.suppression for report in self.reports() for finding in report.suppressed)
+        return sum(suppression is not None and suppression.kind in kinds for suppression in told)
 
     def errors(self, kind: ErrorKind) -> int:
         return sum(result.error is not None and result.error.kind == kind for result in self.files)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.rule import Rule
 
 
-def brief(rule: Rule) -> dict[str, Any]:
+def brief(rule: Rule | HousekeepingRule) -> dict[str, Any]:
     """What ``fuseguard rules`` lists."""
     return {
         "code": rule.code,
@@ -44,4 +45,21 @@ def full(rule: Rule, pack: str) -> dict[str, Any]:
         "bad_examples": [example.title for example in rule.bad],
         "good_examples": [example.title for example in rule.good],
         "references": list(rule.references),
+    }
+
+
+def housekeeping(rule: HousekeepingRule) -> dict[str, Any]:
+    """The same for an SU code, which has neither effects nor examples but a severity of its own."""
+    return {
+        **brief(rule),
+        "why": rule.why,
+        "remedy": rule.remedy,
+        "message": rule.message,
+        "severity": rule.severity.value,
+        "refused": False,
+        "pack": "fuseguard",
+        "effects": [],
+        "bad_examples": [],
+        "good_examples": [],
+        "references": [],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.effects import EffectRow
+from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.report.lines import Line, paragraph, table
 
@@ -37,6 +38,18 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
         )
 
 
+def explain_housekeeping(rule: HousekeepingRule) -> Iterator[Line]:
+    """An SU code: it is about a configuration or a baseline, so it has neither effects nor examples."""
+    yield Line((f"{rule.code} ", "note"), (rule.name, "strong"))
+    yield Line()
+    yield paragraph(rule.summary)
+    yield Line()
+    yield from _section("Why does this matter?", rule.why)
+    yield from _section("Message", rule.message)
+    yield from _section("What to do", rule.remedy)
+    yield paragraph(f"Scope: {rule.scope}. Severity: {rule.severity.value}, unless configured. Part of fuseguard.")
+
+
 _HEADER = ("case", "releases", "profile", "effect", "evidence", "reference")
 
 
@@ -64,7 +77,7 @@ def _examples(title: str, examples: Sequence[Example]) -> Iterator[Line]:
     yield Line()
 
 
-def overview(rules: Sequence[Rule]) -> Iterator[Line]:
+def overview(rules: Sequence[Rule | HousekeepingRule]) -> Iterator[Line]:
     """One row per rule."""
     rows = [
         (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style, clean, table
 from fuseguard.report.numbers import counted, short
+from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult, FileResult
+from fuseguard.report.statistics import statistics_lines
 from fuseguard.target import Target
 
 _CODE = 160  # characters of a source line that are shown
@@ -17,37 +19,43 @@ _LABEL = 10  # width of the column of labels: "evidence" and a little air
 _STYLES: dict[Severity, Style] = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
-def render(result: CheckResult, *, quiet: bool = False, errors: bool = True) -> Iterator[Line]:
+def render(result: CheckResult, options: Options | None = None, *, errors: bool = True) -> Iterator[Line]:
     """The report line by line.
 
-    ``quiet`` leaves out notices and the summary, so that a clean run says nothing. ``errors=False`` leaves out
+    ``options.quiet`` leaves out notices and the summary, so that a clean run says nothing. ``errors=False`` leaves out
     files that could not be checked, for when they are told on stderr.
     """
+    options = options or Options()
     for file in result.files:
-        yield from _file(file, result.target, quiet, errors)
-    if not quiet:
-        yield _summary(result)
+        yield from _file(file, result.target, options, errors)
+    if options.statistics:
+        yield from statistics_lines(result)
+    if not options.quiet:
+        if len(result.targets) > 1:
+            yield from _by_target(result)
+        yield summary(result)
 
 
-def _file(result: FileResult, target: Target, quiet: bool, errors: bool) -> Iterator[Line]:
+def _file(result: FileResult, target: Target, options: Options, errors: bool) -> Iterator[Line]:
     if result.error is not None and errors:
         yield Line(("error", "error"), f": {clean(result.trouble)}", hang=2)
         yield Line()
     report = result.report
     if report is None:
         return
-    if report.findings or report.failures or (report.notices and not quiet):
+    findings = () if options.statistics else report.findings
+    if findings or report.failures or (report.notices and not options.quiet):
         yield Line((clean(result.file) or "program", "strong"))
         yield Line()
-    for finding in report.findings:
+    for finding in findings:
         yield from finding_lines(finding, target)
         yield Line()
-    if not quiet:
+    if not options.quiet:
         for notice in report.notices:
             yield Line(("notice", "note"), f": {clean(notice)}", hang=2)
             yield Line()
     for failure in report.failures:
-        yield _failure(failure)
+        yield failure_line(failure)
         yield Line()
 
 
@@ -62,15 +70,20 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     if finding.module or finding.module_type:
         kind = f" ({clean(finding.module_type)})" if finding.module_type else ""
         yield _field("module", f"{clean(finding.module) or '(top level)'}{kind}")
-    graph = f" (in control-flow body {clean(finding.graph)})" if finding.graph else ""
-    yield _field("nodes", f"{clean(', '.join(finding.nodes))}{graph}")
+    if finding.nodes:
+        graph = f" (in control-flow body {clean(finding.graph)})" if finding.graph else ""
+        yield _field("nodes", f"{clean(', '.join(finding.nodes))}{graph}")
     yield from _island(finding)
     for label, value in finding.details:
         yield _field(clean(label), clean(value))
-    yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
-    yield _field("on", str(target))
-    note = f" ({clean(finding.evidence_note)})" if finding.evidence_note else ""
-    yield _field("evidence", f"{finding.evidence.value}{note}")
+    if finding.effect is not Effect.UPKEEP:
+        yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
+        if len(finding.outcomes) > 1:
+            yield from _outcomes(finding.outcomes)
+        else:
+            yield _field("on", str(target))
+            note = f" ({clean(finding.evidence_note)})" if finding.evidence_note else ""
+            yield _field("evidence", f"{finding.evidence.value}{note}")
     bound = _bound(finding)
     if bound:
         yield _field("worst", bound)
@@ -82,10 +95,26 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         yield _field("repair", "fuseguard can repair this bit-exactly")
 
 
+def _outcomes(outcomes: Sequence[Outcome]) -> Iterator[Line]:
+    """What each target makes of one place, a line for each."""
+    names = [clean(outcome.target) for outcome in outcomes]
+    effects = [outcome.effect.value if outcome.effect else "nothing found" for outcome in outcomes]
+    wide, less = max(map(len, names)), max(map(len, effects))
+    for number, (outcome, name, effect) in enumerate(zip(outcomes, names, effects, strict=True)):
+        label = "on" if number == 0 else ""
+        style: Style = _STYLES[outcome.severity] if outcome.severity else "good"
+        note = f" ({clean(outcome.evidence_note)})" if outcome.evidence_note else ""
+        evidence = f"{outcome.evidence.value}{note}" if outcome.evidence else ""
+        start = f"  {label:{_LABEL}}"
+        yield Line((start, "dim"), f"{name:{wide}}  ", (f"{effect:{less}}", style), f"  {evidence}", hang=len(start))
+
+
 def _place(finding: Finding) -> Iterator[Line]:
     source = finding.source
     if source is None:
-        yield Line(("  --> ", "dim"), (f"{clean(finding.file) or 'program'}, node {clean(finding.nodes[0])}", "place"))
+        where = clean(finding.file) or "program"
+        node = f", node {clean(finding.nodes[0])}" if finding.nodes else ""
+        yield Line(("  --> ", "dim"), (f"{where}{node}", "place"))
         return
     function = f", in {clean(source.function)}" if source.function else ""
     yield Line(("  --> ", "dim"), (clean(str(source)), "place"), function)
@@ -125,18 +154,20 @@ def _field(label: str, value: str, style: Style = "") -> Line:
     return Line((start if len(label) < _LABEL else f"  {label}  ", "dim"), (value, style), hang=2 + _LABEL)
 
 
-def _failure(failure: RuleFailure) -> Line:
+def failure_line(failure: RuleFailure) -> Line:
+    """A rule that raised."""
     where = f" in {clean(failure.graph)}" if failure.graph else ""
     text = f"rule {clean(failure.code)} failed{where}: {clean(failure.error)}. What it would have found is missing"
     return Line(("error", "error"), f": {text}; please report it to the authors of its rule pack.", hang=2)
 
 
-def _summary(result: CheckResult) -> Line:
+def summary(result: CheckResult) -> Line:
+    """What was found in how much, and what went wrong."""
     counts = {severity: result.count(severity) for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE)}
     worst = next((severity for severity, count in counts.items() if count), None)
     found = ", ".join(counted(count, severity.value) for severity, count in counts.items())
     size = f"{counted(result.nodes, 'node')}, {counted(result.islands, 'island')}"
-    files = f" of {counted(len(result.files), 'file')}" if len(result.files) > 1 else ""
+    files = f" of {counted(len(result.programs), 'file')}" if len(result.programs) > 1 else ""
     troubles = [
         f"{counted(number, 'file')} {what}"
         for number, what in (
@@ -150,4 +181,32 @@ def _summary(result: CheckResult) -> Line:
     spoiled: Style = "error" if troubles else "good"
     trouble = f" ({', '.join(troubles)})" if troubles else ""
     style = _STYLES[worst] if worst is not None else spoiled
-    return Line((found, style), f" in {size}{files}{trouble}; target {result.target}; policy {result.policy}")
+    several = len(result.targets) > 1
+    target = f"{len(result.targets)} targets" if several else f"target {result.target}"
+    return Line((found, style), f" in {size}{files}{trouble}{_hidden(result)}; {target}; policy {result.policy}")
+
+
+def _hidden(result: CheckResult) -> str:
+    """What was found and is not reported: nobody should take a gate's silence for a clean program."""
+    ignored, fixme, known = (
+        result.count_suppressed(kind)
+        for kind in (SuppressionKind.IGNORE, SuppressionKind.FIXME, SuppressionKind.BASELINE)
+    )
+    parts = []
+    if ignored or fixme:
+        parts.append(f"{ignored + fixme} suppressed" + (f" ({fixme} to fix)" if fixme else ""))
+    if known:
+        parts.append(f"{known} in the baseline")
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _by_target(result: CheckResult) -> Iterator[Line]:
+    """How many findings each target has."""
+    counts = {str(target): dict.fromkeys(Severity, 0) for target in result.targets}
+    for finding in result.findings:
+        for outcome in finding.outcomes:
+            if outcome.severity is not None:
+                counts[outcome.target][outcome.severity] += 1
+    rows = [(name, *(str(number[severity]) for severity in Severity)) for name, number in counts.items()]
+    yield from table(rows, ("target", "errors", "warnings", "notes"))
+    yield Line()

@@ -1,0 +1,121 @@
+"""Where in the user's checkout a finding is: at a source line below the source root, else at the program's file.
+
+A stack trace names files of the machine that exported the program. They are found again by the longest end of their
+path that is a file below the source root. Only whether it is one, and its lines' widths, are looked at: what the file
+says of itself comes from the recorded trace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fuseguard.engine.finding import Finding
+from fuseguard.ir.graph import SourceLine
+
+_DEEPEST = 32  # folders of a recorded path, and frames of a stack, that are looked at
+_LARGEST = 4 * 1024 * 1024  # bytes of a source file that is read for the columns of a line
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """``path`` is relative to the source root, with slashes. ``line`` is 0 where the place is a program, not a source.
+
+    Columns count characters from 1; ``end_column`` is the one behind the last.
+    """
+
+    path: str
+    line: int = 0
+    column: int = 1
+    end_column: int = 2
+
+
+class Locator:
+    """Finds recorded paths below one source root. Keeps what it found: findings share files."""
+
+    def __init__(self, source_root: Path) -> None:
+        self._root = source_root.absolute()
+        self._found: dict[str, str] = {}
+        self._lines: dict[str, list[str]] = {}
+
+    def locate(self, finding: Finding) -> Location:
+        """The innermost line of the finding's stack that is below the source root, else the program's file."""
+        for line in self._candidates(finding):
+            path = self._below_root(line)
+            if path:
+                column, end_column = self._columns(path, line)
+                return Location(path, line.line, column, end_column)
+        return Location(self.artifact(finding.file))
+
+    def artifact(self, file: str) -> str:
+        """The program's file relative to the source root, or its bare name where it is not below that.
+
+        A report goes to other machines: no path of this one belongs into it.
+        """
+        if not file:
+            return "program"
+        # Not resolved: code hosts do not follow links either.
+        path = Path(file) if Path(file).is_absolute() else Path.cwd() / file
+        parts = _without_dots(path)
+        root = _without_dots(self._root)
+        if parts[: len(root)] == root and len(parts) > len(root):
+            return "/".join(parts[len(root) :])
+        return PurePosixPath(path.name or "program").as_posix()
+
+    def _candidates(self, finding: Finding) -> list[SourceLine]:
+        stack = finding.stack or ((finding.source,) if finding.source is not None else ())
+        # A virtual environment below the root is no source of the user's.
+        return [line for line in reversed(stack[-_DEEPEST:]) if not line.generated and not line.installed]
+
+    def _below_root(self, line: SourceLine) -> str:
+        if line.file not in self._found:
+            self._found[line.file] = self._search(line.file)
+        return self._found[line.file]
+
+    def _search(self, file: str) -> str:
+        parts = [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
+        if parts and parts[0].endswith(":"):
+            parts = parts[1:]  # a Windows drive
+        if not parts or ".." in parts or "\0" in file or len(parts) > _DEEPEST:
+            return ""
+        root = _without_dots(self._root)
+        if tuple(parts[: len(root)]) == root:
+            parts = parts[len(root) :]
+        for start in range(len(parts)):
+            path = self._root.joinpath(*parts[start:])
+            try:
+                if path.is_file():
+                    return "/".join(parts[start:])
+            except OSError:  # a name that is too long for the file system
+                continue
+        return ""
+
+    def _columns(self, path: str, line: SourceLine) -> tuple[int, int]:
+        """First column of the line's text and the one behind its last, by the file if it still has that line."""
+        code = line.code.strip()
+        if path not in self._lines:
+            self._lines[path] = self._read(path)
+        lines = self._lines[path]
+        text = lines[line.line - 1] if 0 < line.line <= len(lines) else ""
+        if code and text.strip() == code:
+            start = len(text) - len(text.lstrip()) + 1
+            return start, start + len(code)
+        return 1, max(len(code) + 1, 2)
+
+    def _read(self, path: str) -> list[str]:
+        try:
+            with open(self._root / path, encoding="utf-8", errors="replace") as handle:
+                return handle.read(_LARGEST).split("\n")
+        except OSError:
+            return []
+
+
+def _without_dots(path: Path) -> tuple[str, ...]:
+    """The parts of an absolute path, without its anchor and with ``..`` taken back."""
+    parts: list[str] = []
+    for part in path.parts[1:]:
+        if part == "..":
+            parts = parts[:-1]
+        else:
+            parts.append(part)
+    return tuple(parts)

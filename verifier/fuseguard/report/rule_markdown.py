@@ -1,0 +1,43 @@
+"""A rule as Markdown, for places that show help beside a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.engine.rule import Rule
+
+
+def rule_markdown(rule: Rule) -> str:
+    """What the rule finds, why it matters, what each release makes of it, and what to do."""
+    return "\n".join(_lines(rule)).strip() + "\n"
+
+
+def _lines(rule: Rule) -> Iterator[str]:
+    yield f"# {_text(rule.code)}: {_text(rule.name)}"
+    yield from ("", _text(rule.summary), "", "## Why is this wrong?", "", _text(rule.why), "")
+    yield from ("## What the backend makes of it", "")
+    yield from (
+        "| case | releases | profile | effect | evidence | reference |",
+        "| --- | --- | --- | --- | --- | --- |",
+    )
+    for row in rule.effects.rows:
+        cells = (
+            "any" if row.case == "*" else row.case,
+            "all" if row.releases in ("*", "") else row.releases,
+            "all" if row.profile == "*" else row.profile,
+            f"{row.effect.value}: {row.effect.meaning}",
+            row.evidence.value,
+            row.reference or "-",
+        )
+        yield f"| {' | '.join(_text(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    yield from ("", "## What to do", "", _text(rule.remedy))
+    if rule.repairable:
+        yield from ("", "`fuseguard repair` can mend most of its findings.")
+    yield from ("", "## Found fault with", "", *(f"- {_text(example.title)}" for example in rule.bad))
+    if rule.references:
+        yield from ("", "## References", "", *(f"- {_text(reference)}" for reference in rule.references))
+
+
+def _text(text: str) -> str:
+    """One line; less-than signs would start HTML."""
+    return " ".join(text.split()).replace("<", "&lt;")

@@ -1,0 +1,50 @@
+"""How often each rule found something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fuseguard.engine.finding import Finding
+from fuseguard.report.lines import Line, clean, table
+from fuseguard.report.result import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCount:
+    """``repairable`` is how many of the findings fuseguard can mend."""
+
+    code: str
+    name: str
+    severity: str
+    findings: int
+    repairable: int
+
+
+def statistics(result: CheckResult) -> list[RuleCount]:
+    """One row per rule with findings: the most frequent first, then by code."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in result.findings:
+        by_rule.setdefault(finding.code, []).append(finding)
+    rows = [
+        RuleCount(
+            code,
+            found[0].name,
+            max((finding.severity for finding in found), key=lambda severity: severity.rank).value,
+            len(found),
+            sum(finding.repairable for finding in found),
+        )
+        for code, found in by_rule.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.findings, row.code))
+
+
+def statistics_lines(result: CheckResult) -> Iterator[Line]:
+    """The rows as a table and an empty line; nothing when there are none."""
+    rows = [
+        (str(row.findings), clean(row.code), clean(row.name), row.severity, str(row.repairable))
+        for row in statistics(result)
+    ]
+    if rows:
+        yield from table(rows, ("findings", "code", "name", "worst", "repairable"))
+        yield Line()
