@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from click.testing import Result
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
 from fuseguard.engine.registry import INTERFACE, Registry, make_pack
@@ -106,3 +110,23 @@ def registry_of(*rules: type[Rule]) -> Registry:
         RULES = rules
 
     return Registry([make_pack("fakes", "1.0", Pack)])
+
+
+#: Suppresses what is wrong with wrong.pt2.
+SUPPRESSION = """
+[[tool.fuseguard.suppressions]]
+rule = "FU101"
+module = "features.*"
+reason = "guarded when lowered"
+"""
+
+
+def configure(text: str, name: str = "pyproject.toml") -> None:
+    """Write a configuration into the current folder."""
+    Path(name).write_text(f"[tool.fuseguard]\n{text}\n" if name == "pyproject.toml" else text)
+
+
+def document(result: Result) -> dict[str, Any]:
+    """What a command printed as JSON."""
+    parsed: dict[str, Any] = json.loads(result.output)
+    return parsed

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 from cli_fakes import fake_read, registry_of
@@ -26,7 +29,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def run(*args: str) -> Result:
         from fuseguard.cli.main import cli as group
 
-        if args[:1] == ("check",) and "--executorch" not in args:
+        if args[:1] == ("check",) and "--executorch" not in args and "--help" not in args:
             args = (*args, "--executorch", "1.5.1")
         return CliRunner().invoke(group, args, prog_name="fuseguard")
 
@@ -39,7 +42,36 @@ def use_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def use(*rules: type[Rule]) -> None:
         registry = registry_of(*rules)
-        for command in ("check", "explain", "rules", "version"):
+        for command in ("baseline", "check", "explain", "rules", "upgrade_check", "version"):
             monkeypatch.setattr(f"fuseguard.cli.{command}.load_registry", lambda: registry)
 
     return use
+
+
+@pytest.fixture
+def fresh_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forgets the rule packs that a test imports from its folder: the next one's have the same names."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs ``fuseguard ARGS...`` in an empty folder, where no executorch is installed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fuseguard.api.read", fake_read)
+    monkeypatch.setattr("fuseguard.target.metadata.version", _not_installed)
+
+    def run(*args: str) -> Result:
+        from fuseguard.cli.main import cli as group
+
+        return CliRunner().invoke(group, args, prog_name="fuseguard")
+
+    return run
+
+
+def _not_installed(name: str) -> str:
+    raise metadata.PackageNotFoundError(name)

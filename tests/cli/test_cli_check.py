@@ -13,6 +13,7 @@ from cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RU
 from click.testing import Result
 
 from fuseguard.engine import Registry
+from fuseguard.report.formats import FORMATS
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
@@ -240,9 +241,9 @@ def test_who_decides_on_colour(
     assert ("\x1b[" in cli("check", "wrong.pt2", "--color", color).output) is expected
 
 
-@pytest.mark.parametrize("options", [(), ("--output-format", "json")])
-def test_a_file_cannot_send_escape_sequences_to_the_terminal(cli: Cli, options: tuple[str, ...]) -> None:
-    output = cli("check", "hostile.pt2", "damaged.pt2", *options).output
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_cannot_send_escape_sequences_to_the_terminal(cli: Cli, name: str) -> None:
+    output = cli("check", "hostile.pt2", "damaged.pt2", "--output-format", name).output
     assert "\x1b" not in output
     assert "\u202e" not in output
 

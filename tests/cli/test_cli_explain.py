@@ -41,8 +41,10 @@ def test_every_rule_tells_all_it_knows(cli: Cli, registry: Registry) -> None:
 def test_every_row_of_the_effects_table_is_in_the_json(cli: Cli, registry: Registry) -> None:
     document = json.loads(cli("explain", "--all", "--output-format", "json").output)
     assert document["schema_version"] == "1.0"
-    assert [rule["code"] for rule in document["rules"]] == [rule.code for rule in registry.rules]
-    for told, rule in zip(document["rules"], registry.rules, strict=True):
+    documents = {rule["code"]: rule for rule in document["rules"]}
+    assert list(documents) == [rule.code for rule in registry.everything]
+    for rule in registry.rules:
+        told = documents[rule.code]
         rows = [(row.case, row.releases, row.profile, row.effect.value) for row in rule.effects.rows]
         assert [(row["case"], row["releases"], row["profile"], row["effect"]) for row in told["effects"]] == rows
         assert told["why"] == rule.why
@@ -50,7 +52,7 @@ def test_every_row_of_the_effects_table_is_in_the_json(cli: Cli, registry: Regis
 
 def test_all_explains_every_rule(cli: Cli, registry: Registry) -> None:
     output = cli("explain", "--all").output
-    assert all(f"{rule.code} {rule.name}\n" in output for rule in registry.rules)
+    assert all(f"{rule.code} {rule.name}\n" in output for rule in registry.everything)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_an_unknown_rule_exits_with_2_and_names_the_nearest(cli: Cli, wrong: str
 def test_what_resembles_no_rule_lists_them(cli: Cli, registry: Registry) -> None:
     result = cli("explain", "@@@@@@@@@@@@@@@@")
     assert result.exit_code == 2
-    assert all(rule.code in result.output for rule in registry.rules)
+    assert all(rule.code in result.output for rule in registry.everything)
 
 
 @pytest.mark.parametrize("args", [(), ("FU101", "--all")])
@@ -76,12 +78,25 @@ def test_either_a_rule_or_all(cli: Cli, args: tuple[str, ...]) -> None:
 def test_rules_lists_one_line_per_rule(cli: Cli, registry: Registry) -> None:
     lines = cli("rules").output.splitlines()
     assert lines[0].split() == ["code", "name", "scope", "status", "repairable", "summary"]
-    assert [line.split()[:2] for line in lines[1:]] == [[rule.code, rule.name] for rule in registry.rules]
-    assert all(line.endswith(rule.summary) for line, rule in zip(lines[1:], registry.rules, strict=True))
+    assert [line.split()[:2] for line in lines[1:]] == [[rule.code, rule.name] for rule in registry.everything]
+    assert all(line.endswith(rule.summary) for line, rule in zip(lines[1:], registry.everything, strict=True))
 
 
 def test_rules_as_json(cli: Cli, registry: Registry) -> None:
     document = json.loads(cli("rules", "--output-format", "json").output)
     assert [(r["code"], r["scope"], r["repairable"]) for r in document["rules"]] == [
-        (rule.code, rule.scope, rule.repairable) for rule in registry.rules
+        (rule.code, rule.scope, rule.repairable) for rule in registry.everything
     ]
+
+
+@pytest.mark.parametrize("name", ["SU001", "su002", "expired-suppression"])
+def test_the_codes_about_suppressions_and_baselines_are_explained_like_rules(
+    cli: Cli, registry: Registry, name: str
+) -> None:
+    rule = registry.find(name)
+    assert rule is not None
+    text = squeezed(cli("explain", name).output)
+    for part in (rule.code, rule.name, rule.summary, rule.why, rule.remedy, rule.message):
+        assert squeezed(part) in text
+    (told,) = json.loads(cli("explain", name, "--output-format", "json").output)["rules"]
+    assert (told["code"], told["severity"], told["effects"]) == (rule.code, "warning", [])

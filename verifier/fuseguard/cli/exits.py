@@ -78,11 +78,9 @@ def _address() -> str:
 
 def nearest(wanted: str, known: Sequence[str]) -> str:
     """``Did you mean 'x'?``, or "" when nothing is near."""
-    import difflib
+    from fuseguard.engine.nearest import nearest as of_engine
 
-    by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(wanted.lower(), list(by_lower), n=1, cutoff=0.5)
-    return f"Did you mean {by_lower[close[0]]!r}?" if close else ""
+    return of_engine(wanted, known)
 
 
 def silence_stdout() -> None:

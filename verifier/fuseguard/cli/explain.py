@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from fuseguard.cli import exits, output
+from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.engine.rule import Rule
 from fuseguard.report.lines import Line
@@ -20,7 +21,7 @@ Examples:
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     del ctx, param
-    keys = (key for rule in load_registry().rules for key in (rule.code, rule.name))
+    keys = (key for rule in load_registry().everything for key in (rule.code, rule.name))
     return [key for key in keys if key.lower().startswith(incomplete.lower())]
 
 
@@ -34,24 +35,25 @@ def command(rules: tuple[str, ...], everything: bool, output_format: str, color:
     if everything == bool(rules):
         raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
     registry = load_registry()
-    chosen = registry.rules if everything else tuple(find(registry, name) for name in rules)
+    chosen = registry.everything if everything else tuple(find(registry, name) for name in rules)
     packs = pack_of(registry)
     if output_format == "json":
         from fuseguard.report import json, rule_json
 
-        documents = [rule_json.full(rule, packs[rule.code]) for rule in chosen]
+        documents = [
+            rule_json.full(rule, packs[rule.code]) if isinstance(rule, Rule) else rule_json.housekeeping(rule)
+            for rule in chosen
+        ]
         output.write_text(json.dump({**json.envelope(), "rules": documents}))
     else:
         output.write_lines(_lines(chosen, packs), color, wrap=True)
 
 
-def find(registry: Registry, name: str) -> Rule:
-    """The rule called ``name``. Raises Failure naming the nearest."""
-    rule = registry.get(name)
+def find(registry: Registry, name: str) -> Rule | HousekeepingRule:
+    """The rule or SU code called ``name``. Raises Failure naming the nearest."""
+    rule = registry.find(name)
     if rule is None:
-        known = [key for rule in registry.rules for key in (rule.code, rule.name)]
-        hint = exits.nearest(name, known) or f"Rules are {', '.join(rule.code for rule in registry.rules)}."
-        raise exits.Failure(f"No rule is called {name!r}. {hint}")
+        raise exits.Failure(f"No rule is called {name!r}. {registry.nearest(name)}")
     return rule
 
 
@@ -60,7 +62,7 @@ def pack_of(registry: Registry) -> dict[str, str]:
     return {rule.code: f"{pack.name} {pack.version}" for pack in registry.packs for rule in pack.rules}
 
 
-def _lines(rules: Sequence[Rule], packs: dict[str, str]) -> Iterator[Line]:
+def _lines(rules: Sequence[Rule | HousekeepingRule], packs: dict[str, str]) -> Iterator[Line]:
     from fuseguard.report import rule_text
 
     for number, rule in enumerate(rules):
@@ -68,4 +70,7 @@ def _lines(rules: Sequence[Rule], packs: dict[str, str]) -> Iterator[Line]:
             yield Line()
             yield Line(("-" * 80, "dim"))
             yield Line()
-        yield from rule_text.explain(rule, packs[rule.code])
+        if isinstance(rule, Rule):
+            yield from rule_text.explain(rule, packs[rule.code])
+        else:
+            yield from rule_text.explain_housekeeping(rule)

@@ -15,12 +15,18 @@ from fuseguard.cli import exits
 
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
 COMMANDS: dict[str, str] = {
-    "check": "Check quantized programs for one target.",
+    "check": "Check quantized programs.",
+    "upgrade-check": "Say what another ExecuTorch release breaks and mends.",
+    "baseline": "Accept the findings of today, to be told of new ones only.",
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
     "prove": "Lower a program, run it and compare with the eager program.",
     "repair": "Rewrite a program so that the backend lowers it right.",
     "selftest": "Compare what the rules say with what the installed backend does.",
+    "test-rules": "Hold the rules of a pack against their own examples.",
+    "new-rule": "Write a rule, its test and its pack to start from.",
+    "schema": "Print the JSON Schema of a report.",
+    "completion": "Print the completion script of a shell.",
     "version": "Show versions of fuseguard and of what it works with.",
 }
 
@@ -28,7 +34,9 @@ EPILOG = """\b
 Examples:
   fuseguard check model.pt2
   fuseguard check model.pt2 --target ethos-u55-128 --executorch 1.5.1
-  fuseguard check *.pt2 --output-format json --output-file report.json
+  fuseguard check *.pt2 --report json=report.json --report sarif=fuseguard.sarif
+  fuseguard upgrade-check model.pt2 --from 1.4.1 --to 1.5.1
+  fuseguard baseline create model.pt2
   fuseguard explain FU101
 
 \b
@@ -48,7 +56,7 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"fuseguard.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"fuseguard.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(
@@ -81,11 +89,13 @@ class Commands(click.Group):
 
 
 def _as_failure(error: Exception) -> exits.Failure:
-    from fuseguard.engine.registry import RulePackError
+    from fuseguard.engine.baseline import BaselineError
+    from fuseguard.engine.config_file import ConfigError
+    from fuseguard.engine.registry import RulePackError, SelectorError
     from fuseguard.readers.errors import UnreadableInput
     from fuseguard.target import TargetError
 
-    if isinstance(error, TargetError | RulePackError):
+    if isinstance(error, TargetError | RulePackError | SelectorError | ConfigError | BaselineError):
         return exits.Failure(str(error))
     if isinstance(error, UnreadableInput):
         return exits.Refused(str(error))

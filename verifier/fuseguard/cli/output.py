@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from fuseguard.cli.exits import Failure, silence_stdout
+from fuseguard.cli.exits import Failure, clean_lines, silence_stdout
 from fuseguard.report.lines import Line, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,6 +74,11 @@ def _guarded(write: Callable[[], object]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
+
+
+def warn(text: str) -> None:
+    """Tell the user on stderr what they would not expect of the report."""
+    click.echo(clean_lines(f"warning: {text}"), err=True)
 
 
 def write_file(path: Path, text: str) -> None:

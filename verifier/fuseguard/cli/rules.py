@@ -17,13 +17,14 @@ Examples:
 @output.format_option("text", "json")
 @output.color_option
 def command(output_format: str, color: str) -> None:
-    """List all rules of all installed rule packs."""
+    """List all rules of all installed rule packs, and the SU codes, which are about suppressions and baselines."""
     registry = load_registry()
     if output_format == "json":
         from fuseguard.report import json, rule_json
 
-        output.write_text(json.dump({**json.envelope(), "rules": [rule_json.brief(rule) for rule in registry.rules]}))
+        rules = [rule_json.brief(rule) for rule in registry.everything]
+        output.write_text(json.dump({**json.envelope(), "rules": rules}))
     else:
         from fuseguard.report import rule_text
 
-        output.write_lines(rule_text.overview(registry.rules), color)
+        output.write_lines(rule_text.overview(registry.everything), color)

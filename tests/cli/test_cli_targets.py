@@ -1,0 +1,123 @@
+"""Checks for several targets, and ``fuseguard upgrade-check``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_fakes import FAILING_RULE, SUPPRESSION, configure, document
+from click.testing import Result
+
+Cli = Callable[..., Result]
+UseRules = Callable[..., None]
+
+
+def test_several_targets_are_one_report_with_a_line_for_each(gate: Cli) -> None:
+    result = gate("check", "wrong.pt2", "--executorch", "1.4.1,1.5.1", "--executorch", "1.2.0")
+    assert result.exit_code == 1
+    assert result.output.count("error[FU101]") == 1
+    lines = [line.split() for line in result.output.splitlines()]
+    assert ["on", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "exact"] in [line[:5] for line in lines]
+    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.5.1", "wrong"] in [line[:4] for line in lines]
+    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "0", "0", "1"] in lines, "the counts by target"
+    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.2.0", "1", "0", "0"] in lines
+    assert "; 3 targets; policy consistent" in result.output
+
+
+def test_several_targets_in_json(gate: Cli) -> None:
+    told = document(gate("check", "wrong.pt2", "--executorch", "1.4.1,1.5.1", "--output-format", "json"))
+    assert [target["executorch"] for target in told["targets"]] == ["1.4.1", "1.5.1"]
+    assert told["target"] == told["targets"][0], "as it was for one target"
+    (finding,) = told["files"][0]["findings"]
+    assert [(outcome["effect"], outcome["severity"]) for outcome in finding["outcomes"]] == [
+        ("exact", "note"), ("wrong", "error"),
+    ]  # fmt: skip
+    assert (finding["effect"], finding["severity"]) == ("wrong", "error")
+
+
+def test_all_targets(gate: Cli) -> None:
+    told = document(gate("check", "wrong.pt2", "--target", "all", "--executorch", "all", "--output-format", "json"))
+    assert len(told["targets"]) == len(told["files"][0]["findings"][0]["outcomes"]) == 20
+
+
+# --- upgrade-check ----------------------------------------------------------------------------------------
+
+UPGRADE = ("upgrade-check", "wrong.pt2", "clean.pt2", "--from")
+
+
+def test_an_upgrade_that_breaks_something_exits_with_1_and_says_what(gate: Cli) -> None:
+    result = gate(*UPGRADE, "1.4.1", "--to", "1.5.1")
+    assert result.exit_code == 1
+    assert "wrong.pt2: ExecuTorch 1.4.1 -> 1.5.1\n\nbreaks\n  FU101 fused-activation-out-of-range" in result.output
+    assert "exact -> wrong: lowering succeeds and the result is silently wrong" in result.output
+    assert "/home/me/model.py:42 (features.conv1)" in result.output
+    assert "1 place breaks, 0 stay broken, 0 mended" in result.output
+    assert "clean.pt2" not in result.output
+    assert gate(*UPGRADE, "1.4.1", "--to", "1.5.1", "--exit-zero").exit_code == 0
+
+
+def test_what_is_mended_and_what_stays_exit_with_0(gate: Cli) -> None:
+    mended = gate(*UPGRADE, "1.2.0", "--to", "1.4.1")
+    assert (mended.exit_code, "\nmended\n  FU101" in mended.output) == (0, True)
+    stays = gate(*UPGRADE, "1.2.0", "--to", "1.5.1")
+    assert (stays.exit_code, "\nstays broken\n  FU101" in stays.output) == (0, True)
+    assert "crash -> wrong" in stays.output
+    same = gate(*UPGRADE, "1.3.1", "--to", "1.4.1", "--quiet")
+    assert (same.exit_code, same.output) == (0, "")
+
+
+def test_an_upgrade_on_several_targets(gate: Cli) -> None:
+    result = gate(*UPGRADE, "1.2.0", "--to", "1.5.1", "--target", "TOSA-1.0+INT,TOSA-1.0+INT+FP")
+    assert result.exit_code == 1
+    assert "      TOSA-1.0+INT     cpu_fallback -> wrong" in result.output
+    assert "      TOSA-1.0+INT+FP  crash -> wrong" in result.output
+
+
+def test_an_upgrade_as_json_and_into_a_file(gate: Cli) -> None:
+    result = gate(*UPGRADE, "1.4.1", "--to", "1.5.1", "--output-format", "json", "--output-file", "report.json")
+    told = json.loads(Path("report.json").read_text())
+    assert (result.output, told["from"], told["to"]) == ("", "1.4.1", "1.5.1")
+    assert told["summary"] == {
+        "breaks": 1, "stays": 0, "shifts": 0, "mended": 0, "same": 0, "suppressed": 0, "suppressed_breaks": 0,
+        "exit_code": 1,
+    }  # fmt: skip
+    (place,) = told["files"][0]["places"]
+    (step,) = place["targets"]
+    assert (step["change"], step["before"]["effect"], step["after"]["effect"]) == ("breaks", "exact", "wrong")
+    assert (place["finding"]["code"], told["files"][1]["places"]) == ("FU101", [])
+
+
+def test_what_a_suppression_hides_from_an_upgrade_is_counted(gate: Cli) -> None:
+    configure(SUPPRESSION)
+    result = gate(*UPGRADE, "1.4.1", "--to", "1.5.1")
+    assert (result.exit_code, "1 suppressed, of which 1 would break" in result.output) == (0, True)
+
+
+def test_a_baseline_hides_nothing_from_an_upgrade(gate: Cli) -> None:
+    configure('baseline = "known.json"\nexecutorch = "1.4.1"')
+    gate("baseline", "create", "wrong.pt2")
+    assert gate(*UPGRADE, "1.4.1", "--to", "1.5.1").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [("1.5.1", "1.5.1", "same release"), ("1.0", "1.5.1", "older than"), ("1.4.1", "all", "is not a version")],
+)
+def test_a_wrong_pair_of_releases_is_told(gate: Cli, before: str, after: str, said: str) -> None:
+    result = gate(*UPGRADE, before, "--to", after)
+    assert (result.exit_code, said in result.output) == (2, True)
+
+
+def test_an_upgrade_of_what_cannot_be_checked(gate: Cli, use_rules: UseRules) -> None:
+    result = gate("upgrade-check", "damaged.pt2", "wrong.pt2", "--from", "1.4.1", "--to", "1.5.1")
+    assert result.exit_code == 3
+    assert "no program in it" in result.output
+    assert "1 place breaks" in result.output
+    use_rules(FAILING_RULE)
+    assert gate("upgrade-check", "clean.pt2", "--from", "1.4.1", "--to", "1.5.1").exit_code == 2
+
+
+def test_an_upgrade_to_an_unmeasured_release_says_so(gate: Cli) -> None:
+    assert "notice: ExecuTorch 1.9.0 is newer than" in gate(*UPGRADE, "1.4.1", "--to", "1.9.0").output

@@ -1,0 +1,232 @@
+"""``fuseguard baseline``: create, update and prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from fuseguard.cli import exits, output, settings
+from fuseguard.cli.check import check_file
+from fuseguard.engine import baseline as baselines
+from fuseguard.engine.baseline import Baseline, Entry
+from fuseguard.engine.gate import Gate
+from fuseguard.engine.registry import load_registry
+from fuseguard.engine.run import Report
+from fuseguard.report.lines import Line, clean
+from fuseguard.report.numbers import counted
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples:
+  fuseguard baseline create model.pt2
+  fuseguard check model.pt2 --baseline fuseguard-baseline.json
+  fuseguard baseline prune model.pt2
+  fuseguard baseline update model.pt2 --allow-growth
+
+\b
+The file is --baseline, or the configuration's, or fuseguard-baseline.json. Use the
+same --target, --executorch and --select as in the check.
+
+\b
+Exit codes: 0 the baseline covers what was found; 1 update: there are findings that
+it does not cover; 2 usage, configuration, rule pack or internal error, or a rule
+failed; 3 a file could not be read. On 2 and 3 nothing is written."""
+
+
+@click.group("baseline", epilog=EPILOG, short_help="Accept the findings of today, to be told of new ones only.")
+def command() -> None:
+    """Keep a list of known findings, so that a check fails on new ones only.
+
+    The list is text with one finding on each line, to be committed and reviewed like code.
+    """
+
+
+def _options(function: F) -> F:
+    function = output.color_option(function)
+    function = output.format_option("text", "json")(function)
+    function = settings.gate_options(function)
+    function = click.option(
+        "--baseline", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+        help=f"Default: the configuration's, else {baselines.DEFAULT_NAME}.",
+    )(function)  # fmt: skip
+    files = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+    return files(function)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a command made of a baseline. ``missing`` is what was found and is not in it."""
+
+    before: Baseline
+    after: Baseline
+    missing: tuple[Entry, ...] = ()
+
+    @property
+    def added(self) -> list[Entry]:
+        return sorted(set(self.after.entries) - set(self.before.entries), key=lambda entry: entry.key)
+
+    @property
+    def removed(self) -> list[Entry]:
+        return sorted(set(self.before.entries) - set(self.after.entries), key=lambda entry: entry.key)
+
+
+_CREATE = """\b
+Examples:
+  fuseguard baseline create model.pt2
+  fuseguard baseline create *.pt2 --target all --baseline gate/known.json"""
+
+_UPDATE = """\b
+Examples:
+  fuseguard baseline update model.pt2
+  fuseguard baseline update model.pt2 --allow-growth"""
+
+_PRUNE = """\b
+Examples:
+  fuseguard baseline prune model.pt2
+  fuseguard baseline prune *.pt2 --missing"""
+
+
+@command.command("create", epilog=_CREATE, short_help="Write a new baseline with all findings.")
+@_options
+@click.option("--force", is_flag=True, help="Write over an existing baseline, also with more than it has.")
+@click.pass_context
+def create(
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, force: bool, output_format: str, color: str,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Write a new baseline with all findings of the files, of whatever severity. Suppressed ones are left out."""
+    gate, path = _gate(baseline, options)
+    if path.exists() and not force:
+        name = baselines.displayed(path)
+        raise exits.Failure(f"{name} exists. Change it with 'fuseguard baseline update', or replace it with --force.")
+    after = Baseline(path)
+    after = after.with_entries(entry for report in _reports(ctx, files, gate) for entry in _entries(after, report))
+    _finish(Difference(Baseline(path), after), output_format, color)
+
+
+@command.command("update", epilog=_UPDATE, short_help="Drop what is gone; with --allow-growth add what is new.")
+@_options
+@click.option("--allow-growth", is_flag=True, help="Add findings that are new or got worse.")
+@click.pass_context
+def update(
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, allow_growth: bool, output_format: str,
+    color: str, **options: Any,
+) -> None:  # fmt: skip
+    """Bring a baseline up to date with the files: drop what is gone or suppressed, note what got less severe.
+
+    New findings, and those that got worse, are added with --allow-growth only. Entries of other files stay.
+    """
+    gate, path = _gate(baseline, options)
+    before = baselines.read(path)
+    reports = _reports(ctx, files, gate)
+    found = {entry.key: entry for report in reports for entry in _entries(before, report)}
+    ran = {before.name_of(report.file): set(report.rules) for report in reports}
+    kept = []
+    for entry in before.entries:
+        current = found.pop(entry.key, None)
+        if current is None:
+            kept += [entry] if entry.code not in ran.get(entry.file, ()) else []
+        elif current.severity.rank > entry.severity.rank:
+            found[entry.key] = current
+            kept.append(entry)
+        else:
+            kept.append(current)
+    if allow_growth:
+        kept = [*(entry for entry in kept if entry.key not in found), *found.values()]
+    missing = () if allow_growth else tuple(sorted(found.values(), key=lambda entry: entry.key))
+    _finish(Difference(before, before.with_entries(kept), missing), output_format, color)
+    ctx.exit(exits.FINDINGS if missing else exits.CLEAN)
+
+
+@command.command("prune", epilog=_PRUNE, short_help="Drop what is gone, and change nothing else.")
+@_options
+@click.option("--missing", "missing_files", is_flag=True, help="Drop the entries of files that do not exist too.")
+@click.pass_context
+def prune(
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, missing_files: bool, output_format: str,
+    color: str, **options: Any,
+) -> None:  # fmt: skip
+    """Drop the entries of findings that the files no longer have (SU002), and change nothing else."""
+    gate, path = _gate(baseline, options)
+    before = baselines.read(path)
+    gone = baselines.gone_entries(before, {report.file: report for report in _reports(ctx, files, gate)})
+    folder = path.absolute().parent
+    kept = [
+        entry
+        for entry in before.entries
+        if entry not in gone and not (missing_files and not (folder / entry.file).exists())
+    ]
+    _finish(Difference(before, before.with_entries(kept)), output_format, color)
+
+
+def _gate(baseline: Path | None, options: dict[str, Any]) -> tuple[Gate, Path]:
+    """The gate without a baseline, and the path of the one to write."""
+    gate = settings.resolve(load_registry(), no_baseline=True, **options)
+    return gate, baseline or gate.baseline_path or Path(baselines.DEFAULT_NAME)
+
+
+def _reports(ctx: click.Context, files: Sequence[Path], gate: Gate) -> list[Report]:
+    """The reports of all files. Ends the command if one has none: half a baseline would let faults through."""
+    results = [check_file(path, gate) for path in dict.fromkeys(files)]
+    code = exits.CLEAN
+    for result in results:
+        if result.error is not None:
+            click.echo(exits.clean_lines(f"error: {result.trouble}"), err=True)
+            code = max(code, exits.UNREADABLE if result.error.kind == "unreadable" else exits.ABNORMAL)
+        for failure in result.report.failures if result.report else ():
+            click.echo(exits.clean_lines(f"error: rule {failure.code} failed: {failure.error}"), err=True)
+            code = max(code, exits.ABNORMAL)
+    if code:
+        click.echo("No baseline was written.", err=True)
+        ctx.exit(code)
+    return [result.report for result in results if result.report is not None]
+
+
+def _entries(baseline: Baseline, report: Report) -> list[Entry]:
+    return baselines.entries_of(baseline, report)
+
+
+def _finish(difference: Difference, output_format: str, color: str) -> None:
+    """Write the file, and say what changes."""
+    after = difference.after
+    output.write_file(after.path, baselines.render(after))
+    if output_format == "json":
+        from fuseguard.report import json
+
+        output.write_text(
+            json.dump(
+                {
+                    **json.envelope(),
+                    "baseline": baselines.displayed(after.path),
+                    "findings": len(after.entries),
+                    "added": msgspec.to_builtins(difference.added),
+                    "removed": msgspec.to_builtins(difference.removed),
+                    "missing": msgspec.to_builtins(difference.missing),
+                }
+            )
+        )
+    else:
+        output.write_lines(_lines(difference), color)
+
+
+def _lines(difference: Difference) -> Iterator[Line]:
+    yield from (Line(("+ ", "error"), _told(entry), hang=4) for entry in difference.added)
+    yield from (Line(("- ", "good"), _told(entry), hang=4) for entry in difference.removed)
+    for entry in difference.missing:
+        yield Line(("new ", "error"), _told(entry), hang=4)
+    total = counted(len(difference.after.entries), "finding")
+    changes = f"{len(difference.added)} added, {len(difference.removed)} removed"
+    yield Line((clean(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
+    if difference.missing:
+        number = counted(len(difference.missing), "finding")
+        yield Line(f"{number} not in the baseline; mend them, or pass --allow-growth to accept them.")
+
+
+def _told(entry: Entry) -> str:
+    return clean(f"{entry.file}: {entry.severity.value}[{entry.code}] {entry.place}")

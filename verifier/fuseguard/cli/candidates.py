@@ -1,0 +1,57 @@
+"""What a shell may complete an option's value to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+
+def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Accelerators and the usual TOSA specifications."""
+    del ctx, param
+    from fuseguard.target import ACCELERATORS, ALL_TARGETS
+
+    return _listed(((name, "") for name in dict.fromkeys(("all", *ALL_TARGETS, *ACCELERATORS))), incomplete)
+
+
+def releases(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The measured releases of ExecuTorch."""
+    del ctx, param
+    from fuseguard.target import MEASURED_RELEASES
+
+    return _listed(((name, "") for name in ("all", *MEASURED_RELEASES)), incomplete)
+
+
+def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Codes and names of the installed rules and the SU codes."""
+    del ctx, param
+    from fuseguard.engine.registry import RulePackError, load_registry
+
+    try:
+        known = load_registry().everything
+    except RulePackError:
+        return []  # the command itself will say so
+    codes, names = ([(getattr(rule, key), rule.summary) for rule in known] for key in ("code", "name"))
+    return _listed((*codes, *names), incomplete)
+
+
+def report_formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``FORMAT=``, and file names behind that."""
+    del ctx, param
+    from fuseguard.report.formats import FORMATS
+
+    if "=" in incomplete:
+        return [CompletionItem(incomplete.partition("=")[2], type="file")]
+    return [CompletionItem(f"{name}=") for name in FORMATS if name.startswith(incomplete.lower())]
+
+
+def _listed(values: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
+    """For an option whose value is a list: behind a comma, candidates for one more."""
+    before, comma, last = incomplete.rpartition(",")
+    return [
+        CompletionItem(f"{before}{comma}{value}", help=about or None)
+        for value, about in values
+        if value.lower().startswith(last.lower())
+    ]

@@ -1,0 +1,121 @@
+"""``--report FORMAT=PATH``: several reports of one run, each to a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fuseguard.cli import candidates, exits, output, settings
+from fuseguard.report.formats import FORMATS, LINES, render_document, render_lines
+from fuseguard.report.options import Options
+from fuseguard.report.result import CheckResult
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """One report to write."""
+
+    format: str
+    path: Path
+
+
+def report_options(command: F) -> F:
+    """``--output-format`` and all else that says what is written where."""
+    for option in reversed(
+        (
+            output.format_option(*FORMATS),
+            settings.output_file_option,
+            click.option(
+                "--report",
+                "report",
+                multiple=True,
+                metavar="FORMAT=PATH",
+                shell_complete=candidates.report_formats,
+                help="Write a further report to a file; repeat for more. Formats are those of --output-format.",
+            ),
+            click.option(
+                "--source-root",
+                type=click.Path(path_type=Path, exists=True, file_okay=False),
+                metavar="DIR",
+                help="Directory that source lines in a report are relative to. Default: the current one.",
+            ),
+            click.option(
+                "--statistics", is_flag=True, help="Print counts by rule instead of findings (text and concise)."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def parse_reports(values: Sequence[str], output_file: Path | None = None) -> tuple[ReportFile, ...]:
+    """The values of ``--report``. Raises Failure for an unknown format and for two reports to one file."""
+    reports = []
+    taken = {_identity(output_file): "--output-file"} if output_file is not None else {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals or not path:
+            hint = f"as in --report {name}=report.txt" if name in FORMATS else "as in --report sarif=fuseguard.sarif"
+            raise exits.Failure(f"--report {value!r} is not FORMAT=PATH, {hint}.")
+        if name not in FORMATS:
+            valid = f"Valid are {', '.join(FORMATS)}."
+            hint = exits.nearest(name, FORMATS)
+            raise exits.Failure(f"--report {value!r}: {name!r} is no format. {hint} {valid}".replace("  ", " "))
+        if path == "-":
+            raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")
+        file = Path(path)
+        if file.is_dir():
+            raise exits.Failure(f"--report {value!r}: {path!r} is a directory; name a file in it.")
+        identity = _identity(file)
+        if identity in taken:
+            raise exits.Failure(
+                f"--report {value!r} would overwrite what {taken[identity]} writes; give each a file of its own."
+            )
+        taken[identity] = f"--report {value!r}"
+        reports.append(ReportFile(name, file))
+    return tuple(reports)
+
+
+def _identity(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links; writing to it will say so
+        return path.absolute()
+
+
+def write_reports(
+    result: CheckResult,
+    options: Options,
+    *,
+    output_format: str,
+    output_file: Path | None,
+    reports: Sequence[ReportFile],
+    color: str,
+) -> int:
+    """Write all reports of a run. One that cannot be written is told of and keeps none of the others from it.
+
+    Returns the exit code for that, 0 if there was no such thing.
+    """
+    for file in result.files:
+        if file.error is not None:
+            click.echo(exits.clean_lines(f"error: {file.trouble}"), err=True)
+    code = exits.CLEAN
+    files = [ReportFile(output_format, output_file)] if output_file is not None else []
+    for report in (*files, *reports):
+        try:
+            output.write_file(report.path, render_document(report.format, result, options))
+        except exits.Failure as error:
+            error.show()
+            code = max(code, error.exit_code)
+    if output_file is None:
+        if output_format in LINES:
+            output.write_lines(render_lines(output_format, result, options, errors=False), color)
+        else:
+            output.write_text(render_document(output_format, result, options))
+    return code

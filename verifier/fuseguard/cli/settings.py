@@ -1,0 +1,190 @@
+"""What to check for and against: the options that ``check``, ``baseline`` and ``upgrade-check`` share, over the
+configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from fuseguard.cli import candidates
+from fuseguard.cli.exits import Failure
+from fuseguard.engine.baseline import Baseline, BaselineError, displayed, read
+from fuseguard.engine.finding import Severity
+from fuseguard.engine.gate import Gate, NothingToRun, make_gate
+from fuseguard.engine.registry import Registry
+from fuseguard.engine.run import POLICIES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SEVERITIES: tuple[str, ...] = tuple(severity.value for severity in Severity)
+
+
+_TARGET = click.option(
+    "--target",
+    multiple=True,
+    metavar="TARGET",
+    shell_complete=candidates.targets,
+    help="TOSA specification (TOSA-1.0+INT) or accelerator (vgf, ethos-u55-128); repeat or use commas. "
+    "all: one of each kind. Default: TOSA-1.0+INT+FP.",
+)
+_EXECUTORCH = click.option(
+    "--executorch",
+    multiple=True,
+    metavar="VERSION",
+    shell_complete=candidates.releases,
+    help="ExecuTorch release to check for; repeat or use commas, for every target in turn. all: those measured. "
+    "Default: the installed one, else the newest measured.",
+)
+_POLICY = click.option(
+    "--policy",
+    type=click.Choice(POLICIES),
+    help="Which findings the guard would keep off the accelerator. Default: consistent.",
+)
+_SELECT = click.option(
+    "--select", multiple=True, metavar="RULES", shell_complete=candidates.rules,
+    help="Codes, prefixes or names to run; repeat or use commas.",
+)  # fmt: skip
+_IGNORE = click.option(
+    "--ignore", multiple=True, metavar="RULES", shell_complete=candidates.rules,
+    help="Codes, prefixes or names to leave out.",
+)  # fmt: skip
+_SEVERITY = click.option(
+    "--severity",
+    multiple=True,
+    metavar="RULE=LEVEL",
+    help="Report a code, prefix or name as error, warning or note; repeat or use commas.",
+)
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Configuration: a fuseguard.toml, or a pyproject.toml with [tool.fuseguard]. Default: the nearest from the "
+    "current folder upwards. Options override it.",
+)
+_NO_CONFIG = click.option("--no-config", is_flag=True, help="Use no configuration.")
+
+_fail_on = click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="Exit with 1 for findings of this severity or worse. Default: error.",
+)
+
+
+def gate_options(command: F) -> F:
+    """The options that say what to check for. Their values go to :func:`resolve` as they are."""
+    for option in reversed((_TARGET, _EXECUTORCH, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+        command = option(command)
+    return command
+
+
+def rule_options(command: F) -> F:
+    """The same without ``--executorch``, for a command that is about two releases."""
+    for option in reversed((_TARGET, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+        command = option(command)
+    return command
+
+
+def baseline_options(command: F) -> F:
+    """``--baseline`` and ``--no-baseline``."""
+    command = click.option("--no-baseline", is_flag=True, help="Do without the configuration's baseline.")(command)
+    return click.option(
+        "--baseline",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Report only what this file ('fuseguard baseline create') does not know, and what is no longer there.",
+    )(command)
+
+
+def output_file_option(command: F) -> F:
+    """``--output-file``."""
+    return click.option(
+        "--output-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write the report to this file instead of stdout.",
+    )(command)
+
+
+def fail_on_option(command: F) -> F:
+    """``--fail-on``."""
+    return _fail_on(command)
+
+
+def resolve(
+    registry: Registry,
+    *,
+    target: Sequence[str] = (),
+    executorch: Sequence[str] = (),
+    policy: str | None = None,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    severity: Sequence[str] = (),
+    config: Path | None = None,
+    no_config: bool = False,
+    fail_on: str | None = None,
+    baseline: Path | None = None,
+    no_baseline: bool = False,
+) -> Gate:
+    """The gate that options and configuration come to.
+
+    ``no_baseline`` leaves out the configuration's too. Raises Failure, or what ``cli.main`` turns into one.
+    """
+    from fuseguard.engine.config import Config, load_config, nearest_config
+
+    if config is not None and no_config:
+        raise click.UsageError("--config and --no-config exclude each other.")
+    if no_config:
+        found = Config()
+    else:
+        found = nearest_config(Path.cwd(), registry) if config is None else load_config(config, registry)
+    if baseline is not None and no_baseline:
+        raise click.UsageError("--baseline and --no-baseline exclude each other.")
+    path = None if no_baseline else baseline or found.baseline
+    try:
+        return make_gate(
+            registry,
+            found,
+            targets=split(target) or None,
+            releases=split(executorch) or None,
+            policy=policy,
+            select=split(select) or None,
+            ignore=split(ignore) or None,
+            severities=severities(registry, split(severity)),
+            fail_on=None if fail_on is None else Severity(fail_on),
+            baseline=None if path is None else open_baseline(path, baseline is None, found.files),
+        )
+    except NothingToRun as error:
+        raise Failure(str(error)) from error
+
+
+def open_baseline(path: Path, configured: bool, files: Sequence[Path]) -> Baseline:
+    """Read a baseline. Raises Failure, which says where its name came from if not from the command line."""
+    try:
+        return read(path)
+    except BaselineError as error:
+        if not configured or not files:
+            raise Failure(str(error)) from error
+        hint = f"The configuration ({displayed(files[-1])}) names it; --no-baseline does without."
+        raise Failure(f"{error}\n{hint}") from error
+
+
+def severities(registry: Registry, values: Sequence[str]) -> dict[str, Severity]:
+    """``FU103=note`` and the like. Raises UsageError for what is not of this form, SelectorError."""
+    found = {}
+    for value in values:
+        rule, _, level = value.partition("=")
+        if not rule.strip() or level.strip() not in SEVERITIES:
+            raise click.UsageError(
+                f"--severity {value!r} is not RULE=LEVEL with a level of {', '.join(SEVERITIES)}, as in FU103=note."
+            )
+        registry.check_selectors((rule.strip(),))
+        found[rule.strip()] = Severity(level.strip())
+    return found
+
+
+def split(values: Sequence[str]) -> tuple[str, ...]:
+    """A repeatable option whose values may hold several, separated by commas."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
