@@ -2,6 +2,7 @@
 
     python tests/differential/campaign.py --programs 3000 --seed 1 --jobs 2 --out campaign.jsonl
     python tests/differential/campaign.py --out campaign.jsonl --summary
+    python tests/differential/campaign.py --out campaign.jsonl --refresh --jobs 2     # after rules have changed
     python tests/differential/campaign.py --seed 1 --show 17
     python tests/differential/campaign.py --seed 1 --shrink 17
 
@@ -49,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.summary:
         print(summary(read_records(options.out)))
         return 0
+    if options.refresh:
+        return _refresh(options)
     return _run(options)
 
 
@@ -61,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("campaign.jsonl"), help="JSON lines, appended to")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one program")
     parser.add_argument("--no-resume", action="store_true", help="start the output anew")
+    parser.add_argument(
+        "--refresh", action="store_true", help="judge again what the rules now say otherwise, and all disagreements"
+    )
     parser.add_argument("--summary", action="store_true", help="print the result table of --out and stop")
     parser.add_argument("--show", type=int, metavar="INDEX", help="print one program's spec")
     parser.add_argument("--shrink", type=int, metavar="INDEX", help="make one program smaller while its record stays")
@@ -93,7 +99,11 @@ def _run(options: argparse.Namespace) -> int:
         options.out.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     elif options.out.exists():
         options.out.unlink()
-    pending = iter([i for i in range(options.start, options.start + options.programs) if i not in known])
+    return _judge_all(options, [i for i in range(options.start, options.start + options.programs) if i not in known])
+
+
+def _judge_all(options: argparse.Namespace, indices: Sequence[int]) -> int:
+    pending = iter(indices)
     lock = threading.Lock()
     with options.out.open("a", encoding="utf-8") as stream:
         threads = [
@@ -106,6 +116,35 @@ def _run(options: argparse.Namespace) -> int:
             thread.join()
     print(summary(read_records(options.out)))
     return 0
+
+
+def is_settled(record: dict[str, Any]) -> bool:
+    """Whether verdict and guard were right about a program, so that only other findings can change its record."""
+    settled = ("agree-clean", "agree-broken", "not-reached", *NO_PROGRAM)
+    return record["verdict"] in settled and record["guard"] not in ("broken", "changed") and not record["notes"]
+
+
+def _refresh(options: argparse.Namespace) -> int:
+    """Drops the records that may be out of date, and judges their programs again."""
+    from .speed import hurry, tidy
+    from .verdict import findings_of
+
+    records = read_records(options.out)
+    if not records:
+        return 0
+    options.seed = records[0]["seed"]
+    hurry()
+    kept, again = [], []
+    for number, record in enumerate(records):
+        if is_settled(record) and findings_of(program_of(options.seed, record["index"])) == record["findings"]:
+            kept.append(record)
+        else:
+            again.append(record["index"])
+        if number % 32 == 31:
+            tidy()
+    print(f"{len(kept)} of {len(records)} records stay, {len(again)} programs are judged again", file=sys.stderr)
+    options.out.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    return _judge_all(options, again)
 
 
 def _serve(options: argparse.Namespace, pending: Iterator[int], lock: threading.Lock, stream: IO[str]) -> None:

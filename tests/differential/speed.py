@@ -12,6 +12,11 @@ import torch
 import torch._export.utils
 import torch.export.decomp_utils
 import torch.export.exported_program
+from torch._C import DispatchKey
+from torch._ops import OperatorBase
+from torch.fx import GraphModule
+from torch.fx.graph import _PyTreeCodeGen
+from torch.fx.graph_module import _WrappedCall
 from torch.fx.traceback import NodeSource
 from torchao.quantization.pt2e.observer import HistogramObserver
 
@@ -28,10 +33,73 @@ def hurry() -> None:
         holder: Any = module
         holder._collect_all_valid_cia_ops = collected
     HistogramObserver._non_linear_param_search = search_range
+    _register_cheaply()
+    _compile_when_called()
     # The imports leave half a million objects that live for ever: searching them for cycles is of no use.
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+def _register_cheaply() -> None:
+    """``py_impl`` without evaluating the annotations of a closure: each export registers six thousand kernels."""
+    original = OperatorBase.py_impl
+
+    def py_impl(self: Any, key: Any) -> Any:
+        if not isinstance(key, DispatchKey) or key == DispatchKey.Python:
+            return original(self, key)
+
+        def register(kernel: Any) -> Any:
+            if key in self.py_kernels:
+                return original(self, key)(kernel)  # which raises
+            self.py_kernels[key] = kernel
+            self._dispatch_cache.clear()
+            return kernel
+
+        return register
+
+    OperatorBase.py_impl = py_impl  # type: ignore[method-assign]
+
+
+def _compile_when_called() -> None:
+    """Makes a GraphModule's Python code when it is called or read: passes make hundreds, and interpret their graphs."""
+    compile_now = GraphModule.recompile
+    made = ("_code", "_lineno_map", "_prologue_start")
+
+    def forward(self: GraphModule, *args: Any, **kwargs: Any) -> Any:
+        compile_now(self)
+        return type(self).forward(self, *args, **kwargs)
+
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapped_call(self, *args, **kwargs)
+
+    def recompile(self: Any) -> None:
+        cls = type(self)
+        if isinstance(self._graph._codegen, _PyTreeCodeGen):
+            self._in_spec = self._graph._codegen.pytree_info.in_spec
+            self._out_spec = self._graph._codegen.pytree_info.out_spec
+        for name in made:
+            self.__dict__.pop(f"{name}_made", None)
+        cls.forward = forward
+        if "_wrapped_call" not in vars(cls):
+            own_call = cls.__call__ if "__call__" in vars(cls) else None
+            cls._wrapped_call = _WrappedCall(cls, own_call)
+        cls.__call__ = called
+
+    def lazily(name: str) -> property:
+        def get(self: GraphModule) -> Any:
+            if f"{name}_made" not in self.__dict__:
+                compile_now(self)
+            return self.__dict__[f"{name}_made"]
+
+        def put(self: GraphModule, value: Any) -> None:
+            self.__dict__[f"{name}_made"] = value
+
+        return property(get, put)
+
+    for name in made:
+        setattr(GraphModule, name, lazily(name))
+    GraphModule.recompile = recompile
 
 
 def tidy() -> None:

@@ -17,8 +17,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -45,6 +47,9 @@ class Watcher(OperatorSupportBase):
 
     def __init__(self, checks: Sequence[OperatorSupportBase]) -> None:
         self.checks = checks
+        guard: Any = checks[0]
+        #: The lowering is shown to the guard as it is: nothing is mended.
+        self.analysis = SimpleNamespace(showing=functools.partial(guard.analysis.showing, mend=False))
 
     def is_node_supported(self, submodules: Any, node: torch.fx.Node) -> bool:
         self.checks[0].is_node_supported(submodules, node)
@@ -95,9 +100,7 @@ def _judge(
     rules = all_rules()
     target = Target.parse(program.profile)
     report = run(read_program(quantized), target, rules)
-    record["findings"] = [
-        {"code": f.code, "effect": f.effect.value, "nodes": list(f.nodes), "refuse": f.refuse} for f in report.findings
-    ]
+    record["findings"] = _brief(report.findings)
     record["notes"] += [f"rule {item.code} failed: {item.error}" for item in report.failures]
     if announce is not None:
         announce(record)
@@ -119,6 +122,19 @@ def _judge(
         record["verdict"] = classify({f.effect for f in report.findings}, proof.outcome)
     _check_bounds(record, report.findings, proof)
     _judge_guard(record, report.findings, proof, quantized, inputs[0], target, checks, sampled)
+
+
+def findings_of(program: Program) -> list[dict[str, Any]]:
+    """What the rules say of a program, as its record holds it; nothing is lowered."""
+    try:
+        quantized, _, _ = build(program)
+    except NotAProgram:
+        return []
+    return _brief(run(read_program(quantized), Target.parse(program.profile), all_rules()).findings)
+
+
+def _brief(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [{"code": f.code, "effect": f.effect.value, "nodes": list(f.nodes), "refuse": f.refuse} for f in findings]
 
 
 def classify(effects: set[Effect], outcome: str) -> str:
@@ -177,6 +193,11 @@ def _check_bounds(record: dict[str, Any], findings: Sequence[Finding], proof: Pr
         record["notes"].append("bounded, not announced")
 
 
+def _mended_by_guard(findings: Sequence[Finding]) -> bool:
+    mended = {rule.code for rule in all_rules() if rule.mended_by_guard}
+    return any(finding.code in mended for finding in findings)
+
+
 def _judge_guard(
     record: dict[str, Any],
     findings: Sequence[Finding],
@@ -195,7 +216,7 @@ def _judge_guard(
             f"lint and plug-in differ: only lint {sorted(lint - plugin)}, only plug-in {sorted(plugin - lint)}"
         )
     refused = any(finding.refuse for finding in seen.findings)
-    if not refused and seen.analyses and not sampled:
+    if not refused and seen.analyses and not sampled and not _mended_by_guard(findings):
         record["guard"] = "same" if proof.ok else "broken"
         return
     again = guard_checks(target, all_rules())
