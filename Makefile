@@ -13,7 +13,7 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-releases bench lint env clean
+.PHONY: help demo cost test test-fast test-releases bench lint docs env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -23,6 +23,7 @@ help:
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make bench          the benchmarks"
 	@echo "make lint           ruff and mypy --strict"
+	@echo "make docs           the documentation, in build/site"
 	@echo "make clean          remove what the other targets left in this checkout"
 
 env:
@@ -44,7 +45,7 @@ test: lint
 
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null
-	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not campaign" $(PYTEST_ARGS)
+	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not campaign and not network" $(PYTEST_ARGS)
 
 test-releases:
 	@failed=; for release in $(RELEASES); do \
@@ -60,6 +61,11 @@ bench: env
 	$(WITH_ENV) $(BIN)/python tests/bench/guard_overhead.py
 	@test -f examples/digits/out/digits.pt2 || $(MAKE) demo > /dev/null
 	$(WITH_ENV) $(BIN)/python tests/bench/cold_check.py examples/digits/out/digits.pt2
+
+docs:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/generate_docs.py
+	NO_MKDOCS_2_WARNING=1 $(CORE_BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venvs build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,141 @@
+"""Every command in README.md and docs/ is run, with the exit code and the output that the page promises.
+
+Protects: documentation that no longer works. What cannot be run is listed below with the reason.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import ROOT, Block, Command, blocks, commands
+
+from fuseguard.engine.config import load_config
+from fuseguard.engine.registry import Registry
+
+DATA = ROOT / "tests" / "readers" / "data"
+
+#: Command -> why no test of this file runs it.
+NOT_RUN = {
+    "pip install .": "changes the environment; test_pre_commit.py installs the package",
+    'pip install ".[prove]"': "two gigabytes; tools/release_env.py installs the same packages for make test",
+    "make test": "runs this test",
+    'make test-releases MARKS="not campaign"': "runs this test, on four releases",
+    ".venvs/1.5.1/bin/fuseguard selftest -j 2": "takes ten minutes; the conformance tests are the same code",
+    ".venvs/1.5.1/bin/python tests/upstream/run_upstream.py --out upstream.jsonl": "takes hours",
+    ".venvs/1.5.1/bin/python tests/differential/campaign.py --programs 3000 --seed 5 --jobs 2 --out campaign.jsonl": (
+        "takes hours; the tests marked campaign are the same code"
+    ),
+    ".venvs/1.5.1/bin/python tests/differential/campaign.py --out campaign.jsonl --summary": "reads what that wrote",
+    ".venvs/1.5.1/bin/python tests/differential/campaign.py --out campaign.jsonl --refresh --jobs 2": (
+        "judges again what that wrote"
+    ),
+}
+#: Command -> what it comes to where the environment is there already.
+RUN_AS = {"make demo": "python examples/digits/demo.py"}
+#: Commands that begin like this train or lower.
+WITH_TORCH = ("make demo", "fuseguard prove", "fuseguard repair", "fuseguard selftest", ".venvs/1.5.1/bin/fuseguard")
+
+SHELL = blocks("sh", "console", "bash", "shell")
+RUNNABLE: dict[str, list[Command]] = {}
+for _block in SHELL:
+    RUNNABLE.setdefault(_block.page, []).extend(c for c in commands(_block) if c.text not in NOT_RUN)
+
+
+def needs_torch(command: Command) -> bool:
+    return command.text.startswith(WITH_TORCH)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with the files that the pages speak of, and copies of what is in this checkout."""
+    for name in ("tools", "docs", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("out", "__pycache__"))
+    for name in ("model.pt2", "models/first.pt2", "examples/digits/out/digits.pt2"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
+    shutil.copy(DATA / "linear.pt2", tmp_path / "models" / "second.pt2")
+    return tmp_path
+
+
+def run(command: Command, folder: Path) -> None:
+    """Run one command as a shell would; check its exit code, and what it prints if the page says so."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "FUSEGUARD_DEBUG")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    text = RUN_AS.get(command.text, command.text).replace(".venvs/1.5.1/bin/", "")
+    done = subprocess.run(
+        ["bash", "-c", text], capture_output=True, text=True, cwd=folder, env=environment, timeout=900
+    )
+    assert done.returncode == command.exit_code, f"{command.text}\n{done.stdout}{done.stderr}"
+    assert "Traceback" not in done.stderr
+    if command.output is not None:
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        assert doctest.OutputChecker().check_output(command.output, done.stdout, flags), done.stdout
+
+
+@pytest.mark.parametrize("page", [page for page, found in RUNNABLE.items() if not all(map(needs_torch, found))])
+def test_commands_run_as_the_page_says(page: str, folder: Path) -> None:
+    """In the page's order, in one folder: later commands read what earlier ones write."""
+    for command in RUNNABLE[page]:
+        if not needs_torch(command):
+            run(command, folder)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page, found in RUNNABLE.items() if any(map(needs_torch, found))])
+def test_commands_run_as_the_page_says_with_those_that_lower(page: str, folder: Path) -> None:
+    """All of the page, so that what the demonstration leaves is checked, repaired and proved."""
+    for command in RUNNABLE[page]:
+        run(command, folder)
+
+
+def test_what_is_not_run_is_still_in_the_documentation() -> None:
+    texts = {command.text for block in SHELL for command in commands(block)}
+    assert [command for command in NOT_RUN if command not in texts] == []
+
+
+def test_there_are_commands_to_run() -> None:
+    """A parser of blocks that finds nothing would make every test here pass."""
+    found = [command for page in RUNNABLE.values() for command in page]
+    assert len(found) > 20
+    assert sum(map(needs_torch, found)) >= 5
+    assert any(command.output for command in found)
+
+
+def test_a_wrong_promise_is_noticed(folder: Path) -> None:
+    with pytest.raises(AssertionError, match="fuseguard 0"):
+        run(Command("fuseguard version", 0, "fuseguard 99\n..."), folder)
+    with pytest.raises(AssertionError, match="FU101"):
+        run(Command("fuseguard check model.pt2 --executorch 1.5.1"), folder)
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.id) for block in blocks("python")])
+def test_python_compiles_and_runs_where_it_needs_no_torch(
+    block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    code = compile(block.text, block.id, "exec")
+    if not any(word in block.text for word in ("executorch.", "fuseguard.executorch", "torch.export")):
+        exec(code, {"__name__": "example"})
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.id) for block in blocks("toml")])
+def test_configurations_can_be_used(block: Block, tmp_path: Path, registry: Registry) -> None:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    document = tomllib.loads(block.text)
+    if "fuseguard" in document.get("tool", {}):
+        (tmp_path / "shared").mkdir()
+        (tmp_path / "shared" / "fuseguard.toml").touch()  # what an example extends
+        (tmp_path / "pyproject.toml").write_text(block.text)
+        load_config(tmp_path / "pyproject.toml", registry)
+    else:
+        assert "fuseguard.rules" in document["project"]["entry-points"]

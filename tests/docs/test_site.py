@@ -1,0 +1,161 @@
+"""The documentation site: generated pages are current, and it builds without a warning.
+
+Protects: pages that say something else than the code, and links that lead nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from documents import ROOT
+
+from fuseguard.engine import Finding, Registry, Report, Rule
+
+pytest.importorskip("mkdocs")
+
+
+@pytest.fixture
+def generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tools/generate_docs.py, on a copy of docs/."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import generate_docs
+
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    monkeypatch.setattr(generate_docs, "DOCS", tmp_path / "docs")
+    return generate_docs
+
+
+def test_the_committed_pages_are_current(generator: ModuleType) -> None:
+    assert generator.stale(generator.pages()) == [], "run tools/generate_docs.py"
+
+
+def test_what_is_stale_missing_or_left_over_is_noticed_and_mended(generator: ModuleType) -> None:
+    made = generator.pages()
+    rules = generator.DOCS / "rules"
+    (rules / "FU101.md").write_text("something else")
+    (rules / "FU102.md").unlink()
+    (rules / "XX999.md").write_text("a rule that was taken away")
+    assert generator.stale(made) == [
+        "rules/XX999.md should not be there", "rules/FU101.md is stale", "rules/FU102.md is missing",
+    ]  # fmt: skip
+    generator.write(made)
+    assert generator.stale(made) == []
+
+
+def test_check_writes_nothing_and_exits_with_1() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "generate_docs.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_page_tells_all_that_the_rule_knows(generator: ModuleType, registry: Registry) -> None:
+    from rule_pages import prose
+
+    made = generator.pages()
+    for rule in registry.rules:
+        page = made[Path(f"rules/{rule.code}.md")]
+        for text in (rule.summary, rule.why, rule.remedy, *rule.references):
+            assert prose(text) in page, (rule.code, text)
+        for example in (*rule.bad, *rule.good):
+            assert prose(example.title) in page
+        for row in rule.effects.rows:
+            assert row.effect.meaning in page
+            assert prose(row.reference) in page
+        assert f"[{rule.code}] {rule.name}" in page, "what fuseguard check says of an example"
+        assert ("## How it is repaired" in page) is rule.repairable, rule.code
+
+
+def test_a_change_of_a_rule_changes_its_page(generator: ModuleType, registry: Registry) -> None:
+    from rule_pages import rule_page
+
+    rule = registry.get("FU101")
+    assert rule is not None
+    changed: Rule = type("Changed", (type(rule),), {"why": "For another reason.", "bad": rule.bad[7:8]})()
+    before, after = rule_page(rule, registry), rule_page(changed, registry)
+    assert "For another reason." in after
+    assert rule.bad[0].title.split(" ")[0] in before
+    assert "depthwise" in before
+    assert "depthwise" not in after.split("## Passed")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("a * b_c_d", "a \\* b_c_d"),
+        ("_private <tag> `x`", "\\_private \\<tag> \\`x\\`"),
+        ("see #21974", "see [#21974](https://github.com/pytorch/executorch/issues/21974)"),
+        ("[a](b) in [-128, 127]", "\\[a](b) in [-128, 127]"),
+        ("two\n  lines", "two lines"),
+    ],
+)
+def test_prose_is_no_markup(generator: ModuleType, text: str, markdown: str) -> None:
+    from rule_pages import prose
+
+    assert prose(text) == markdown
+
+
+def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(config), "-d", str(site)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    done = build(ROOT / "mkdocs.yml", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    assert "FuseQuantizedActivationPass" in (tmp_path / "rules" / "FU101.html").read_text()
+    pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    assert '<script src="http' not in pages, "the site must work offline"
+    assert "fonts.googleapis" not in pages
+
+
+def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    page = tmp_path / "docs" / "guard.md"
+    page.write_text(page.read_text() + "\n[nowhere](nowhere.md) and [lost](repair.md#lost)\n")
+    done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert done.returncode == 1
+    assert "nowhere.md" in done.stderr
+    assert "#lost" in done.stderr
+
+
+def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
+    from fuseguard.readers import archive
+
+    page = (ROOT / "docs" / "security.md").read_text()
+    for limit in (
+        f"| graph JSON | {archive.MAX_JSON_BYTES // 2**20} MiB |",
+        f"{archive.MAX_TENSOR_BYTES // 2**20} MiB |",
+        f"| records in the archive | {archive.MAX_RECORDS:,} |",
+        f"| its directory | {archive.MAX_DIRECTORY_BYTES // 2**20} MiB |",
+        f"| compression ratio, from {archive.RATIO_FREE_BYTES // 2**20} MiB on | {archive.MAX_RATIO} |",
+        f"| length of a record's name | {archive.MAX_NAME_LENGTH} characters |",
+    ):
+        assert limit in page
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "kind"),
+    [
+        ("python.md", "of a report", Report),
+        ("python.md", "of a finding", Finding),
+        ("writing-a-rule.md", "attribute", Rule),
+    ],
+)
+def test_tables_of_attributes_name_what_there_is(page: str, heading: str, kind: type) -> None:
+    rows = (ROOT / "docs" / page).read_text().partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()[2:]
+    names = [name.strip("`()") for row in rows for name in row.split("|")[1].strip().split(", ")]
+    assert len(names) > 5
+    known = {*dir(kind), *getattr(kind, "__annotations__", {})}
+    assert [name for name in names if name not in known] == []
+    if kind is Rule:  # a rule must fill all of these
+        public = {name for name in kind.__annotations__ if not name.startswith("_")}
+        assert public - set(names) == set()

@@ -1,0 +1,225 @@
+"""The pages of the rules, made from what each rule says of itself and from what it finds in its own examples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fuseguard.engine.finding import Finding
+from fuseguard.engine.housekeeping import HousekeepingRule
+from fuseguard.engine.registry import Registry
+from fuseguard.engine.rewrite import Rewrite
+from fuseguard.engine.rule import Example, Rule
+from fuseguard.engine.rule_examples import PROFILES
+from fuseguard.engine.run import run
+from fuseguard.ir.graph import Graph
+from fuseguard.ir.view import View
+from fuseguard.report.lines import plain
+from fuseguard.report.text import finding_lines
+from fuseguard.target import MEASURED_RELEASES, Target
+from graph_listing import listing
+
+_ISSUE = re.compile(r"(?:\bexecutorch )?#(\d{3,6})\b")
+_ISSUES = "https://github.com/pytorch/executorch/issues/"  # redirects to the pull request, if it is one
+_LINES = 60  # of a graph that are shown
+
+#: First digit of a code's family -> what its rules are about.
+FAMILIES: dict[str, str] = {
+    "FU": "Activations fused into their anchor",
+    "QD": "Quantization domains",
+    "QP": "Values of qparams",
+    "PL": "Where quantize and dequantize ops are",
+    "DT": "Dtypes",
+    "BO": "Boundaries of delegates",
+    "OP": "Operators and their arguments",
+    "AR": "Archives",
+    "SU": "Suppressions, baseline and configuration",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding in an example, and where."""
+
+    graph: Graph
+    target: Target
+    finding: Finding
+    rewrite: Rewrite | None
+
+
+def rule_page(rule: Rule, registry: Registry) -> str:
+    """The page of one rule, in Markdown."""
+    return "\n".join(_rule_lines(rule, registry)) + "\n"
+
+
+def _rule_lines(rule: Rule, registry: Registry) -> Iterator[str]:
+    yield from (f"# {rule.code}: {rule.name}", "", prose(rule.summary), "")
+    yield from _facts(rule)
+    yield from ("## Why is this wrong?", "", prose(rule.why), "")
+    yield from _effects(rule)
+    yield from _bad(rule, registry)
+    yield from _good(rule)
+    yield from ("## What to do", "", prose(rule.remedy), "")
+    yield from _repair(rule, registry)
+    yield from _suppress(rule)
+    if rule.references:
+        yield from ("## References", "", *(f"- {prose(reference)}" for reference in rule.references), "")
+
+
+def _facts(rule: Rule) -> Iterator[str]:
+    guard = "keeps what it finds off the accelerator" if rule.refused else "leaves what it finds on the accelerator"
+    status = f"preview: it runs only when named, as in `--select {rule.code}`" if rule.preview else "stable"
+    yield from ("| | |", "| --- | --- |")
+    yield f"| Status | {status} |"
+    yield f"| Scope | {rule.scope} |"
+    yield f"| [Guard](../guard.md) | under the default policy {guard} |"
+    yield f"| [Repair](../repair.md) | {'yes, of some findings at least' if rule.repairable else 'none'} |"
+    if rule.in_program:
+        yield "| Where | in the quantized program itself: the eager program shows it too |"
+    if rule.follows_from:
+        yield f"| Follows from | {', '.join(f'[{code}]({code}.md)' for code in rule.follows_from)} |"
+    yield ""
+
+
+def _effects(rule: Rule) -> Iterator[str]:
+    yield from ("## What the backend makes of it", "")
+    yield "| case | releases | profile | effect | severity | evidence | known from |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in rule.effects.rows:
+        cells = (
+            "any" if row.case == "*" else row.case,
+            "all" if row.releases == "*" else f"`{row.releases}`",
+            "all" if row.profile == "*" else row.profile,
+            f"`{row.effect.value}`",
+            row.effect.severity.value,
+            row.evidence.value,
+            prose(row.reference) or "-",
+        )
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    yield from ("", "The first row that fits counts.", "")
+    for effect in dict.fromkeys(row.effect for row in rule.effects.rows):
+        yield f"- `{effect.value}`: {effect.meaning}"
+    yield ""
+
+
+def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
+    yield from ("## Found fault with", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
+    example, shown = worst(rule, registry)
+    yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(shown.graph), "```", "")
+    yield from (f"What `fuseguard check` says of it, for {shown.target}:", "", "```text")
+    yield from plain(finding_lines(shown.finding, shown.target), 100).splitlines()
+    yield from ("```", "")
+
+
+def _good(rule: Rule) -> Iterator[str]:
+    yield from ("## Passed", "", *(f"- {prose(example.title)}" for example in rule.good), "")
+    example = rule.good[0]
+    yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
+
+
+def _repair(rule: Rule, registry: Registry) -> Iterator[str]:
+    if not rule.repairable:
+        return
+    shown = next((shown for _, shown in _all_shown(rule, registry) if shown.rewrite is not None), None)
+    if shown is None or shown.rewrite is None:
+        return
+    exact = "leaves every result as it is, to the bit" if shown.rewrite.exact else "changes the program's results"
+    yield from ("## How it is repaired", "", f"`fuseguard repair` {exact}. In an example from above:", "")
+    yield from (*(f"- {prose(str(edit))}" for edit in shown.rewrite.edits), "")
+
+
+def _suppress(rule: Rule) -> Iterator[str]:
+    yield from ("## Suppress it", "", "Where it is known and accepted, in `pyproject.toml`:", "")
+    yield from (
+        "```toml",
+        "[[tool.fuseguard.suppressions]]",
+        f'rule = "{rule.code}"',
+        'module = "encoder.*"  # or op, or node',
+        'reason = "why this is right"',
+        "```",
+        "",
+        "See [the CI gate](../ci-gate.md) for suppressions with a date and for baselines.",
+        "",
+    )
+
+
+def worst(rule: Rule, registry: Registry) -> tuple[Example, Shown]:
+    """The first bad example and target, newest release first, on which the rule's effect is at its worst."""
+    return max(_all_shown(rule, registry), key=lambda pair: pair[1].finding.severity.rank)
+
+
+def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
+    beside = tuple(dict.fromkeys((*registry.select(), rule)))
+    shown = []
+    for example in rule.bad:
+        for release in reversed(MEASURED_RELEASES):
+            for profile in reversed(PROFILES):
+                target = Target.parse(example.spec(profile), release)
+                graph = example.graph()
+                shown += [
+                    (example, Shown(graph, target, finding, _rewrite(rule, graph, target, finding)))
+                    for finding in run(graph, target, beside).findings
+                    if finding.code == rule.code
+                ]
+    return shown
+
+
+def _rewrite(rule: Rule, graph: Graph, target: Target, finding: Finding) -> Rewrite | None:
+    body = next(body for body in graph.walk() if body.name == finding.graph)
+    return rule.repair(View(body), target, finding) if rule.repairable else None
+
+
+def housekeeping_page(rule: HousekeepingRule) -> str:
+    """The page of an SU code, which is about no program."""
+    lines = (
+        f"# {rule.code}: {rule.name}", "", prose(rule.summary), "",
+        "| | |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
+        "| About | a configuration or a baseline; no program |", "",
+        "## Why does this matter?", "", prose(rule.why), "",
+        "## What to do", "", prose(rule.remedy), "",
+        "See [the CI gate](../ci-gate.md).", "",
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def index_page(registry: Registry) -> str:
+    """The table of all rules, by family."""
+    lines = [
+        "# Rules", "",
+        "Codes are for ever: a number is never given to another rule. `fuseguard explain CODE` says in the terminal "
+        "what the pages say here. Preview rules are not yet judged on every measured release, and run only when "
+        "named.", "",
+    ]  # fmt: skip
+    families: dict[str, list[Rule | HousekeepingRule]] = {}
+    for rule in registry.everything:
+        families.setdefault(rule.code[:-3], []).append(rule)
+    for family in sorted(families, key=lambda family: (list(FAMILIES).index(family), family)):
+        lines += [f"## {family}: {FAMILIES[family]}", "", "| code | name | finds | severity | repair |"]
+        lines += ["| --- | --- | --- | --- | --- |", *(_row(rule) for rule in families[family]), ""]
+    return "\n".join(lines)
+
+
+def _row(rule: Rule | HousekeepingRule) -> str:
+    code = f"[{rule.code}]({rule.code}.md)"
+    name = f"{rule.name} (preview)" if rule.preview else rule.name
+    return f"| {code} | {name} | {prose(rule.summary)} | {_severities(rule)} | {'yes' if rule.repairable else '-'} |"
+
+
+def _severities(rule: Rule | HousekeepingRule) -> str:
+    if isinstance(rule, HousekeepingRule):
+        return rule.severity.value
+    severities = {row.effect.severity for row in rule.effects.rows}
+    return ", ".join(severity.value for severity in sorted(severities, key=lambda severity: -severity.rank))
+
+
+def _cut(graph: Graph) -> Sequence[str]:
+    lines = list(listing(graph))
+    return lines if len(lines) <= _LINES else [*lines[:_LINES], f"... and {len(lines) - _LINES} more"]
+
+
+def prose(text: str) -> str:
+    """Running text as Markdown: nothing in it is markup, and issues are links."""
+    # An underscore inside a word is no markup, nor are brackets that nothing follows.
+    escaped = re.sub(r"([\\`*<]|\b_|_\b|^>|\[(?=[^\]]*\][(\[]))", r"\\\1", " ".join(text.split()))
+    return _ISSUE.sub(lambda match: f"[{match[0]}]({_ISSUES}{match[1]})", escaped)
