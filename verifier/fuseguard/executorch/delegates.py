@@ -10,8 +10,6 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-
-
 #: Dim orders that the backend serializes as a tensor's shape (backends/arm/constants.py); others it takes for views.
 _CHANNELS_LAST = ((0, 2, 3, 1), (0, 1, 3, 4, 2))
 
