@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
@@ -213,7 +214,7 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-class _Float64(torch.fx.Interpreter):
+class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
     def __init__(self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None) -> None:
@@ -223,6 +224,9 @@ class _Float64(torch.fx.Interpreter):
         self.shaken = shaken or {}
         self.grids: Mapping[str, float] = {}
         self.generator = torch.Generator()
+
+    def of_body(self, module: torch.fx.GraphModule) -> _Float64:
+        return _Float64(module, self.nudge)
 
     def run_node(self, n: torch.fx.Node) -> Any:
         if n.name in self.grids:
