@@ -24,6 +24,7 @@ from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
 from fuseguard_rules.placement.annotation_missing import AnnotationMissing
+from fuseguard_rules.placement.float_input import FloatInput
 from fuseguard_rules.placement.missing_output_q import MissingOutputQ
 from fuseguard_rules.placement.partial_inputs import PartialInputs
 from fuseguard_rules.placement.raw_integer import RawInteger
@@ -61,6 +62,7 @@ RULES = (
     WeightOnly,
     AnnotationMissing,
     RawInteger,
+    FloatInput,
     MixedDtype,
     Int16WithoutExtension,
     LookupTable,

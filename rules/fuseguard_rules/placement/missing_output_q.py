@@ -23,10 +23,43 @@ from fuseguard_rules.rewrites import pair_behind, stays_on_grid
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"
 _NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
+_READER = "the op behind it is given no input qparams"
+_RAW = "the int32 accumulator goes on as it is"
 _WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"
+
+#: Constants are PL402's, control flow is BO603's.
+_NOT_CODES = Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.CONSTANT | Trait.CONTROL_FLOW
+_COMPUTES = Trait.RESCALED | Trait.TABLE | Trait.MAC
+
+#: Value-transparent ops that TOSA has for some dtypes only, int32 not among them.
+_TYPED = frozenset(("relu", "hardtanh", "clamp", "cat", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d"))
 
 #: A chain of annotated ops is followed this far: decompositions are shorter, a hostile graph need not be.
 _LONGEST_CHAIN = 16
+
+
+_PERMUTE = "aten.permute.default"
+
+
+def _unquantized_between(first: str, second: str) -> Callable[[], Graph]:
+    """Two annotated ops with nothing between them."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+
+        def call(target: str, value: str) -> str:
+            further: tuple[Arg, ...] = ()
+            if "permute" in target:
+                further = ((0, 1, 3, 2),)
+            elif "add" in target:
+                further = (b.quantized_input("y", SHAPE, INPUT),)
+            elif "conv2d" in target:
+                further = (b.quantized_constant("weight", (4, 4, 3, 3), 0.01031), None, (1, 1), (1, 1))
+            return b.call(target, value, *further, shape=SHAPE)
+
+        return b.output(b.requantize(call(second, call(first, b.quantized_input("x", SHAPE, INPUT))), INPUT))
+
+    return build
 
 
 def _graph(
@@ -67,6 +100,20 @@ class MissingOutputQ(Rule):
             EffectRow("checked-qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("qparams", "*", "INT", Effect.CRASH, reference=_WEIGHT),
             EffectRow("qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("reader", "*", "*", Effect.CRASH, reference=_READER),
+            EffectRow("checked-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("checked-reader", "*", "INT+FP", Effect.CRASH, reference=_READER),
+            EffectRow("conv-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("conv-reader", "<1.5", "INT+FP", Effect.CRASH, reference=_READER),
+            EffectRow("conv-reader", ">=1.5", "INT+FP", Effect.EXACT, reference="the codes are the convolution's own"),
+            EffectRow("mover", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("mover", "*", "INT+FP", Effect.EXACT, reference="codes go through both"),
+            EffectRow("checked-raw", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-raw", "*", "INT+FP", Effect.WRONG, reference=_RAW),
+            EffectRow("raw", "*", "INT", Effect.RUNTIME_FAULT, reference=_RAW),
+            EffectRow("raw", "*", "INT+FP", Effect.WRONG, reference=_RAW),
+            EffectRow("accumulator", "*", "INT", Effect.RUNTIME_FAULT, reference=_RAW),
+            EffectRow("accumulator", "*", "INT+FP", Effect.CRASH, reference=_RAW),
         ]
     )
     bad = (
@@ -80,9 +127,18 @@ class MissingOutputQ(Rule):
         Example(
             "linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)
         ),
+        Example("sigmoid straight behind permute", _unquantized_between(_PERMUTE, "aten.sigmoid.default")),
+        Example("abs straight behind permute", _unquantized_between(_PERMUTE, "aten.abs.default")),
+        Example("conv2d straight behind permute", _unquantized_between(_PERMUTE, "aten.conv2d.default")),
+        Example("relu straight behind permute", _unquantized_between(_PERMUTE, "aten.relu.default")),
+        Example("add straight behind sigmoid", _unquantized_between("aten.sigmoid.default", "aten.add.Tensor")),
+        Example("permute straight behind add", _unquantized_between("aten.add.Tensor", _PERMUTE)),
+        Example("sigmoid straight behind abs", _unquantized_between("aten.abs.default", "aten.sigmoid.default")),
+        Example("permute straight behind abs", _unquantized_between("aten.abs.default", _PERMUTE)),
     )
     good = (
         Example("comparison, whose result is a bool", _graph("aten.gt.Tensor", inputs=2, dtype="bool")),
+        Example("permute behind permute", _unquantized_between(_PERMUTE, _PERMUTE)),
         Example("add with a quantized result", _graph("aten.add.Tensor", inputs=2, quantized=True)),
     )
     references = ("executorch #18999", "bug class 8 of the project's catalogue")
@@ -98,41 +154,73 @@ class MissingOutputQ(Rule):
             if node.name in islands and _is_stranded(view, islands[node.name]):
                 continue
             chain = _chain(node, leaks)
-            yield self.finding(view, target, chain, case=_case(node), node=node.name, reader=leaks[chain[-1].name].name)
+            reader = leaks[chain[-1].name]
+            # Who reads the codes is refused as well: it would be left with floats where its annotation promises codes.
+            readers = [
+                user
+                for item in chain
+                for user in view.users(item)
+                if user.op == "call" and user.annotated and _reads_in_float(view, item, user, leaks)
+            ]
+            nodes = list({item.name: item for item in (*chain, *readers)}.values())
+            case = _case(node, leaks[node.name])
+            yield self.finding(view, target, nodes, case=case, node=node.name, reader=reader.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Ends the chain in a Q where its values are codes already; else the op is left to compute in float."""
         del target
-        chain = [view.graph[name] for name in finding.nodes]
+        chain = _chain(view.graph[finding.nodes[0]], _leaks(view))
         data = view.in_qp(chain[0], 0)
         if data is not None and not data.per_channel and all(stays_on_grid(node, data) for node in chain):
             readers = [user for user in view.users(chain[-1]) if not view.is_q(user)]
             return pair_behind(view, chain[-1], data, readers)
-        return Rewrite(tuple(Unannotate(node.name) for node in chain))
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
 
 def _leaks(view: View) -> dict[str, Node]:
     """By name of an annotated op, a reader through which its codes get into float.
 
-    The reader is the next annotated op of the chain, or the one that is not annotated and no Q. Ops that an
-    edge program is decomposed into carry the annotation of the whole, with Q and DQ only at the ends.
+    The reader is the next annotated op of the chain, or the one that is given codes without their qparams. Ops that
+    an edge program is decomposed into carry the annotation of the whole, with Q and DQ only at the ends.
     """
     leaks: dict[str, Node] = {}
     for node in reversed(list(view.calls())):
-        if not _carries_codes(node) or view.is_q(node) or view.is_dq(node):
+        if not _carries_codes(node) or node.info.has(_NOT_CODES):
             continue
-        reader = next((user for user in view.users(node) if _reads_in_float(view, user, leaks)), None)
+        reader = next((user for user in view.users(node) if _reads_in_float(view, node, user, leaks)), None)
         if reader is not None:
             leaks[node.name] = reader
     return leaks
 
 
-def _reads_in_float(view: View, user: Node, leaks: dict[str, Node]) -> bool:
+def _reads_in_float(view: View, node: Node, user: Node, leaks: dict[str, Node]) -> bool:
     if view.is_q(user) or (user.op == "call" and not user.outputs):
         return False  # a size is no use of the codes
-    if _carries_codes(user):
-        return user.name in leaks
-    return not (user.op == "call" and user.annotated)  # an annotated comparison yields no float
+    if not (user.op == "call" and (user.annotated or user.info.has(Trait.GETITEM))):
+        return True
+    return user.name in leaks or not _is_decomposition(view, node, user)
+
+
+def _is_decomposition(view: View, node: Node, user: Node) -> bool:
+    """Whether the two may be parts of one op, which has Q and DQ only at its ends.
+
+    Only data movement is decomposed in edge programs, and what movement a linear or matmul has around it: everything
+    that computes keeps its DQs and its Q (held against the edge programs of every op kind of the differential
+    grammar, on 1.2.0 and 1.5.1).
+    """
+    if user.info.has(Trait.CONTROL_FLOW):
+        return True
+    moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user)
+    if node.info.has(Trait.MAC):
+        return user.info.has(Trait.TRANSPARENT)
+    if any(map(view.is_q, view.users(node))) and moves:
+        return True  # the Q makes codes of the result, for this reader too
+    if not node.info.has(Trait.TRANSPARENT) or node.info.has(Trait.ACTIVATION):
+        return not is_float(node)
+    if user.kind == "matmul":
+        # expand and view in front of both operands, or this one was left without its DQ
+        return view.in_dq(user, 0) is None and view.in_dq(user, 1) is None
+    return user.kind == "addmm" or moves
 
 
 def _carries_codes(node: Node) -> bool:
@@ -154,8 +242,25 @@ def _is_stranded(view: View, island: Island) -> bool:
     return len(users) > 1 and is_quantized_anchor(view, island) and not any(map(view.is_q, users))
 
 
-def _case(node: Node) -> str:
+def _case(node: Node, reader: Node) -> str:
     """What lowering does without output qparams, and whether the INT profile asks for them first."""
-    needs = node.kind in ("conv", "linear", "addmm", "neg", "clamp", "relu", "hardtanh") or node.info.has(Trait.TABLE)
+    needs = node.info.has(Trait.MAC | Trait.TABLE | Trait.ACTIVATION) or node.kind == "neg"
     checked = is_checked(node) and node.kind != "linear"
+    if checked and node.info.has(Trait.TRANSPARENT) and not needs:
+        return "checked-codes" if not reader.info.has(_COMPUTES) else "checked-qparams"
+    if not needs and reader.op == "call" and reader.annotated:
+        if not node.info.has(Trait.TRANSPARENT):
+            return _behind_accumulator(reader, checked)
+        if reader.kind == "conv":
+            return "conv-reader"
+        if reader.info.has(Trait.TRANSPARENT):
+            return "mover" if is_checked(reader) else "codes"
+        return "checked-reader" if is_checked(reader) and reader.kind != "linear" else "reader"
     return ("checked-" if checked else "") + ("qparams" if needs else "codes")
+
+
+def _behind_accumulator(reader: Node, checked: bool) -> str:
+    """Of an op that computes in int32: what does not mind the dtype takes its accumulator for values."""
+    if (reader.info.has(Trait.TRANSPARENT) and reader.kind not in _TYPED) or reader.kind in ("abs", "sum"):
+        return "checked-raw" if checked else "raw"
+    return "checked-qparams" if checked else "accumulator"
