@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fuseguard.cli import output
+from fuseguard.cli.hints import Choice
 from fuseguard.schemas import SCHEMAS
 
 EPILOG = """\b
@@ -15,7 +16,7 @@ Examples:
 
 
 @click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of a report.")
-@click.argument("name", metavar="[FORMAT]", type=click.Choice(tuple(SCHEMAS)), default="json")
+@click.argument("name", metavar="[FORMAT]", type=Choice(tuple(SCHEMAS)), default="json")
 def command(name: str) -> None:
     """Print the JSON Schema of what 'fuseguard check --output-format FORMAT' writes.
 

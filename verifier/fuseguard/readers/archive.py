@@ -135,7 +135,7 @@ def _open_regular_file(path: Path) -> BinaryIO:
         raise UnreadableInput(f"{path}: permission denied; make the file readable for this user") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableInput(f"{str(path)!r}: cannot be opened ({reason}); check the path") from error
+        raise UnreadableInput(f"{path}: cannot be opened ({reason}); check the path") from error
 
 
 def _check_signature(path: Path, handle: BinaryIO) -> None:
