@@ -99,7 +99,10 @@ def test_update_takes_what_got_worse_for_growth(gate: Cli) -> None:
     assert '"severity": "note"' in Path("fuseguard-baseline.json").read_text()
     assert gate("check", "wrong.pt2", "--baseline", "fuseguard-baseline.json", *new).exit_code == 1
     assert gate("baseline", "update", "wrong.pt2", *new).exit_code == 1
-    assert gate("baseline", "update", "wrong.pt2", *new, "--allow-growth").exit_code == 0
+    grown = gate("baseline", "update", "wrong.pt2", *new, "--allow-growth")
+    assert grown.exit_code == 0
+    assert grown.output.startswith("~ wrong.pt2: error[FU101]"), "the same entry, and not one more and one less"
+    assert "1 finding (0 added, 0 removed, 1 changed)" in grown.output
     assert '"severity": "error"' in Path("fuseguard-baseline.json").read_text()
     assert gate("baseline", "update", "wrong.pt2", *old).exit_code == 0
     assert '"severity": "note"' in Path("fuseguard-baseline.json").read_text(), "a gain is kept"
@@ -158,7 +161,7 @@ def test_a_baseline_command_as_json(gate: Cli) -> None:
     told = document(gate("baseline", "create", "wrong.pt2", "--output-format", "json"))
     (entry,) = told["added"]
     assert (entry["file"], entry["code"], entry["severity"]) == ("wrong.pt2", "FU101", "error")
-    assert (told["findings"], told["removed"], told["missing"]) == (1, [], [])
+    assert (told["findings"], told["removed"], told["changed"], told["missing"]) == (1, [], [], [])
 
 
 @pytest.mark.parametrize("content", ["", "{", "<<<<<<< HEAD\n"])

@@ -66,7 +66,10 @@ def _options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a command made of a baseline. ``missing`` is what was found and is not in it."""
+    """What a command made of a baseline. ``missing`` is what was found and is not in it.
+
+    An entry is the same one whatever its place is called now: a layer more in front of it says ``body.2`` for ``body.1``.
+    """
 
     before: Baseline
     after: Baseline
@@ -74,11 +77,22 @@ class Difference:
 
     @property
     def added(self) -> list[Entry]:
-        return sorted(set(self.after.entries) - set(self.before.entries), key=lambda entry: entry.key)
+        return _without(self.after.entries, self.before.entries)
 
     @property
     def removed(self) -> list[Entry]:
-        return sorted(set(self.before.entries) - set(self.after.entries), key=lambda entry: entry.key)
+        return _without(self.before.entries, self.after.entries)
+
+    @property
+    def changed(self) -> list[Entry]:
+        """Entries whose place or severity is another one now."""
+        same = set(self.before.entries)
+        return _without([entry for entry in self.after.entries if entry not in same], self.added)
+
+
+def _without(entries: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
+    keys = {entry.key for entry in others}
+    return sorted((entry for entry in entries if entry.key not in keys), key=lambda entry: entry.key)
 
 
 _CREATE = """\b
@@ -212,6 +226,7 @@ def _finish(difference: Difference, output_format: str, color: str) -> None:
                     "findings": len(after.entries),
                     "added": msgspec.to_builtins(difference.added),
                     "removed": msgspec.to_builtins(difference.removed),
+                    "changed": msgspec.to_builtins(difference.changed),
                     "missing": msgspec.to_builtins(difference.missing),
                 }
             )
@@ -223,10 +238,12 @@ def _finish(difference: Difference, output_format: str, color: str) -> None:
 def _lines(difference: Difference) -> Iterator[Line]:
     yield from (Line(("+ ", "error"), _told(entry), hang=4) for entry in difference.added)
     yield from (Line(("- ", "good"), _told(entry), hang=4) for entry in difference.removed)
+    yield from (Line(("~ ", "note"), _told(entry), hang=4) for entry in difference.changed)
     for entry in difference.missing:
         yield Line(("new ", "error"), _told(entry), hang=4)
     total = counted(len(difference.after.entries), "finding")
     changes = f"{len(difference.added)} added, {len(difference.removed)} removed"
+    changes += f", {len(difference.changed)} changed" if difference.changed else ""
     yield Line((clean(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
     if difference.missing:
         number = counted(len(difference.missing), "finding")
