@@ -68,7 +68,7 @@ def _options(function: F) -> F:
 class Difference:
     """What a command made of a baseline. ``missing`` is what was found and is not in it.
 
-    An entry is the same one whatever its place is called now: a layer more in front of it says ``body.2`` for ``body.1``.
+    An entry is the same one whatever its place is called: a layer more in front of it makes ``body.2`` of ``body.1``.
     """
 
     before: Baseline
