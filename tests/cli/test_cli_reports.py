@@ -13,7 +13,7 @@ from cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RU
 from click.testing import Result
 
 from fuseguard.report.formats import FORMATS
-from fuseguard.schemas import SCHEMAS, load_schema
+from fuseguard.schemas import load_schema
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
@@ -203,7 +203,7 @@ def test_sarif_describes_the_rules_that_ran_with_their_own_texts(cli: Cli) -> No
     assert document["files"][0]["findings"][0]["fingerprint"] == fingerprint
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", ["json", "json-lines"])
 def test_what_is_printed_is_valid_by_the_schema_that_is_printed(cli: Cli, use_rules: UseRules, name: str) -> None:
     schema = json.loads(cli("schema", name).output)
     assert schema == load_schema(name)

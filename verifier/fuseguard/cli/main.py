@@ -19,6 +19,7 @@ from fuseguard.cli.hints import Group
 COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
     "upgrade-check": "Say what another ExecuTorch release breaks and mends.",
+    "diff": "Say what is new and what is gone between two programs.",
     "baseline": "Accept the findings of today, to be told of new ones only.",
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
