@@ -21,7 +21,7 @@ import fuseguard
 from fuseguard.cli import check as check_module
 from fuseguard.engine.config import _Table
 from fuseguard.engine.run import POLICIES
-from fuseguard.report.formats import FORMATS
+from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM
 from fuseguard.testing import assert_lowerable
 
 DATA = Path(__file__).parents[1] / "readers" / "data"
@@ -124,7 +124,7 @@ def run(*args: str) -> Result:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in OF_ONE_PROGRAM])
 def test_python_writes_what_the_command_line_writes(
     project: Path, name: str, args: tuple[str, ...], options: dict[str, Any]
 ) -> None:
@@ -165,6 +165,13 @@ def fuseguard_cli() -> click.Command:
     from fuseguard.cli.main import cli
 
     return cli
+
+
+def test_a_format_of_one_program_refuses_several(project: Path) -> None:
+    with pytest.raises(ValueError, match="one program"):
+        fuseguard.render(fuseguard.check_files(FILES[:2]), "model-explorer")
+    overlay = fuseguard.render(fuseguard.check_files(FILES[:1], executorch="1.5.1"), "model-explorer")
+    assert overlay == fuseguard.render(fuseguard.check(FILES[0], executorch="1.5.1"), "model-explorer")
 
 
 def test_one_report_is_rendered_too(project: Path) -> None:

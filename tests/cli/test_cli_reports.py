@@ -45,7 +45,7 @@ def test_reports_and_an_output_file_leave_stdout_empty(cli: Cli, tmp_path: Path)
     ("value", "told"),
     [
         ("sarfi=x.sarif", "Did you mean 'sarif'?"),
-        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab."),
+        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab, model-explorer."),
         ("sarif", "as in --report sarif=report.txt"),
         ("report.sarif", "is not FORMAT=PATH"),
         ("sarif=", "is not FORMAT=PATH"),
@@ -219,6 +219,14 @@ def test_the_schema_of_json_is_the_default_and_another_is_refused(cli: Cli) -> N
     result = cli("schema", "sarif")
     assert result.exit_code == 2
     assert "'json-lines'" in result.output
+
+
+def test_an_overlay_is_of_one_program(cli: Cli, tmp_path: Path) -> None:
+    for option in (("--report", f"model-explorer={tmp_path}/overlay.json"), ("--output-format", "model-explorer")):
+        result = cli("check", "wrong.pt2", "bug.pt2", *option)
+        assert (result.exit_code, "one program, and 2 are checked" in result.output) == (2, True)
+    overlay = json.loads(cli("check", "wrong.pt2", "--output-format", "model-explorer").output)
+    assert {result["value"] for result in overlay["graph"]["results"].values()} == {"error: FU101", "cluster of FU101"}
 
 
 # --- source root ----------------------------------------------------------------------------------------------

@@ -123,13 +123,14 @@ def render(
 
     Args:
         result: what :func:`check` or :func:`check_files` returned.
-        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github`` or ``gitlab``.
+        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``
+            or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
         statistics: counts by rule in the place of findings, in formats for people.
 
     Raises:
-        ValueError: there is no such format.
+        ValueError: there is no such format, or it is about one program and there are several.
     """
     import warnings
 

@@ -9,7 +9,7 @@ import click
 
 from fuseguard.cli import output, settings
 from fuseguard.cli.progress import progress
-from fuseguard.cli.reports import parse_reports, report_options, write_reports
+from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
 from fuseguard.files import check_with
 from fuseguard.report.options import Options
@@ -65,6 +65,7 @@ def command(
     """
     gate = settings.resolve(load_registry(), **options)
     reports = parse_reports(report, output_file, settings.not_to_be_lost(files, gate, options["config"]))
+    check_formats((output_format, *(item.format for item in reports)), files)
     with progress(len(set(files)), quiet) as step:
         result = check_with(gate, files, jobs, step, exit_zero=exit_zero)
     written = write_reports(

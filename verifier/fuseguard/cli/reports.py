@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from fuseguard.cli import candidates, exits, output, settings
-from fuseguard.report.formats import FORMATS, LINES, render_document, render_lines
+from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
 from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult
 
@@ -84,6 +84,16 @@ def parse_reports(
         taken[output.identity(file)] = f"what --report {value!r} writes"
         reports.append(ReportFile(name, file))
     return tuple(reports)
+
+
+def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
+    """Raises Failure for several files and a format that describes one program."""
+    number = len(set(files))
+    for name in formats:
+        if name in OF_ONE_PROGRAM and number > 1:
+            raise exits.Failure(
+                f"{name} is about the nodes of one program, and {number} are checked; check one at a time."
+            )
 
 
 def write_reports(
