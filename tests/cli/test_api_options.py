@@ -34,6 +34,7 @@ ONLY_COMMAND_LINE = {
     "output_file": "render returns the text",
     "report": "render is called as often as there are reports",
     "color": "render returns plain text",
+    "time": "seconds of a report or a result",
 }
 #: What only Python has -> how the command line does the same.
 ONLY_PYTHON = {"suppressions": "tables of the configuration"}

@@ -251,6 +251,22 @@ def test_a_source_root_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None
     assert "--source-root" in result.output
 
 
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_each_rule_is_told_beside_the_report(cli: Cli, use_rules: UseRules) -> None:
+    use_rules(ERROR_RULE, NOTE_RULE, FAILING_RULE)
+    options = ("check", "clean.pt2", "wrong.pt2", "--target", "all", "--output-format", "json")
+    timed, plain = cli(*options, "--time"), cli(*options)
+    assert (timed.stdout, timed.exit_code) == (plain.stdout, plain.exit_code), "a report does not depend on a clock"
+    rows = [line.split() for line in timed.stderr.splitlines()]
+    assert rows[0] == ["seconds", "code", "name"]
+    assert sorted(row[1] for row in rows[1:4]) == ["ZZ001", "ZZ003", "ZZ999"]
+    seconds = [float(row[0]) for row in rows[1:]]
+    assert seconds[:3] == sorted(seconds[:3], reverse=True)
+    assert 0 < seconds[3] <= seconds[4], "all rules, within the whole"
+
+
 # --- statistics -----------------------------------------------------------------------------------------------
 
 

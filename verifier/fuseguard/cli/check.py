@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import click
 
-from fuseguard.cli import output, settings
+from fuseguard.cli import exits, output, settings
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
@@ -40,6 +41,7 @@ refused (the others are checked all the same). The largest that applies wins."""
 @settings.fail_on_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
+@click.option("--time", is_flag=True, help="Say on stderr how long each rule took.")
 @click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices and no summary.")
 @output.color_option
 @click.pass_context
@@ -54,6 +56,7 @@ def command(
     statistics: bool,
     exit_zero: bool,
     jobs: int,
+    time: bool,
     quiet: bool,
     color: str,
     **options: Any,
@@ -66,14 +69,22 @@ def command(
     gate = settings.resolve(load_registry(), **options)
     reports = parse_reports(report, output_file, settings.not_to_be_lost(files, gate, options["config"]))
     check_formats((output_format, *(item.format for item in reports)), files)
+    started = perf_counter()
     with progress(len(set(files)), quiet) as step:
         result = check_with(gate, files, jobs, step, exit_zero=exit_zero)
+    spent = perf_counter() - started
+    rules = {rule.code: rule for rule in gate.rules}
     written = write_reports(
         result,
-        Options(source_root or Path.cwd(), {rule.code: rule for rule in gate.rules}, quiet, statistics, output.warn),
+        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn),
         output_format=output_format,
         output_file=output_file,
         reports=reports,
         color=color,
     )
+    if time:
+        from fuseguard.report.lines import plain
+        from fuseguard.report.statistics import time_lines
+
+        exits.tell(plain(time_lines(result, rules, spent)).rstrip())
     ctx.exit(max(result.exit_code, written))
