@@ -17,8 +17,11 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import pickle
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +30,11 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
-from fuseguard.engine import Effect, Finding, Rule, Severity, run
+from fuseguard.engine import Effect, Finding, Report, Rule, Severity, run
 from fuseguard.engine.registry import load_registry
 from fuseguard.executorch import prove, report_of, support_checks
 from fuseguard.executorch.judge import Proof
+from fuseguard.ir import Graph
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -99,8 +103,10 @@ def _judge(
 ) -> None:
     rules = all_rules()
     target = Target.parse(program.profile)
-    report = run(read_program(quantized), target, rules)
-    record["findings"] = _brief(report.findings)
+    graph = read_program(quantized)
+    record["graph"] = base64.b64encode(zlib.compress(pickle.dumps(graph))).decode()
+    report = lint(graph, program.profile)
+    record["findings"] = brief(report.findings)
     record["notes"] += [f"rule {item.code} failed: {item.error}" for item in report.failures]
     if announce is not None:
         announce(record)
@@ -124,16 +130,12 @@ def _judge(
     _judge_guard(record, report.findings, proof, quantized, inputs[0], target, checks, sampled)
 
 
-def findings_of(program: Program) -> list[dict[str, Any]]:
-    """What the rules say of a program, as its record holds it; nothing is lowered."""
-    try:
-        quantized, _, _ = build(program)
-    except NotAProgram:
-        return []
-    return _brief(run(read_program(quantized), Target.parse(program.profile), all_rules()).findings)
+def lint(graph: Graph, profile: str) -> Report:
+    return run(graph, Target.parse(profile), all_rules())
 
 
-def _brief(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+def brief(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Findings as a record holds them."""
     return [{"code": f.code, "effect": f.effect.value, "nodes": list(f.nodes), "refuse": f.refuse} for f in findings]
 
 

@@ -10,6 +10,11 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.interpreter import BodyInterpreter
+
+#: Dim orders that the backend serializes as a tensor's shape (backends/arm/constants.py); others it takes for views.
+_CHANNELS_LAST = ((0, 2, 3, 1), (0, 1, 3, 4, 2))
+
 
 class DelegateFault(RuntimeError):
     """A delegate could not be run, or yields another dtype than the program around it expects."""
@@ -43,29 +48,22 @@ def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[t
     )
 
 
-class _Interpreter(torch.fx.Interpreter):
-    """Interprets FX and hands each delegate call to the reference model, in control-flow bodies too."""
+class _Interpreter(BodyInterpreter):
+    """Hands each delegate call to the reference model, in control-flow bodies too."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = str(target)
-        if "executorch_call_delegate" in name:
+        if "executorch_call_delegate" in str(target):
             return _run_delegate(args[0], args[1:])
-        if name == "cond":
-            predicate, if_true, if_false, operands = args
-            return _Interpreter(if_true if bool(predicate) else if_false).run(*operands)
-        if name == "while_loop":
-            condition, body, carried, *additional = args
-            extra = additional[0] if additional else ()
-            while bool(pytree.tree_leaves(_Interpreter(condition).run(*carried, *extra))[0]):
-                carried = _Interpreter(body).run(*carried, *extra)
-            return carried
         return super().call_function(target, args, kwargs)
 
 
 def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
 
-    arrays = [tensor.detach().contiguous().numpy() for tensor in inputs]
+    arrays = [
+        _in_memory_order(tensor, meta).detach().contiguous().numpy()
+        for tensor, meta in zip(inputs, _declared_inputs(lowered), strict=True)
+    ]
     try:
         results, status = run_reference_model(lowered.processed_bytes, arrays)
     except ReferenceModelAborted as error:
@@ -85,8 +83,29 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
                 f"a delegate yields {tensor.dtype} where the program expects {meta.dtype}; on a device this is a "
                 f"fault or garbage"
             )
-        outputs.append(tensor.reshape(tuple(int(size) for size in meta.shape)))
+        outputs.append(_from_memory_order(tensor, meta))
     return outputs
+
+
+def _in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+    """``tensor`` with its dimensions as the delegate is given them: a delegate reads memory, and knows no strides."""
+    order = meta.dim_order()
+    return tensor.permute(order) if order in _CHANNELS_LAST else tensor
+
+
+def _from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+    shape = tuple(int(size) for size in meta.shape)
+    order = meta.dim_order()
+    if order not in _CHANNELS_LAST:
+        return tensor.reshape(shape)
+    return tensor.reshape([shape[dim] for dim in order]).permute([order.index(dim) for dim in range(len(order))])
+
+
+def _declared_inputs(lowered: Any) -> list[torch.Tensor]:
+    """Those that the delegate is called with: its constants are parameters of the original module."""
+    program = lowered.original_module
+    names = set(program.graph_signature.user_inputs)
+    return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
 
 
 def _declared_outputs(lowered: Any) -> list[torch.Tensor]:

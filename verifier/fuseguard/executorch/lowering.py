@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import torch.ao.quantization.fx._decomposed  # registers the quantized_decomposed operators
 from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
 from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
 from executorch.exir import to_edge_transform_and_lower
@@ -23,13 +25,16 @@ from fuseguard.target import Target, TargetError
 @dataclass(frozen=True)
 class Lowered:
     """A lowered program: ``delegated`` names the nodes inside delegates (Q and DQ left out), ``cpu_ops`` the
-    targets outside of them, ``delegates`` counts the delegate calls.
+    targets outside of them, ``delegates`` counts the delegate calls. ``cpu_quantizers`` are the Q ops outside of them,
+    by their names in the program that was lowered.
     """
 
     program: ExportedProgram
     delegated: tuple[str, ...]
     cpu_ops: tuple[str, ...]
     delegates: int
+    cpu_quantizers: frozenset[str] = frozenset()
+
 
 
 def compile_spec_for(target: Target) -> Any:
@@ -48,13 +53,17 @@ def lower_to_edge(
     """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
     partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
+    names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if _is_quantizer(node)}
     with _quiet():
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
-    return describe(manager.exported_program())
+    return describe(manager.exported_program(), names)
 
 
-def describe(program: ExportedProgram) -> Lowered:
-    """What is inside and what outside of the delegates of a lowered program."""
+def describe(program: ExportedProgram, quantizers: Mapping[tuple[str, ...], str] | None = None) -> Lowered:
+    """What is inside and what outside of the delegates of a lowered program.
+
+    ``quantizers`` are the names of the Q ops before lowering, by name and ancestry.
+    """
     delegated: list[str] = []
     cpu_ops: list[str] = []
     delegates = 0
@@ -69,7 +78,29 @@ def describe(program: ExportedProgram) -> Lowered:
                 delegated += _computing(lowered.original_module.graph_module)
             elif "getitem" not in text:
                 cpu_ops.append(_name(node))
-    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates)
+    left = {_name_before(node, quantizers or {}) for node in program.graph.nodes if _is_quantizer(node)}
+    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(left - {""}))
+
+
+def _ancestry(node: Node) -> tuple[str, ...]:
+    """The names of the nodes that ``node`` was made from, the last one first: each pass adds one."""
+    names = []
+    sources = node.meta.get("from_node")
+    while sources:
+        names.append(str(sources[-1].name))
+        sources = sources[-1].from_node
+    return tuple(names)
+
+
+def _name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
+    """The name that a node had before lowering; "" if it was made since."""
+    ancestry = _ancestry(node)
+    return next((names[tail] for start in range(len(ancestry)) if (tail := ancestry[start:]) in names), "")
+
+
+def _is_quantizer(node: Node) -> bool:
+    op = torch.ops.quantized_decomposed.quantize_per_tensor.default
+    return op in (node.target, getattr(node.target, "_op", None))  # in the ATen and in the edge dialect
 
 
 def _computing(module: GraphModule) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
@@ -102,37 +104,65 @@ _KEEP_GRID = frozenset(
 )  # fmt: skip
 
 
-def saturate_at_dtype(program: ExportedProgram, *, inputs: bool = True) -> ExportedProgram | None:
-    """A copy whose per-tensor Q ops saturate at the limits of their dtype; None if all of them already do.
+def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) -> ExportedProgram | None:
+    """A copy whose Q ops saturate where the backend's RESCALE does; None if that changes none of them.
 
     TOSA's RESCALE knows no qmin and qmax: it saturates to int8 or int16. An activation in front of such a Q
     that is the saturation at qmin and qmax goes with it, as the backend fuses it away. By construction the copy
-    differs only where the program clips, and by no more than the codes that its ranges leave out. ``inputs=False``
-    leaves the Qs of the program's inputs as they are: a delegate without float support leaves them to the CPU.
+    differs only where the program clips, and by no more than the codes that its ranges leave out. Qs that become no
+    RESCALE stay as they are: those in ``on_cpu``, and those of float values, which DecomposeQuantNodesPass clamps.
     """
     widened = copy.deepcopy(program)
-    saturations = _saturating_activations(program)
+    view = View(read_program(program))
+    saturations = _saturating_activations(view)
     changed = False
     for node in _quantizers(widened):
         limits = INTEGER_RANGES.get(str(node.args[5]).removeprefix("torch."))
-        if limits is None or (node.args[3], node.args[4]) == limits:
-            continue
         value = node.args[0]
-        if value.op == "placeholder" and not inputs:
-            continue
+        producer = view.graph[value.name]
+        if limits is None or node.name in on_cpu or not _is_folded(view, producer) or producer.info.has(Trait.TABLE):
+            continue  # the entries of a lookup table keep qmin and qmax
         if value.name in saturations:
             value = value.args[0]
-        node.args = (value, *node.args[1:3], *limits, *node.args[5:])
-        changed = True
+        elif producer.info.has(Trait.ACTIVATION):
+            # An integer CLAMP, whose bounds are codes of this Q.
+            low, high = activation_bounds(producer)
+            limits = (
+                node.args[3] if math.isfinite(low) else limits[0],
+                node.args[4] if math.isfinite(high) else limits[1],
+            )
+        if value is not node.args[0] or (node.args[3], node.args[4]) != limits:
+            node.args = (value, *node.args[1:3], *limits, *node.args[5:])
+            changed = True
     if not changed:
         return None
+    _clamp_table_inputs(widened, view)
     widened.graph_module.recompile()
     return widened
 
 
-def _saturating_activations(program: ExportedProgram) -> frozenset[str]:
+def _clamp_table_inputs(program: ExportedProgram, view: View) -> None:
+    """Lets lookup tables see qmin for what lies below it: InsertTableOpsPass tabulates their input that way."""
+    for node in list(program.graph.nodes):
+        if node.op != "call_function" or not view.graph[node.name].info.has(Trait.TABLE):
+            continue
+        for dequantizer in node.all_input_nodes:
+            if view.is_dq(view.graph[dequantizer.name]) and isinstance(dequantizer.args[1], float):
+                with program.graph.inserting_before(node):
+                    codes = program.graph.call_function(
+                        torch.ops.aten.clamp.default, (dequantizer.args[0], *dequantizer.args[3:5])
+                    )
+                    clamped = program.graph.call_function(dequantizer.target, (codes, *dequantizer.args[1:]))
+                node.replace_input_with(dequantizer, clamped)
+
+
+def _is_folded(view: View, producer: Node) -> bool:
+    """Whether a Q behind ``producer`` is taken away and a RESCALE, or nothing, put in its place."""
+    return producer.annotated or producer.info.has(Trait.GETITEM) or view.is_dq(producer)
+
+
+def _saturating_activations(view: View) -> frozenset[str]:
     """Names of activations between an anchor and its Q whose bounds are the Q's own saturation."""
-    view = View(read_program(program))
     found = set()
     for island in view.islands:
         qparams = view.qparams(island.output_q) if island.output_q is not None else None
@@ -213,7 +243,7 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-class _Float64(torch.fx.Interpreter):
+class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
     def __init__(self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None) -> None:
@@ -223,6 +253,9 @@ class _Float64(torch.fx.Interpreter):
         self.shaken = shaken or {}
         self.grids: Mapping[str, float] = {}
         self.generator = torch.Generator()
+
+    def of_body(self, module: torch.fx.GraphModule) -> _Float64:
+        return _Float64(module, self.nudge)
 
     def run_node(self, n: torch.fx.Node) -> Any:
         if n.name in self.grids:

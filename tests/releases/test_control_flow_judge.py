@@ -1,0 +1,44 @@
+"""The judge steps into the bodies of control flow, in float64 too.
+
+Protects: verdicts on programs whose branches quantize: torch's own Q insists on float32, and such programs were
+"not judged".
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.torch
+
+pytest.importorskip("executorch")
+
+import torch  # noqa: E402
+
+from fuseguard.executorch.outputs import run_eager, run_exactly  # noqa: E402
+
+ops = torch.ops.quantized_decomposed
+
+
+def requantize(x: torch.Tensor, scale: float) -> torch.Tensor:
+    q = ops.quantize_per_tensor.default(x, scale, 3, -128, 127, torch.int8)
+    return ops.dequantize_per_tensor.default(q, scale, 3, -128, 127, torch.int8)
+
+
+class Branches(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value = requantize(x, 0.01)
+        return torch.cond(
+            value.sum() > 0,
+            lambda item: requantize(item * item, 0.02),
+            lambda item: requantize(item + item, 0.03),
+            (value,),
+        )
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_both_branches_run_in_float64(sign: float) -> None:
+    x = sign * torch.rand(1, 2, 8)
+    program = torch.export.export(Branches(), (x,))
+    (exact,) = run_exactly(program, (x,))
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact.to(torch.float32), run_eager(program, (x,))[0])

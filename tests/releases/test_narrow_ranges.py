@@ -1,0 +1,73 @@
+"""What a narrow range (qmin above the dtype's minimum) makes of a lowering is computed, wherever its Qs end up.
+
+Protects: "bounded" as a verdict that is neither too strict (lookup tables and the CPU keep qmin) nor a tolerance.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+
+pytest.importorskip("executorch")
+pytest.importorskip("tosa_reference_model")
+
+import torch  # noqa: E402
+
+from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.executorch.outputs import saturate_at_dtype  # noqa: E402
+from fuseguard.executorch.quantizing import quantize  # noqa: E402
+
+
+class LogSoftmax(torch.nn.Module):
+    """Its exp and log are lookup tables, which see qmin for the code below it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = torch.nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log_softmax(self.linear(x), -1)
+
+
+class FloatSquare(torch.nn.Module):
+    """The middle, left in float, stays on the CPU with the Q behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.middle, self.last = torch.nn.Linear(6, 6), torch.nn.Softplus(), torch.nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.middle(self.first(x)))
+
+
+@pytest.mark.parametrize(("module", "unquantized"), [(LogSoftmax(), ()), (FloatSquare(), ("middle",))])
+@pytest.mark.parametrize("beyond", [1.0, 3.0])
+def test_a_narrow_program_is_exact_or_bounded(
+    module: torch.nn.Module, unquantized: tuple[str, ...], beyond: float
+) -> None:
+    """``beyond`` 1: calibrated on what is run; 3: most of the ranges are left."""
+    torch.manual_seed(1)
+    x = torch.randn(4, 6)
+    program = quantize(module, (x,), "TOSA-1.0+INT", "int8-narrow", unquantized)
+    proof = prove(program, (beyond * x,), "TOSA-1.0+INT")
+    assert proof.delegated_ops
+    assert proof.ok, proof
+
+
+def test_saturation_is_left_alone_where_no_rescale_comes_of_a_q() -> None:
+    """The variant that explains "bounded" must not allow for more than the backend does."""
+    torch.manual_seed(1)
+    x = torch.randn(4, 6)
+    program = quantize(LogSoftmax(), (x,), "TOSA-1.0+INT", "int8-narrow")
+    widened = saturate_at_dtype(program)
+    assert widened is not None
+    limits = {str(node.args[0]): node.args[3] for node in widened.graph.nodes if "quantize_per_tensor" in node.name}
+    assert limits["linear"] == -128
+    assert limits["exp"] == limits["log"] == limits["x"] == -127
+    on_cpu = {node.name for node in program.graph.nodes if str(node.args[:1]) == "(linear,)"}
+    kept = saturate_at_dtype(program, on_cpu)
+    assert kept is not None
+    assert next(node.args[3] for node in kept.graph.nodes if node.name in on_cpu) == -127
