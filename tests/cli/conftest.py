@@ -42,7 +42,7 @@ def use_rules(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def use(*rules: type[Rule]) -> None:
         registry = registry_of(*rules)
-        for command in ("baseline", "check", "explain", "rules", "upgrade_check", "version"):
+        for command in ("baseline", "check", "diff", "explain", "rules", "upgrade_check", "version"):
             monkeypatch.setattr(f"fuseguard.cli.{command}.load_registry", lambda: registry)
 
     return use

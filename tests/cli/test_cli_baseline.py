@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,28 @@ def test_a_baseline_lets_known_findings_pass_and_new_ones_fail(gate: Cli) -> Non
     told = document(gate("check", "wrong.pt2", *options, "--output-format", "json"))
     assert (told["summary"]["baseline"], told["summary"]["suppressed"]) == (1, 0)
     assert told["files"][0]["suppressed"][0]["suppression"]["kind"] == "baseline"
+
+
+def test_a_baseline_is_not_written_over_a_program(gate: Cli) -> None:
+    Path("wrong.pt2").write_bytes(b"a program")
+    for command in (("create", "--force"), ("update",), ("prune",)):
+        result = gate("baseline", command[0], "wrong.pt2", *command[1:], "--baseline", "wrong.pt2")
+        assert (result.exit_code, "would overwrite a program that is checked" in result.output) == (2, True)
+        result = gate("baseline", command[0], "clean.pt2", *command[1:], "--baseline", "wrong.pt2")
+        assert (result.exit_code, "is called .pt2" in result.output) == (2, True)
+    assert Path("wrong.pt2").read_bytes() == b"a program"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="stages its files by forking")
+def test_any_number_of_processes_writes_the_same_baseline(gate: Cli) -> None:
+    files = [f"{kind}{number}.pt2" for number in range(3) for kind in ("wrong", "clean")]
+    one = gate("baseline", "create", *files)
+    text = Path("fuseguard-baseline.json").read_text()
+    several = gate("baseline", "create", *files, "--force", "-j", "3")
+    assert (several.exit_code, several.output) == (one.exit_code, one.output) == (0, one.output)
+    assert Path("fuseguard-baseline.json").read_text() == text
+    before = gate("upgrade-check", *files, "--from", "1.4.1", "--to", "1.5.1")
+    assert gate("upgrade-check", *files, "--from", "1.4.1", "--to", "1.5.1", "-j", "3").output == before.output
 
 
 def test_the_configuration_names_the_baseline(gate: Cli) -> None:
@@ -76,7 +99,10 @@ def test_update_takes_what_got_worse_for_growth(gate: Cli) -> None:
     assert '"severity": "note"' in Path("fuseguard-baseline.json").read_text()
     assert gate("check", "wrong.pt2", "--baseline", "fuseguard-baseline.json", *new).exit_code == 1
     assert gate("baseline", "update", "wrong.pt2", *new).exit_code == 1
-    assert gate("baseline", "update", "wrong.pt2", *new, "--allow-growth").exit_code == 0
+    grown = gate("baseline", "update", "wrong.pt2", *new, "--allow-growth")
+    assert grown.exit_code == 0
+    assert grown.output.startswith("~ wrong.pt2: error[FU101]"), "the same entry, and not one more and one less"
+    assert "1 finding (0 added, 0 removed, 1 changed)" in grown.output
     assert '"severity": "error"' in Path("fuseguard-baseline.json").read_text()
     assert gate("baseline", "update", "wrong.pt2", *old).exit_code == 0
     assert '"severity": "note"' in Path("fuseguard-baseline.json").read_text(), "a gain is kept"
@@ -135,7 +161,7 @@ def test_a_baseline_command_as_json(gate: Cli) -> None:
     told = document(gate("baseline", "create", "wrong.pt2", "--output-format", "json"))
     (entry,) = told["added"]
     assert (entry["file"], entry["code"], entry["severity"]) == ("wrong.pt2", "FU101", "error")
-    assert (told["findings"], told["removed"], told["missing"]) == (1, [], [])
+    assert (told["findings"], told["removed"], told["changed"], told["missing"]) == (1, [], [], [])
 
 
 @pytest.mark.parametrize("content", ["", "{", "<<<<<<< HEAD\n"])

@@ -52,6 +52,13 @@ def test_commands_and_options_are_offered() -> None:
         ("fuseguard check --output-format js", ["json", "json-lines"]),
         ("fuseguard check --report s", ["sarif="]),
         ("fuseguard completion z", ["zsh"]),
+        ("fuseguard upgrade-check --from 1.5", ["1.5.1"]),
+        ("fuseguard prove --target vg", ["vgf"]),
+        ("fuseguard repair --target al", []),
+        ("fuseguard check --severity FU101", ["FU101="]),
+        ("fuseguard check --severity FU101=n", ["FU101=note"]),
+        ("fuseguard check --severity FU101=note,QD205=w", ["FU101=note,QD205=warning"]),
+        ("fuseguard test-rules fuse", ["fuseguard"]),
     ],
 )
 def test_values_are_offered(words: str, expected: list[str]) -> None:

@@ -81,7 +81,7 @@ def test_help_fits_a_terminal(path: str) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None) -> Path:
     """The files that the examples speak of."""
-    for name in ("model.pt2", "a.pt2", "b.pt2", "models/model.pt2"):
+    for name in ("model.pt2", "a.pt2", "b.pt2", "models/model.pt2", "before.pt2", "after.pt2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     for name in ("src", "my_package"):

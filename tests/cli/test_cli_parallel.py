@@ -15,7 +15,8 @@ import pytest
 from click.testing import Result
 from test_cli_process import STAGED, environment, fuseguard
 
-from fuseguard.cli import parallel, progress
+from fuseguard import parallel
+from fuseguard.cli import progress
 from fuseguard.report.result import FileResult
 
 Cli = Callable[..., Result]

@@ -103,6 +103,60 @@ def test_a_closed_pipe_keeps_the_verdict_and_says_nothing() -> None:
     assert (process.wait(60), stderr) == (1, b"")
 
 
+@pytest.mark.parametrize("color", ["never", "always"])
+@pytest.mark.parametrize(("names", "code"), [(("clean.pt2",), 0), (("wrong.pt2",), 1), (("wrong.pt2", "no.pt2"), 3)])
+def test_a_reader_that_goes_away_changes_no_verdict(names: tuple[str, ...], code: int, color: str) -> None:
+    """As in ``fuseguard check ... | head -1``, or with a pager that is left early: each code, in colour too."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", STAGED, "check", *names, "--color", color],
+            stdout=write, stderr=subprocess.PIPE, env=environment(), text=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        os.close(write)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_that_nobody_reads_the_errors_changes_no_verdict() -> None:
+    for args, code in ((("check", "no.pt2"), 3), (("check", "wrong.pt2", "--target", "x"), 2), (("explain", "x"), 2)):
+        read, write = os.pipe()
+        os.close(read)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", STAGED, *args], stdout=subprocess.PIPE, stderr=write, env=environment(),
+                timeout=60,
+            )  # fmt: skip
+        finally:
+            os.close(write)
+        assert done.returncode == code, args
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's redirections")
+@pytest.mark.parametrize(("closed", "code"), [(">&-", 1), ("2>&-", 1), (">&- 2>&-", 1)])
+def test_closed_streams_change_no_verdict(tmp_path: Path, closed: str, code: int) -> None:
+    """Python has None in the place of a stream that was closed when it started."""
+    (tmp_path / "staged.py").write_text(STAGED)
+    command = f"{sys.executable} {tmp_path / 'staged.py'} check wrong.pt2 {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == code, done
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_is_an_error_and_no_bug_of_fuseguards() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", STAGED, "check", "clean.pt2"],
+            stdout=full, stderr=subprocess.PIPE, env=environment(), text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2, "the report is lost, and a gate that reads it must not take that for a clean one"
+    assert done.stderr == "Error: cannot write to stdout: No space left on device.\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_ends_quietly_with_130() -> None:
     code = STAGED.replace(

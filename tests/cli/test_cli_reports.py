@@ -13,7 +13,7 @@ from cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RU
 from click.testing import Result
 
 from fuseguard.report.formats import FORMATS
-from fuseguard.schemas import SCHEMAS, load_schema
+from fuseguard.schemas import load_schema
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
@@ -45,7 +45,7 @@ def test_reports_and_an_output_file_leave_stdout_empty(cli: Cli, tmp_path: Path)
     ("value", "told"),
     [
         ("sarfi=x.sarif", "Did you mean 'sarif'?"),
-        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab."),
+        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab, model-explorer."),
         ("sarif", "as in --report sarif=report.txt"),
         ("report.sarif", "is not FORMAT=PATH"),
         ("sarif=", "is not FORMAT=PATH"),
@@ -81,6 +81,50 @@ def test_two_reports_do_not_overwrite_each_other(cli: Cli, tmp_path: Path, how: 
     assert not path.exists()
 
 
+@pytest.mark.parametrize("option", ["--output-file", "--report"])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("wrong.pt2", "a program that is checked"),
+        ("./sub/../wrong.pt2", "a program that is checked"),
+        ("link.json", "a program that is checked"),
+        ("known.json", "the baseline"),
+        ("fuseguard.toml", "the configuration"),
+        ("other.pt2", "what is called .pt2, as programs are"),
+    ],
+)
+def test_a_report_does_not_overwrite_what_the_run_reads(
+    gate: Cli, tmp_path: Path, option: str, name: str, told: str
+) -> None:
+    """A model that took a week to train, lost to ``--output-file *.pt2``."""
+    assert gate("baseline", "create", "clean.pt2", "--baseline", "known.json").exit_code == 0
+    (tmp_path / "fuseguard.toml").write_text("")
+    (tmp_path / "wrong.pt2").write_bytes(b"a program")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.json").symlink_to("wrong.pt2")
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    value = name if option == "--output-file" else f"json={name}"
+    options = ("--baseline", "known.json", "--config", "fuseguard.toml")
+    result = gate("check", "wrong.pt2", "clean.pt2", *options, option, value)
+    assert result.exit_code == 2
+    assert f"would overwrite {told}; write to another file" in result.output
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+
+
+def test_a_directory_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
+    result = cli("check", "clean.pt2", "--report", f"json={tmp_path}/missing/x.json")
+    assert f"there is no directory '{tmp_path}/missing'; make it first" in result.output
+
+
+def test_a_line_of_the_concise_format_stays_one_in_colour(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CI servers set FORCE_COLOR, and have no width."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = cli("check", "wrong.pt2", "--output-format", "concise").output.splitlines()
+    assert len(lines) == 2
+    assert "\x1b[" in lines[0]
+
+
 def test_a_report_that_cannot_be_written_keeps_no_other_from_it(cli: Cli, tmp_path: Path) -> None:
     good = tmp_path / "good.json"
     result = cli("check", "wrong.pt2", "--report", f"sarif={tmp_path}/missing/x", "--report", f"json={good}")
@@ -94,6 +138,37 @@ def test_an_unknown_output_format_names_the_valid_ones(cli: Cli) -> None:
     result = cli("check", "wrong.pt2", "--output-format", "xml")
     assert result.exit_code == 2
     assert "'junit'" in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "meant"),
+    [
+        (("check", "wrong.pt2", "--output-format", "sarrif"), "sarif"),
+        (("check", "wrong.pt2", "--fail-on", "warn"), "warning"),
+        (("check", "wrong.pt2", "--policy", "consistant"), "consistent"),
+        (("check", "wrong.pt2", "--color", "alway"), "always"),
+        (("check", "wrong.pt2", "--severity", "FU101=eror"), "error"),
+        (("schema", "jsonlines"), "json-lines"),
+        (("completion", "bsh"), "bash"),
+        (("check", "wrong.pt2", "--target", "ethos-u55-129"), "ethos-u55-128"),
+        (("check", "wrong.pt2", "--select", "fused-activation"), "fused-activation-out-of-range"),
+        (("explain", "FU1O1"), "FU101"),
+        (("chekc", "wrong.pt2"), "check"),
+        (("baseline", "crate", "wrong.pt2"), "create"),
+    ],
+    ids=lambda value: " ".join(value[-2:]) if isinstance(value, tuple) else value,
+)
+def test_an_error_names_the_nearest_valid_value(cli: Cli, args: tuple[str, ...], meant: str) -> None:
+    result = cli(*args)
+    assert result.exit_code == 2
+    assert f"Did you mean '{meant}'?" in result.output
+
+
+def test_a_misspelt_option_names_the_nearest(cli: Cli) -> None:
+    misspelt = {"--selct": "--select", "--output-fromat": "--output-format", "--executorh": "--executorch"}
+    for wrong, meant in misspelt.items():
+        result = cli("check", "wrong.pt2", wrong, "x")
+        assert (result.exit_code, meant in result.output) == (2, True), result.output
 
 
 def test_what_sarif_leaves_out_is_told_on_stderr(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +203,7 @@ def test_sarif_describes_the_rules_that_ran_with_their_own_texts(cli: Cli) -> No
     assert document["files"][0]["findings"][0]["fingerprint"] == fingerprint
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
+@pytest.mark.parametrize("name", ["json", "json-lines"])
 def test_what_is_printed_is_valid_by_the_schema_that_is_printed(cli: Cli, use_rules: UseRules, name: str) -> None:
     schema = json.loads(cli("schema", name).output)
     assert schema == load_schema(name)
@@ -144,6 +219,14 @@ def test_the_schema_of_json_is_the_default_and_another_is_refused(cli: Cli) -> N
     result = cli("schema", "sarif")
     assert result.exit_code == 2
     assert "'json-lines'" in result.output
+
+
+def test_an_overlay_is_of_one_program(cli: Cli, tmp_path: Path) -> None:
+    for option in (("--report", f"model-explorer={tmp_path}/overlay.json"), ("--output-format", "model-explorer")):
+        result = cli("check", "wrong.pt2", "bug.pt2", *option)
+        assert (result.exit_code, "one program, and 2 are checked" in result.output) == (2, True)
+    overlay = json.loads(cli("check", "wrong.pt2", "--output-format", "model-explorer").output)
+    assert {result["value"] for result in overlay["graph"]["results"].values()} == {"error: FU101", "cluster of FU101"}
 
 
 # --- source root ----------------------------------------------------------------------------------------------
@@ -166,6 +249,22 @@ def test_a_source_root_that_is_none_is_refused(cli: Cli, tmp_path: Path) -> None
     result = cli("check", "wrong.pt2", "--source-root", str(tmp_path / "missing"))
     assert result.exit_code == 2
     assert "--source-root" in result.output
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def test_the_time_of_each_rule_is_told_beside_the_report(cli: Cli, use_rules: UseRules) -> None:
+    use_rules(ERROR_RULE, NOTE_RULE, FAILING_RULE)
+    options = ("check", "clean.pt2", "wrong.pt2", "--target", "all", "--output-format", "json")
+    timed, plain = cli(*options, "--time"), cli(*options)
+    assert (timed.stdout, timed.exit_code) == (plain.stdout, plain.exit_code), "a report does not depend on a clock"
+    rows = [line.split() for line in timed.stderr.splitlines()]
+    assert rows[0] == ["seconds", "code", "name"]
+    assert sorted(row[1] for row in rows[1:4]) == ["ZZ001", "ZZ003", "ZZ999"]
+    seconds = [float(row[0]) for row in rows[1:]]
+    assert seconds[:3] == sorted(seconds[:3], reverse=True)
+    assert 0 < seconds[3] <= seconds[4], "all rules, within the whole"
 
 
 # --- statistics -----------------------------------------------------------------------------------------------

@@ -21,9 +21,27 @@ def test_several_targets_are_one_report_with_a_line_for_each(gate: Cli) -> None:
     lines = [line.split() for line in result.output.splitlines()]
     assert ["on", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "exact"] in [line[:5] for line in lines]
     assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.5.1", "wrong"] in [line[:4] for line in lines]
-    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "0", "0", "1"] in lines, "the counts by target"
-    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.2.0", "1", "0", "0"] in lines
+    assert ["(1)", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "0", "0", "1"] in lines, "the counts by target"
+    assert ["(3)", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.2.0", "1", "0", "0"] in lines
+    assert ["code", "place", "(1)", "(2)", "(3)"] in lines, "a column for each target"
+    assert ["FU101", "/home/me/model.py:42", "(features.conv1)", "exact", "wrong", "crash"] in lines
     assert "; 3 targets; policy consistent" in result.output
+
+
+def test_the_columns_of_several_programs_and_of_many_targets(gate: Cli, use_rules: UseRules) -> None:
+    options = ("--executorch", "1.4.1,1.5.1", "--target", "TOSA-1.0+INT")
+    output = gate("check", "wrong.pt2", "wrong2.pt2", "clean.pt2", *options).output
+    rows = [line.split() for line in output.splitlines()]
+    for name in ("wrong.pt2:", "wrong2.pt2:"):
+        assert ["FU101", name, "/home/me/model.py:42", "(features.conv1)", "cpu_fallback", "wrong"] in rows
+    output = gate("check", "wrong.pt2", "wrong2.pt2", *options, "--statistics").output
+    assert ["FU101", "fused-activation-out-of-range", "2", "2"] in [line.split() for line in output.splitlines()]
+    output = gate("check", "wrong.pt2", "--target", "all", "--executorch", "all").output
+    heads = [line.split()[2:] for line in output.splitlines() if line.startswith("code ")]
+    assert [head for part in heads for head in part] == [f"({number})" for number in range(1, 21)]
+    assert max(map(len, heads)) == 6
+    assert "place" not in gate("check", "clean.pt2", "--target", "all").output, "no columns of nothing"
+    assert "(1)" not in gate("check", "wrong.pt2", "--target", "all", "--quiet").output
 
 
 def test_several_targets_in_json(gate: Cli) -> None:

@@ -73,6 +73,13 @@ def test_the_report_is_uploaded_even_when_the_check_fails() -> None:
     assert WORKFLOW["permissions"]["security-events"] == "write", "upload-sarif needs it"
 
 
+def test_nothing_is_installed_by_a_name_that_nobody_has_registered() -> None:
+    """fuseguard is on no package index: whoever registers the name there first would run code in everybody's CI."""
+    (install,) = [step["run"] for step in STEPS if "pip install" in step.get("run", "")]
+    assert install.split()[-1] == '"$FUSEGUARD"'
+    assert WORKFLOW["env"]["FUSEGUARD"].startswith("fuseguard @ git+<repository>")
+
+
 def test_the_workflow_is_one() -> None:
     assert set(WORKFLOW) >= {"name", "jobs", True}, "YAML 1.1 reads the key 'on' as true"
     assert "pull_request" in WORKFLOW[True]

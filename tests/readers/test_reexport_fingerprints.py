@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from fuseguard.engine import Finding
 
 pytestmark = pytest.mark.torch
 
 
-def findings_of(tmp_path: Path, *, scale: float, extra: bool) -> dict[str, tuple[Finding, ...]]:
-    """Of a network whose ReLUs are joined with signed values: of the live program and of its file.
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("exported")
+
+
+@cache
+def findings_of(folder: Path, *, scale: float, extra: bool) -> dict[str, tuple[Finding, ...]]:
+    """Of a network whose ReLUs are joined with signed values: of the live program and of its file in ``folder``.
 
     ``scale`` is what the calibration data is multiplied by; ``extra`` puts layers in front, between and, into a
     Sequential, inside.
@@ -51,7 +60,7 @@ def findings_of(tmp_path: Path, *, scale: float, extra: bool) -> dict[str, tuple
 
     torch.manual_seed(7 if extra else 3)
     exported = quantize(Net(), (scale * torch.randn(1, 4, 8, 8),), "TOSA-1.0+INT")
-    path = tmp_path / f"{scale}-{extra}.pt2"
+    path = folder / f"{scale}-{extra}.pt2"
     torch.export.save(exported, path)
     options: dict[str, Any] = {"target": "TOSA-1.0+INT+FP", "executorch": "1.5.1"}
     return {
@@ -65,9 +74,9 @@ def out_of_range(findings: tuple[Finding, ...]) -> dict[str, Finding]:
     return {finding.module.partition(".")[0]: finding for finding in findings if finding.code == "FU101"}
 
 
-def test_recalibrated_and_extended_it_keeps_its_fingerprints(tmp_path: Path) -> None:
-    before = out_of_range(findings_of(tmp_path, scale=1.0, extra=False)["file"])
-    after = out_of_range(findings_of(tmp_path, scale=5.0, extra=True)["file"])
+def test_recalibrated_and_extended_it_keeps_its_fingerprints(folder: Path) -> None:
+    before = out_of_range(findings_of(folder, scale=1.0, extra=False)["file"])
+    after = out_of_range(findings_of(folder, scale=5.0, extra=True)["file"])
     assert before.keys() == after.keys() == {"first", "second"}, "the model must show what the test is about"
     for block in before:
         assert after[block].module != before[block].module, "no layer was moved"
@@ -77,6 +86,31 @@ def test_recalibrated_and_extended_it_keeps_its_fingerprints(tmp_path: Path) -> 
     assert before["first"].fingerprint != before["second"].fingerprint
 
 
-def test_the_live_program_and_its_file_have_the_same_fingerprints(tmp_path: Path) -> None:
-    found = findings_of(tmp_path, scale=1.0, extra=False)
+def test_a_baseline_of_the_one_holds_for_the_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As users see it: nothing new, nothing stale; and a block more is new."""
+    from fuseguard.cli.main import cli
+
+    monkeypatch.chdir(tmp_path)
+    options = ["m.pt2", "--no-config", "--target", "TOSA-1.0+INT+FP", "--executorch", "1.5.1"]
+
+    def run(*args: str) -> tuple[int, str]:
+        result = CliRunner().invoke(cli, [*args, *options])
+        return result.exit_code, result.output
+
+    findings_of(folder, scale=1.0, extra=False)
+    findings_of(folder, scale=5.0, extra=True)
+    shutil.copy(folder / "1.0-False.pt2", "m.pt2")
+    assert run("baseline", "create")[0] == 0
+    shutil.copy(folder / "5.0-True.pt2", "m.pt2")
+    code, output = run("check", "--baseline", "fuseguard-baseline.json")
+    assert (code, "SU002" in output, "2 in the baseline" in output) == (0, False, True), output
+    code, output = run("baseline", "update")
+    assert (code, output.count("\n~ ") + output.startswith("~ ")) == (0, 2), "the module's path has another number"
+    assert output.endswith("fuseguard-baseline.json: 2 findings (0 added, 0 removed, 2 changed)\n")
+
+
+def test_the_live_program_and_its_file_have_the_same_fingerprints(folder: Path) -> None:
+    found = findings_of(folder, scale=1.0, extra=False)
     assert [f.fingerprint for f in found["live"]] == [f.fingerprint for f in found["file"]] != []

@@ -28,6 +28,7 @@ def refused(path: Path, *words: str) -> str:
 
 def test_missing_file(tmp_path: Path) -> None:
     refused(tmp_path / "none.pt2", "no such file")
+    refused(tmp_path / "*.pt2", "no file fits this pattern")
 
 
 def test_directory(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def test_an_empty_baseline_is_a_baseline() -> None:
     assert read(Path("known.json")).entries == ()
 
 
+def test_the_byte_order_mark_and_the_line_ends_of_windows_are_no_fault(registry: Registry) -> None:
+    text = render(known(registry))
+    Path("known.json").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert read(Path("known.json")).lines == (4,)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

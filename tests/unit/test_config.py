@@ -144,21 +144,23 @@ GOOD = '[[suppressions]]\nrule = "FU101"\nnode = "conv"\nreason = "fine"\n'
         ('target = [\n "vgf",\n "vfg"]', 1, "target[2]", "Did you mean 'vgf'?"),
         ("target = []", 1, "target", "is empty"),
         ("select = []", 1, "select", "is empty"),
-        ("target = 3", 1, "target", "expected `str | array`, got `int`"),
+        ("target = 3", 1, "target", "expected a string or a list, got a number"),
+        ("executorch = 1.5", 1, "executorch", "got a number; put it in quotes"),
         ('executorch = "1.0"', 1, "executorch[1]", "1.2.0, 1.3.1, 1.4.1, 1.5.1"),
         ('policy = "measure"', 1, "policy", "Did you mean 'measured'?"),
         ('fail-on = "warn"', 1, "fail-on", "Did you mean 'warning'?"),
-        ('select = "FU"', 1, "select", "expected `array`"),
+        ('select = "FU"', 1, "select", "expected a list, got a string."),
         ('select = ["FU111"]', 1, "select[1]", "Did you mean 'FU101'?"),
         ('ignore = ["FU", "XX"]', 1, "ignore[2]", "matches no rule"),
         ('[severity]\nFU101 = "note"\nFU999 = "note"', 3, "severity.FU999", "matches no rule"),
         ('[severity]\n\nFU101 = "fatal"', 3, "severity.FU101", "Valid are error, warning, note"),
         ('extend = "there-is-none.toml"', 1, "extend[1]", "there is no file"),
-        ("[suppressions]\nrule = 1", 1, "suppressions", "expected `array`"),
+        ("[suppressions]\nrule = 1", 1, "suppressions", "expected a list, got a table"),
+        ('severity = "error"', 1, "severity", "expected a table, got a string"),
         (GOOD + '[[suppressions]]\nrule = "FU101"\nnode = "x"', 5, "suppressions[2].reason", "has no reason"),
         (GOOD + 'reson = "x"', 5, "suppressions[1].reson", "Did you mean 'reason'?"),
-        (GOOD + 'until = "soon"', 5, "suppressions[1].until", "date"),
-        (GOOD + "until = 2030-01-01T10:00:00", 5, "suppressions[1].until", "date"),
+        (GOOD + 'until = "soon"', 5, "suppressions[1].until", "expected is one as in 2027-06-30"),
+        (GOOD + "until = 2030-01-01T10:00:00", 5, "suppressions[1].until", "expected a date, got a date with a time"),
         (GOOD + 'kind = "todo"', 5, "suppressions[1].kind", "Valid are ignore, fixme"),
         (GOOD.replace("FU101", "FU"), 2, "suppressions[1].rule", "a suppression names one"),
         (GOOD.replace("FU101", "SU001"), 2, "suppressions[1].rule", "cannot be suppressed"),
@@ -196,6 +198,21 @@ def test_what_is_no_toml_is_told_with_its_place(registry: Registry, content: byt
     Path("fuseguard.toml").write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         load_config(Path("fuseguard.toml"), registry)
+
+
+def test_the_byte_order_mark_and_the_line_ends_of_windows_are_no_fault(registry: Registry) -> None:
+    Path("fuseguard.toml").write_bytes(b'\xef\xbb\xbfpolicy = "measured"\r\n\r\n[severity]\r\nFU = "note"\r\n')
+    config = load_config(Path("fuseguard.toml"), registry)
+    assert (config.policy, config.severities) == ("measured", {"FU": Severity.NOTE})
+    Path("fuseguard.toml").write_bytes(b'\xef\xbb\xbfpolicy = "measured"\r\nplicy = 1\r\n')
+    with pytest.raises(ConfigError, match=r"^fuseguard.toml:2: plicy: "):
+        load_config(Path("fuseguard.toml"), registry)
+
+
+def test_the_prefix_of_a_pyproject_toml_in_a_fuseguard_toml_is_told_as_such(registry: Registry) -> None:
+    for text in ('[tool.fuseguard]\ntarget = "vgf"', "[tool.fuseguard.severity]\nFU = 'note'"):
+        with pytest.raises(ConfigError, match=r"^fuseguard.toml:1: tool: .* stand without \[tool.fuseguard\]"):
+            load_config(write("fuseguard.toml", text), registry)
 
 
 def test_a_file_that_extends_itself_is_refused_with_the_way_round(registry: Registry) -> None:

@@ -109,6 +109,31 @@ def test_another_calibration_keeps_the_fingerprint(scale: float, zero_point: int
     assert found.fingerprint in prints(check(before))
 
 
+@pytest.mark.parametrize("named", BAD, ids=[name for name, _ in BAD])
+def test_another_calibration_renames_no_rules_finding(named: tuple[str, Any]) -> None:
+    """Every rule's examples with all scales changed: a finding of the same nodes keeps its name."""
+    example = named[1]
+    target = Target.parse(example.spec("TOSA-1.0+INT+FP"), "1.5.1")
+    changed = []
+
+    def recalibrated(node: Node) -> Node:
+        if node.kind in ("quantize", "dequantize") and isinstance(node.args[1], float):
+            changed.append(node.name)
+            return replace(node, args=(node.args[0], node.args[1] * 1.37, *node.args[2:]))
+        return node
+
+    graph = example.graph()
+    after = transformed(graph, lambda name: name, recalibrated)
+    assert changed or not any(node.kind in ("quantize", "dequantize") for node in graph)
+    found, again = (
+        {(finding.code, finding.graph, finding.nodes): finding.fingerprint for finding in check(program, target)}
+        for program in (graph, after)
+    )
+    both = found.keys() & again.keys()
+    assert {place: again[place] for place in both} == {place: found[place] for place in both}
+    assert len(both) >= len(found) / 2, "else this test looks at nothing"
+
+
 @pytest.mark.parametrize("source", [LINE, None], ids=["traced", "without stack traces"])
 def test_an_unrelated_layer_keeps_the_fingerprints_of_all_others(source: SourceLine | None) -> None:
     def pool(b: GraphBuilder, x: str) -> str:

@@ -16,7 +16,7 @@ from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of,
 
 from fuseguard.engine import Effect, Severity
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
-from fuseguard.report.formats import FORMATS, render_document
+from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult, FileResult
 
@@ -30,6 +30,7 @@ MATRIX = finding(
     ),
     effect=Effect.CRASH,
 )
+OF_SEVERAL = [name for name in FORMATS if name not in OF_ONE_PROGRAM]
 HIDDEN = finding(code="QP999", suppression=Suppression(SuppressionKind.IGNORE, "harmless"))
 
 
@@ -219,7 +220,7 @@ def test_statistics_take_the_place_of_findings(name: str) -> None:
     assert text_of(name, of(), statistics=True).splitlines() == [text_of(name, of()).splitlines()[-1]]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_SEVERAL)
 def test_several_targets_are_all_told(name: str) -> None:
     text = text_of(name, of(MATRIX))
     if name == "concise":
@@ -241,7 +242,7 @@ def test_suppressed_findings_are_no_findings(name: str) -> None:
     assert "<failure" not in text
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_SEVERAL)
 def test_every_format_renders_everything_and_nothing(name: str) -> None:
     assert text_of(name, of()).endswith("\n") or name == "github"
     assert text_of(name, ALL).endswith("\n")

@@ -11,7 +11,7 @@ from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of,
 
 import fuseguard
 from fuseguard.engine import Finding
-from fuseguard.report.formats import FORMATS, render_document
+from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.json import SCHEMA_VERSION, finding_dict, render, to_dict
 from fuseguard.report.result import FileResult
 
@@ -104,5 +104,6 @@ def test_the_same_result_gives_the_same_text() -> None:
 
 def test_every_document_format_renders() -> None:
     for name in FORMATS:
-        assert render_document(name, result(FileResult("m.pt2", report(FINDING)), UNREADABLE)).endswith("\n")
+        files = (FileResult("m.pt2", report(FINDING)), *([] if name in OF_ONE_PROGRAM else [UNREADABLE]))
+        assert render_document(name, result(*files)).endswith("\n")
     assert json.loads(render_document("json", of(BARE))) == to_dict(of(BARE))

@@ -45,11 +45,31 @@ def test_the_line_is_found_wherever_the_program_was_exported(root: Path, file: s
     assert at(root, line) == Location("src/nets/model.py", 4, 5, 5 + len(CODE))
 
 
-def test_columns_are_those_of_the_text_if_the_file_still_has_it_there(root: Path) -> None:
-    assert at(root, SourceLine("src/nets/model.py", 3, "forward", CODE)) == Location(
-        "src/nets/model.py", 3, 1, 1 + len(CODE)
-    )
+def test_a_line_that_moved_since_the_export_is_found_by_its_text(root: Path) -> None:
+    """An alert belongs where the line is in the commit that is checked. Of several the nearest is meant."""
+    moved = SourceLine("src/nets/model.py", 2, "forward", CODE)
+    assert at(root, moved) == Location("src/nets/model.py", 4, 5, 5 + len(CODE))
+    path = root / "src/nets/model.py"
+    path.write_text(f"{CODE}\n" + "\n" * 40 + f"  {CODE}\n")
+    assert at(root, moved) == Location("src/nets/model.py", 1, 1, 1 + len(CODE))
+    assert at(root, SourceLine("src/nets/model.py", 30, "forward", CODE)).line == 42
+
+
+def test_a_line_that_is_no_more_keeps_its_number(root: Path) -> None:
+    gone = SourceLine("src/nets/model.py", 3, "forward", "y = gelu(x)")
+    assert at(root, gone) == Location("src/nets/model.py", 3, 1, 12)
     assert at(root, SourceLine("src/nets/model.py", 900)) == Location("src/nets/model.py", 900, 1, 2)
+
+
+def test_another_file_of_the_same_name_is_not_taken_for_it(root: Path) -> None:
+    """Of /build/nets/model.py only the name fits: it is the root's model.py if that has the line."""
+    (root / "model.py").write_text("import torch\n")
+    line = SourceLine("/build/elsewhere/model.py", 4, "forward", CODE)
+    assert at(root, line).path.endswith("m.pt2")
+    assert at(root, SourceLine("model.py", 4, "forward", CODE)).path == "model.py", "it says so itself"
+    assert at(root, SourceLine(f"{root}/model.py", 4, "forward", CODE)).path == "model.py"
+    (root / "model.py").write_text(f"import torch\n{CODE}\n")
+    assert at(root, line) == Location("model.py", 2, 1, 1 + len(CODE))
 
 
 def test_the_innermost_of_the_users_lines_counts(root: Path) -> None:

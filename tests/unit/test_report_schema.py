@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from datetime import date
 from importlib import resources
 from typing import Any
@@ -13,15 +14,24 @@ import pytest
 from report_fakes import BARE, BUGGY, FAILURE, FINDING, TARGET, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Evidence, Severity, run
+from fuseguard.engine.config import Config
+from fuseguard.engine.difference import compare as differences
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
+from fuseguard.engine.gate import make_gate
 from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import POLICIES
+from fuseguard.engine.upgrade import compare
+from fuseguard.ir import Graph
 from fuseguard.ir.graph import SourceLine
+from fuseguard.report import difference, upgrade
+from fuseguard.report.difference import Difference
 from fuseguard.report.formats import render_document
 from fuseguard.report.json_lines import records
 from fuseguard.report.result import CheckResult, FileResult
+from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.schemas import SCHEMAS, load_schema
+from fuseguard.target import Target
 
 REGISTRY = load_registry()
 Schema = dict[str, Any]
@@ -133,6 +143,30 @@ def test_what_is_wrong_is_refused(change: str) -> None:
     check = validator(load_schema("json"))
     assert check.is_valid(broken("nothing"))
     assert not check.is_valid(broken(change))
+
+
+def test_what_other_commands_write_is_valid_too() -> None:
+    known = FileResult("a.pt2", run(rule_graph(), Target.parse("TOSA-1.0+INT", "1.5.1"), REGISTRY.rules, file="a.pt2"))
+    clean = FileResult("b.pt2", report(failures=(FAILURE,), notices=("Look.",)))
+    for before, after in ((known, clean), (clean, known), (known, known), (UNREADABLE, known)):
+        reports = [file.report for file in (before, after) if file.report is not None]
+        pairs = differences(*reports) if len(reports) == 2 else ()
+        told = difference.to_dict(Difference(before, after, pairs, (TARGET,), "consistent", 1))
+        validator(strict(load_schema("diff"))).validate(json.loads(json.dumps(told)))
+    gate = make_gate(REGISTRY, Config(), targets=["all"], releases=["1.4.1", "1.5.1"])
+    for checked in (gate.check(rule_graph(), "a.pt2"), replace(gate.check(rule_graph()), failures=(FAILURE,))):
+        hidden = replace(checked, findings=(), suppressed=checked.findings)
+        files = (FileUpgrade("a.pt2", compare(checked)), FileUpgrade("h.pt2", compare(hidden)))
+        files = (*files, FileUpgrade("bad.pt2", error=UNREADABLE.error))
+        told = upgrade.to_dict(UpgradeResult(files, gate.targets, gate.policy, 3))
+        assert told["files"][0]["places"]
+        assert told["files"][1]["suppressed"]
+        validator(strict(load_schema("upgrade-check"))).validate(json.loads(json.dumps(told)))
+
+
+def rule_graph() -> Graph:
+    """With one finding, FU101."""
+    return next(rule for rule in REGISTRY.rules if rule.code == "FU101").bad[0].graph()
 
 
 def test_readers_must_not_mind_keys_of_later_versions() -> None:

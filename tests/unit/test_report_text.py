@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 
 import pytest
@@ -172,16 +171,23 @@ def test_a_table_aligns_its_columns() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_terminal_shows_the_same_words_in_colour(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_terminal_shows_the_same_words_in_colour(width: int) -> None:
     from fuseguard.report import terminal
 
-    monkeypatch.setenv("COLUMNS", str(width))
-    stream = io.StringIO()
-    terminal.write(render(of(FINDING, BARE)), stream)
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    text = terminal.coloured(render(of(FINDING, BARE)), width)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert "".join(shown.split()) == "".join(text_of(of(FINDING, BARE)).split())
     assert max(len(line) for line in shown.splitlines()) <= width
-    assert stream.getvalue() != shown
+    assert text != shown
+
+
+def test_colour_without_a_width_wraps_nothing() -> None:
+    """As in a CI job with FORCE_COLOR, where no terminal says how wide it is."""
+    from fuseguard.report import terminal
+
+    long = of(finding(message="x" * 50 + " y" * 500))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal.coloured(render(long)))
+    assert shown == text_of(long)
 
 
 def test_severities_have_colours_of_their_own() -> None:

@@ -7,16 +7,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fuseguard.api import check
+    from fuseguard.api import check, check_files, render
     from fuseguard.engine.finding import Effect, Finding, Severity
     from fuseguard.engine.run import Report
     from fuseguard.engine.suppress import SuppressionError, SuppressionRule
     from fuseguard.readers.errors import UnreadableInput
+    from fuseguard.report.result import CheckResult
     from fuseguard.target import Target, TargetError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckResult",
     "Effect",
     "Finding",
     "Report",
@@ -28,10 +30,13 @@ __all__ = [
     "UnreadableInput",
     "__version__",
     "check",
+    "check_files",
+    "render",
 ]
 
 #: Name -> module, imported when asked for: pytest imports this package in every run, for fuseguard.pytest_plugin.
 _LATE = {
+    "CheckResult": "report.result",
     "Effect": "engine.finding",
     "Finding": "engine.finding",
     "Report": "engine.run",
@@ -42,6 +47,8 @@ _LATE = {
     "TargetError": "target",
     "UnreadableInput": "readers.errors",
     "check": "api",
+    "check_files": "api",
+    "render": "api",
 }
 
 

@@ -1,15 +1,16 @@
-"""``fuseguard.check``: the Python API, with the same options as ``fuseguard check``."""
+"""The Python API: ``check``, ``check_files`` and ``render``, with the same options as ``fuseguard check``."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Severity
-from fuseguard.engine.gate import make_gate
+from fuseguard.engine.gate import Gate, make_gate
+from fuseguard.engine.nearest import nearest
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
 from fuseguard.engine.suppress import SuppressionRule
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from fuseguard.report.result import CheckResult
 
 T = TypeVar("T", bound=Target)
 
@@ -63,13 +65,116 @@ def check(
         ValueError: an unknown policy, selector or severity, a suppression that is refused (SuppressionError), a
             configuration (ConfigError) or baseline (BaselineError) that cannot be used.
     """
+    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
+    graph, file = read(program)
+    report = gate.check(graph, file)
+    return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
+
+
+def check_files(
+    files: Iterable[str | os.PathLike[str]],
+    target: str | Target | Sequence[str | Target] | None = None,
+    executorch: str | Sequence[str] | None = None,
+    policy: str | None = None,
+    select: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    *,
+    severity: Mapping[str, Severity | str] | None = None,
+    suppressions: Sequence[SuppressionRule] = (),
+    baseline: str | os.PathLike[str] | None = None,
+    fail_on: Severity | str | None = None,
+    config: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
+) -> CheckResult:
+    """Check ``.pt2`` files as one run of ``fuseguard check`` does.
+
+    Unlike :func:`check` once per file, a suppression counts as unused (SU001) only if it matches in none of them, and a
+    file that cannot be read keeps none of the others from being checked: it has an ``error`` in the place of a report.
+
+    Args:
+        files: paths. The other arguments are those of :func:`check`.
+        jobs: the number of processes, 0 for one per processor.
+
+    Returns:
+        The results in the order of ``files``, behind them those about suppressions and the baseline; and ``exit_code``,
+        which is what ``fuseguard check`` exits with.
+
+    Raises:
+        TargetError, RulePackError, ValueError: as :func:`check` does. UnreadableInput is not raised.
+    """
+    from fuseguard.files import check_with
+
+    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
+    paths = [Path(file) for file in files]
+    if not paths:
+        raise ValueError("check_files was given no file; a gate that checks nothing must not look like a clean one")
+    return check_with(gate, paths, jobs)
+
+
+def render(
+    result: Report | CheckResult,
+    output_format: str = "text",
+    *,
+    source_root: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+    statistics: bool = False,
+) -> str:
+    """A report as ``fuseguard check --output-format`` writes it, in plain text.
+
+    Args:
+        result: what :func:`check` or :func:`check_files` returned.
+        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``
+            or, of one program, ``model-explorer``.
+        source_root: the directory that source lines are relative to; None means the current one.
+        quiet: leave out notices and the summary, in formats for people.
+        statistics: counts by rule in the place of findings, in formats for people.
+
+    Raises:
+        ValueError: there is no such format, or it is about one program and there are several.
+    """
+    import warnings
+
+    from fuseguard.report.formats import FORMATS, render_document
+    from fuseguard.report.options import Options
+
+    if output_format not in FORMATS:
+        hint = nearest(output_format, FORMATS)
+        raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
+    rules = {rule.code: rule for rule in load_registry().rules}
+    root = Path.cwd() if source_root is None else Path(source_root)
+    whole = _as_result(result) if isinstance(result, Report) else result
+    return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn))
+
+
+def _as_result(report: Report) -> CheckResult:
+    from fuseguard.exit_codes import exit_code
+    from fuseguard.report.result import CheckResult, FileResult
+
+    files = (FileResult(report.file or "program", report),)
+    code = exit_code(files, report.fail_on)
+    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)
+
+
+def _gate(
+    target: str | Target | Sequence[str | Target] | None,
+    executorch: str | Sequence[str] | None,
+    policy: str | None,
+    select: Sequence[str] | None,
+    ignore: Sequence[str] | None,
+    severity: Mapping[str, Severity | str] | None,
+    suppressions: Sequence[SuppressionRule],
+    baseline: str | os.PathLike[str] | None,
+    fail_on: Severity | str | None,
+    config: str | os.PathLike[str] | None,
+) -> Gate:
+    """The gate that the options of :func:`check` ask for."""
     from fuseguard.engine.baseline import read as read_baseline
     from fuseguard.engine.config import Config, load_config
 
     registry = load_registry()
     configured = Config() if config is None else load_config(Path(config), registry)
     path = configured.baseline if baseline is None else Path(baseline)
-    gate = make_gate(
+    return make_gate(
         registry,
         configured,
         targets=_several(target),
@@ -82,9 +187,6 @@ def check(
         fail_on=None if fail_on is None else Severity(fail_on),
         baseline=None if path is None else read_baseline(path),
     )
-    graph, file = read(program)
-    report = gate.check(graph, file)
-    return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
 
 
 def _several(value: str | T | Sequence[str | T] | None) -> list[str | T] | None:

@@ -63,19 +63,8 @@ def assert_lowerable(
         baseline=baseline, fail_on=fail_on, config=config,
     )  # fmt: skip
     if not report.ok:
-        raise AssertionError(_message(report))
+        raise AssertionError("not lowerable as it is\n" + api.render(report))
     return report
-
-
-def _message(report: Report) -> str:
-    """What ``fuseguard check`` prints."""
-    from fuseguard.report import text
-    from fuseguard.report.lines import plain
-    from fuseguard.report.result import CheckResult, FileResult
-
-    files = (FileResult(report.file or "program", report),)
-    result = CheckResult(report.target, report.policy, files, report.rules, 1, report.targets)
-    return "not lowerable as it is\n" + plain(text.render(result))
 
 
 def assert_rule(rule: Rule | type[Rule], beside: Iterable[Rule] | None = None) -> None:

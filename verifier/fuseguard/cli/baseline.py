@@ -11,12 +11,14 @@ import click
 import msgspec
 
 from fuseguard.cli import exits, output, settings
-from fuseguard.cli.check import check_file
+from fuseguard.cli.hints import Group
+from fuseguard.cli.progress import progress
 from fuseguard.engine import baseline as baselines
 from fuseguard.engine.baseline import Baseline, Entry
 from fuseguard.engine.gate import Gate
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
+from fuseguard.files import check_programs
 from fuseguard.report.lines import Line, clean
 from fuseguard.report.numbers import counted
 
@@ -39,7 +41,9 @@ it does not cover; 2 usage, configuration, rule pack or internal error, or a rul
 failed; 3 a file could not be read. On 2 and 3 nothing is written."""
 
 
-@click.group("baseline", epilog=EPILOG, short_help="Accept the findings of today, to be told of new ones only.")
+@click.group(
+    "baseline", cls=Group, epilog=EPILOG, short_help="Accept the findings of today, to be told of new ones only."
+)
 def command() -> None:
     """Keep a list of known findings, so that a check fails on new ones only.
 
@@ -50,6 +54,7 @@ def command() -> None:
 def _options(function: F) -> F:
     function = output.color_option(function)
     function = output.format_option("text", "json")(function)
+    function = settings.jobs_option(function)
     function = settings.gate_options(function)
     function = click.option(
         "--baseline", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -61,7 +66,10 @@ def _options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a command made of a baseline. ``missing`` is what was found and is not in it."""
+    """What a command made of a baseline. ``missing`` is what was found and is not in it.
+
+    An entry is the same one whatever its place is called: a layer more in front of it makes ``body.2`` of ``body.1``.
+    """
 
     before: Baseline
     after: Baseline
@@ -69,11 +77,22 @@ class Difference:
 
     @property
     def added(self) -> list[Entry]:
-        return sorted(set(self.after.entries) - set(self.before.entries), key=lambda entry: entry.key)
+        return _without(self.after.entries, self.before.entries)
 
     @property
     def removed(self) -> list[Entry]:
-        return sorted(set(self.before.entries) - set(self.after.entries), key=lambda entry: entry.key)
+        return _without(self.before.entries, self.after.entries)
+
+    @property
+    def changed(self) -> list[Entry]:
+        """Entries whose place or severity is another one now."""
+        same = set(self.before.entries)
+        return _without([entry for entry in self.after.entries if entry not in same], self.added)
+
+
+def _without(entries: Sequence[Entry], others: Sequence[Entry]) -> list[Entry]:
+    keys = {entry.key for entry in others}
+    return sorted((entry for entry in entries if entry.key not in keys), key=lambda entry: entry.key)
 
 
 _CREATE = """\b
@@ -97,17 +116,18 @@ Examples:
 @click.option("--force", is_flag=True, help="Write over an existing baseline, also with more than it has.")
 @click.pass_context
 def create(
-    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, force: bool, output_format: str, color: str,
-    **options: Any,
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, force: bool, jobs: int, output_format: str,
+    color: str, **options: Any,
 ) -> None:  # fmt: skip
     """Write a new baseline with all findings of the files, of whatever severity. Suppressed ones are left out."""
-    gate, path = _gate(baseline, options)
+    gate, path = _gate(baseline, files, options)
     if path.exists() and not force:
         name = baselines.displayed(path)
         raise exits.Failure(f"{name} exists. Change it with 'fuseguard baseline update', or replace it with --force.")
-    after = Baseline(path)
-    after = after.with_entries(entry for report in _reports(ctx, files, gate) for entry in _entries(after, report))
-    _finish(Difference(Baseline(path), after), output_format, color)
+    before = Baseline(path)
+    reports = _reports(ctx, files, gate, jobs)
+    after = before.with_entries(entry for report in reports for entry in baselines.entries_of(before, report))
+    _finish(Difference(before, after), output_format, color)
 
 
 @command.command("update", epilog=_UPDATE, short_help="Drop what is gone; with --allow-growth add what is new.")
@@ -115,17 +135,17 @@ def create(
 @click.option("--allow-growth", is_flag=True, help="Add findings that are new or got worse.")
 @click.pass_context
 def update(
-    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, allow_growth: bool, output_format: str,
-    color: str, **options: Any,
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, allow_growth: bool, jobs: int,
+    output_format: str, color: str, **options: Any,
 ) -> None:  # fmt: skip
     """Bring a baseline up to date with the files: drop what is gone or suppressed, note what got less severe.
 
     New findings, and those that got worse, are added with --allow-growth only. Entries of other files stay.
     """
-    gate, path = _gate(baseline, options)
+    gate, path = _gate(baseline, files, options)
     before = baselines.read(path)
-    reports = _reports(ctx, files, gate)
-    found = {entry.key: entry for report in reports for entry in _entries(before, report)}
+    reports = _reports(ctx, files, gate, jobs)
+    found = {entry.key: entry for report in reports for entry in baselines.entries_of(before, report)}
     ran = {before.name_of(report.file): set(report.rules) for report in reports}
     kept = []
     for entry in before.entries:
@@ -149,13 +169,13 @@ def update(
 @click.option("--missing", "missing_files", is_flag=True, help="Drop the entries of files that do not exist too.")
 @click.pass_context
 def prune(
-    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, missing_files: bool, output_format: str,
-    color: str, **options: Any,
+    ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, missing_files: bool, jobs: int,
+    output_format: str, color: str, **options: Any,
 ) -> None:  # fmt: skip
     """Drop the entries of findings that the files no longer have (SU002), and change nothing else."""
-    gate, path = _gate(baseline, options)
+    gate, path = _gate(baseline, files, options)
     before = baselines.read(path)
-    gone = baselines.gone_entries(before, {report.file: report for report in _reports(ctx, files, gate)})
+    gone = baselines.gone_entries(before, {report.file: report for report in _reports(ctx, files, gate, jobs)})
     folder = path.absolute().parent
     kept = [
         entry
@@ -165,31 +185,30 @@ def prune(
     _finish(Difference(before, before.with_entries(kept)), output_format, color)
 
 
-def _gate(baseline: Path | None, options: dict[str, Any]) -> tuple[Gate, Path]:
+def _gate(baseline: Path | None, files: Sequence[Path], options: dict[str, Any]) -> tuple[Gate, Path]:
     """The gate without a baseline, and the path of the one to write."""
     gate = settings.resolve(load_registry(), no_baseline=True, **options)
-    return gate, baseline or gate.baseline_path or Path(baselines.DEFAULT_NAME)
+    path = baseline or gate.baseline_path or Path(baselines.DEFAULT_NAME)
+    output.refuse_to_overwrite(path, "--baseline", settings.not_to_be_lost(files, gate, options["config"]))
+    return gate, path
 
 
-def _reports(ctx: click.Context, files: Sequence[Path], gate: Gate) -> list[Report]:
+def _reports(ctx: click.Context, files: Sequence[Path], gate: Gate, jobs: int) -> list[Report]:
     """The reports of all files. Ends the command if one has none: half a baseline would let faults through."""
-    results = [check_file(path, gate) for path in dict.fromkeys(files)]
+    with progress(len(set(files))) as step:
+        results = check_programs(gate, files, jobs, step)
     code = exits.CLEAN
     for result in results:
         if result.error is not None:
-            click.echo(exits.clean_lines(f"error: {result.trouble}"), err=True)
+            exits.tell(f"error: {result.trouble}")
             code = max(code, exits.UNREADABLE if result.error.kind == "unreadable" else exits.ABNORMAL)
         for failure in result.report.failures if result.report else ():
-            click.echo(exits.clean_lines(f"error: rule {failure.code} failed: {failure.error}"), err=True)
+            exits.tell(f"error: rule {failure.code} failed: {failure.error}")
             code = max(code, exits.ABNORMAL)
     if code:
-        click.echo("No baseline was written.", err=True)
+        exits.tell("No baseline was written.")
         ctx.exit(code)
     return [result.report for result in results if result.report is not None]
-
-
-def _entries(baseline: Baseline, report: Report) -> list[Entry]:
-    return baselines.entries_of(baseline, report)
 
 
 def _finish(difference: Difference, output_format: str, color: str) -> None:
@@ -207,6 +226,7 @@ def _finish(difference: Difference, output_format: str, color: str) -> None:
                     "findings": len(after.entries),
                     "added": msgspec.to_builtins(difference.added),
                     "removed": msgspec.to_builtins(difference.removed),
+                    "changed": msgspec.to_builtins(difference.changed),
                     "missing": msgspec.to_builtins(difference.missing),
                 }
             )
@@ -218,10 +238,12 @@ def _finish(difference: Difference, output_format: str, color: str) -> None:
 def _lines(difference: Difference) -> Iterator[Line]:
     yield from (Line(("+ ", "error"), _told(entry), hang=4) for entry in difference.added)
     yield from (Line(("- ", "good"), _told(entry), hang=4) for entry in difference.removed)
+    yield from (Line(("~ ", "note"), _told(entry), hang=4) for entry in difference.changed)
     for entry in difference.missing:
         yield Line(("new ", "error"), _told(entry), hang=4)
     total = counted(len(difference.after.entries), "finding")
     changes = f"{len(difference.added)} added, {len(difference.removed)} removed"
+    changes += f", {len(difference.changed)} changed" if difference.changed else ""
     yield Line((clean(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
     if difference.missing:
         number = counted(len(difference.missing), "finding")

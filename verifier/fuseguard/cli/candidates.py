@@ -16,12 +16,50 @@ def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     return _listed(((name, "") for name in dict.fromkeys(("all", *ALL_TARGETS, *ACCELERATORS))), incomplete)
 
 
+def target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The same for one target."""
+    return [item for item in targets(ctx, param, incomplete) if item.value != "all" and "," not in item.value]
+
+
 def releases(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The measured releases of ExecuTorch."""
     del ctx, param
     from fuseguard.target import MEASURED_RELEASES
 
     return _listed(((name, "") for name in ("all", *MEASURED_RELEASES)), incomplete)
+
+
+def release(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """One measured release."""
+    del ctx, param
+    from fuseguard.target import MEASURED_RELEASES
+
+    return [CompletionItem(name) for name in MEASURED_RELEASES if name.startswith(incomplete)]
+
+
+def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """``RULE=LEVEL``: rules up to the equals sign, levels behind it."""
+    from fuseguard.engine.finding import Severity
+
+    before, comma, last = incomplete.rpartition(",")
+    rule, equals, level = last.partition("=")
+    if not equals:
+        return [CompletionItem(f"{item.value}=", help=item.help) for item in rules(ctx, param, incomplete)]
+    levels = (severity.value for severity in Severity)
+    return [CompletionItem(f"{before}{comma}{rule}={name}") for name in levels if name.startswith(level)]
+
+
+def packs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Installed rule packs, and directories."""
+    del ctx, param
+    from fuseguard.engine.registry import RulePackError, load_registry
+
+    try:
+        known = [pack.name for pack in load_registry().packs]
+    except RulePackError:
+        known = []
+    names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="dir")]
 
 
 def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

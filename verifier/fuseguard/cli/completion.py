@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from fuseguard.cli import exits, output
+from fuseguard.cli.hints import Choice
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -20,7 +21,7 @@ Open a new shell, and try: fuseguard check --target <TAB>"""
 
 
 @click.command("completion", epilog=EPILOG, short_help="Print the completion script of a shell.")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.argument("shell", type=Choice(SHELLS))
 def command(shell: str) -> None:
     """Print the script that makes SHELL complete fuseguard's commands, options, targets and rules."""
     from fuseguard.cli.main import cli

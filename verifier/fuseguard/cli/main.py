@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,13 @@ import click
 
 import fuseguard
 from fuseguard.cli import exits
+from fuseguard.cli.hints import Group
 
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
 COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
     "upgrade-check": "Say what another ExecuTorch release breaks and mends.",
+    "diff": "Say what is new and what is gone between two programs.",
     "baseline": "Accept the findings of today, to be told of new ones only.",
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
@@ -45,7 +48,7 @@ internal error; 3 an input could not be read or was refused.
 When several apply, the largest wins."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Imports a command when it is asked for, and lets no traceback through."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,15 +61,6 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"fuseguard.cli.{cmd_name.replace('-', '_')}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            # click has suggested commands only since 8.2
-            hint = exits.nearest(args[0], list(COMMANDS))
-            ctx.fail(f"No such command {args[0]!r}. {hint or 'Commands are ' + ', '.join(COMMANDS) + '.'}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -117,6 +111,9 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Console entry point. Exits with the codes of :mod:`fuseguard.cli.exits`."""
+    # A stream that was closed before the start (fuseguard ... >&-) is None.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # A name from a file may not fit the locale's encoding; a report must not fail over that.
         with contextlib.suppress(AttributeError, ValueError, OSError):

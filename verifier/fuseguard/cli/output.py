@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from fuseguard.cli.exits import Failure, clean_lines, silence_stdout
+from fuseguard.cli.exits import Failure, silence_stdout, tell
+from fuseguard.cli.hints import Choice
 from fuseguard.report.lines import Line, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,10 +24,10 @@ def color_option(command: F) -> F:
     """``--color`` as every command with text output has it."""
     return click.option(
         "--color",
-        type=click.Choice(("auto", "always", "never")),
+        type=Choice(("auto", "always", "never")),
         default="auto",
         show_default=True,
-        help="Colour the text output. auto: on a terminal, unless NO_COLOR is set.",
+        help="Colour the text output. auto: on a terminal or with FORCE_COLOR, unless NO_COLOR is set.",
     )(command)
 
 
@@ -33,7 +35,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
     """``--output-format`` with the formats that a command knows."""
     return click.option(
         "--output-format",
-        type=click.Choice(formats),
+        type=Choice(formats),
         default="text",
         show_default=True,
         help="What to print.",
@@ -51,34 +53,42 @@ def wants_color(color: str) -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def write_lines(lines: Iterable[Line], color: str, *, wrap: bool = False) -> None:
-    """Print lines to stdout. ``wrap`` wraps them in a pipe too: for prose, where nobody greps whole lines."""
-    if wants_color(color):
-        from fuseguard.report import terminal
+def write_lines(lines: Iterable[Line], color: str, *, wrap: bool | None = None) -> None:
+    """Print lines to stdout, on a terminal wrapped to its width.
 
-        _guarded(lambda: terminal.write(lines, sys.stdout))
+    ``wrap`` is True for prose, which is wrapped in a pipe too, where nobody greps whole lines of it; and False for
+    what has to stay a line each.
+    """
+    width = 0
+    if wrap is not False and sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    elif wrap:
+        width = READING_WIDTH
+    if wants_color(color):
+        from fuseguard.report.terminal import coloured
+
+        write_text(coloured(lines, width))
     else:
-        write_text(plain(lines, READING_WIDTH if wrap else 0))
+        write_text(plain(lines, width))
 
 
 def write_text(text: str) -> None:
     """Print text that brings its own line ends."""
-    # Not click.echo: it writes UTF-8 where the locale asks for something else.
-    _guarded(lambda: sys.stdout.write(text))
-
-
-def _guarded(write: Callable[[], object]) -> None:
-    # The exit code is the verdict; 'fuseguard check m.pt2 | head' must not lose it to a closed pipe.
     try:
-        write()
+        # Not click.echo: it writes UTF-8 where the locale asks for something else.
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
+        # The exit code is the verdict; 'fuseguard check m.pt2 | head' must not lose it to a closed pipe.
         silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        raise Failure(f"cannot write to stdout: {error.strerror or error}.") from error
 
 
 def warn(text: str) -> None:
     """Tell the user on stderr what they would not expect of the report."""
-    click.echo(clean_lines(f"warning: {text}"), err=True)
+    tell(f"warning: {text}")
 
 
 def write_file(path: Path, text: str) -> None:
@@ -101,4 +111,27 @@ def write_file(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            reason = f"there is no directory {str(path.parent)!r}; make it first"
         raise Failure(f"cannot write {str(path)!r}: {reason}.") from error
+
+
+def identity(path: Path) -> Path:
+    """The same for two paths that lead to one file."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a loop of links; writing to it will say so
+        return path.absolute()
+
+
+def refuse_to_overwrite(path: Path, what: str, kept: Mapping[Path, str]) -> None:
+    """Raises Failure if what is written to ``path`` would take the place of a program or of something in ``kept``.
+
+    ``what`` names the option; ``kept`` maps an :func:`identity` to what is there.
+    """
+    found = kept.get(identity(path))
+    if found is None and path.suffix == ".pt2":
+        # As in --output-file *.pt2: the shell hands over the first program as the name of the report.
+        found = "what is called .pt2, as programs are"
+    if found is not None:
+        raise Failure(f"{what} would overwrite {found}; write to another file.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target, TargetError
@@ -49,6 +50,7 @@ _TRUST = (
 )
 @click.option(
     "--target",
+    shell_complete=candidates.target,
     default="TOSA-1.0+INT+FP",
     show_default=True,
     help="TOSA specification or accelerator. The release is the installed one.",
@@ -56,7 +58,7 @@ _TRUST = (
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
     "--policy",
-    type=click.Choice(POLICIES),
+    type=Choice(POLICIES),
     default="consistent",
     show_default=True,
     help="What the guard refuses.",

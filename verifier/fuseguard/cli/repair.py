@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target
@@ -45,15 +46,28 @@ _TRUST = (
 @click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")
 @click.option(
     "--target",
+    shell_complete=candidates.target,
     default="TOSA-1.0+INT+FP",
     show_default=True,
     help="TOSA specification or accelerator. The release is the installed one.",
 )
 @click.option(
-    "--policy", type=click.Choice(POLICIES), default="consistent", show_default=True, help="What is to be repaired."
+    "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="What is to be repaired."
 )
-@click.option("--select", multiple=True, metavar="RULE", help="Only rules with this code, prefix or name. Repeatable.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Leave out rules with this code, prefix or name.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="RULE",
+    shell_complete=candidates.rules,
+    help="Only rules with this code, prefix or name. Repeatable.",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="RULE",
+    shell_complete=candidates.rules,
+    help="Leave out rules with this code, prefix or name.",
+)
 @click.option(
     "--inputs",
     default="random",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from fuseguard.cli import candidates, exits, output, settings
-from fuseguard.report.formats import FORMATS, LINES, render_document, render_lines
+from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
 from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult
 
@@ -54,10 +54,18 @@ def report_options(command: F) -> F:
     return command
 
 
-def parse_reports(values: Sequence[str], output_file: Path | None = None) -> tuple[ReportFile, ...]:
-    """The values of ``--report``. Raises Failure for an unknown format and for two reports to one file."""
+def parse_reports(
+    values: Sequence[str], output_file: Path | None = None, kept: Mapping[Path, str] | None = None
+) -> tuple[ReportFile, ...]:
+    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which is not to be lost.
+
+    Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
+    """
     reports = []
-    taken = {_identity(output_file): "--output-file"} if output_file is not None else {}
+    taken = dict(kept or {})
+    if output_file is not None:
+        output.refuse_to_overwrite(output_file, "--output-file", taken)
+        taken[output.identity(output_file)] = "what --output-file writes"
     for value in values:
         name, equals, path = value.partition("=")
         if not equals or not path:
@@ -72,21 +80,20 @@ def parse_reports(values: Sequence[str], output_file: Path | None = None) -> tup
         file = Path(path)
         if file.is_dir():
             raise exits.Failure(f"--report {value!r}: {path!r} is a directory; name a file in it.")
-        identity = _identity(file)
-        if identity in taken:
-            raise exits.Failure(
-                f"--report {value!r} would overwrite what {taken[identity]} writes; give each a file of its own."
-            )
-        taken[identity] = f"--report {value!r}"
+        output.refuse_to_overwrite(file, f"--report {value!r}", taken)
+        taken[output.identity(file)] = f"what --report {value!r} writes"
         reports.append(ReportFile(name, file))
     return tuple(reports)
 
 
-def _identity(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):  # a loop of links; writing to it will say so
-        return path.absolute()
+def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
+    """Raises Failure for several files and a format that describes one program."""
+    number = len(set(files))
+    for name in formats:
+        if name in OF_ONE_PROGRAM and number > 1:
+            raise exits.Failure(
+                f"{name} is about the nodes of one program, and {number} are checked; check one at a time."
+            )
 
 
 def write_reports(
@@ -104,7 +111,7 @@ def write_reports(
     """
     for file in result.files:
         if file.error is not None:
-            click.echo(exits.clean_lines(f"error: {file.trouble}"), err=True)
+            exits.tell(f"error: {file.trouble}")
     code = exits.CLEAN
     files = [ReportFile(output_format, output_file)] if output_file is not None else []
     for report in (*files, *reports):
@@ -115,7 +122,9 @@ def write_reports(
             code = max(code, error.exit_code)
     if output_file is None:
         if output_format in LINES:
-            output.write_lines(render_lines(output_format, result, options, errors=False), color)
+            # A line of the concise format is a finding, however narrow the terminal is.
+            wrap = None if output_format == "text" else False
+            output.write_lines(render_lines(output_format, result, options, errors=False), color, wrap=wrap)
         else:
             output.write_text(render_document(output_format, result, options))
     return code

@@ -5,21 +5,24 @@ from __future__ import annotations
 import click
 
 from fuseguard.cli import output
+from fuseguard.cli.hints import Choice
 from fuseguard.schemas import SCHEMAS
 
 EPILOG = """\b
 Examples:
   fuseguard schema
   fuseguard schema json-lines
+  fuseguard schema upgrade-check
   fuseguard schema > report.schema.json"""
 
 
 @click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of a report.")
-@click.argument("name", metavar="[FORMAT]", type=click.Choice(tuple(SCHEMAS)), default="json")
+@click.argument("name", metavar="[NAME]", type=Choice(tuple(SCHEMAS)), default="json")
 def command(name: str) -> None:
-    """Print the JSON Schema of what 'fuseguard check --output-format FORMAT' writes.
+    """Print the JSON Schema of what fuseguard writes.
 
-    FORMAT is json (the default) or json-lines, whose schema is that of one line.
+    NAME is json (the default) or json-lines, formats of 'fuseguard check', the latter's schema being that of one line;
+    or upgrade-check or diff, for their --output-format json.
     """
     from fuseguard.report.json import dump
     from fuseguard.schemas import load_schema

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.quiet import quiet
 from fuseguard.engine.registry import load_registry
 from fuseguard.target import Target
@@ -27,12 +27,25 @@ Exit codes: 0 every table agrees with what was seen; 1 at least one does not;
 
 
 @click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")
-@click.option("--select", multiple=True, metavar="RULE", help="Only rules with this code, prefix or name. Repeatable.")
-@click.option("--ignore", multiple=True, metavar="RULE", help="Leave out rules with this code, prefix or name.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="RULE",
+    shell_complete=candidates.rules,
+    help="Only rules with this code, prefix or name. Repeatable.",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="RULE",
+    shell_complete=candidates.rules,
+    help="Leave out rules with this code, prefix or name.",
+)
 @click.option(
     "--target",
     "targets",
     multiple=True,
+    shell_complete=candidates.target,
     default=("TOSA-1.0+INT", "TOSA-1.0+INT+FP"),
     show_default=True,
     metavar="SPEC",

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from fuseguard.cli import candidates
+from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.exits import Failure
+from fuseguard.cli.hints import Choice
 from fuseguard.engine.baseline import Baseline, BaselineError, displayed, read
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.gate import Gate, NothingToRun, make_gate
@@ -41,7 +42,7 @@ _EXECUTORCH = click.option(
 )
 _POLICY = click.option(
     "--policy",
-    type=click.Choice(POLICIES),
+    type=Choice(POLICIES),
     help="Which findings the guard would keep off the accelerator. Default: consistent.",
 )
 _SELECT = click.option(
@@ -56,6 +57,7 @@ _SEVERITY = click.option(
     "--severity",
     multiple=True,
     metavar="RULE=LEVEL",
+    shell_complete=candidates.severities,
     help="Report a code, prefix or name as error, warning or note; repeat or use commas.",
 )
 _CONFIG = click.option(
@@ -69,7 +71,7 @@ _NO_CONFIG = click.option("--no-config", is_flag=True, help="Use no configuratio
 
 _fail_on = click.option(
     "--fail-on",
-    type=click.Choice(SEVERITIES),
+    type=Choice(SEVERITIES),
     help="Exit with 1 for findings of this severity or worse. Default: error.",
 )
 
@@ -105,6 +107,19 @@ def output_file_option(command: F) -> F:
         "--output-file",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Write the report to this file instead of stdout.",
+    )(command)
+
+
+def jobs_option(command: F) -> F:
+    """``--jobs``."""
+    return click.option(
+        "--jobs",
+        "-j",
+        type=click.IntRange(min=0),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Check this many files at once; 0 for one per processor. The report is the same.",
     )(command)
 
 
@@ -160,6 +175,16 @@ def resolve(
         raise Failure(str(error)) from error
 
 
+def not_to_be_lost(files: Sequence[Path], gate: Gate, config: Path | None = None) -> dict[Path, str]:
+    """Identity of a file -> what it is: those that a run reads, and that no report of it may overwrite."""
+    kept = {output.identity(file): "a program that is checked" for file in files}
+    if gate.baseline is not None:
+        kept[output.identity(gate.baseline.path)] = "the baseline"
+    if config is not None:
+        kept[output.identity(config)] = "the configuration"
+    return kept
+
+
 def open_baseline(path: Path, configured: bool, files: Sequence[Path]) -> Baseline:
     """Read a baseline. Raises Failure, which says where its name came from if not from the command line."""
     try:
@@ -177,8 +202,10 @@ def severities(registry: Registry, values: Sequence[str]) -> dict[str, Severity]
     for value in values:
         rule, _, level = value.partition("=")
         if not rule.strip() or level.strip() not in SEVERITIES:
+            hint = exits.nearest(level, SEVERITIES) if level.strip() else ""
             raise click.UsageError(
-                f"--severity {value!r} is not RULE=LEVEL with a level of {', '.join(SEVERITIES)}, as in FU103=note."
+                f"--severity {value!r} is not RULE=LEVEL with a level of {', '.join(SEVERITIES)}, as in FU103=note. "
+                f"{hint}".rstrip()
             )
         registry.check_selectors((rule.strip(),))
         found[rule.strip()] = Severity(level.strip())

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.pack_source import find_pack, rules_beside
 from fuseguard.engine.registry import RulePack, load_registry
 from fuseguard.engine.rule import Rule
@@ -27,7 +27,7 @@ a pack that cannot be loaded, or internal error."""
 
 
 @click.command("test-rules", epilog=EPILOG, short_help="Hold the rules of a pack against their own examples.")
-@click.argument("packs", nargs=-1, metavar="[PACK]...")
+@click.argument("packs", nargs=-1, metavar="[PACK]...", shell_complete=candidates.packs)
 @output.format_option("text", "json")
 @output.color_option
 @click.pass_context

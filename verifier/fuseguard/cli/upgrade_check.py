@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from fuseguard.cli import exits, output, settings
-from fuseguard.cli.check import check_file, exit_code
+from fuseguard.cli import candidates, exits, output, settings
+from fuseguard.cli.progress import progress
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.upgrade import Change, compare
+from fuseguard.exit_codes import exit_code
+from fuseguard.files import check_programs
 from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.target import Target
 
@@ -29,12 +31,19 @@ or a rule failed; 3 a file could not be read or was refused."""
 
 @click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and mends.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--from", "before", required=True, metavar="VERSION", help="The ExecuTorch release that you have.")
-@click.option("--to", "after", required=True, metavar="VERSION", help="The one that you think of.")
+@click.option(
+    "--from", "before", required=True, metavar="VERSION", shell_complete=candidates.release,
+    help="The ExecuTorch release that you have.",
+)  # fmt: skip
+@click.option(
+    "--to", "after", required=True, metavar="VERSION", shell_complete=candidates.release,
+    help="The one that you think of.",
+)  # fmt: skip
 @settings.rule_options
 @output.format_option("text", "json")
 @settings.output_file_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
+@settings.jobs_option
 @click.option("--quiet", "-q", is_flag=True, help="Print what changes and errors, but no notices and no summary.")
 @output.color_option
 @click.pass_context
@@ -47,6 +56,7 @@ def command(
     output_format: str,
     output_file: Path | None,
     exit_zero: bool,
+    jobs: int,
     quiet: bool,
     color: str,
     **options: Any,
@@ -61,7 +71,11 @@ def command(
     gate = settings.resolve(registry, executorch=(_release(before), _release(after)), no_baseline=True, **options)
     if len(gate.targets) % 2 or gate.targets[0].release == gate.targets[1].release:
         raise exits.Failure(f"--from {before} and --to {after} are the same release; there is nothing to compare.")
-    checked = [check_file(path, gate) for path in dict.fromkeys(files)]
+    if output_file is not None:
+        kept = settings.not_to_be_lost(files, gate, options["config"])
+        output.refuse_to_overwrite(output_file, "--output-file", kept)
+    with progress(len(set(files)), quiet) as step:
+        checked = check_programs(gate, files, jobs, step)
     # Errors and failures of rules count; findings do so only if they are new ones.
     code = exit_code(checked, Severity.ERROR, exit_zero=True)
     results = tuple(
@@ -71,7 +85,7 @@ def command(
     code = max(code, exits.FINDINGS if breaks and not exit_zero else exits.CLEAN)
     for checked_file in checked:
         if checked_file.error is not None:
-            click.echo(exits.clean_lines(f"error: {checked_file.trouble}"), err=True)
+            exits.tell(f"error: {checked_file.trouble}")
     _write(UpgradeResult(results, gate.targets, gate.policy, code), output_format, output_file, quiet, color)
     ctx.exit(code)
 

@@ -5,6 +5,7 @@ A baseline is JSON with one finding on each line, sorted, so that a change of it
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -96,6 +97,7 @@ def read(path: Path) -> Baseline:
         ) from error
     if len(data) > _SIZE:
         raise BaselineError(f"{name}: larger than {_SIZE} bytes; this is no baseline of fuseguard.")
+    data = data.removeprefix(codecs.BOM_UTF8)  # Windows' editors begin a file with it
     text = data.decode("utf-8", "replace")
     conflict = next((n for n, line in enumerate(text.splitlines(), 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))), 0)
     if conflict:

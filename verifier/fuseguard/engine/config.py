@@ -147,6 +147,10 @@ def _load(path: Path, registry: Registry, chain: tuple[Path, ...]) -> Config:
 
 def _check_keys(file: ConfigFile) -> None:
     """Unknown keys, before anything else: msgspec names neither the line nor what was meant."""
+    if not file.root and "fuseguard" in str((file.table or {}).get("tool")):
+        raise file.error(
+            ("tool",), f"the settings of a {file.path.name} stand without [tool.fuseguard]; take that off the headings."
+        )
     file.check_keys((), file.table or {}, _names(_Table))
     entries = (file.table or {}).get("suppressions")
     for number, entry in enumerate(entries if isinstance(entries, list) else ()):

@@ -26,6 +26,28 @@ class ConfigError(ValueError):
     """A configuration that cannot be used. The text names file, line and key and says what is valid."""
 
 
+#: A type as msgspec calls it -> as TOML's users do.
+_TYPES = {
+    "str": "a string", "array": "a list", "object": "a table", "date": "a date", "datetime": "a date with a time",
+    "int": "a number", "float": "a number", "bool": "a boolean",
+}  # fmt: skip
+_EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>\w+)`")
+
+
+def _in_words(what: str) -> str:
+    """What msgspec says of a value of the wrong type, as a sentence for who wrote the file."""
+    if what.startswith("Invalid RFC3339"):
+        return "not a date; expected is one as in 2027-06-30."
+    match = _EXPECTED.fullmatch(what)
+    if match is None:
+        return f"{what[:1].lower()}{what[1:]}."
+    wanted = [kind for kind in match["wanted"].split(" | ") if kind != "null"]
+    hint = ", as in 2027-06-30" if "date" in wanted else ""
+    hint = "; put it in quotes" if "str" in wanted and match["got"] in ("int", "float", "bool", "date") else hint
+    expected = " or ".join(_TYPES.get(kind, kind) for kind in wanted)
+    return f"expected {expected}, got {_TYPES.get(match['got'], match['got'])}{hint}."
+
+
 def _valid(wanted: Any, known: Iterable[str]) -> str:
     """The nearest of what is valid, and all of it."""
     names = tuple(known)
@@ -49,7 +71,7 @@ class ConfigFile:
         try:
             with open(path, "rb") as stream:
                 data = stream.read(_LIMIT + 1)
-            text = data.decode("utf-8")
+            text = data.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
         except OSError as error:
             raise ConfigError(f"{name}: cannot read the configuration: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
@@ -122,5 +144,4 @@ class ConfigFile:
         match = _INVALID_PLACE.match(str(error))
         what, place = (match["what"], match["place"]) if match else (str(error), "")
         path = tuple(name or int(number) for name, number in _STEP.findall(place or ""))
-        what = what.replace(" | null", "").replace("`object`", "`table`")
-        return self.error(path, f"{what[:1].lower()}{what[1:]}.")
+        return self.error(path, _in_words(what))

@@ -132,8 +132,8 @@ def load_registry() -> Registry:
         packs.append(make_pack(entry.name, version, pack))
     if not packs:
         raise RulePackError(
-            "no rule pack is installed (entry point group 'fuseguard.rules' is empty); reinstall fuseguard with "
-            "'pip install --force-reinstall fuseguard'."
+            "no rule pack is installed (entry point group 'fuseguard.rules' is empty), not even fuseguard's own; "
+            "reinstall fuseguard from where you have it."
         )
     return Registry(packs)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.exposure import take_in_exposed
@@ -32,7 +33,7 @@ class Report:
 
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
-    all. ``notices`` are sentences for the user that are no findings.
+    all. ``notices`` are sentences for the user that are no findings. ``seconds`` is how long each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -48,6 +49,7 @@ class Report:
     targets: tuple[Target, ...] = ()
     suppressed: tuple[Finding, ...] = ()
     fail_on: Severity = Severity.ERROR
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -90,12 +92,14 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in graph.walk()]
+    seconds = dict.fromkeys((rule.code for rule in active), 0.0)
     for view in views:
         first = len(findings)
         nodes += sum(1 for _ in view.calls())
         islands += len(view.islands)
         quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
         for rule in active:
+            started = perf_counter()
             try:
                 for finding in rule.check(view, target):
                     rewrite = rule.repair(view, target, finding) if rule.repairable else None
@@ -109,6 +113,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
                     )
             except Exception as error:  # a third party's rule may do anything; the rest must still run
                 failures.append(_failure(rule.code, view, error))
+            seconds[rule.code] += perf_counter() - started
         findings[first:], failed = take_in_exposed(view, target, active, findings[first:])
         failures += [_failure(code, view, error) for code, error in failed.items()]
     notices = [target.notice] if target.notice else []
@@ -134,6 +139,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         notices=tuple(notices),
         rules=tuple(rule.code for rule in active),
         targets=(target,),
+        seconds=seconds,
     )
 
 

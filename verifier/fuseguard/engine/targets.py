@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -54,7 +54,17 @@ def merge(reports: Sequence[Report], graph: Graph) -> Report:
         failures=_unique(failure for report in reports for failure in report.failures),
         notices=_unique(notice for report in reports for notice in report.notices),
         rules=tuple(sorted(_unique(code for report in reports for code in report.rules))),
+        seconds=summed(report.seconds for report in reports),
     )
+
+
+def summed(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The times that rules took, added up by code."""
+    total: dict[str, float] = {}
+    for part in seconds:
+        for code, spent in part.items():
+            total[code] = total.get(code, 0.0) + spent
+    return total
 
 
 def _merged(found: dict[int, Finding], targets: Sequence[str]) -> Finding:

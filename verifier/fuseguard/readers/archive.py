@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -130,12 +131,14 @@ def _open_regular_file(path: Path) -> BinaryIO:
             raise UnreadableInput(f"{path}: is not a regular file, so it cannot be read at random; pass a .pt2 file")
         return open(path, "rb")
     except FileNotFoundError as error:
-        raise UnreadableInput(f"{path}: no such file; check the path") from error
+        # A shell hands a pattern that fits nothing on as it is.
+        hint = "no file fits this pattern" if glob.has_magic(str(path)) else "no such file"
+        raise UnreadableInput(f"{path}: {hint}; check the path") from error
     except PermissionError as error:
         raise UnreadableInput(f"{path}: permission denied; make the file readable for this user") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableInput(f"{str(path)!r}: cannot be opened ({reason}); check the path") from error
+        raise UnreadableInput(f"{path}: cannot be opened ({reason}); check the path") from error
 
 
 def _check_signature(path: Path, handle: BinaryIO) -> None:

@@ -20,9 +20,13 @@ DOCUMENTS: dict[str, str] = {
     "junit": "fuseguard.report.junit",
     "github": "fuseguard.report.github",
     "gitlab": "fuseguard.report.gitlab",
+    "model-explorer": "fuseguard.report.model_explorer",
 }
 
 FORMATS: tuple[str, ...] = (*LINES, *DOCUMENTS)
+
+#: Formats that describe one program, and so refuse several.
+OF_ONE_PROGRAM: tuple[str, ...] = ("model-explorer",)
 
 
 def render_lines(name: str, result: CheckResult, options: Options, *, errors: bool = True) -> Iterable[Line]:
@@ -32,7 +36,10 @@ def render_lines(name: str, result: CheckResult, options: Options, *, errors: bo
 
 
 def render_document(name: str, result: CheckResult, options: Options | None = None) -> str:
-    """The report in one of FORMATS, those for people in plain text. Raises KeyError for another name."""
+    """The report in one of FORMATS, those for people in plain text.
+
+    Raises KeyError for another name, and ValueError for several programs in one of OF_ONE_PROGRAM.
+    """
     if options is None:
         options = Options()
     if name in LINES:

@@ -1,8 +1,9 @@
 """Where in the user's checkout a finding is: at a source line below the source root, else at the program's file.
 
 A stack trace names files of the machine that exported the program. They are found again by the longest end of their
-path that is a file below the source root. Only whether it is one, and its lines' widths, are looked at: what the file
-says of itself comes from the recorded trace.
+path that is a file below the source root; a file of which no more than the name fits has to have the recorded line too,
+since many a ``model.py`` is another one's. Lines that moved since the export are found again by their text. What a
+report quotes comes from the recorded trace, and not from the file.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ class Locator:
         self._root = source_root.absolute()
         self._found: dict[str, str] = {}
         self._lines: dict[str, list[str]] = {}
+        self._numbers: dict[str, dict[str, list[int]]] = {}  # of the lines with a text
 
     def locate(self, finding: Finding) -> Location:
         """The innermost line of the finding's stack that is below the source root, else the program's file."""
         for line in self._candidates(finding):
-            path = self._below_root(line)
-            if path:
-                column, end_column = self._columns(path, line)
-                return Location(path, line.line, column, end_column)
+            path = self._below_root(line.file)
+            if path and ("/" in path or self._is_of(path, line)):
+                return self._place(path, line)
         return Location(self.artifact(finding.file))
 
     def artifact(self, file: str) -> str:
@@ -67,10 +68,10 @@ class Locator:
         # A virtual environment below the root is no source of the user's.
         return [line for line in reversed(stack[-_DEEPEST:]) if not line.generated and not line.installed]
 
-    def _below_root(self, line: SourceLine) -> str:
-        if line.file not in self._found:
-            self._found[line.file] = self._search(line.file)
-        return self._found[line.file]
+    def _below_root(self, file: str) -> str:
+        if file not in self._found:
+            self._found[file] = self._search(file)
+        return self._found[file]
 
     def _search(self, file: str) -> str:
         parts = [part for part in file.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -90,17 +91,36 @@ class Locator:
                 continue
         return ""
 
-    def _columns(self, path: str, line: SourceLine) -> tuple[int, int]:
-        """First column of the line's text and the one behind its last, by the file if it still has that line."""
+    def _is_of(self, path: str, line: SourceLine) -> bool:
+        """Whether a file that has the recorded one's name is likely to be it."""
+        parts = [part for part in line.file.replace("\\", "/").split("/") if part not in ("", ".")]
+        same = tuple(parts[:-1]) in ((), _without_dots(self._root))
+        return same or not line.code.strip() or self._number(path, line) > 0
+
+    def _place(self, path: str, line: SourceLine) -> Location:
+        """Line and columns of the text, as the file has it now; the recorded line if it has it no more."""
         code = line.code.strip()
+        number = self._number(path, line)
+        if not number:
+            return Location(path, line.line, 1, max(len(code) + 1, 2))
+        text = self._text(path)[number - 1]
+        start = len(text) - len(text.lstrip()) + 1
+        return Location(path, number, start, start + len(code))
+
+    def _number(self, path: str, line: SourceLine) -> int:
+        """The number of the line with the recorded text, of several the nearest to where it was; 0 if there is none."""
+        if path not in self._numbers:
+            numbers = self._numbers[path] = {}
+            for number, text in enumerate(self._text(path), 1):
+                numbers.setdefault(text.strip(), []).append(number)
+        code = line.code.strip()
+        found = self._numbers[path].get(code, []) if code else []
+        return min(found, key=lambda number: abs(number - line.line), default=0)
+
+    def _text(self, path: str) -> list[str]:
         if path not in self._lines:
             self._lines[path] = self._read(path)
-        lines = self._lines[path]
-        text = lines[line.line - 1] if 0 < line.line <= len(lines) else ""
-        if code and text.strip() == code:
-            start = len(text) - len(text.lstrip()) + 1
-            return start, start + len(code)
-        return 1, max(len(code) + 1, 2)
+        return self._lines[path]
 
     def _read(self, path: str) -> list[str]:
         try:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
+from fuseguard.engine.targets import summed
 from fuseguard.target import Target
 
 ErrorKind: TypeAlias = Literal["unreadable", "internal"]
@@ -79,6 +80,11 @@ class CheckResult:
     def failures(self) -> int:
         """How often a rule raised."""
         return sum(len(report.failures) for report in self.reports())
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each rule took over all files and targets, by code."""
+        return summed(report.seconds for report in self.reports())
 
     def reports(self) -> Iterator[Report]:
         return (result.report for result in self.files if result.report is not None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.rule import Rule
 from fuseguard.report.lines import Line, clean, table
 from fuseguard.report.result import CheckResult
 
@@ -37,6 +38,22 @@ def statistics(result: CheckResult) -> list[RuleCount]:
         for code, found in by_rule.items()
     ]
     return sorted(rows, key=lambda row: (-row.findings, row.code))
+
+
+def time_lines(result: CheckResult, rules: Mapping[str, Rule], whole: float) -> Iterator[Line]:
+    """How long each rule took, the slowest first, and what else there was of ``whole`` seconds.
+
+    In several processes the rules' times are those of all of them, and may be more than the whole.
+    """
+    spent = sorted(result.seconds.items(), key=lambda item: (-item[1], item[0]))
+    rows = [
+        (f"{seconds:.4f}", clean(code), clean(rules[code].name if code in rules else "")) for code, seconds in spent
+    ]
+    total = sum(result.seconds.values())
+    yield from table(
+        [*rows, (f"{total:.4f}", "", "all rules"), (f"{whole:.4f}", "", "the whole check, reading included")],
+        ("seconds", "code", "name"),
+    )
 
 
 def statistics_lines(result: CheckResult) -> Iterator[Line]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
-from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -22,19 +22,21 @@ _STYLES: dict[Style, str] = {
 }
 
 
-def write(lines: Iterable[Line], stream: TextIO) -> None:
-    """Write ``lines`` to ``stream`` in colour, wrapped to its width."""
-    # The decision for colour has been made; rich must not overrule it for a stream that is no terminal.
+def coloured(lines: Iterable[Line], width: int = 0) -> str:
+    """The lines in colour, wrapped to ``width`` columns if that is given."""
+    # Not to the stream itself: rich ends the process where nobody reads. And the decision for colour has been made.
+    stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, no_color=False, highlight=False, markup=False, emoji=False)
     for line in lines:
         text = Text.assemble(*((part, _STYLES[style]) for part, style in line.spans))
         text.rstrip()
-        if text.cell_len <= console.width:
+        if not width or text.cell_len <= width:
             console.print(text, soft_wrap=True)
             continue
         # The first ``hang`` columns are the label; what follows wraps under itself.
-        hang = min(line.hang, console.width // 2)
+        hang = min(line.hang, width // 2)
         head = text[:hang] if hang else Text()
-        for number, part in enumerate(text[hang:].wrap(console, max(console.width - hang, 20))):
+        for number, part in enumerate(text[hang:].wrap(console, max(width - hang, 20))):
             part.rstrip()
             console.print((head if number == 0 else Text(" " * hang)) + part, soft_wrap=True)
+    return stream.getvalue()

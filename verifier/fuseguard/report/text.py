@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure
-from fuseguard.report.lines import Line, Style, clean, table
+from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
 from fuseguard.report.result import CheckResult, FileResult
@@ -32,7 +33,7 @@ def render(result: CheckResult, options: Options | None = None, *, errors: bool 
         yield from statistics_lines(result)
     if not options.quiet:
         if len(result.targets) > 1:
-            yield from _by_target(result)
+            yield from matrix_lines(result, statistics=options.statistics)
         yield summary(result)
 
 
@@ -198,15 +199,3 @@ def _hidden(result: CheckResult) -> str:
     if known:
         parts.append(f"{known} in the baseline")
     return f"; {', '.join(parts)}" if parts else ""
-
-
-def _by_target(result: CheckResult) -> Iterator[Line]:
-    """How many findings each target has."""
-    counts = {str(target): dict.fromkeys(Severity, 0) for target in result.targets}
-    for finding in result.findings:
-        for outcome in finding.outcomes:
-            if outcome.severity is not None:
-                counts[outcome.target][outcome.severity] += 1
-    rows = [(name, *(str(number[severity]) for severity in Severity)) for name, number in counts.items()]
-    yield from table(rows, ("target", "errors", "warnings", "notes"))
-    yield Line()

@@ -1,4 +1,4 @@
-"""JSON Schemas of what ``fuseguard check`` writes, as files in this folder.
+"""JSON Schemas of what fuseguard writes, as files in this folder.
 
 ``check.schema.json`` holds the definitions of all of them; documents differ in the definition that they start with.
 """
@@ -9,12 +9,17 @@ import json
 from importlib import resources
 from typing import Any
 
-#: Format of ``fuseguard check`` -> the definition that its document is, or for json-lines each of its lines.
-SCHEMAS: dict[str, str] = {"json": "report", "json-lines": "record"}
+#: Name of a schema -> the definition that its document is, or for json-lines each of its lines. The first two are
+#: formats of ``fuseguard check``, the others commands with ``--output-format json``.
+SCHEMAS: dict[str, str] = {
+    "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference",
+}  # fmt: skip
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a format in SCHEMAS. Raises KeyError for another one."""
+    """The JSON Schema (draft 2020-12) called ``name`` in SCHEMAS. Raises KeyError for another one."""
+    definition = SCHEMAS[name]
     text = resources.files(__name__).joinpath("check.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
-    return {**schema, "title": f"fuseguard check --output-format {name}", "$ref": f"#/$defs/{SCHEMAS[name]}"}
+    command, form = ("check", name) if name.startswith("json") else (name, "json")
+    return {**schema, "title": f"fuseguard {command} --output-format {form}", "$ref": f"#/$defs/{definition}"}

@@ -1,4 +1,4 @@
-"""Checks many files, on several processors if asked for, and shows how far it is."""
+"""Checks many files, on several processors if asked for."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from fuseguard.cli.progress import progress
 from fuseguard.report.result import FileError, FileResult
 
 Check: TypeAlias = Callable[[Path], FileResult]
+#: Called with a file's name when it is done.
+Step: TypeAlias = Callable[[str], None]
 
 _check: Check | None = None  # of a worker process
 
 
-def check_all(files: Sequence[Path], check: Check, jobs: int = 1, *, quiet: bool = False) -> tuple[FileResult, ...]:
+def check_all(files: Sequence[Path], check: Check, jobs: int = 1, step: Step | None = None) -> tuple[FileResult, ...]:
     """The results in the order of ``files``, however many processes made them.
 
     ``jobs`` is the number of processes, 0 for one per processor. ``check`` is a picklable function that raises nothing.
     """
     jobs = min(jobs or _processors(), len(files))
-    with progress(len(files), quiet) as step:
-        if jobs <= 1:
-            return tuple(_told(check(file), step) for file in files)
-        return tuple(_told(result, step) for result in _in_processes(files, check, jobs))
-
-
-def _told(result: FileResult, step: Callable[[str], None]) -> FileResult:
-    step(result.file)
-    return result
+    found = map(check, files) if jobs <= 1 else _in_processes(files, check, jobs)
+    results = []
+    for result in found:
+        results.append(result)
+        if step is not None:
+            step(result.file)
+    return tuple(results)
 
 
 def _in_processes(files: Sequence[Path], check: Check, jobs: int) -> Iterator[FileResult]:
