@@ -193,7 +193,8 @@ def run_exactly(
 def shaken_outputs(
     program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6
 ) -> list[tuple[torch.Tensor, ...]]:
-    """The outputs of the program, first as it is and then ``times`` times with its int16 results moved at random.
+    """The outputs of the program, first as it is and then with its int16 results moved: all up, all down, and ``times``
+    times at random.
 
     Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
     (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
@@ -208,7 +209,11 @@ def shaken_outputs(
             if qparams is not None and qparams.dtype == "int16":
                 shaken[q.name] = steps
     runs = [_run(_Float64(program.graph_module, 0.0), program, inputs)]
-    for seed in range(times if shaken else 0):
+    if not shaken:
+        return runs
+    # A table of a curved function and a truncating shift err to one side, which adds up in a sum.
+    runs += [_run(_Float64(program.graph_module, 0.0, shaken, side), program, inputs) for side in (1, -1)]
+    for seed in range(times):
         interpreter = _Float64(program.graph_module, 0.0, shaken)
         interpreter.generator.manual_seed(seed)
         runs.append(_run(interpreter, program, inputs))
@@ -246,10 +251,13 @@ def _widen(value: Any) -> Any:
 class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
-    def __init__(self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None) -> None:
-        """``shaken``: by the name of a Q, how many steps its codes are moved up or down at random."""
+    def __init__(
+        self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None, side: int = 0
+    ) -> None:
+        """``shaken``: by the name of a Q, how many steps its codes move: up (``side`` 1), down (-1) or at random."""
         super().__init__(module)
         self.nudge = nudge
+        self.side = side
         self.shaken = shaken or {}
         self.grids: Mapping[str, float] = {}
         self.generator = torch.Generator()
@@ -267,7 +275,9 @@ class _Float64(BodyInterpreter):
         if not steps:
             return result
         limits = torch.iinfo(result.dtype)
-        moves = torch.randint(-steps, steps + 1, result.shape, generator=self.generator)
+        moves: Any = self.side * steps
+        if not self.side:
+            moves = torch.randint(-steps, steps + 1, result.shape, generator=self.generator)
         return (result.to(torch.int64) + moves).clamp(limits.min, limits.max).to(result.dtype)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

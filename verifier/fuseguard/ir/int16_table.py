@@ -23,7 +23,7 @@ _SEGMENT_BITS = 7
 _SEGMENT = 1 << _SEGMENT_BITS
 _LOWEST, _HIGHEST = -(2**15), 2**15 - 1
 _SEGMENTS = 2**16 >> _SEGMENT_BITS
-#: Up to this many segments are computed code by code, more of them at every 32nd code.
+#: This many segments are computed code by code: of more, those that are worst at every 32nd code.
 _FEW = 16
 #: Rounding the two entries and what lies between them explains one step if the curve itself is this near.
 _HIDDEN = 0.5
@@ -141,8 +141,11 @@ def worst_error(
     else:
         # Only there is an entry that the function's own value at its code does not explain.
         suspects = [index for index in range(_SEGMENTS - 1) if exact.bends(index)] + [_SEGMENTS - 1]
-    stride = 1 if len(suspects) <= _FEW else _SEGMENT // 4
-    worst = max((_segment_error(exact, entries, index, stride) for index in suspects), default=0)
+    if len(suspects) > _FEW:
+        # The error changes little from one segment to the next, but for where the function saturates or jumps.
+        roughly = {index: _segment_error(exact, entries, index, _SEGMENT // 4) for index in suspects}
+        suspects = sorted(suspects, key=roughly.__getitem__)[-_FEW:]
+    worst = max((_segment_error(exact, entries, index, 1) for index in suspects), default=0)
     return TableError(worst if worst > _ROUNDING else 0, largest)
 
 

@@ -1,0 +1,38 @@
+"""The error of a 16-bit lookup table is found where it is largest.
+
+Protects: a bound that was computed at every 32nd code and fell short of what the reference model showed (108 steps of
+116, an exp that saturates between two entries).
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from fuseguard.ir.int16_table import worst_error
+from fuseguard.ir.qparams import QParams
+
+
+def wide(scale: float) -> QParams:
+    return QParams.per_tensor(scale, 0, -32767, 32767, "int16")
+
+
+def program_code(value: float, out: QParams) -> int:
+    return out.quantize(value)
+
+
+@pytest.mark.parametrize("scale", [0.0002744, 0.0003, 0.0002599])
+def test_no_code_is_further_off_than_the_bound(scale: float) -> None:
+    """TOSA's TABLE by its own words, at every code of the segments around the kink."""
+    data, out = wide(scale), wide(0.0016654)
+    entries = [program_code(math.exp((-32768 + 128 * index) * scale), out) for index in range(513)]
+    kink = math.log(out.qmax * out.scale) / scale
+    seen = 0
+    for code in range(int(kink) - 512, min(int(kink) + 512, 32767)):
+        index, fraction = divmod(code + 32768, 128)
+        got = ((entries[index] << 7) + (entries[index + 1] - entries[index]) * fraction + 64) >> 7
+        seen = max(seen, abs(got - program_code(math.exp(code * scale), out)))
+    bound = worst_error("exp", data, out, endpoint=True, shift_clamped=True).steps
+    assert seen > 50
+    assert seen <= bound <= 1.5 * seen
