@@ -9,6 +9,7 @@ from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.placement.operands import INPUT, SHAPE, float_operands
+from fuseguard_rules.qdomain.codes import is_computed_with
 
 _CHECKED = "CheckProperQuantization, or de-tagged as the first of its partition"
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they were codes"
@@ -16,8 +17,8 @@ _FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they we
 #: Kinds whose further operands are indices or conditions; of these only the first float operand counts.
 _FIRST_ONLY = frozenset(("index", "gather", "masked_fill"))
 
-#: Data movement behind the op is followed this far.
-_LONGEST_WAY = 32
+
+_PERMUTE = "aten.permute.default"
 
 
 def _graph(target: str, *rest: tuple[int, ...], quantized: bool = False, read: bool = False) -> Callable[[], Graph]:
@@ -62,14 +63,14 @@ class FloatInput(Rule):
         ]
     )
     bad = (
-        Example("permute of a float input", _graph("aten.permute.default", (0, 1, 3, 2))),
+        Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
         Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
         Example("relu of a float input", _graph("aten.relu.default")),
         Example("abs of a float input, read by a lookup table", _graph("aten.abs.default", read=True)),
-        Example("flip of a float input, read by a lookup table", _graph("aten.flip.default", (2,), read=True)),
+        Example("permute of a float input, read by a lookup table", _graph(_PERMUTE, (0, 1, 3, 2), read=True)),
     )
     good = (
-        Example("permute of a quantized input", _graph("aten.permute.default", (0, 1, 3, 2), quantized=True)),
+        Example("permute of a quantized input", _graph(_PERMUTE, (0, 1, 3, 2), quantized=True)),
         Example("abs of what was computed in float and quantized", _float_outside),
     )
     references = ("executorch #18999", "bug class 9 of the project's catalogue")
@@ -87,7 +88,7 @@ class FloatInput(Rule):
                 view,
                 target,
                 (node,),
-                case="read" if _is_read(view, node) else "leaves",
+                case="read" if is_computed_with(view, node) else "leaves",
                 node=node.name,
                 plain=", ".join(operand.name for operand in operands),
             )
@@ -105,19 +106,3 @@ def _is_plain(operand: Node) -> bool:
     return not operand.annotated and not operand.info.has(
         Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
     )
-
-
-def _is_read(view: View, node: Node) -> bool:
-    """Whether an annotated op that computes reads the codes that there are none of, behind data movement or not."""
-    pending, seen = [node], 0
-    while pending and seen < _LONGEST_WAY:
-        seen += 1
-        for q in view.out_q(pending.pop()):
-            for dq in view.users(q):
-                for reader in view.users(dq):
-                    if not reader.annotated:
-                        continue
-                    if not reader.info.has(Trait.TRANSPARENT) or reader.info.has(Trait.LIST_INPUT):
-                        return True
-                    pending.append(reader)
-    return False

@@ -134,6 +134,24 @@ def largest_change(one: QParams, other: QParams) -> int:
     return max(abs(other.quantize(one.dequantize(code)) - code) for code in codes)
 
 
+#: Data movement behind a value is followed this far for what computes with it.
+_LONGEST_WAY = 32
+
+
+def is_computed_with(view: View, node: Node) -> bool:
+    """Whether an annotated op that computes reads the quantized result of ``node``, behind data movement or not."""
+    pending = [node]
+    for _ in range(_LONGEST_WAY):
+        if not pending:
+            return False
+        for q in view.out_q(pending.pop()):
+            for reader in (reader for dq in view.users(q) for reader in view.users(dq) if reader.annotated):
+                if not reader.info.has(Trait.TRANSPARENT) or reader.info.has(Trait.LIST_INPUT):
+                    return True
+                pending.append(reader)
+    return False
+
+
 def chain_behind(view: View, node: Node, origins: Origins, done: set[str]) -> list[Node]:
     """``node`` and the value-transparent ops between it and the DQs whose codes it carries.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.ir.graph import Arg
 
 if TYPE_CHECKING:
@@ -114,6 +114,13 @@ def _moved() -> Graph:
     return b.output(b.requantize(both, wide))
 
 
+def _retyped() -> Graph:
+    b = GraphBuilder()
+    target, arguments, shape = MOVERS["permute"]
+    value = b.requantize(b.call(target, hidden(b, qparams=int16(0.0000155)), *arguments, shape=shape), UNIT)
+    return b.output(b.requantize(b.call("aten.tanh.default", value, shape=shape), UNIT))
+
+
 DOMAIN_CHANGES = (
     Example("neg into a cat with a wider branch", _negated, program("neg into cat")),
     Example("movedim into a cat with a wider branch", _moved, program("movedim into cat")),
@@ -124,6 +131,12 @@ DOMAIN_CHANGES = (
     Example("cat to a wider scale, hand-made", joined("aten.cat.default", UNIT, UNIT, WIDE)),
     Example("one half of a split to a wider scale, hand-made", split(WIDE)),
     Example("where to a wider scale, hand-made", chosen(UNIT, UNIT, WIDE)),
+)
+
+DTYPE_CHANGES = (
+    Example("max_pool2d to int16, hand-made", mover("max_pool2d", UNIT, int16(0.0000155))),
+    Example("relu to int16, hand-made", mover("relu", UNIT, int16(0.0000155))),
+    Example("permute from int16, read by a lookup table, hand-made", _retyped),
 )
 
 DOMAIN_KEPT = (

@@ -15,6 +15,7 @@ from fuseguard_rules.qdomain.codes import (
     Origins,
     carries_codes,
     chain_behind,
+    is_computed_with,
     is_sane,
     largest_change,
     members_agree,
@@ -26,6 +27,9 @@ from fuseguard_rules.rewrites import mirrored, pair_before, pair_behind, stays_o
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
 _POOL = "AVG_POOL2D with both zero points"
+_BOUNDS = "CLAMP has the dtype of its input, and the bounds are codes of its output"
+_RETYPED = "the delegate yields codes of the input's dtype"
+_READ = "a TABLE, RESCALE or MAC is made for the other dtype"
 
 #: Kinds that pick or copy codes, so that the worst change of a single code bounds the error. An average, a clamp's
 #: bounds and a negated value are computed from the codes and have no such bound.
@@ -54,6 +58,10 @@ class ValueTransparentRequant(Rule):
     message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
     effects = EffectsTable(
         [
+            EffectRow("bounds", "*", "*", Effect.CRASH, reference=_BOUNDS),
+            EffectRow("retyped", "*", "INT", Effect.RUNTIME_FAULT, reference=_RETYPED),
+            EffectRow("retyped", "*", "INT+FP", Effect.WRONG, reference=_RETYPED),
+            EffectRow("retyped and read", "*", "*", Effect.CRASH, reference=_READ),
             EffectRow("moved", "*", "*", Effect.WRONG, reference=_FOLD),
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference=_POOL),
             EffectRow("pool", ">=1.3", "*", Effect.WRONG, reference=_FOLD),
@@ -61,7 +69,7 @@ class ValueTransparentRequant(Rule):
             EffectRow("flip", ">=1.4", "*", Effect.WRONG, reference=_FOLD),
         ]
     )
-    bad = examples.DOMAIN_CHANGES
+    bad = (*examples.DOMAIN_CHANGES, *examples.DTYPE_CHANGES)
     good = examples.DOMAIN_KEPT
     references = ("executorch #18999", "executorch #19758", "executorch #20314")
 
@@ -88,7 +96,7 @@ class ValueTransparentRequant(Rule):
             view,
             target,
             (node, *chain),
-            case=_case(node, origin.qparams, after),
+            case=_case(view, node, origin.qparams, after),
             bound_steps=bound,
             bound_value=bound * after.scale if bound is not None else None,
             qparams=(("input", str(origin.qparams)), ("output", str(after))),
@@ -118,7 +126,11 @@ class ValueTransparentRequant(Rule):
         return replace(rewrite, exact=False) if rewrite is not None else None
 
 
-def _case(node: Node, before: QParams, after: QParams) -> str:
+def _case(view: View, node: Node, before: QParams, after: QParams) -> str:
+    if before.dtype != after.dtype:
+        if node.info.has(Trait.ACTIVATION):
+            return "bounds"
+        return "retyped and read" if is_computed_with(view, node) else "retyped"
     if node.kind == "avg_pool2d" and same_codes(before, after, any_zero_point=True):
         return "pool"  # only its zero point changes
     return "flip" if node.kind == "flip" else "moved"

@@ -55,9 +55,10 @@ class Proof:
         ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
         qmin/qmax, and so different from the program itself only where a code was clipped; or whose maximum,
         minimum and comparisons round their operands to the smaller of the two scales; or, for int16
-        outputs, within one step for each anchor upstream, whose INT48 accumulator is rescaled with a 16-bit
-        multiplier, and each elementwise op, whose operands are rounded in int32, and the interpolation
-        error of each 16-bit lookup table;
+        outputs and for what comes of int16 codes, within one step for each anchor upstream, whose INT48
+        accumulator is rescaled with a 16-bit multiplier, each average and each elementwise op, whose
+        operands are rounded in int32, and the interpolation error of each 16-bit lookup table, all of
+        them amplified as the program amplifies them;
         ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
         TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
         declares.
@@ -236,15 +237,16 @@ def _within_roundings(
     grids: Sequence[OutputGrid],
     shaken: Sequence[tuple[torch.Tensor, ...]],
 ) -> bool:
-    """Whether every int16 output is off by no more than its 16-bit roundings, amplified on their way, explain.
+    """Whether every output is off by no more than 16-bit roundings, amplified on their way, explain.
 
-    Every other output must be equal. ``shaken``: what random roundings make of the outputs.
+    An output with none of them before it must be equal. ``shaken``: what random roundings make of the outputs.
     """
     for number, mask in enumerate(_differing(outputs, reference, grids)):
         if not bool(mask.any()):
             continue
         grid = grids[number]
-        allowed = torch.full_like(reference[number], grid.roundings * (grid.step or 0.0), dtype=torch.float64)
+        least = FLOAT_TOLERANCE * _magnitude(reference[number]) if grid.step is None else grid.roundings * grid.step
+        allowed = torch.full_like(reference[number], least, dtype=torch.float64)
         for run in shaken[1:]:
             # A few random runs seldom meet the worst case.
             allowed = torch.maximum(allowed, _MARGIN * _errors(run[number], shaken[0][number]))

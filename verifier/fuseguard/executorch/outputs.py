@@ -58,7 +58,7 @@ def _grid(view: View, output: Node, target: Target) -> OutputGrid:
     while not view.is_dq(node):
         first = node.args[0] if node.args else None
         if node.kind not in _KEEP_GRID or not isinstance(first, Ref):
-            return OutputGrid(None)
+            return OutputGrid(None, _roundings(view, output, target))
         node = view.graph[first.name]
     qparams = view.qparams(node)
     if qparams is None or qparams.per_channel or not qparams.known or not qparams.scale > 0:
@@ -80,13 +80,17 @@ def _roundings(view: View, node: Node, target: Target) -> int:
     return steps
 
 
+#: AVG_POOL2D multiplies by a rounded reciprocal, RESIZE is followed by a RESCALE with a 16-bit multiplier.
+_AVERAGING = frozenset(("avg_pool2d", "upsample_bilinear2d"))
+
+
 def _off_by(view: View, node: Node, target: Target) -> int:
     """How many steps of its own int16 output an op may be off by in a right lowering."""
     if node.op != "call":
         return 0
     if node.info.has(Trait.TABLE):
         return max(1, _table_steps(view, node, target))
-    return 1 if node.info.has(Trait.MAC | Trait.RESCALED) else 0
+    return 1 if node.info.has(Trait.MAC | Trait.RESCALED) or node.kind in _AVERAGING else 0
 
 
 def _table_steps(view: View, node: Node, target: Target) -> int:
