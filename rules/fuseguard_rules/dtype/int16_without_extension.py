@@ -18,6 +18,8 @@ _SHAPE = (1, 4, 4, 4)
 _IN = full_int16(0.000287)
 #: What was seen to fail. Arithmetic in int32 and data movement (permute, slice, pad, amax, ...) lower and are right.
 _NEEDS_EXTENSION = Trait.MAC | Trait.TABLE | Trait.ACTIVATION | Trait.LIST_INPUT
+#: MATMUL of int16 belongs to the extension too, but neither the dialect nor the serializer asks.
+_ACCEPTED = "aten.bmm"
 _POOLS = ("max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d")
 
 
@@ -48,6 +50,12 @@ def _add() -> Graph:
     return b.output(b.requantize(b.call("aten.add.Tensor", x, y), full_int16(0.000713)))
 
 
+def _bmm() -> Graph:
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, (2, 8, 8), _IN) for name in ("x", "y"))
+    return b.output(b.requantize(b.call("aten.bmm.default", x, y, shape=(2, 8, 8)), full_int16(0.000713)))
+
+
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.dtype.example_modules import conv_and_sigmoid
 
@@ -61,7 +69,7 @@ class Int16WithoutExtension(Rule):
     why = (
         "Convolution, table, pooling, clamp and concat of int16 belong to TOSA's EXT-INT16. Arm's quantizer does not "
         "ask whether the specification has it and the partitioner accepts the nodes; the TOSA dialect or the "
-        "serializer then refuses them and the lowering dies. Arithmetic that runs in int32 and data movement pass."
+        "serializer then refuses them and the lowering dies. Arithmetic that runs in int32, bmm and data movement pass."
     )
     remedy = (
         "Add '+int16' to the TOSA specification if the device has the extension (Ethos-U and VGF compile specs "
@@ -83,6 +91,7 @@ class Int16WithoutExtension(Rule):
         Example("A16W8 conv with the extension", _conv(True), extensions=("int16",)),
         Example("int8 conv", _conv(False)),
         Example("int16 add, which runs in int32", _add),
+        Example("int16 bmm, which nothing refuses", _bmm),
     )
     references = ("class 26 of the project's catalogue",)
 
@@ -90,6 +99,8 @@ class Int16WithoutExtension(Rule):
         if "int16" in target.extensions:
             return
         for node in view.calls():
+            if node.target.startswith(_ACCEPTED):
+                continue
             if (node.info.has(_NEEDS_EXTENSION) or node.kind in _POOLS) and _is_int16(view, node):
                 yield self.finding(view, target, (node,), case="extension", node=node.name, spec=target.spec)
 
