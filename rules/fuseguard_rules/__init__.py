@@ -20,6 +20,7 @@ from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
 from fuseguard_rules.operator.operands_rounded import OperandsRounded
 from fuseguard_rules.operator.permute_lands_on_scalar import PermuteLandsOnScalar
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
+from fuseguard_rules.operator.product_overflows import ProductOverflows
 from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
@@ -83,4 +84,5 @@ RULES = (
     OperandsRounded,
     PermuteLandsOnScalar,
     SumOverMergedDims,
+    ProductOverflows,
 )

@@ -168,6 +168,18 @@ class TestCollapsedConstant:
         graph = b.output(b.requantize(b.call("aten.mul.Tensor", c, x, shape=SHAPE), int8(100.0 * 5e-5, -128)))
         assert len(found(CollapsedConstant, graph)) == 1
 
+    @pytest.mark.parametrize(
+        ("op", "step", "bad"),
+        [("add", 0.01, False), ("sub", 0.01, False), ("add", 2.0**-17, True), ("mul", 0.01, True)],
+    )
+    def test_what_is_lost_beneath_the_steps_of_a_sum_is_no_loss(self, op: str, step: float, bad: bool) -> None:
+        """The epsilon of a batch_norm: most findings of the campaign were these, and none of them a loss."""
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, int8(0.01, -128))
+        epsilon = b.requantize(b.call("aten.full.default", (1,), 1e-5, shape=(1,)), int8(FLOOR, -128))
+        graph = b.output(b.requantize(b.call(f"aten.{op}.Tensor", x, epsilon, shape=SHAPE), int8(step, -128)))
+        assert bool(found(CollapsedConstant, graph)) == bad
+
     def test_a_zero_scale_beside_it_does_not_raise(self) -> None:
         assert not found(CollapsedConstant, scaled(0.0, FLOOR, 0.0))
 

@@ -1,7 +1,7 @@
-"""Boundary cases of PL404, PL405, OP704, OP706, BO602 and BO603, torch-free.
+"""Boundary cases of PL404, PL405, OP704, BO602 and BO603, torch-free.
 
-Protects: ops left in float on purpose and integer ops that work are not reported, the arithmetic of the fused rescales
-is that of the backend's passes, and a partition that the partitioner would not make is no cycle.
+Protects: ops left in float on purpose and integer ops that work are not reported, and a partition that the partitioner
+would not make is no cycle.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import pytest
 
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Arg, Graph, Ref
-from fuseguard.ir.builder import GraphBuilder, int8, int16
+from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_rules.boundary import control_flow_calls as control_flow
 from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
-from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.placement.annotation_missing import AnnotationMissing
 from fuseguard_rules.placement.raw_integer import RawInteger
 
@@ -195,93 +194,6 @@ def test_the_plug_ins_graph_does_not_label_constants() -> None:
     values = tuple(b.quantized_input(name, SHAPE, QPARAMS) for name in "xy")
     graph = b.output(b.requantize(b.call("aten.cat.default", values, 1), QPARAMS))
     assert not find(ConstantCatFolded(), graph, release="1.2.0")
-
-
-# --- OP706 ------------------------------------------------------------------------------------------------------------
-
-
-def two(first: str, second: str, *scales: float, make=int8, twice: bool = False, unary: bool = False) -> Graph:
-    """second(Q(first(x, y)), z); scales of x, y, Q, z and the result. ``twice``: second reads the value twice."""
-    b = GraphBuilder()
-    x, y, z = (
-        b.quantized_input(name, SHAPE, make(scale)) for name, scale in zip("xyz", (*scales[:2], scales[3]), strict=True)
-    )
-    codes = b.quantize(b.call(f"aten.{first}", x, y), make(scales[2]))
-    value = b.dequantize(codes, make(scales[2]))
-    operands = (value,) if unary else (value, b.dequantize(codes, make(scales[2])) if twice else z)
-    return b.output(b.requantize(b.call(f"aten.{second}", *operands), make(scales[4])))
-
-
-ADD, MUL, MAX, MIN, ABS, GT = (
-    "add.Tensor",
-    "mul.Tensor",
-    "maximum.default",
-    "minimum.default",
-    "abs.default",
-    "gt.Tensor",
-)
-
-
-@pytest.mark.parametrize(
-    ("graph", "found"),
-    [
-        (two(ADD, ADD, 0.05, 0.05, 0.01, 0.05, 0.06), True),
-        (two(ADD, ADD, 0.05, 0.02, 0.01, 0.05, 0.06), True),
-        (two(ADD, ADD, 0.05, 0.05, 0.01, 0.05 * (1 + 1e-5), 0.06), False),
-        (two(ADD, ADD, 0.05, 0.05, 0.1, 0.05, 0.06), False),
-        (two(ADD, ADD, 0.05, 0.05, 0.01, 0.05, 0.06, make=int16), True),
-        (two(ADD, MAX, 0.05, 0.05, 0.01, 0.05, 0.06), False),
-        (two(MAX, MIN, 0.05, 0.03, 0.07, 0.03, 0.05), True),
-        (two(MAX, MIN, 0.05, 0.03, 0.04, 0.05, 0.05), False),
-        (two(MAX, ABS, 0.05, 0.03, 0.03, 0.05, 0.05, unary=True), True),
-        (two(MUL, MUL, 0.05, 0.05, 0.0025, 0.05, 0.02), True),
-        (two(MUL, ADD, 0.05, 0.05, 0.0025, 0.05, 0.06), False),
-    ],
-)
-def test_two_rescales_cancel_out_where_the_int32_scales_are_equal(graph: Graph, found: bool) -> None:
-    """Each line was seen under the judge on 1.5.1 (int16 apart)."""
-    assert bool(find(SaturationSkipped(), graph)) == found
-
-
-def test_comparisons_have_no_quantized_result_and_no_bound() -> None:
-    b = GraphBuilder()
-    x, y = (b.quantized_input(name, SHAPE, int8(0.05)) for name in "xy")
-    value = b.requantize(b.call("aten.maximum.default", x, y), int8(0.05))
-    graph = b.output(b.call("aten.gt.Tensor", value, b.quantized_input("z", SHAPE, int8(0.05)), dtype="bool"))
-    (finding,) = find(SaturationSkipped(), graph)
-    assert finding.bound_steps is None
-
-
-@pytest.mark.parametrize(
-    ("graph", "steps"),
-    [
-        # x + y holds -12.8 to 12.7, the codes between -1.28 to 1.27: 11.52 are cut off, 192 steps of 0.06.
-        (two(ADD, ADD, 0.05, 0.05, 0.01, 0.05, 0.06), 193),
-        # Only rounding: half a step of 0.07 in steps of 0.05.
-        (two(MAX, MIN, 0.05, 0.05, 0.07, 0.05, 0.05), 1),
-        # Rounding x, whose scale is 0.05, to the 0.03 of y adds half of that.
-        (two(MAX, MIN, 0.05, 0.03, 0.07, 0.03, 0.05), 2),
-        # x * y holds 40.96 at most, the codes between 0.32: the rest times 6.4 is beyond all codes of the result.
-        (two(MUL, MUL, 0.05, 0.05, 0.0025, 0.05, 0.02), 255),
-        (two(ADD, ADD, 0.05, 0.05, 0.05, 0.01, 0.11, twice=True), 117),
-        (two(MUL, MUL, 0.05, 0.05, 0.0025, 0.05, 0.02, twice=True), None),
-    ],
-    ids=["saturates", "rounds", "scales differ", "product", "read twice", "square"],
-)
-def test_the_bound_is_what_rounding_and_saturation_would_take_away(graph: Graph, steps: int | None) -> None:
-    findings = find(SaturationSkipped(), graph)
-    assert [finding.bound_steps for finding in findings] == [steps]
-
-
-def test_in_a_chain_no_bound_is_given() -> None:
-    """The second op's values are wider than the codes in front of it say."""
-    b = GraphBuilder()
-    narrow, wide = int8(0.01), int8(0.05)
-    value = b.quantized_input("x", SHAPE, wide)
-    for name in ("y", "z", "v"):
-        value = b.requantize(b.call("aten.add.Tensor", value, b.quantized_input(name, SHAPE, wide)), narrow)
-    findings = find(SaturationSkipped(), b.output(value))
-    assert [finding.bound_steps for finding in findings] == [None, None]
 
 
 # --- BO602 ------------------------------------------------------------------------------------------------------------

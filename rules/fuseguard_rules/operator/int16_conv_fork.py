@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
 from fuseguard.engine.rewrite import Edit
-from fuseguard.ir import Graph, Node, QParams, Trait, View
+from fuseguard.ir import Graph, Node, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.int32_domain import WIDENS_CONVS_FROM, int32_readers
+from fuseguard.ir.view import Island
 from fuseguard.target import Target
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
+from fuseguard_rules.operator.int32_domain import overflows
+from fuseguard_rules.operator.value_range import Reach
 from fuseguard_rules.rewrites import standing_apart
 
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
@@ -30,15 +35,19 @@ def _conv(b: GraphBuilder, data: str, name: str, qparams: QParams) -> str:
     return b.call("aten.conv2d.default", data, weight, bias, (1, 1), (1, 1), shape=(1, 4, 8, 8))
 
 
-def _graph(*consumers: str, qparams: QParams = _INPUT) -> Callable[[], Graph]:
+def _graph(*consumers: str, qparams: QParams = _INPUT, permuted: bool = False) -> Callable[[], Graph]:
+    """A convolution and its ``consumers``, the first one behind a permute if ``permuted``."""
+
     def build() -> Graph:
         b = GraphBuilder()
         # A DQ for each reader, as the quantizer makes them.
         x = b.quantize(b.input("x", (1, 4, 8, 8)), qparams)
         y = b.quantize(_conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
         values = []
-        for consumer in consumers:
+        for number, consumer in enumerate(consumers):
             data = b.dequantize(y, qparams)
+            if permuted and number == 0:
+                data = b.requantize(b.call("aten.permute.default", data, (0, 1, 3, 2)), qparams)
             if consumer == "conv":
                 value = _conv(b, data, "second", qparams)
             else:
@@ -59,22 +68,25 @@ class Int16ConvFork(Rule):
         "directly or through one permute, RewriteConvPass of 1.3 and 1.4 leaves out the convolution's own rescale and "
         "hands it, and every other reader, the raw accumulator, whose scale is input x weight. From 1.5 on "
         "(#21910) it combines the two rescales on a branch of their own, with no int16 in between: what the program "
-        "saturates to int16 is not saturated, and what it rounds is not rounded. ExecuTorch 1.2 lowers it otherwise, "
-        "and exactly."
+        "saturates to int16 is not saturated, and what it rounds is not rounded, which is nearer to the float model; "
+        "but a product with a value twice as large as int16 holds overflows int32, and the result is garbage. "
+        "ExecuTorch 1.2 lowers it otherwise, and exactly."
     )
     remedy = (
-        "Let fuseguard keep the convolution on the CPU (guard), or quantize the convolution to int8. From 1.5 on the "
-        "difference stays within rounding as long as no output of the convolution saturates."
+        "Up to 1.4 let fuseguard keep the convolution on the CPU (guard), repair the program (a view in front of each "
+        "such reader), or quantize the convolution to int8. From 1.5 on that is needed for products only, or where "
+        "the result has to be the quantized program's when an output of the convolution saturates."
     )
     scope = "cluster"
     message = "{anchor} computes in int16 and is read in int32 by {readers}{others}"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="DecomposeConvWithInt16ActivationPass"),
-            EffectRow("*", ">=1.5", "*", Effect.WRONG, reference=_COMBINED),
+            EffectRow("overflow", ">=1.5", "*", Effect.WRONG, reference=_COMBINED),
+            EffectRow("*", ">=1.5", "*", Effect.BOUNDED, reference=_COMBINED),
             EffectRow("forked", ">=1.3,<1.5", "*", Effect.CRASH, reference=_FORK),
             EffectRow("added", ">=1.3,<1.5", "*", Effect.UNDEFINED, reference=_UNPREDICTABLE),
-            EffectRow("computed", ">=1.3,<1.5", "*", Effect.WRONG, reference=_UNPREDICTABLE),
+            EffectRow("*", ">=1.3,<1.5", "*", Effect.WRONG, reference=_UNPREDICTABLE),
         ]
     )
     bad = (
@@ -86,6 +98,12 @@ class Int16ConvFork(Rule):
             only_on=">=1.3",
             extensions=("int16",),
         ),
+        Example(
+            "int16 conv, permuted, into mul",
+            _graph("mul.Tensor", permuted=True),
+            only_on=">=1.3",
+            extensions=("int16",),
+        ),
     )
     # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
     good = (Example("int8 conv into add and conv", _graph("add.Tensor", "conv", qparams=int8(0.0487, 3))),)
@@ -94,22 +112,25 @@ class Int16ConvFork(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if target.release_in("<1.3"):
             return
+        reach: Reach | None = None
         for island in view.islands:
             anchor = island.anchor
-            data = view.in_qp(anchor, 0)
-            if data is None or data.dtype != "int16" or not is_quantized_anchor(view, island):
+            if not is_quantized_anchor(view, island):
                 continue
-            # Decomposition puts a view or a cat behind the other forms, which RewriteConvPass does not look through.
-            if anchor.kind != "conv" or view.anchor_form(anchor) != "direct":
-                continue
-            wide, others = _readers(view, anchor)
+            bypasses, others = int32_readers(view, island)
+            wide = list({bypass.reader.name: bypass.reader for bypass in bypasses}.values())
             if not wide:
                 continue
+            reach = reach or Reach(view)
+            most = _largest(view, island, reach)
+            overflow = target.release_in(WIDENS_CONVS_FROM) and any(
+                overflows(view, bypass, reach, most) for bypass in bypasses
+            )
             yield self.finding(
                 view,
                 target,
                 (anchor,),
-                case=_case(wide, others),
+                case="overflow" if overflow else _case(wide, others),
                 island=island,
                 anchor=anchor.name,
                 readers=", ".join(node.name for node in wide),
@@ -119,40 +140,32 @@ class Int16ConvFork(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """A view between the convolution's codes and each reader in int32: the rescales on its sides stay two."""
         del target
-        wide, _ = _readers(view, view.graph[finding.nodes[0]])
+        island = next(item for item in view.islands if item.anchor.name == finding.nodes[0])
         edits: list[Edit] = []
-        for reader in wide:
-            codes = {q.name for q in view.out_q(view.graph[finding.nodes[0]])}
-            for data in view.graph.inputs(reader):
-                if view.is_dq(data) and data.args[:1] and getattr(data.args[0], "name", "") in codes:
-                    rewrite = standing_apart(view, reader, data)
-                    edits.extend(rewrite.edits if rewrite is not None else ())
+        for bypass in int32_readers(view, island)[0]:
+            rewrite = standing_apart(view, bypass.reader, view.graph[bypass.path[-1]])
+            edits.extend(rewrite.edits if rewrite is not None else ())
         return Rewrite(tuple(edits)) if edits else None
+
+
+def _largest(view: View, island: Island, reach: Reach) -> float:
+    """What no value of the convolution exceeds: each weight as large as its scale allows, on the side of its input.
+
+    A bias counts as no larger than the range of the result. Infinite where the scales are not known.
+    """
+    data, weight = (view.in_dq(island.anchor, place) for place in (0, 1))
+    if data is None or weight is None or weight.meta is None or island.output_q is None:
+        return math.inf
+    qparams, out = view.qparams(weight), view.qparams(island.output_q)
+    if qparams is None or not qparams.known or out is None or out.per_channel or None in weight.meta.shape:
+        return math.inf
+    outputs, inputs, *kernel = (size or 1 for size in weight.meta.shape)
+    taps = (outputs if view.transposed(island.anchor) else inputs) * math.prod(kernel)
+    most = max(qparams.scales) * max(abs(qparams.qmin), abs(qparams.qmax)) * max(map(abs, reach.of(data)))
+    return taps * most + max(abs(out.low), abs(out.high))
 
 
 def _case(wide: list[Node], others: list[Node]) -> str:
     if others:
         return "forked"
     return "added" if any(node.kind in _ADDS for node in wide) else "computed"
-
-
-def _readers(view: View, anchor: Node) -> tuple[list[Node], list[Node]]:
-    """Who reads the anchor's codes: ops that work in int32, also behind one permute, and all others."""
-    wide: list[Node] = []
-    others: list[Node] = []
-    for reader in _behind(view, anchor):
-        beyond = _behind(view, reader) if reader.kind == "permute" else []
-        if reader.info.has(Trait.RESCALED) and reader.annotated:
-            wide.append(reader)
-        elif any(node.info.has(Trait.RESCALED) for node in beyond):
-            wide.extend(node for node in beyond if node.info.has(Trait.RESCALED))
-            others.extend(node for node in beyond if not node.info.has(Trait.RESCALED))
-        else:
-            others.append(reader)
-    return wide, others
-
-
-def _behind(view: View, node: Node) -> list[Node]:
-    """The distinct live readers of a node's quantized value."""
-    found = {user.name: user for q in view.out_q(node) for dq in view.users(q) for user in view.users(dq)}
-    return list(found.values())

@@ -1,104 +1,136 @@
-"""The scales that InsertRescaleInt32Pass gives the int32 operands and results of element-wise ops.
-
-Source: ``InsertRescaleInt32Pass._get_inputs_rescaled_qparams`` and ``_get_output_qparams``, the same in ExecuTorch
-1.2.0 to 1.5.1.
-"""
+"""Which values ops that work in int32 can yield, and how far a quantize op between two of them moves these."""
 
 from __future__ import annotations
 
 import math
 
+from fuseguard.engine import Rewrite
+from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, QParams, View
+from fuseguard.ir.int32_domain import Bypass, fused_rescales, operand_scale, operands, result_scale
+from fuseguard_rules.operator.value_range import Reach
+from fuseguard_rules.rewrites import standing_apart
 
 _SUMS = ("add", "sub")
 _PICKS = ("maximum", "minimum", "abs")
 _COMPARES = ("eq", "ge", "gt", "le", "lt")
-_TARGETS = frozenset((*_SUMS, *_PICKS, *_COMPARES, "mul", "sum"))
 
-_Range = tuple[float, float]
+_INT32 = 2.0**31
 
-
-def operands(view: View, node: Node) -> list[QParams] | None:
-    """The qparams of a node's tensor operands; None if the pass does not touch the node."""
-    if node.kind not in _TARGETS or not node.annotated:
-        return None
-    if node.kind == "sum" and not node.target.startswith("aten.sum.dim_IntList"):
-        return None
-    found = [view.in_qp(node, place) for place in range(1 if node.kind in ("abs", "sum") else 2)]
-    known = [q for q in found if q is not None and q.known and not q.per_channel and q.dtype in ("int8", "int16")]
-    return known if len(known) == len(found) else None
+#: A scale this near a multiple of another one lands on the other's grid.
+_MULTIPLE = 1e-6
 
 
-def operand_scale(view: View, node: Node, operand: QParams) -> float | None:
-    """The scale to which one operand of ``node`` is brought in int32."""
-    inputs = operands(view, node)
-    if not inputs:
-        return None
-    scales = [qparams.scale for qparams in inputs]
-    if node.kind in _SUMS:
-        return 2 * max(scales) / (1 << (12 if inputs[0].dtype == "int16" else 20))
-    if node.kind in _PICKS or node.kind in _COMPARES:
-        return min(scales)
-    return operand.scale
+def rounds(view: View, bypass: Bypass) -> bool:
+    """Whether the quantize op that is left out has anything to round: values off its grid."""
+    between = view.qparams(bypass.q)
+    inputs = operands(view, bypass.producer)
+    scale = result_scale(view, bypass.producer)
+    if between is None or not inputs or scale is None:
+        return True
+    # A sum's terms are on the grids of its operands; all else is a multiple of the scale in int32.
+    grids = [qparams.scale for qparams in inputs] if bypass.producer.kind in (*_SUMS, "sum") else [scale]
+    return not all(_is_multiple(grid, between.scale) for grid in grids)
 
 
-def result_scale(view: View, node: Node) -> float | None:
-    """The scale of the int32 result of ``node``; None for comparisons and ops that the pass does not touch."""
-    if node.kind in _COMPARES:
-        return None
-    inputs = operands(view, node)
-    if not inputs:
-        return None
-    if node.kind == "mul":
-        return math.prod(qparams.scale for qparams in inputs)
-    return operand_scale(view, node, inputs[0])
+def excess(view: View, bypass: Bypass, reach: Reach) -> float:
+    """How far the producer's values reach beyond what the codes of the quantize op that is left out can hold.
+
+    Half a step beyond either end counts as rounding; what the reader does not tell apart, as nothing.
+    """
+    between, values = view.qparams(bypass.q), reach.of(bypass.producer)
+    if between is None:
+        return 0.0
+    low, high = _told_apart(view, bypass, reach)
+    most = max(between.low - values[0] if low else 0.0, values[1] - between.high if high else 0.0)
+    return most if most > between.scale / 2 * (1 + _MULTIPLE) else 0.0
 
 
-def result_range(view: View, node: Node) -> _Range | None:
-    """The least and the greatest value that ``node`` can yield for the codes of its operands."""
-    inputs = operands(view, node)
-    if not inputs or node.kind in _COMPARES:
-        return None
-    first, second = (inputs[0].low, inputs[0].high), (inputs[-1].low, inputs[-1].high)
-    if node.kind == "add":
-        return first[0] + second[0], first[1] + second[1]
-    if node.kind == "sub":
-        return first[0] - second[1], first[1] - second[0]
-    if node.kind == "mul":
-        corners = [a * b for a in first for b in second]
-        return min(corners), max(corners)
-    if node.kind == "sum":
-        terms = _summed(view, node)
-        return None if terms is None else (terms * first[0], terms * first[1])
-    if node.kind == "abs":
-        return max(first[0], -first[1], 0.0), max(abs(first[0]), abs(first[1]))
-    pick = max if node.kind == "maximum" else min
-    return pick(first[0], second[0]), pick(first[1], second[1])
+def overflows(view: View, bypass: Bypass, reach: Reach, most: float | None = None) -> bool:
+    """Whether a product leaves int32 because its operand is not saturated to the codes of a quantize op.
+
+    ``most``: the operand's largest magnitude, if ``reach`` does not know it.
+    """
+    reader = bypass.reader
+    most = max(map(abs, reach.of(bypass.producer))) if most is None else most
+    if reader.kind != "mul":
+        return False
+    others = [place for place in (0, 1) if not _reads(view, reader, place, bypass.q)]
+    other = view.in_dq(reader, others[0]) if len(others) == 1 else None
+    qparams = view.qparams(other) if other is not None else None
+    if other is None or qparams is None:
+        codes = most / bypass.scale if not others else math.inf
+    elif bypass.producer.kind == "sum" and _is_one_stored_number(view, other):
+        return False  # a mean: 1/N, whose codes are not read, makes up for the N terms of the sum
+    else:
+        codes = max(map(abs, reach.of(other))) / qparams.scale
+    return most / bypass.scale * codes >= _INT32
 
 
-def error_bound(view: View, first: Node, q: Node, second: Node) -> int | None:
-    """By how many steps the result of ``second`` is off at most if it reads ``first`` past the quantize op ``q``.
+def _is_one_stored_number(view: View, dq: Node) -> bool:
+    source = view.graph.node_of(dq.args[0]) if dq.args else None
+    stored = source is not None and source.op != "call" and source.meta is not None
+    return stored and source is not None and source.meta is not None and all(size == 1 for size in source.meta.shape)
+
+
+def _told_apart(view: View, bypass: Bypass, reach: Reach) -> tuple[bool, bool]:
+    """Whether the reader's result depends on how far a value is below, and above, the codes of the quantize op."""
+    reader, between = bypass.reader, view.qparams(bypass.q)
+    if reader.kind not in ("maximum", "minimum", *_COMPARES) or between is None:
+        return True, True
+    others = [place for place in (0, 1) if not _reads(view, reader, place, bypass.q)]
+    other = view.in_dq(reader, others[0]) if len(others) == 1 else None
+    if other is None:
+        return True, True
+    low, high = reach.of(other)
+    if reader.kind == "maximum":
+        return low < between.low, True
+    if reader.kind == "minimum":
+        return True, high > between.high
+    return low <= between.low, high >= between.high
+
+
+def held_apart(view: View, producer: Node, reader: Node) -> Rewrite | None:
+    """A view on each way from ``producer`` to ``reader``: the RESCALEs on its sides stay two."""
+    edits: list[Edit] = []
+    for bypass in fused_rescales(view):
+        if bypass.producer is producer and bypass.reader is reader:
+            rewrite = standing_apart(view, reader, view.graph[bypass.path[-1]])
+            edits.extend(rewrite.edits if rewrite is not None else ())
+    return Rewrite(tuple(edits)) if edits else None
+
+
+def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
+    """By how many steps the result of the reader is off at most if it reads past the quantize op.
 
     None where no bound is known: comparisons, sums, products of the value with itself, results in float.
     """
-    between, values, inputs = view.qparams(q), result_range(view, first), operands(view, second)
+    first, second, q = bypass.producer, bypass.reader, bypass.q
+    between, inputs = view.qparams(q), operands(view, second)
     quantizers = view.out_q(second)
     out = view.qparams(quantizers[0]) if quantizers else None
-    if between is None or values is None or not inputs or out is None or not out.known or out.per_channel:
+    if between is None or not inputs or out is None or not out.known or out.per_channel:
         return None
     # What is not rounded and what is not saturated, and what rounding the operands of maximum and minimum to the
     # finest of their scales adds.
-    error = max(between.scale / 2, values[1] - between.high, between.low - values[0])
+    error = max(between.scale / 2 if rounds(view, bypass) else 0.0, excess(view, bypass, reach))
     error += _coarseness(first, operands(view, first) or [], result_scale(view, first))
-    others = [qparams for place, qparams in enumerate(inputs) if not _reads(view, second, place, q)]
+    others = [place for place in range(len(inputs)) if not _reads(view, second, place, q)]
     if second.kind == "mul" and others:
-        error *= max(abs(others[0].low), abs(others[0].high))
+        factor = view.in_dq(second, others[0])
+        error *= max(map(abs, reach.of(factor))) if factor is not None else math.inf
     elif second.kind in _SUMS:
         error *= len(inputs) - len(others)
     elif second.kind not in _PICKS:
         return None
-    error += _coarseness(second, others, operand_scale(view, second, between))
-    return min(math.floor(error / out.scale) + 1, out.qmax - out.qmin)
+    error += _coarseness(second, [inputs[place] for place in others], operand_scale(view, second, between))
+    steps = out.qmax - out.qmin
+    return min(math.floor(error / out.scale) + 1, steps) if math.isfinite(error) else steps
+
+
+def _is_multiple(scale: float, of: float) -> bool:
+    ratio = scale / of
+    return round(ratio) >= 1 and abs(ratio - round(ratio)) < _MULTIPLE * ratio
 
 
 def _reads(view: View, node: Node, place: int, q: Node) -> bool:
@@ -109,15 +141,3 @@ def _reads(view: View, node: Node, place: int, q: Node) -> bool:
 def _coarseness(node: Node, rounded: list[QParams], scale: float | None) -> float:
     """How far the result moves by rounding operands to int32 of ``scale``; negligible but for maximum and the like."""
     return scale / 2 if scale and node.kind in _PICKS and any(q.scale != scale for q in rounded) else 0.0
-
-
-def _summed(view: View, node: Node) -> int | None:
-    """How many values each element of a sum adds up."""
-    data = view.graph.node_of(node.args[0]) if node.args else None
-    if data is None or data.meta is None or node.meta is None:
-        return None
-    sizes = (*data.meta.shape, *node.meta.shape)
-    if any(size is None for size in sizes):
-        return None
-    count = math.prod(size or 0 for size in data.meta.shape)
-    return count // max(math.prod(size or 0 for size in node.meta.shape), 1)

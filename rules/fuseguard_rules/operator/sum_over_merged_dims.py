@@ -74,7 +74,7 @@ class SumOverMergedDims(Rule):
     )
     bad = (
         Example("sum over flattened height and width", _graph(2), _program, only_on=MOVES_ON),
-        Example("sum over an abs of them", _graph(2, "aten.abs.default"), only_on=MOVES_ON),
+        Example("sum over an abs of them", _graph(2, "aten.abs.default"), only_on=MOVES_ON, companions=("OP706",)),
     )
     good = (
         Example("sum over another dimension", _graph(1)),

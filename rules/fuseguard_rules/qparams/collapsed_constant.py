@@ -52,6 +52,14 @@ def _filled(value: float, scale: float) -> Graph:
     return b.output(b.requantize(b.call("aten.mul.Tensor", x, constant, shape=(1, 4, 4, 4)), int8(2.0**-16, -128)))
 
 
+def _epsilon(scale: float) -> Graph:
+    """A small number added to a variance, whose sum has steps of ``scale``."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 4, 4), int8(scale, -128))
+    epsilon = b.requantize(b.call("aten.full.default", (1,), 1e-5, shape=(1,)), int8(2.0**-16, -128))
+    return b.output(b.requantize(b.call("aten.add.Tensor", x, epsilon, shape=(1, 4, 4, 4)), int8(scale, -128)))
+
+
 def _program(side: int) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
     def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         from fuseguard_rules.qparams.example_modules import mean_over
@@ -125,6 +133,7 @@ class CollapsedConstant(Rule):
         Example("mean over 8 x 8", lambda: _mean(8), _program(8)),
         Example("mean over 128 x 128, whose reciprocal is four codes exactly", lambda: _mean(128)),
         Example("multiplication by a full of 5e-3", lambda: _filled(5e-3, 5e-3 / 255)),
+        Example("epsilon that is beneath the steps of its sum", lambda: _epsilon(0.0079)),
     )
     references = ("executorch #19242", "class 4 of the project's catalogue")
     refused = False
@@ -159,7 +168,19 @@ def _filled_constant(view: View, q: Node) -> _Constant | None:
     value = producer.arg(position, "fill_value" if position else "s")
     if not producer.target.startswith(("aten.full", "aten.scalar_tensor")) or not isinstance(value, int | float):
         return None
-    return _Constant(float(value), qparams.scale, producer, producer.name) if 0 < abs(value) < 1 else None
+    constant = _Constant(float(value), qparams.scale, producer, producer.name)
+    return constant if 0 < abs(value) < 1 and not _is_below_rounding(view, q, constant) else None
+
+
+def _is_below_rounding(view: View, q: Node, constant: _Constant) -> bool:
+    """Whether the constant is only added to what is rounded to larger steps: the epsilon of a batch_norm."""
+    readers = [reader for dq in view.users(q) for reader in view.users(dq)]
+    lost = abs(constant.stored - abs(constant.value))
+    for reader in readers:
+        results = [view.qparams(item) for item in view.out_q(reader)] if reader.kind in ("add", "sub") else []
+        if not results or any(out is None or out.per_channel or lost > out.scale / 2 for out in results):
+            return False
+    return bool(readers)
 
 
 def _factor(view: View, node: Node) -> _Constant | None:

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
+from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View, activation_bounds, smallest_scales
@@ -185,20 +186,23 @@ def run_exactly(
 
     Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
-    tie is an error. ``snapped`` rounds the operands of maximum, minimum and the comparisons to multiples of the
-    smaller of their scales first, as InsertRescaleInt32Pass does.
+    tie is an error. ``snapped`` computes between ops that work in int32 as the backend does: it rounds the operands of
+    maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
+    and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses).
     """
     interpreter = _Float64(program.graph_module, nudge)
     if snapped:
-        interpreter.grids = smallest_scales(View(read_program(program)))
+        interpreter.snap()
     return _run(interpreter, program, inputs)
 
 
 def shaken_outputs(
-    program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6
+    program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6, *, snapped: bool = False
 ) -> list[tuple[torch.Tensor, ...]]:
     """The outputs of the program, first as it is and then with its int16 results moved: all up, all down, and ``times``
     times at random.
+
+    ``snapped``: as for :func:`run_exactly`.
 
     Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
     (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
@@ -212,13 +216,13 @@ def shaken_outputs(
             qparams = view.qparams(q)
             if qparams is not None and qparams.dtype == "int16":
                 shaken[q.name] = steps
-    runs = [_run(_Float64(program.graph_module, 0.0), program, inputs)]
-    if not shaken:
-        return runs
     # A table of a curved function and a truncating shift err to one side, which adds up in a sum.
-    runs += [_run(_Float64(program.graph_module, 0.0, shaken, side), program, inputs) for side in (1, -1)]
-    for seed in range(times):
-        interpreter = _Float64(program.graph_module, 0.0, shaken)
+    sides = [1, -1, *[0] * times] if shaken else []
+    runs = []
+    for seed, side in enumerate([0, *sides]):
+        interpreter = _Float64(program.graph_module, 0.0, shaken if seed else None, side)
+        if snapped:
+            interpreter.snap()
         interpreter.generator.manual_seed(seed)
         runs.append(_run(interpreter, program, inputs))
     return runs
@@ -263,16 +267,43 @@ class _Float64(BodyInterpreter):
         self.nudge = nudge
         self.side = side
         self.shaken = shaken or {}
+        self.snapped = False
+        #: By the name of a node: the scale to which its operands are rounded.
         self.grids: Mapping[str, float] = {}
+        #: By reader and operand: the scale in int32 of what the reader reads in place of the operand.
+        self.bypassed: dict[tuple[str, str], float] = {}
+        #: The nodes that are left out for readers in int32, and what they hand on then.
+        self.left_out: set[str] = set()
+        self.unquantized: dict[str, Any] = {}
         self.generator = torch.Generator()
 
+    def snap(self) -> None:
+        """Computes between ops that work in int32 as ``run_exactly(snapped=True)`` says, from now on."""
+        assert isinstance(self.module, torch.fx.GraphModule)
+        view = View(read_program(self.module))
+        self.snapped = True
+        self.grids = smallest_scales(view)
+        for bypass in bypasses(view, Target.parse("TOSA-1.0+INT").release_in):  # the same in every profile
+            self.bypassed[bypass.reader.name, bypass.path[-1]] = bypass.scale
+            self.left_out |= set(bypass.path)
+
     def of_body(self, module: torch.fx.GraphModule) -> _Float64:
-        return _Float64(module, self.nudge)
+        interpreter = _Float64(module, self.nudge)
+        if self.snapped:
+            interpreter.snap()
+        return interpreter
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        if n.name in self.grids:
+        if n.name in self.left_out:
+            self.unquantized[n.name] = self._without_quantizing(n)
+        bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)
+        if n.name in self.grids or bypassed:
             args, kwargs = self.fetch_args_kwargs_from_env(n)
-            result = self.call_function(n.target, tuple(map(self._on_grid(self.grids[n.name]), args)), kwargs)
+            if bypassed:
+                args = tuple(self._in_int32(n, arg, value) for arg, value in zip(n.args, args, strict=True))
+            if n.name in self.grids:
+                args = tuple(map(self._on_grid(self.grids[n.name]), args))
+            result = self.call_function(n.target, args, kwargs)
         else:
             result = super().run_node(n)
         steps = self.shaken.get(n.name, 0)
@@ -300,6 +331,27 @@ class _Float64(BodyInterpreter):
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return _widen(super().call_function(target, args, kwargs))
+
+    def _without_quantizing(self, n: torch.fx.Node) -> Any:
+        """What a node that is left out would be given and hand on: a Q, a DQ or the permute between two pairs."""
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        first = n.args[0]
+        value = self.unquantized.get(first.name, args[0]) if isinstance(first, torch.fx.Node) else args[0]
+        if "quantize_per_tensor" in str(n.target):
+            steps = self.shaken.get(n.name, 0)
+            if not steps:
+                return value
+            # What a 16-bit multiplier may be off by is relative: beyond the range of the codes it is more.
+            scale, limit = float(args[1]), float(torch.iinfo(torch.int16).max)
+            moves = 2 * torch.rand(value.shape, generator=self.generator, dtype=torch.float64) - 1
+            return value + steps * scale * moves * (value.abs() / (scale * limit)).clamp_min(1.0)
+        return super().call_function(n.target, (value, *args[1:]), kwargs)
+
+    def _in_int32(self, reader: torch.fx.Node, arg: Any, value: Any) -> Any:
+        """An operand as ``reader`` sees it: in int32, if it reads past the quantize op."""
+        if not isinstance(arg, torch.fx.Node) or (reader.name, arg.name) not in self.bypassed:
+            return value
+        return self._on_grid(self.bypassed[reader.name, arg.name])(self.unquantized[arg.name])
 
     def _on_grid(self, scale: float) -> Callable[[Any], Any]:
         # RESCALE rounds half up.

@@ -1,0 +1,158 @@
+"""What the backend computes in int32, at which scales, and which quantize ops it leaves out between two such ops.
+
+Sources: ``InsertRescaleInt32Pass._get_inputs_rescaled_qparams`` and ``_get_output_qparams``, the same in ExecuTorch
+1.2.0 to 1.5.1; ``FuseConsecutiveRescalesPass``, the same in 1.3.1 to 1.5.1; ``RewriteConvPass.
+_insert_a16w8_output_branches`` of 1.5.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fuseguard.ir.graph import Node
+from fuseguard.ir.ops import Trait
+from fuseguard.ir.qparams import QParams
+from fuseguard.ir.view import Island, View
+
+#: From here on FuseConsecutiveRescalesPass is part of the pipeline (#17830).
+FUSES_RESCALES_FROM = ">=1.3"
+#: From here on RewriteConvPass keeps readers in int32 on a path of their own (#21910).
+WIDENS_CONVS_FROM = ">=1.5"
+
+_SUMS = ("add", "sub")
+_PICKS = ("maximum", "minimum", "abs")
+_COMPARES = ("eq", "ge", "gt", "le", "lt")
+_TARGETS = frozenset((*_SUMS, *_PICKS, *_COMPARES, "mul", "sum"))
+
+#: How near to 1 the product of two rescales must be (_try_fuse_identity_pair).
+_IDENTITY = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """``reader`` reads the result of ``producer`` in int32, where it has ``scale``, and not the codes of ``q``.
+
+    ``path`` names the nodes that are left out, from ``q`` to the DQ that ``reader`` would read.
+    """
+
+    producer: Node
+    q: Node
+    reader: Node
+    scale: float
+    path: tuple[str, ...]
+
+
+def computes_in_int32(node: Node) -> bool:
+    """Whether InsertRescaleInt32Pass puts RESCALEs around a node, if its operands are quantized."""
+    if node.kind == "sum" and not node.target.startswith(("aten.sum.dim_IntList", "aten.sum.default")):
+        return False
+    return node.kind in _TARGETS and node.annotated
+
+
+def operands(view: View, node: Node) -> list[QParams] | None:
+    """The qparams of a node's tensor operands; None if the pass does not touch the node."""
+    if not computes_in_int32(node):
+        return None
+    found = [view.in_qp(node, place) for place in range(1 if node.kind in ("abs", "sum") else 2)]
+    known = [q for q in found if q is not None and q.known and not q.per_channel and q.dtype in ("int8", "int16")]
+    return known if len(known) == len(found) else None
+
+
+def operand_scale(view: View, node: Node, operand: QParams) -> float | None:
+    """The scale to which one operand of ``node`` is brought in int32."""
+    inputs = operands(view, node)
+    if not inputs:
+        return None
+    scales = [qparams.scale for qparams in inputs]
+    if node.kind in _SUMS:
+        return 2 * max(scales) / (1 << (12 if inputs[0].dtype == "int16" else 20))
+    if node.kind in _PICKS or node.kind in _COMPARES:
+        return min(scales)
+    return operand.scale
+
+
+def result_scale(view: View, node: Node) -> float | None:
+    """The scale of the int32 result of ``node``; None for comparisons and ops that the pass does not touch."""
+    if node.kind in _COMPARES:
+        return None
+    inputs = operands(view, node)
+    if not inputs:
+        return None
+    if node.kind == "mul":
+        return math.prod(qparams.scale for qparams in inputs)
+    return operand_scale(view, node, inputs[0])
+
+
+def fused_rescales(view: View) -> Iterator[Bypass]:
+    """Ops that work in int32 and read one another directly, where the RESCALEs between them cancel out."""
+    for producer in view.calls(Trait.RESCALED):
+        scale = result_scale(view, producer)
+        if scale is None or not math.isfinite(scale):
+            continue
+        for q in view.out_q(producer):
+            between = view.qparams(q)
+            if between is None or not between.known or between.per_channel or between.dtype not in ("int8", "int16"):
+                continue
+            if not between.scale > 0:
+                continue
+            for dq, reader in _readers(view, q):
+                wanted = operand_scale(view, reader, between)
+                # In this order, as the pass computes it.
+                if wanted and abs(scale / between.scale * (between.scale / wanted) - 1.0) < _IDENTITY:
+                    yield Bypass(producer, q, reader, wanted, (q.name, dq.name))
+
+
+def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]:
+    """Who reads the codes of an int16 convolution: ops that work in int32, also behind one permute, and all others.
+
+    Both are empty for other anchors. Decomposition puts a view or a cat behind those of another form, which
+    RewriteConvPass does not look through.
+    """
+    anchor, data = island.anchor, view.in_qp(island.anchor, 0)
+    if data is None or data.dtype != "int16" or anchor.kind != "conv" or not anchor.annotated:
+        return [], []
+    if view.in_dq(anchor, 1) is None or view.anchor_form(anchor) != "direct":
+        return [], []
+    wide: list[Bypass] = []
+    others: dict[str, Node] = {}
+    for q in view.out_q(anchor):
+        for dq, reader in _readers(view, q):
+            if (bypass := _bypass(view, anchor, q, (q, dq), reader)) is not None:
+                wide.append(bypass)
+                continue
+            beyond = [
+                (further, (q, dq, reader, again, behind))
+                for again in (view.out_q(reader) if reader.kind == "permute" else [])
+                for behind, further in _readers(view, again)
+            ]
+            found = {node.name: _bypass(view, anchor, q, path, node) for node, path in beyond}
+            if any(found.values()):
+                wide += [bypass for bypass in found.values() if bypass is not None]
+                others |= {node.name: node for node, _ in beyond if found[node.name] is None}
+            else:
+                others[reader.name] = reader
+    return wide, list(others.values())
+
+
+def bypasses(view: View, release_in: Callable[[str], bool]) -> list[Bypass]:
+    """All that a release whose range ``release_in`` tells leaves out, in no order."""
+    found = list(fused_rescales(view)) if release_in(FUSES_RESCALES_FROM) else []
+    if release_in(WIDENS_CONVS_FROM):
+        for island in view.islands:
+            found += int32_readers(view, island)[0]
+    return found
+
+
+def _bypass(view: View, anchor: Node, q: Node, path: tuple[Node, ...], reader: Node) -> Bypass | None:
+    between = view.qparams(path[-1])
+    scale = operand_scale(view, reader, between) if between is not None and between.known else None
+    return Bypass(anchor, q, reader, scale, tuple(node.name for node in path)) if scale else None
+
+
+def _readers(view: View, q: Node) -> Iterator[tuple[Node, Node]]:
+    """Each DQ of a quantized value with each of its distinct readers."""
+    for dq in view.users(q):
+        if view.is_dq(dq):
+            yield from ((dq, reader) for reader in view.users(dq))
