@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.copying import copy_program
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
@@ -110,7 +110,7 @@ def saturate_at_dtype(program: ExportedProgram, *, inputs: bool = True) -> Expor
     differs only where the program clips, and by no more than the codes that its ranges leave out. ``inputs=False``
     leaves the Qs of the program's inputs as they are: a delegate without float support leaves them to the CPU.
     """
-    widened = copy.deepcopy(program)
+    widened = copy_program(program)
     saturations = _saturating_activations(program)
     changed = False
     for node in _quantizers(widened):
@@ -274,7 +274,7 @@ def _quantizers(program: ExportedProgram) -> list[Any]:
 
 def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     """The program's tensor outputs, flat and in order. Works on a copy: modules may mutate their buffers."""
-    module = copy.deepcopy(program).module()
+    module = copy_program(program).module()
     with torch.no_grad():
         flat = pytree.tree_leaves(module(*inputs))
     return tuple(item.detach() for item in flat if isinstance(item, torch.Tensor))
