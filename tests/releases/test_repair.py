@@ -22,7 +22,6 @@ from fuseguard.engine.registry import load_registry  # noqa: E402
 from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
-from fuseguard.executorch.quantizing import quantize  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard.ir.view import View  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
@@ -85,34 +84,6 @@ def test_the_original_is_left_alone() -> None:
     before = [node.format_node() for node in program.graph.nodes]
     assert repair(program, PROFILES[0]).applied
     assert [node.format_node() for node in program.graph.nodes] == before
-
-
-def test_an_input_may_be_called_input() -> None:
-    """nn.Sequential's only argument is, and torch.fx renames what is named like a builtin when it copies a graph."""
-    module = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3), torch.nn.Sigmoid())
-    program = quantize(module.eval(), (torch.randn(1, 4, 8, 8),))
-    assert program.graph_signature.user_inputs == ("input",)
-    result = repair(program, PROFILES[0])
-    result.program.validate()
-    assert result.program.graph_signature.user_inputs == ("input",)
-
-
-def test_metadata_survives() -> None:
-    """Later passes, ETRecord and debuggers look for the source line and module path of every node."""
-    example = next(example for _, example in EXAMPLES if example.program is not None)
-    assert example.program is not None
-    module, inputs = example.program()
-    result = repair(quantize(module, inputs), PROFILES[0])
-    assert result.applied
-    calls = [node for node in result.program.graph.nodes if node.op == "call_function"]
-    made = [node for node in calls if "quantize_per_tensor" in str(node.target) and "stack_trace" in node.meta]
-    assert made
-    assert all(node.meta["val"] is not None for node in calls)
-    anchor = next(node for node in calls if "conv2d" in str(node.target))
-    assert anchor.meta["custom"]["_arm_annotation_info"]["quantized"]
-    (behind,) = anchor.users
-    assert behind.meta["stack_trace"] == anchor.meta["stack_trace"]
-    assert behind.meta["nn_module_stack"] == anchor.meta["nn_module_stack"]
 
 
 def test_several_violations_at_once_are_mended_together() -> None:

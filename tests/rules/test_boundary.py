@@ -6,9 +6,12 @@ refused.
 
 from __future__ import annotations
 
-from fuseguard.engine import Effect, Finding
+import pytest
+
+from fuseguard.engine import Call, Effect, Finding, Pair
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
 
@@ -65,6 +68,66 @@ def test_a_convolution_with_its_activation_is_no_float_op() -> None:
     weight = b.quantized_constant("weight", (4, 4, 1, 1))
     relu = b.call("aten.relu.default", b.call("aten.conv2d.default", first, weight, shape=(1, 4, 4, 4)))
     assert check(b.output(b.requantize(relu, int8(0.02, -128)), second)) == []
+
+
+def test_unbind_and_tensor_split_become_slices_and_are_no_fault() -> None:
+    """Judged exact on every release: in the edge dialect no op with several outputs is left of them."""
+    for target, arguments in (("aten.unbind.int", (1,)), ("aten.tensor_split.sections", (2, 1))):
+        b = GraphBuilder()
+        parts = b.call(target, b.quantized_input("x", (1, 2, 4, 4), QPARAMS), *arguments)
+        first, second = (b.requantize(b.call("operator.getitem", parts, n, shape=(1, 4, 4)), QPARAMS) for n in (0, 1))
+        slow = b.requantize(b.call("aten.exp.default", first, annotated=False), QPARAMS)
+        assert check(b.output(slow, b.requantize(b.call("aten.tanh.default", second), QPARAMS))) == []
+
+
+def torn(target: str, *arguments: Arg, shape: tuple[int | None, ...] = (1, 8, 4, 4), quantized: bool = True) -> Graph:
+    """The first part goes through the CPU and back, the others stay; ``quantized``: the first one ends in a Q."""
+    b = GraphBuilder()
+    parts = b.call(target, b.quantized_input("x", shape, QPARAMS), *arguments)
+    first, second = (b.call("operator.getitem", parts, number, shape=(1, 4, 4, 4)) for number in (0, 1))
+    slow = b.call("aten.exp.default", b.requantize(first, QPARAMS), annotated=False)
+    rest = () if quantized else (first,)
+    return b.output(b.requantize(slow, QPARAMS), b.requantize(second, QPARAMS), *rest)
+
+
+def slices(graph: Graph) -> list[tuple[Arg, ...]] | None:
+    """The arguments of the slices that the repair puts in place of the parts."""
+    (finding,) = check(graph)
+    rewrite = FloatTailLeavesDelegate().repair(View(graph), TARGET, finding)
+    if rewrite is None:
+        return None
+    assert rewrite.exact
+    calls = [step for edit in rewrite.edits for step in edit.steps if isinstance(step, Call)]
+    assert {call.target for call in calls} == {"aten.slice.Tensor"}
+    return [call.args for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        (torn("aten.split.Tensor", 4, 1), [(1, 0, 4), (1, 4, 8)]),
+        (torn("aten.split.Tensor", 5, 1), [(1, 0, 5), (1, 5, 8)]),  # the last part is what is left
+        (torn("aten.split.Tensor", 3, -1, shape=(1, 8, 4, 5)), [(-1, 0, 3), (-1, 3, 5)]),
+        (torn("aten.split.Tensor", 1, shape=(2, 8, 4, 4)), [(0, 0, 1), (0, 1, 2)]),  # dim is 0 unless given
+        (torn("aten.split_with_sizes.default", (3, 5), 1), [(1, 0, 3), (1, 3, 8)]),
+        (torn("aten.chunk.default", 3, 1), [(1, 0, 3), (1, 3, 6)]),  # 3, 3 and 2 channels
+        (torn("aten.chunk.default", 2, 1, shape=(1, 7, 4, 4)), [(1, 0, 4), (1, 4, 7)]),
+        (torn("aten.split.Tensor", 4, 1, shape=(1, None, 4, 4)), None),  # a symbolic size
+        (torn("aten.split_with_sizes.default", (3,), 1), None),  # a malformed file
+        (torn("aten.split.Tensor", 0, 1), None),
+        (torn("aten.split.Tensor", 4, 7), None),
+    ],
+)
+def test_slices_are_cut_where_the_split_cuts(graph: Graph, expected: list[tuple[Arg, ...]] | None) -> None:
+    assert slices(graph) == expected
+
+
+def test_a_part_that_is_read_as_float_ends_in_a_pair_of_the_splits_own_qparams() -> None:
+    graph = torn("aten.split.Tensor", 4, 1, quantized=False)
+    (finding,) = check(graph)
+    rewrite = FloatTailLeavesDelegate().repair(View(graph), TARGET, finding)
+    assert rewrite is not None
+    assert [edit.steps[1:] for edit in rewrite.edits] == [(Pair(QPARAMS),), ()]
 
 
 def test_where_q_and_dq_are_lowered_it_is_a_note() -> None:

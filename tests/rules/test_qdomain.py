@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fuseguard.engine import Effect, Finding, Rule
+from fuseguard.engine import Duplicate, Effect, Finding, Insert, Pair, Rewrite, Rule, SwapOperands
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
@@ -253,6 +253,77 @@ def test_several_outputs_of_a_moving_op_are_reported_once() -> None:
     b = GraphBuilder()
     value = b.call("aten.permute.default", b.quantized_input("x", SHAPE, NARROW), (0, 2, 3, 1))
     assert codes(b.output(b.requantize(value, NARROW), b.requantize(value, WIDE))) == ["QD204"]
+
+
+def repaired(rule: type[Rule], graph: Graph) -> Rewrite | None:
+    (finding,) = check(rule, graph)
+    return rule().repair(View(graph), TARGET, finding)
+
+
+def test_an_op_that_computes_is_computed_once_for_each_set_of_qparams() -> None:
+    """No requantization is exact here: what the first Q rounds away, the second cannot know."""
+    b = GraphBuilder()
+    value = b.call("aten.sigmoid.default", b.quantized_input("x", SHAPE, NARROW))
+    graph = b.output(*(b.requantize(value, item) for item in (NARROW, WIDE, NARROW, WIDE, int8(0.0231))))
+    rewrite = repaired(SeveralOutputDomains, graph)
+    assert rewrite == Rewrite(
+        (
+            Duplicate(("sigmoid",), ("quantize_per_tensor_2", "quantize_per_tensor_4")),
+            Duplicate(("sigmoid",), ("quantize_per_tensor_5",)),
+        )
+    )
+
+
+def test_an_anchor_is_copied_with_its_activation() -> None:
+    """A relu alone would be left with a convolution that has two users and no output qparams of its own."""
+    b = GraphBuilder()
+    weight = b.quantized_constant("w", (4, 4, 1, 1))
+    value = b.call("aten.conv2d.default", b.quantized_input("x", SHAPE, NARROW), weight)
+    value = b.call("aten.relu.default", value)
+    graph = b.output(b.requantize(value, int8(0.02, -128)), b.requantize(value, int8(0.05, -128)))
+    copy = Duplicate(("conv2d", "relu"), ("quantize_per_tensor_2",))
+    assert repaired(SeveralOutputDomains, graph) == Rewrite((copy,))
+
+
+def test_a_negation_is_requantized_in_the_mirrored_domain_and_not_computed_twice() -> None:
+    b = GraphBuilder()
+    value = b.call("aten.neg.default", b.quantized_input("x", SHAPE, NARROW))
+    rewrite = repaired(SeveralOutputDomains, b.output(b.requantize(value, NARROW), b.requantize(value, WIDE)))
+    assert rewrite is not None
+    assert rewrite.exact
+    (edit,) = rewrite.edits
+    assert isinstance(edit, Insert)
+    assert edit.steps == (Pair(int8(0.00397, 118)),)
+
+
+@pytest.mark.parametrize("kind", ["pool", "float input", "unknown shape"])
+def test_where_a_copy_would_not_help_the_repair_is_not_exact(kind: str) -> None:
+    """A pool's copy still changes the domain; one that reads floats has no codes; of an unknown shape is no view."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, None if kind == "unknown shape" else 4, 8, 8), NARROW)
+    if kind == "pool":
+        value = b.call("aten.avg_pool2d.default", x, (2, 2), (2, 2))
+    else:
+        value = b.call("aten.add.Tensor", x, b.input("y") if kind == "float input" else x, shape=SHAPE)
+    rewrite = repaired(SeveralOutputDomains, b.output(b.requantize(value, NARROW), b.requantize(value, WIDE)))
+    assert rewrite is not None
+    assert not rewrite.exact
+
+
+def test_operands_are_swapped_only_where_that_makes_another_op() -> None:
+    """Two dequantize ops of the same codes are one operand to the backend: swapping them would never end."""
+    b = GraphBuilder()
+    x = b.quantize(b.input("x"), NARROW)
+    one, other = b.dequantize(x, NARROW), b.dequantize(x, NARROW)
+    sums = [b.requantize(b.call("aten.add.Tensor", one, other), qparams) for qparams in (NARROW, WIDE)]
+    rewrite = repaired(DuplicateConsumersMerged, b.output(*sums))
+    assert rewrite is not None
+    assert all(isinstance(edit, Insert) for edit in rewrite.edits)
+
+    b = GraphBuilder()
+    one, other = b.quantized_input("x", SHAPE, NARROW), b.quantized_input("y", SHAPE, NARROW)
+    sums = [b.requantize(b.call("aten.add.Tensor", one, other), qparams) for qparams in (NARROW, WIDE)]
+    assert repaired(DuplicateConsumersMerged, b.output(*sums)) == Rewrite((SwapOperands("add_1"),))
 
 
 def test_a_narrow_value_alone_is_not_poisoned() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Finding, Pair, Replace, Rewrite, Rule
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 from fuseguard_rules.boundary.placement import CpuReach, is_quantized_split
 
@@ -18,16 +19,27 @@ _DETAG = "TOSAPartitioner._detag_boundary_nodes, #22966"
 _LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
 
 
-def _split(first: str, second: str) -> Callable[[], Graph]:
-    """``first`` and ``second`` say what becomes of each half: ``cpu``, ``npu`` or ``output``."""
+#: op -> (ATen target, arguments behind the value, channels of each part)
+_SPLITS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
+    "split": ("aten.split.Tensor", (4, 1), (4, 4)),
+    "split_with_sizes": ("aten.split_with_sizes.default", ((3, 1, 4), 1), (3, 1, 4)),
+    "chunk": ("aten.chunk.default", (3, 1), (3, 3, 2)),
+    "unbind": ("aten.unbind.int", (1,), ()),
+}
+
+
+def _split(*fates: str, op: str = "split") -> Callable[[], Graph]:
+    """``fates`` say what becomes of each part: ``cpu``, ``npu`` or ``output``."""
 
     def build() -> Graph:
         b = GraphBuilder()
-        x = b.quantized_input("x", (1, 8, 4, 4), int8(0.0487, 3))
-        halves = b.call("aten.split.Tensor", x, 4, 1, shape=(1, 8, 4, 4))
-        parts = [b.call("operator.getitem", halves, part, shape=(1, 4, 4, 4)) for part in (0, 1)]
+        target, arguments, channels = _SPLITS[op]
+        x = b.quantized_input("x", (1, 8 if channels else len(fates), 4, 4), int8(0.0487, 3))
+        parts = b.call(target, x, *arguments)
+        shapes = [(1, channels[number], 4, 4) if channels else (1, 4, 4) for number in range(len(fates))]
+        values = [b.call("operator.getitem", parts, number, shape=shape) for number, shape in enumerate(shapes)]
         outputs = []
-        for part, fate in zip(parts, (first, second), strict=True):
+        for part, fate in zip(values, fates, strict=True):
             value = b.requantize(part, int8(0.0487, 3))
             if fate == "cpu":
                 value = b.requantize(b.call("aten.exp.default", value, annotated=False), int8(0.0731, -128))
@@ -58,8 +70,8 @@ class FloatTailLeavesDelegate(Rule):
         "#22966."
     )
     remedy = (
-        "Let fuseguard keep the split off the accelerator (fuseguard.executorch.guard), quantize the block between, or "
-        "replace the split by slices, each of which is quantized on its own."
+        "Let fuseguard put slices in place of the split, each with dequantize and quantize ops of its own (repair), "
+        "keep the split off the accelerator (guard), or quantize the block between."
     )
     scope = "boundary"
     message = "{op}: {kept} stays on the accelerator and {left} goes through {cpu}, which does not, and comes back"
@@ -77,10 +89,13 @@ class FloatTailLeavesDelegate(Rule):
             unquantized=("float_block",),
         ),
         Example("split: one half through the CPU, the other an output", _split("cpu", "output")),
+        Example("sizes: one of three parts through the CPU", _split("npu", "cpu", "npu", op="split_with_sizes")),
+        Example("chunk: two of three parts through the CPU", _split("cpu", "npu", "cpu", op="chunk")),
     )
     good = (
         Example("split: both halves on the accelerator", _split("npu", "npu"), _program),
         Example("split: both halves through the CPU", _split("cpu", "cpu")),
+        Example("unbind, which becomes slices: one part through the CPU", _split("npu", "cpu", op="unbind")),
     )
     references = ("executorch #19364", "executorch #22966", "executorch #18191")
 
@@ -96,6 +111,27 @@ class FloatTailLeavesDelegate(Rule):
                 left=left.name,
                 cpu=cpu.name,
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Cuts each part out by an op of its own, in the split's domain and ending in a Q there.
+
+        With a dequantize op of its own as well: one that parts shared would be de-tagged, since the parts are in two
+        partitions, and the slices behind it with it.
+        """
+        del target
+        split = view.graph[finding.nodes[0]]
+        source = view.in_dq(split, 0)
+        qparams = view.qparams(source) if source is not None else None
+        if source is None or qparams is None or qparams.per_channel:
+            return None
+        edits = []
+        for part in view.graph.users(split):
+            cut = _cut(split, source, part.arg(1, "index"))
+            if cut is None:
+                return None
+            ends_in_q = all(view.is_q(user) for user in view.users(part))
+            edits.append(Replace(part.name, source.name, (cut,) if ends_in_q else (cut, Pair(qparams))))
+        return Rewrite(tuple(edits))
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Splits of which one part goes through the CPU only since something on its way is refused."""
@@ -117,3 +153,25 @@ def _torn(view: View, refused: frozenset[str] = frozenset()) -> Iterator[tuple[N
         kept = next((part for part in parts if part.name not in reach.through), None)
         if left is not None and kept is not None:
             yield node, kept, left, reach.through[left.name]
+
+
+def _cut(split: Node, source: Node, number: Arg) -> Call | None:
+    """The slice that is the part of that ``number``; None where the sizes are not known.
+
+    Schemas: split(x, size, dim=0), split_with_sizes(x, sizes, dim=0), chunk(x, chunks, dim=0).
+    """
+    shape = source.meta.shape if source.meta is not None else ()
+    dim, sizes = split.arg(2, "dim", 0), split.args[1] if len(split.args) > 1 else None
+    if not isinstance(dim, int) or not isinstance(number, int) or not -len(shape) <= dim < len(shape):
+        return None
+    length = shape[dim]
+    if isinstance(sizes, tuple):
+        known = [size for size in sizes if isinstance(size, int)]
+        if len(known) != len(sizes) or not 0 <= number < len(known):
+            return None
+        start = sum(known[:number])
+        return Call("aten.slice.Tensor", (dim, start, start + known[number]))
+    if not isinstance(sizes, int) or sizes < 1 or length is None or number < 0:
+        return None
+    size = -(-length // sizes) if split.target.startswith("aten.chunk") else sizes
+    return Call("aten.slice.Tensor", (dim, number * size, min((number + 1) * size, length)))

@@ -6,7 +6,7 @@ ExecuTorch 1.4.1 and 1.5.1.
 
 from __future__ import annotations
 
-from fuseguard.ir import Node, Ref, Trait, View
+from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
 
 #: Traits of the ops that CheckProperQuantization wants a Q behind.
@@ -54,7 +54,10 @@ class CpuReach:
 
 
 def is_quantized_split(view: View, node: Node) -> bool:
-    """An annotated op with several outputs that moves codes: split, chunk, unbind."""
-    if not node.annotated or not node.info.has(Trait.TRANSPARENT) or not node.args or not isinstance(node.args[0], Ref):
+    """An annotated op that cuts codes into parts: split, split_with_sizes, chunk.
+
+    The edge dialect makes slices of unbind and tensor_split, and each part has the partition of what follows it.
+    """
+    if node.kind != "split" or "tensor_split" in node.target or not node.annotated:
         return False
     return view.in_dq(node, 0) is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
 from fuseguard.engine.rewrite import Edit
@@ -45,25 +47,10 @@ class DuplicateConsumersMerged(Rule):
     references = ("executorch #15218", "executorch #22374", "executorch #21380")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        numbers = _Numbers()
-        kept: dict[Hashable, tuple[Node, tuple[Hashable, ...]]] = {}
+        kept: dict[Hashable, tuple[Node, Hashable]] = {}
         merged: set[str] = set()  # what goes rightly into a twin of its own
-        for node in view.graph:
-            if node.op != "call" or not view.is_live(node):
-                numbers.unique(node)
-                continue
-            if view.is_dq(node) and node.args and isinstance(node.args[0], Ref):
-                numbers.same(node, node.args[0].name)  # folded: users read the codes themselves
-                continue
-            if view.is_q(node):
-                numbers.requantized(node, view.qparams(node))
-                continue
-            if not (node.annotated or node.info.has(Trait.GETITEM)):
-                numbers.unique(node)
-                continue
-            signature = numbers.signature(node)
-            meaning = _meaning(view, node)
-            numbers.shared(node, (signature, meaning))
+        for name, (signature, meaning) in _numbers_of(view).described.items():
+            node = view.graph[name]
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
             if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
                 if twin is not node:
@@ -87,18 +74,23 @@ class DuplicateConsumersMerged(Rule):
         """Makes the later of the two read something else of the same value."""
         del target
         node = view.graph[finding.nodes[0]]
-        operands = node.args[:2]
-        if node.kind in ("add", "mul", "maximum", "minimum") and len(operands) == 2 and operands[0] != operands[1]:
-            swapped = (operands[1], operands[0], *node.args[2:])
-            taken = {other.args for other in view.calls() if other.target == node.target and other is not node}
-            if all(isinstance(operand, Ref) for operand in operands) and not node.kwargs and swapped not in taken:
-                return Rewrite((SwapOperands(node.name),))
+        if node.kind in ("add", "mul", "maximum", "minimum") and _differs_when_swapped(view, node):
+            return Rewrite((SwapOperands(node.name),))
         data = next((item for item in view.graph.inputs(node) if view.is_dq(item)), None)
         if data is None:
             return None
         if node.kind in MOVES_ZERO_POINT:
             return _alike(view, node, data)  # a view in front of it would be moved behind it
         return standing_apart(view, node, data)
+
+
+def _differs_when_swapped(view: View, node: Node) -> bool:
+    """Whether no op computes the same as ``node`` with its operands exchanged, ``node`` itself included."""
+    operands = node.args[:2]
+    if len(operands) != 2 or node.kwargs or not all(isinstance(operand, Ref) for operand in operands):
+        return False
+    numbers = _numbers_of(view)
+    return numbers.signature(replace(node, args=(operands[1], operands[0], *node.args[2:]))) not in numbers.signatures
 
 
 def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
@@ -134,11 +126,28 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
 
 
 class _Numbers:
-    """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so."""
+    """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so.
 
-    def __init__(self) -> None:
+    ``described`` says of each op that may be merged, by name, what it computes and what a merge must not change of it.
+    """
+
+    def __init__(self, view: View) -> None:
         self._of: dict[str, int] = {}
         self._known: dict[Hashable, int] = {}
+        self.described: dict[str, tuple[Hashable, Hashable]] = {}
+        for node in view.graph:
+            if node.op != "call" or not view.is_live(node):
+                self.unique(node)
+            elif view.is_dq(node) and node.args and isinstance(node.args[0], Ref):
+                self.same(node, node.args[0].name)  # folded: users read the codes themselves
+            elif view.is_q(node):
+                self.requantized(node, view.qparams(node))
+            elif not (node.annotated or node.info.has(Trait.GETITEM)):
+                self.unique(node)
+            else:
+                self.described[node.name] = self.signature(node), _meaning(view, node)
+                self.shared(node, self.described[node.name])
+        self.signatures = frozenset(signature for signature, _ in self.described.values())
 
     def unique(self, node: Node) -> None:
         self.shared(node, ("node", node.name))
@@ -169,6 +178,17 @@ class _Numbers:
         if isinstance(arg, tuple):
             return tuple([self._argument(part) for part in arg])
         return (type(arg), arg)
+
+
+_NUMBERS: WeakKeyDictionary[View, _Numbers] = WeakKeyDictionary()
+
+
+def _numbers_of(view: View) -> _Numbers:
+    """The numbers of a view, computed once for the check and for the repairs of all that it finds."""
+    found = _NUMBERS.get(view)
+    if found is None:
+        found = _NUMBERS[view] = _Numbers(view)
+    return found
 
 
 def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:

@@ -235,7 +235,7 @@ NO_DUPLICATES = (
 )
 
 
-def quantized_twice(target: str, first: QParams, second: QParams, kind: str = "call") -> Callable[[], Graph]:
+def quantized_each(target: str, *qparams: QParams, kind: str = "call") -> Callable[[], Graph]:
     """One op whose result is quantized once per consumer."""
 
     def build() -> Graph:
@@ -247,7 +247,7 @@ def quantized_twice(target: str, first: QParams, second: QParams, kind: str = "c
             value = b.call(target, x, x)
         else:
             value = b.call(target, x, *((0, 2, 3, 1),) if "permute" in target else ())
-        return b.output(b.requantize(value, first), b.requantize(value, second))
+        return b.output(*(b.requantize(value, item) for item in qparams))
 
     return build
 
@@ -255,20 +255,24 @@ def quantized_twice(target: str, first: QParams, second: QParams, kind: str = "c
 SEVERAL_OUTPUTS = (
     Example(
         "convolution quantized per consumer",
-        quantized_twice("aten.conv2d.default", int8(0.0197, 3), int8(0.0531, 3), "conv"),
+        quantized_each("aten.conv2d.default", int8(0.0197, 3), int8(0.0531, 3), kind="conv"),
     ),
     Example(
-        "add quantized per consumer", quantized_twice("aten.add.Tensor", int8(0.0973, 3), int8(0.0531, 3), "binary")
+        "convolution quantized for three consumers",
+        quantized_each("aten.conv2d.default", int8(0.0197, 3), int8(0.0531, 3), int8(0.0397, 11), kind="conv"),
     ),
-    Example("sigmoid quantized per consumer", quantized_twice("aten.sigmoid.default", UNIT, WIDE)),
-    Example("sigmoid quantized per consumer, alike", quantized_twice("aten.sigmoid.default", UNIT, UNIT)),
-    Example("neg quantized per consumer", quantized_twice("aten.neg.default", int8(0.0487, 3), int8(0.0973, 3))),
+    Example(
+        "add quantized per consumer", quantized_each("aten.add.Tensor", int8(0.0973, 3), int8(0.0531, 3), kind="binary")
+    ),
+    Example("sigmoid quantized per consumer", quantized_each("aten.sigmoid.default", UNIT, WIDE)),
+    Example("sigmoid quantized per consumer, alike", quantized_each("aten.sigmoid.default", UNIT, UNIT)),
+    Example("neg quantized per consumer", quantized_each("aten.neg.default", int8(0.0487, 3), int8(0.0973, 3))),
 )
 
 ONE_OUTPUT = (
     Example(
         "convolution quantized per consumer, alike",
-        quantized_twice("aten.conv2d.default", int8(0.0197, 3), int8(0.0197, 3), "conv"),
+        quantized_each("aten.conv2d.default", int8(0.0197, 3), int8(0.0197, 3), kind="conv"),
     ),
 )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
-from fuseguard.ir import Node, Trait, View
+from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
-from fuseguard_rules.qdomain.codes import carries_codes, chain_behind, is_sane, origins_of
-from fuseguard_rules.rewrites import pair_behind, stays_on_grid
+from fuseguard_rules.qdomain.codes import MOVES_ZERO_POINT, carries_codes, chain_behind, is_sane, origins_of
+from fuseguard_rules.rewrites import mirrored, pair_behind, stays_on_grid
 
 _FIRST = "readers of output_qparams take the first"
 _TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter"
@@ -31,8 +31,9 @@ class SeveralOutputDomains(Rule):
         "PT2E makes one quantize op per output; a tool that inserts one per consumer makes this."
     )
     remedy = (
-        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize its output once and "
-        "requantize behind the dequantize op where a consumer needs other qparams."
+        "Quantize the output once and requantize behind the dequantize op where a consumer needs other qparams. Or let "
+        "fuseguard compute the op once for each set of qparams (repair), which costs computing it again, or keep it "
+        "off the accelerator (guard)."
     )
     scope = "cluster"
     message = "{op} is followed by {count} quantize ops: ({first}) and ({other}) among them"
@@ -76,19 +77,54 @@ class SeveralOutputDomains(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """One set of qparams at the op, the others behind it; exact where the op moves codes of known qparams."""
+        """One set of qparams at the op and the others behind it where that is exact, else a copy of the op for each.
+
+        Exact are the qparams in which an op that moves codes works already. No requantization is exact behind an op
+        that computes: what the first Q rounds away, the second cannot know.
+        """
         del target
         node = view.graph[finding.nodes[0]]
         origin = origins_of(view).of.get(node.name)
+        if origin is not None and node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
+            return pair_behind(view, node, mirrored(origin.qparams))
         if origin is not None and not origin.moves_zero_point and stays_on_grid(node, origin.qparams):
             return pair_behind(view, node, origin.qparams)
         quantizers = view.out_q(node)
         first = view.qparams(quantizers[0])
         if first is None or not is_sane(first):
             return None
-        alike = all(view.qparams(q) == first for q in quantizers)
+        others = [q for q in quantizers if view.qparams(q) != first]
+        if not others:
+            return pair_behind(view, node, first)
+        # A copy of a pool would still change the domain (QD202), and for a pool that has no exact repair.
+        chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
+        if chain is not None:
+            return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))
         rewrite = pair_behind(view, node, first)
-        return replace(rewrite, exact=alike) if rewrite is not None else None
+        return replace(rewrite, exact=False) if rewrite is not None else None
+
+
+def _from_codes(view: View, node: Node) -> tuple[str, ...] | None:
+    """``node``, behind the anchor that it is fused to if any; None if that reads anything but codes and constants.
+
+    A copy of it then reads codes and constants as well, and nothing in front of it changes. Its data must be of a
+    known shape, or the copy could not be told apart from the op (QD201's repair).
+    """
+    anchor = next((island.anchor for island in view.islands if island.owner is node), node)
+    inputs = view.graph.inputs(anchor)
+    data = next((item for item in inputs if view.is_dq(item)), None)
+    if data is None or data.meta is None or None in data.meta.shape or node.info.has(Trait.GETITEM):
+        return None
+    if not all(view.is_dq(item) or item.constant for item in inputs):
+        return None
+    return (node.name,) if anchor is node else (anchor.name, node.name)
+
+
+def _by_qparams(view: View, quantizers: list[Node]) -> list[tuple[str, ...]]:
+    groups: dict[QParams | None, list[str]] = {}
+    for q in quantizers:
+        groups.setdefault(view.qparams(q), []).append(q.name)
+    return [tuple(group) for group in groups.values()]
 
 
 def _case(node: Node) -> str:

@@ -3,12 +3,24 @@
 from fuseguard.engine.effects import EffectRow, EffectsTable
 from fuseguard.engine.finding import Effect, Evidence, Finding, Severity
 from fuseguard.engine.registry import Registry, RulePackError, load_registry
-from fuseguard.engine.rewrite import VALUE, Call, Insert, Pair, Rewrite, SetArgument, SwapOperands, Unannotate
+from fuseguard.engine.rewrite import (
+    VALUE,
+    Call,
+    Duplicate,
+    Edit,
+    Insert,
+    Pair,
+    Replace,
+    Rewrite,
+    SetArgument,
+    SwapOperands,
+    Unannotate,
+)
 from fuseguard.engine.rule import INTERFACE, Example, Rule
 from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
-    "INTERFACE", "POLICIES", "VALUE", "Call", "Effect", "EffectRow", "EffectsTable", "Evidence", "Example", "Finding",
-    "Insert", "Pair", "Registry", "Report", "Rewrite", "Rule", "RuleFailure", "RulePackError", "SetArgument",
-    "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
+    "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
+    "Example", "Finding", "Insert", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule", "RuleFailure",
+    "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
 ]  # fmt: skip

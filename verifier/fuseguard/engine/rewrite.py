@@ -101,7 +101,41 @@ class Unannotate:
         return f"mark {self.node} as float (remove Arm's annotation)"
 
 
-Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Puts ``steps``, on a dequantize op of its own (a copy of ``source``), in the place of ``node``.
+
+    ``node`` goes, and with it what only it read.
+    """
+
+    node: str
+    source: str
+    steps: tuple[Pair | Call, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node, self.source))
+
+    def __str__(self) -> str:
+        return f"in place of {self.node} put a copy of {self.source}, then {', then '.join(map(str, self.steps))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Gives ``users`` a copy of ``nodes`` (each of which reads the one before), with dequantize ops of its own."""
+
+    nodes: tuple[str, ...]
+    users: tuple[str, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((*self.nodes, *self.users))
+
+    def __str__(self) -> str:
+        return f"give {', '.join(self.users)} a copy of {' -> '.join(self.nodes)}"
+
+
+Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate
 
 
 @dataclass(frozen=True, slots=True)

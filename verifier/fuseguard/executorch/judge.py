@@ -8,7 +8,6 @@ Vela or VGF compiler makes of that TOSA is not judged.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import (
@@ -129,7 +129,7 @@ def prove(
         "elements": sum(tensor.numel() for tensor in reference),
     }
     try:
-        lowered = lower_to_edge(copy.deepcopy(exported_program), spec, checks)
+        lowered = lower_to_edge(copy_program(exported_program), spec, checks)
     except Exception as error:  # the backend raises anything; that it does is the verdict
         return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
     common |= {

@@ -9,7 +9,7 @@ import torch
 import torch.ao.quantization.fx._decomposed
 from torch.export import ExportedProgram
 
-from fuseguard.ir.graph import Arg, Graph, Node, Ref
+from fuseguard.ir.graph import Arg, Graph, Node, Ref, canonical_target
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View
 
@@ -113,5 +113,7 @@ def _annotate(exported: ExportedProgram, graph: Graph) -> None:
         view = View(graph)
         wanted = [node for node in wanted if view.is_live(node)]
     for fx_node, node in zip(calls, wanted, strict=True):
+        if canonical_target(str(fx_node.target)) != node.target and node.target != "operator.getitem":
+            raise ValueError(f"export has put {fx_node.target} where the graph has {node.name} ({node.target})")
         if node.annotated:
             fx_node.meta["custom"] = {**(fx_node.meta.get("custom") or {}), "_arm_annotation_info": {"quantized": True}}

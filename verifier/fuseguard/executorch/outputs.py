@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
@@ -117,7 +117,7 @@ def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) ->
     differs only where the program clips, and by no more than the codes that its ranges leave out. Qs that become no
     RESCALE stay as they are: those in ``on_cpu``, and those of float values, which DecomposeQuantNodesPass clamps.
     """
-    widened = copy.deepcopy(program)
+    widened = copy_program(program)
     view = View(read_program(program))
     saturations = _saturating_activations(view)
     changed = False
@@ -373,7 +373,7 @@ def _quantizers(program: ExportedProgram) -> list[Any]:
 
 def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     """The program's tensor outputs, flat and in order. Works on a copy: modules may mutate their buffers."""
-    module = copy.deepcopy(program).module()
+    module = copy_program(program).module()
     with torch.no_grad():
         flat = pytree.tree_leaves(module(*inputs))
     return tuple(item.detach() for item in flat if isinstance(item, torch.Tensor))

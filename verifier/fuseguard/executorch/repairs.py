@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import Report, run
+from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.ir.view import View
@@ -43,8 +43,8 @@ class Repair:
 class RepairResult:
     """What came of a repair.
 
-    ``program`` is a new program, or a plain copy where nothing was repaired; weights are shared with the
-    original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
+    ``program`` is a new program, or a plain copy where nothing was repaired; weights that no run changes are shared
+    with the original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
     """
 
     program: ExportedProgram
@@ -85,7 +85,7 @@ def repair(
     """
     resolved = target_of(target, executorch)
     rules = load_registry().select(select, ignore)
-    program = _copy(exported_program)
+    program = copy_program(exported_program, share_weights=True)
     applied: list[Repair] = []
     for _ in range(_MOST_ROUNDS):
         report = _lint(program, resolved, rules, policy)
@@ -116,7 +116,7 @@ def lower(
     Raises TypeError for a partitioner that cannot be guarded, and what the backend raises.
     """
     guard(partitioner, policy)
-    program = _copy(exported_program)
+    program = copy_program(exported_program, share_weights=True)
     partitioner.fuseguard_repair = None
     if repair:
         result = _repair(exported_program, partitioner, policy)
@@ -161,14 +161,3 @@ def _plan(
 def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
     # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
     return finding.refuse or (not rule.refused and finding.severity.rank == 2)
-
-
-def _copy(program: ExportedProgram) -> ExportedProgram:
-    """A copy with a graph of its own. Weights and constants are never written to, so they are shared."""
-    shared = [*program.state_dict.values(), *program.constants.values()]
-    copied = copy.deepcopy(program, {id(item): item for item in shared})
-    # A copied node whose name is a Python builtin (``input``, as nn.Sequential calls its own) is given another one,
-    # which the signature does not know.
-    for old, new in zip(program.graph.nodes, copied.graph.nodes, strict=True):
-        new.name = old.name
-    return copied

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,19 @@ import torch.ao.quantization.fx._decomposed  # registers the quantized_decompose
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-from fuseguard.engine.rewrite import VALUE, Call, Edit, Insert, Pair, Rewrite, SetArgument, SwapOperands, Unannotate
+from fuseguard.engine.rewrite import (
+    VALUE,
+    Call,
+    Duplicate,
+    Edit,
+    Insert,
+    Pair,
+    Replace,
+    Rewrite,
+    SetArgument,
+    SwapOperands,
+    Unannotate,
+)
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.qparams import QParams
 
@@ -42,6 +55,10 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
     elif isinstance(edit, SwapOperands):
         node = _node(nodes, edit.node)
         node.args = (node.args[1], node.args[0], *node.args[2:])
+    elif isinstance(edit, Replace):
+        _replace(program, _node(nodes, edit.node), _node(nodes, edit.source), edit.steps)
+    elif isinstance(edit, Duplicate):
+        _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
     elif isinstance(edit, Unannotate):
         node = _node(nodes, edit.node)
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}
@@ -56,19 +73,63 @@ def _node(nodes: dict[str, torch.fx.Node], name: str) -> torch.fx.Node:
 def _insert(
     program: ExportedProgram, value: torch.fx.Node, users: list[torch.fx.Node], steps: tuple[Pair | Call, ...]
 ) -> None:
-    last = value
-    for step in steps:
-        if isinstance(step, Pair):
-            last = _pair(last, value, step.qparams)
-        else:
-            further = (last if arg == VALUE else _argument(arg) for arg in step.args)
-            call = _call_behind(last, value, _resolve(step.target), (last, *further))
-            call.meta["custom"] = {**value.meta.get("custom", {}), _ANNOTATION: {"quantized": True}}
-            last = call
+    last = _chain(value, value, steps)
     for user in users:
         user.replace_input_with(value, last)
         if user.op == "output":
             _keep_output_name(program, value, last)
+
+
+def _chain(value: torch.fx.Node, origin: torch.fx.Node, steps: tuple[Pair | Call, ...]) -> torch.fx.Node:
+    """``steps`` behind ``value``, with the metadata of ``origin``; the last node of them."""
+    last = value
+    for step in steps:
+        if isinstance(step, Pair):
+            last = _pair(last, origin, step.qparams)
+        else:
+            further = (last if arg == VALUE else _argument(arg) for arg in step.args)
+            call = _call_behind(last, origin, _resolve(step.target), (last, *further))
+            call.meta["custom"] = {**origin.meta.get("custom", {}), _ANNOTATION: {"quantized": True}}
+            last = call
+    return last
+
+
+def _replace(
+    program: ExportedProgram, node: torch.fx.Node, source: torch.fx.Node, steps: tuple[Pair | Call, ...]
+) -> None:
+    origin = next(iter(node.all_input_nodes)) if node.target is operator.getitem else node
+    last = _chain(_copy_of(source, {}), origin, steps)
+    readers = list(node.users)
+    node.replace_all_uses_with(last)
+    if any(reader.op == "output" for reader in readers):
+        _keep_output_name(program, node, last)
+    _erase_unread(node)
+
+
+def _duplicate(nodes: list[torch.fx.Node], users: list[torch.fx.Node]) -> None:
+    made: dict[torch.fx.Node, torch.fx.Node] = {}
+    for node in nodes:
+        for item in node.all_input_nodes:
+            if "dequantize_per" in str(item.target):
+                made[item] = _copy_of(item, {})
+        made[node] = _copy_of(node, made)
+    for user in users:
+        user.replace_input_with(nodes[-1], made[nodes[-1]])
+
+
+def _copy_of(node: torch.fx.Node, made: Mapping[torch.fx.Node, torch.fx.Node]) -> torch.fx.Node:
+    """A copy right behind ``node``, metadata included, that reads what was ``made`` of its inputs instead of them."""
+    with node.graph.inserting_after(node):
+        return node.graph.node_copy(node, lambda item: made.get(item, item))
+
+
+def _erase_unread(node: torch.fx.Node) -> None:
+    pending = [node]
+    while pending:
+        item = pending.pop()
+        if item.op == "call_function" and not item.users and not item.is_impure():
+            pending += item.all_input_nodes
+            item.graph.erase_node(item)
 
 
 def _pair(last: torch.fx.Node, origin: torch.fx.Node, qparams: QParams) -> torch.fx.Node:
