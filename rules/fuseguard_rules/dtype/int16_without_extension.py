@@ -50,12 +50,6 @@ def _add() -> Graph:
     return b.output(b.requantize(b.call("aten.add.Tensor", x, y), full_int16(0.000713)))
 
 
-def _bmm() -> Graph:
-    b = GraphBuilder()
-    x, y = (b.quantized_input(name, (2, 8, 8), _IN) for name in ("x", "y"))
-    return b.output(b.requantize(b.call("aten.bmm.default", x, y, shape=(2, 8, 8)), full_int16(0.000713)))
-
-
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.dtype.example_modules import conv_and_sigmoid
 
@@ -91,7 +85,6 @@ class Int16WithoutExtension(Rule):
         Example("A16W8 conv with the extension", _conv(True), extensions=("int16",)),
         Example("int8 conv", _conv(False)),
         Example("int16 add, which runs in int32", _add),
-        Example("int16 bmm, which nothing refuses", _bmm),
     )
     references = ("class 26 of the project's catalogue",)
 
