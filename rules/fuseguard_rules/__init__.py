@@ -3,6 +3,7 @@
 from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
+from fuseguard_rules.boundary.shared_dequantize import SharedDequantizeCutOff
 from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.internal_uint8 import InternalUint8
 from fuseguard_rules.dtype.interpolated_table import InterpolatedTable
@@ -75,6 +76,7 @@ RULES = (
     FloatTailLeavesDelegate,
     PartitionCycle,
     ControlFlowBoundary,
+    SharedDequantizeCutOff,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,

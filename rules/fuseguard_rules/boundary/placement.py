@@ -6,6 +6,8 @@ ExecuTorch 1.4.1 and 1.5.1.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
 
@@ -28,13 +30,23 @@ def stays_on_cpu(view: View, node: Node) -> bool:
     return not fused and not any(view.is_q(user) for user in users)
 
 
+def stays_on_cpu_with_float(view: View, node: Node) -> bool:
+    """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the backend knows."""
+    return stays_on_cpu(view, node) and node.kind not in KINDS
+
+
 class CpuReach:
     """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
 
-    ``refused`` are names of nodes that are kept on the CPU whatever they are.
+    ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are.
     """
 
-    def __init__(self, view: View, refused: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        view: View,
+        refused: frozenset[str] = frozenset(),
+        stays: Callable[[View, Node], bool] = stays_on_cpu,
+    ) -> None:
         self.through: dict[str, Node] = {}
         requantized: set[str] = set()
         for node in reversed(list(view.calls())):
@@ -43,7 +55,7 @@ class CpuReach:
                 requantized.add(node.name)
             for user in users:
                 if user.name in requantized and (
-                    stays_on_cpu(view, user)
+                    stays(view, user)
                     or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
                 ):
                     self.through[node.name] = user
