@@ -34,11 +34,7 @@ from .op_kinds import KINDS
 SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
 #: Programs of seed 1 on which verdict and judge are known to disagree, and on which releases for certain; on others
 #: they may. All of them are listed in docs/truth.md.
-KNOWN = {
-    1: ("<1.3", "a dequantize op behind chunk has another scale (hand-made), and the guarded lowering is wrong too"),
-    12: (">=1.5", "OP701 is announced for sign(conv(x)), whose readers only compare with zero"),
-    13: (">=1.5", "an annotated avg_pool2d with a float operand (hand-made) breaks unannounced"),
-}
+KNOWN: dict[int, tuple[str, str]] = {}
 
 
 @settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
