@@ -59,7 +59,6 @@ class FloatInput(Rule):
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
             EffectRow("read", "*", "INT+FP", Effect.CRASH, reference=_FLOAT),
-            EffectRow("pool", ">=1.3", "INT+FP", Effect.CRASH, reference="AVG_POOL2D of floats with a zero point"),
             EffectRow("*", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
         ]
     )
@@ -67,7 +66,6 @@ class FloatInput(Rule):
         Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
         Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
         Example("relu of a float input", _graph("aten.relu.default")),
-        Example("avg_pool2d of a float input", _graph("aten.avg_pool2d.default", (3, 3), (1, 1), (1, 1))),
         Example("abs of a float input, read by a lookup table", _graph("aten.abs.default", read=True)),
         Example("permute of a float input, read by a lookup table", _graph(_PERMUTE, (0, 1, 3, 2), read=True)),
     )
@@ -90,7 +88,7 @@ class FloatInput(Rule):
                 view,
                 target,
                 (node,),
-                case=_case(view, node),
+                case="read" if is_computed_with(view, node) else "leaves",
                 node=node.name,
                 plain=", ".join(operand.name for operand in operands),
             )
@@ -99,12 +97,6 @@ class FloatInput(Rule):
         """What computes in float is left to: that is what the program says."""
         del view, target
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
-
-
-def _case(view: View, node: Node) -> str:
-    if is_computed_with(view, node):
-        return "read"
-    return "pool" if node.kind == "avg_pool2d" else "leaves"
 
 
 def _is_plain(operand: Node) -> bool:
