@@ -128,7 +128,6 @@ class SaturationSkipped(Rule):
             "add of an add, permuted between",
             _graph("add.Tensor", "add.Tensor", (0.05, 0.05, 0.01, 0.05, 0.06), moved=True),
         ),
-        Example("mean of cosines, which never add up to that", lambda: _wide_mean("cos"), extensions=("int16",)),
         Example("maximum compared on the grid and in the range that it has", _sign),
     )
     references = ("executorch #17830", "bug class 24 of the project's catalogue")

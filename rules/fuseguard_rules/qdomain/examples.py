@@ -135,7 +135,6 @@ DOMAIN_CHANGES = (
 
 DTYPE_CHANGES = (
     Example("max_pool2d to int16, hand-made", mover("max_pool2d", UNIT, int16(0.0000155))),
-    Example("relu to int16, hand-made", mover("relu", UNIT, int16(0.0000155))),
     Example("permute from int16, read by a lookup table, hand-made", _retyped),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
@@ -58,7 +58,8 @@ class ValueTransparentRequant(Rule):
     message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
     effects = EffectsTable(
         [
-            EffectRow("bounds", "*", "*", Effect.CRASH, reference=_BOUNDS),
+            EffectRow("bounds", "*", "INT", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, reference=_RETYPED),
+            EffectRow("bounds", "*", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, reference=_BOUNDS),
             EffectRow("retyped", "*", "INT", Effect.RUNTIME_FAULT, reference=_RETYPED),
             EffectRow("retyped", "*", "INT+FP", Effect.WRONG, reference=_RETYPED),
             EffectRow("retyped and read", "*", "*", Effect.CRASH, reference=_READ),
