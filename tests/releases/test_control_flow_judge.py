@@ -37,6 +37,7 @@ class Branches(torch.nn.Module):
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_both_branches_run_in_float64(sign: float) -> None:
+    torch.manual_seed(0)  # with no value at a rounding tie, which float32 and float64 may break differently
     x = sign * torch.rand(1, 2, 8)
     program = torch.export.export(Branches(), (x,))
     (exact,) = run_exactly(program, (x,))
