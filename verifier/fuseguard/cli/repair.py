@@ -164,8 +164,14 @@ def _repair(
 
 
 def _lines(program: ExportedProgram) -> list[str]:
-    """The graph, one line a node."""
-    return [text for node in program.graph.nodes if (text := node.format_node()) is not None]
+    """The graph and the control-flow bodies in it, one line a node."""
+    bodies = [(path, module) for path, module in program.graph_module.named_modules() if hasattr(module, "graph")]
+    return [
+        f"{path}: {text}" if path else text
+        for path, module in bodies
+        for node in module.graph.nodes
+        if (text := node.format_node()) is not None
+    ]
 
 
 def _write(result: RepairResult, out: Path) -> None:

@@ -10,6 +10,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.control_flow import is_control_flow, run_control_flow
+
 
 class DelegateFault(RuntimeError):
     """A delegate could not be run, or yields another dtype than the program around it expects."""
@@ -47,18 +49,10 @@ class _Interpreter(torch.fx.Interpreter):
     """Interprets FX and hands each delegate call to the reference model, in control-flow bodies too."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = str(target)
-        if "executorch_call_delegate" in name:
+        if "executorch_call_delegate" in str(target):
             return _run_delegate(args[0], args[1:])
-        if name == "cond":
-            predicate, if_true, if_false, operands = args
-            return _Interpreter(if_true if bool(predicate) else if_false).run(*operands)
-        if name == "while_loop":
-            condition, body, carried, *additional = args
-            extra = additional[0] if additional else ()
-            while bool(pytree.tree_leaves(_Interpreter(condition).run(*carried, *extra))[0]):
-                carried = _Interpreter(body).run(*carried, *extra)
-            return carried
+        if is_control_flow(target):
+            return run_control_flow(target, args, lambda body, operands: _Interpreter(body).run(*operands))
         return super().call_function(target, args, kwargs)
 
 

@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.executorch.control_flow import is_control_flow, run_control_flow
 from fuseguard.executorch.copying import copy_program
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
@@ -250,6 +251,10 @@ class _Float64(torch.fx.Interpreter):
             shape[args[3]] = -1
             scales, zero_points = (item.to(torch.float64).reshape(shape) for item in args[1:3])
             return (args[0].to(torch.float64) - zero_points) * scales
+        if is_control_flow(target):
+            return run_control_flow(
+                target, args, lambda body, operands: _Float64(body, self.nudge).run(*map(_widen, operands))
+            )
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return _widen(super().call_function(target, args, kwargs))

@@ -34,7 +34,8 @@ def render(result: RepairResult, file: str, evidence: Evidence | None) -> Iterat
     yield Line((clean(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
     for repair in result.applied:
         finding = repair.finding
-        where = f" at {clean(str(finding.source))}" if finding.source else ""
+        where = f" in {clean(finding.graph)}" if finding.graph else ""
+        where += f" at {clean(str(finding.source))}" if finding.source else ""
         kind = "" if repair.exact else " (not exact)"
         yield Line((f"  repaired[{finding.code}]", "good"), f" {clean(finding.island)}{where}{kind}", hang=4)
         for edit in repair.rewrite.edits:
