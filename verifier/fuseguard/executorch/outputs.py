@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -146,16 +147,23 @@ def _saturating_activations(program: ExportedProgram) -> frozenset[str]:
 
 
 def run_exactly(
-    program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0, *, snapped: bool = False
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    nudge: float = 0.0,
+    *,
+    snapped: bool = False,
+    scattered: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
 
     Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
     tie is an error. ``snapped`` rounds the operands of maximum, minimum and the comparisons to multiples of the
-    smaller of their scales first, as InsertRescaleInt32Pass does.
+    smaller of their scales first, as InsertRescaleInt32Pass does. ``scattered`` moves each value up or down by itself,
+    at random from this seed: a pool and a RESCALE behind it break their ties differently.
     """
-    interpreter = _Float64(program.graph_module, nudge)
+    interpreter = _Float64(program.graph_module, nudge, scattered=scattered is not None)
+    interpreter.generator.manual_seed(scattered or 0)
     if snapped:
         interpreter.grids = smallest_scales(View(read_program(program)))
     return _run(interpreter, program, inputs)
@@ -217,10 +225,21 @@ def _widen(value: Any) -> Any:
 class _Float64(torch.fx.Interpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
-    def __init__(self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None) -> None:
-        """``shaken``: by the name of a Q, how many steps its codes are moved up or down at random."""
+    def __init__(
+        self,
+        module: torch.fx.GraphModule,
+        nudge: float,
+        shaken: Mapping[str, int] | None = None,
+        *,
+        scattered: bool = False,
+    ) -> None:
+        """``shaken``: by the name of a Q, how many steps its codes are moved up or down at random.
+
+        ``scattered``: each value that is rounded is moved by ``nudge`` up or down, at random.
+        """
         super().__init__(module)
         self.nudge = nudge
+        self.scattered = scattered
         self.shaken = shaken or {}
         self.grids: Mapping[str, float] = {}
         self.generator = torch.Generator()
@@ -242,7 +261,7 @@ class _Float64(torch.fx.Interpreter):
         name = str(target)
         if "quantized_decomposed.quantize_per_tensor.default" in name:
             value, scale, zero_point, qmin, qmax, dtype = args
-            codes = torch.round(value / scale + self.nudge) + zero_point
+            codes = torch.round(value / scale + self._nudges(value)) + zero_point
             return codes.clamp(qmin, qmax).to(dtype)
         if "quantized_decomposed.dequantize_per_tensor.default" in name:
             return (args[0].to(torch.float64) - args[2]) * args[1]
@@ -252,16 +271,29 @@ class _Float64(torch.fx.Interpreter):
             scales, zero_points = (item.to(torch.float64).reshape(shape) for item in args[1:3])
             return (args[0].to(torch.float64) - zero_points) * scales
         if is_control_flow(target):
-            return run_control_flow(
-                target, args, lambda body, operands: _Float64(body, self.nudge).run(*map(_widen, operands))
-            )
+            return run_control_flow(target, args, self._body)
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return _widen(super().call_function(target, args, kwargs))
 
+    def _body(self, body: torch.fx.GraphModule, operands: Sequence[Any]) -> Any:
+        interpreter = _Float64(body, self.nudge, scattered=self.scattered)
+        interpreter.generator = self.generator
+        return interpreter.run(*map(_widen, operands))
+
+    def _nudges(self, value: torch.Tensor) -> torch.Tensor | float:
+        if not self.scattered:
+            return self.nudge
+        signs = torch.randint(0, 2, value.shape, generator=self.generator, dtype=torch.float64)
+        return (2 * signs - 1) * self.nudge
+
     def _on_grid(self, scale: float) -> Callable[[Any], Any]:
-        # RESCALE rounds half up.
-        return lambda arg: torch.floor(arg / scale + 0.5 + self.nudge) * scale if isinstance(arg, torch.Tensor) else arg
+        def rounded(arg: Any) -> Any:  # RESCALE rounds half up
+            if not isinstance(arg, torch.Tensor):
+                return arg
+            return torch.floor(arg / scale + 0.5 + self._nudges(arg)) * scale
+
+        return rounded
 
     def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return _widen(super().get_attr(target, args, kwargs))
@@ -286,14 +318,17 @@ def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Te
 
 
 def largest_difference(one: ExportedProgram, other: ExportedProgram, inputs: Sequence[Any]) -> float:
-    """The largest absolute difference between the eager outputs of two programs; 0.0 only if they are equal to the bit.
+    """The largest absolute difference between the eager outputs of two programs; 0.0 only if all of them are equal.
 
-    Raises what the programs raise.
+    Infinite where only one of two values is NaN, and for outputs of different shapes or dtypes. Raises what the
+    programs raise.
     """
     worst = 0.0
     for left, right in zip(run_eager(one, inputs), run_eager(other, inputs), strict=True):
-        if torch.equal(left, right):
-            continue
-        error = (left.to(torch.float64) - right.to(torch.float64)).abs()
-        worst = max(worst, float(error[~torch.isnan(error)].max()) if error.numel() else 0.0)
+        if left.shape != right.shape or left.dtype != right.dtype:
+            return math.inf
+        differing = (left != right) & ~(left.isnan() & right.isnan())
+        if bool(differing.any()):
+            errors = (left[differing].to(torch.float64) - right[differing].to(torch.float64)).abs()
+            worst = max(worst, float(errors.nan_to_num(nan=math.inf).max()))
     return worst

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,9 +127,11 @@ def lower(
     return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
 
 
-def save(program: ExportedProgram, path: Path) -> None:
-    """``torch.export.save``, for callers that import no torch."""
-    torch.export.save(program, path)
+def serialized(program: ExportedProgram) -> bytes:
+    """What ``torch.export.save`` writes. Raises what it does."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
 
 
 _repair = repair  # ``lower`` has an argument of that name
