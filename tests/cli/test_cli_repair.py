@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -89,8 +93,9 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
     out = tmp_path / "repaired.pt2"
     result = cli("repair", str(broken), "--trust", "-o", str(out), "--diff")
     assert result.exit_code == 0, result.output
-    assert "repaired[FU101]" in result.output
-    assert "equal to the bit" in result.output
+    assert "repaired[FU101] conv2d -> relu: exact, equal to the bit, judged exact" in result.output
+    assert "are equal to the bit on 2 sets of inputs" in result.output
+    assert f"written: {out}" in result.output.replace("\n    ", "")
     assert "judge: exact" in result.output
     assert "+" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["repaired.pt2"], "no temporary file is left"
@@ -114,17 +119,151 @@ def test_a_diff_alone_writes_nothing(cli: Cli, broken: Path) -> None:
     assert sorted(broken.parent.iterdir()) == before
 
 
-@pytest.mark.torch
-@pytest.mark.slow
-def test_a_failed_write_leaves_nothing_behind(
-    cli: Cli, broken: Path, tmp_path: Path, torch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(program: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError("disk full")
+def _torch_fails(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(program: object, file: Any) -> None:
+        file.write(b"half")
+        raise RuntimeError("cannot serialize this operator")
 
     monkeypatch.setattr(torch.export, "save", fails)
-    result = cli("repair", str(broken), "--trust", "--no-prove", "-o", str(tmp_path / "out.pt2"))
+
+
+def _disk_is_full(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(path: Path, data: bytes) -> int:
+        with open(path, "wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+
+
+def _rename_is_refused(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(source: object, target: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("fuseguard.cli.output.os.replace", fails)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("injected", "told"),
+    [
+        (_torch_fails, "cannot serialize this operator"),
+        (_disk_is_full, "No space left on device"),
+        (_rename_is_refused, "Permission denied"),
+    ],
+)
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_failed_write_leaves_everything_as_it_was(
+    cli: Cli,
+    broken: Path,
+    tmp_path: Path,
+    torch: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    injected: Callable[[Any, pytest.MonkeyPatch], None],
+    told: str,
+    existing: bool,
+) -> None:
+    out = tmp_path / "out.pt2"
+    if existing:
+        out.write_bytes(b"mine")
+    original = broken.read_bytes()
+    with monkeypatch.context() as patched:
+        injected(torch, patched)
+        result = cli("repair", str(broken), "--trust", "--no-prove", "--force", "-o", str(out))
     assert result.exit_code == 2
-    assert "disk full" in result.output
+    assert told in result.stderr
+    assert "written" not in result.output
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.pt2", b"mine")] * existing
+    assert broken.read_bytes() == original
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_file_that_appears_meanwhile_is_not_written_over(
+    cli: Cli, broken: Path, tmp_path: Path, torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.pt2"
+    save = torch.export.save
+
+    def slow(program: object, file: Any) -> None:
+        out.write_text("another's")
+        save(program, file)
+
+    monkeypatch.setattr(torch.export, "save", slow)
+    result = cli("repair", str(broken), "--trust", "--no-prove", "-o", str(out))
+    assert result.exit_code == 2
+    assert "--force" in result.stderr
+    assert out.read_text() == "another's"
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits are per process")
+def test_a_file_size_limit_is_told_in_a_sentence(broken: Path, tmp_path: Path) -> None:
+    """A real limit, in a process of its own: torch's own writer would abort here, with a core dump."""
+    import resource
+
+    out = tmp_path / "out.pt2"
+    command = [
+        sys.executable,
+        "-m",
+        "fuseguard.cli.main",
+        "repair",
+        str(broken),
+        "--trust",
+        "--no-prove",
+        "-o",
+        str(out),
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def poolers(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pool whose result is quantized in two ways, of which no exact repair is known; saved."""
+    from fuseguard.executorch.materialize import materialize
+    from fuseguard.ir.builder import GraphBuilder, int8
+
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 8, 8), int8(0.0487, 3))
+    value = b.call("aten.avg_pool2d.default", x, (2, 2), (2, 2), shape=(1, 4, 4, 4))
+    program, _ = materialize(b.output(b.requantize(value, int8(0.02, 3)), b.requantize(value, int8(0.05, 7))))
+    path = tmp_path_factory.mktemp("repair") / "pools.pt2"
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_what_is_not_repaired_is_left_to_the_guard_and_says_what_to_do(cli: Cli, poolers: Path) -> None:
+    pytest.importorskip("tosa_reference_model")
+    result = cli("repair", str(poolers), "--trust", "--diff")
+    assert result.exit_code == 1
+    assert "0 repairs" in result.output
+    assert "remains[QD204]" in result.output
+    assert "Quantize the output once" in result.output
+    assert "judge: exact" in result.output
+    assert "with what remains kept on the CPU" in result.output
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_an_unsafe_repair_states_the_error_that_it_makes(cli: Cli, poolers: Path) -> None:
+    """Half a step of the wider domain: the pool is quantized to it before the finer one reads it."""
+    pytest.importorskip("tosa_reference_model")
+    result = cli("repair", str(poolers), "--trust", "--diff", "--unsafe-repairs")
+    assert result.exit_code == 0, result.output
+    assert "repaired[QD204] avg_pool2d: not exact, judged exact" in result.output
+    told = re.search(r"differ by at most ([0-9.]+) on 2 sets of inputs", result.output)
+    assert told is not None
+    assert 0 < float(told.group(1)) <= 0.0501

@@ -14,8 +14,9 @@ pytest.importorskip("executorch")
 import torch  # noqa: E402
 
 from fuseguard.executorch import outputs  # noqa: E402
+from fuseguard.executorch.float64 import run_exactly  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
-from fuseguard.executorch.outputs import run_eager, run_exactly  # noqa: E402
+from fuseguard.executorch.outputs import run_eager  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard.target import Target  # noqa: E402

@@ -14,7 +14,8 @@ pytest.importorskip("executorch")
 
 import torch  # noqa: E402
 
-from fuseguard.executorch.outputs import run_eager, run_exactly  # noqa: E402
+from fuseguard.executorch.float64 import run_exactly  # noqa: E402
+from fuseguard.executorch.outputs import run_eager  # noqa: E402
 
 ops = torch.ops.quantized_decomposed
 

@@ -14,17 +14,14 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
-import torch  # noqa: E402
-from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.engine import Example, Rule  # noqa: E402
 from fuseguard.engine.registry import load_registry  # noqa: E402
 from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
+from fuseguard.executorch.extremes import extreme_inputs  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
-from fuseguard.ir.view import View  # noqa: E402
-from fuseguard.readers.fx import read_program  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
 RULES = [rule for rule in load_registry().select() if rule.repairable]
@@ -41,23 +38,6 @@ BY_TURNS = [
 ]
 
 
-def extremes(program: ExportedProgram, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    """Inputs of the same shapes that hit both ends of every code range, the zero point and what lies beyond."""
-    view = View(read_program(program))
-    names = [name for name in program.graph_signature.user_inputs if isinstance(name, str)]
-    made = []
-    for name, value in zip(names, inputs, strict=True):
-        if not value.is_floating_point():
-            made.append(value)
-            continue
-        found = [view.qparams(q) for q in view.out_q(view.graph[name])]
-        low, high = next(((q.low, q.high) for q in found if q is not None and not q.per_channel), (-3.0, 3.0))
-        ends = torch.tensor([low, high, 0.0, 3 * low, 3 * high, low / 2, high / 2, high - low])
-        ends = torch.nan_to_num(ends, nan=0.0, posinf=1e30, neginf=-1e30)
-        made.append(ends.repeat(value.numel() // len(ends) + 1)[: value.numel()].reshape(value.shape).to(value.dtype))
-    return tuple(made)
-
-
 @pytest.mark.parametrize(("rule", "example", "spec"), BY_TURNS)
 def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example, spec: str) -> None:
     program, inputs = materialize(example.graph())
@@ -68,7 +48,7 @@ def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example,
         return
     assert result.exact
     assert largest_difference(program, result.program, inputs) == 0
-    assert largest_difference(program, result.program, extremes(program, inputs)) == 0
+    assert largest_difference(program, result.program, extreme_inputs(program, inputs)) == 0
     assert program.graph_signature.user_outputs == result.program.graph_signature.user_outputs
     assert not repair(result.program, spec, policy).applied, "repairing twice changes nothing"
     if any(finding.refuse for finding in result.remaining):

@@ -100,7 +100,8 @@ class SeveralOutputDomains(Rule):
         chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
         if chain is not None:
             return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))
-        rewrite = pair_behind(view, node, first)
+        sane = [found for q in quantizers if (found := view.qparams(q)) is not None and is_sane(found)]
+        rewrite = pair_behind(view, node, max(sane, key=lambda qparams: qparams.high - qparams.low))
         return replace(rewrite, exact=False) if rewrite is not None else None
 
 

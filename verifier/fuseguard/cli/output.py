@@ -91,12 +91,12 @@ def warn(text: str) -> None:
     tell(f"warning: {text}")
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a report under a temporary name and rename it, so that no reader ever sees half of one.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name and rename it, so that no reader ever sees half of one.
 
-    Raises Failure if that cannot be done.
+    Raises Failure if that cannot be done; what was there before is left as it is.
     """
-    data = text.encode("utf-8", "backslashreplace")
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     try:
         target = path.resolve()  # a link stays a link
         if target.exists() and not target.is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +102,8 @@ def command(
     """Rewrite a program so that the backend lowers it right, without changing what it computes.
 
     Explicit requantizations are inserted where the quantization domain changes. The eager results of the repaired
-    program are compared with the original's to the bit, and its lowering is judged.
+    program are compared with the original's to the bit, on the inputs and at the ends of the code ranges, and its
+    lowering is judged, with what could not be repaired kept off the accelerator.
     """
     resolved = Target.parse(target)
     _check_paths(file, out, force, diff)
@@ -113,21 +113,21 @@ def command(
         raise exits.Refused(f"{file}: no such file.")
     from fuseguard.report import repair as report
 
-    options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore, "unsafe": unsafe_repairs}
+    options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore}
     with quiet():
-        program, result, evidence = _repair(file, inputs, resolved, prove, options)
+        program, result, evidence = _repair(file, inputs, resolved, prove, options, unsafe_repairs)
         before, after = (_lines(item) for item in (program, result.program))
+    if diff and output_format == "text":
+        output.write_lines(report.difference(before, after, str(file)), color)
+    if out is not None:
+        _write(result, out, force)
+    written = str(out) if out is not None else ""
     if output_format == "json":
         from fuseguard.report import json
 
-        output.write_text(json.dump(report.to_dict(result, str(file), str(out or ""), evidence)))
+        output.write_text(json.dump(report.to_dict(result, str(file), written, evidence)))
     else:
-        if diff:
-            output.write_lines(report.difference(before, after, str(file)), color)
-        output.write_lines(report.render(result, str(file), evidence), color)
-    if out is not None:
-        with quiet():
-            _write(result, out)
+        output.write_lines(report.render(result, str(file), written, evidence), color)
     ctx.exit(exits.CLEAN if _is_clean(result, evidence) else exits.FINDINGS)
 
 
@@ -145,13 +145,19 @@ def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
 
 
 def _repair(
-    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any]
+    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any], unsafe: bool
 ) -> tuple[ExportedProgram, RepairResult, Evidence]:
+    """The program, its repair, and what was tried on both: eager on two sets of inputs, and the judge.
+
+    What remains to be refused is the guard's: the judge then lowers as ``fuseguard.executorch.lower`` does.
+    """
     try:
         from fuseguard.cli.prove import load
         from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.extremes import extreme_inputs
         from fuseguard.executorch.judge import prove as judge
         from fuseguard.executorch.outputs import largest_difference
+        from fuseguard.executorch.partition import support_checks
         from fuseguard.executorch.repairs import repair
         from fuseguard.report.repair import Evidence
     except ImportError as error:
@@ -159,42 +165,50 @@ def _repair(
     program = load(file)
     values = read_inputs(inputs, program)
     try:
-        result = repair(program, target, **options)
+        result = repair(program, target, unsafe=unsafe, **options)
     except ValueError as error:  # an unknown rule
         raise exits.Failure(str(error)) from error
-    difference = largest_difference(program, result.program, values)
+    runs = (values, extreme_inputs(program, values))
+    difference = max(largest_difference(program, result.program, run) for run in runs)
     if result.exact and difference:
         raise exits.Failure(
             f"{file}: the repaired program's results differ from the original's by {difference:g}, and every repair "
             f"in it should be exact. Nothing was written; this is a bug in a rule's repair, please report it."
         )
+    guarded = any(finding.refuse for finding in result.remaining)
     try:
-        proof = judge(result.program, values, target) if prove else None
+        checks = support_checks(target, **options) if guarded else None
+        proof = judge(result.program, values, target, checks) if prove else None
     except ImportError as error:
         raise exits.Failure(
             exits.MISSING_PROVE.format(error=error) + "\nOr pass --no-prove to repair without the judge."
         ) from error
-    return program, result, Evidence(difference, 1, proof)
+    return program, result, Evidence(difference, len(runs), proof)
 
 
 def _lines(program: ExportedProgram) -> list[str]:
-    """The graph, one line a node."""
-    return [text for node in program.graph.nodes if (text := node.format_node()) is not None]
+    """The graph and the control-flow bodies in it, one line a node."""
+    bodies = [(path, module) for path, module in program.graph_module.named_modules() if hasattr(module, "graph")]
+    return [
+        f"{path}: {text}" if path else text
+        for path, module in bodies
+        for node in module.graph.nodes
+        if (text := node.format_node()) is not None
+    ]
 
 
-def _write(result: RepairResult, out: Path) -> None:
-    """Save under a temporary name and rename: no reader ever sees half a program, and a failure leaves none."""
-    from fuseguard.executorch.repairs import save
+def _write(result: RepairResult, out: Path, force: bool) -> None:
+    """Serialize in memory first: torch aborts the process when it cannot finish the file that it writes itself."""
+    from fuseguard.executorch.repairs import serialized
 
-    target = out.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.pt2")
-    try:
-        save(result.program, temporary)
-        os.replace(temporary, target)
-    except Exception as error:
-        raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with quiet():
+        try:
+            data = serialized(result.program)
+        except Exception as error:  # torch raises anything for what it cannot serialize
+            raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.") from error
+    if out.exists() and not force:  # made since the options were looked at
+        raise exits.Failure(f"{out} exists by now; pass --force to write over it.")
+    output.write_file(out, data)
 
 
 def _is_clean(result: RepairResult, evidence: Evidence) -> bool:

@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import Arg, Ref
+from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +152,12 @@ class Rewrite:
     def touched(self) -> frozenset[str]:
         """Every node that an edit changes or reads."""
         return frozenset().union(*(edit.touched for edit in self.edits)) if self.edits else frozenset()
+
+
+def is_rewritten(view: View, finding: Finding) -> bool:
+    """Whether a finding's cluster is rewritten where its rule knows how: all but anchors in control-flow bodies.
+
+    Their weights are operands of the body, and no release lowers a convolution whose weights are (RewriteConvPass:
+    "unsupported param type"). As it is the guard keeps it off the accelerator; mended it would be accepted, and crash.
+    """
+    return not finding.graph or not any(view.graph[name].info.has(Trait.MAC) for name in finding.cluster)

@@ -10,6 +10,7 @@ from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.exposure import take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
+from fuseguard.engine.rewrite import is_rewritten
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.view import View
@@ -102,7 +103,8 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
             started = perf_counter()
             try:
                 for finding in rule.check(view, target):
-                    rewrite = rule.repair(view, target, finding) if rule.repairable else None
+                    mends = rule.repairable and is_rewritten(view, finding)
+                    rewrite = rule.repair(view, target, finding) if mends else None
                     findings.append(
                         replace(
                             finding,

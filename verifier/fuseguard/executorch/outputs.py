@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.copying import copy_program
-from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.int16_table import table_error
-from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
-from fuseguard.ir.view import View, activation_bounds, smallest_scales
+from fuseguard.ir.view import View, activation_bounds
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -76,7 +73,7 @@ def _roundings(view: View, node: Node, target: Target) -> int:
         if current.name in seen:
             continue
         seen.add(current.name)
-        steps += _off_by(view, current, target)
+        steps += off_by(view, current, target)
         pending.extend(view.graph.inputs(current))
     return steps
 
@@ -85,7 +82,7 @@ def _roundings(view: View, node: Node, target: Target) -> int:
 _AVERAGING = frozenset(("avg_pool2d", "upsample_bilinear2d"))
 
 
-def _off_by(view: View, node: Node, target: Target) -> int:
+def off_by(view: View, node: Node, target: Target) -> int:
     """How many steps of its own int16 output an op may be off by in a right lowering."""
     if node.op != "call":
         return 0
@@ -179,188 +176,6 @@ def _saturating_activations(view: View) -> frozenset[str]:
     return frozenset(found)
 
 
-def run_exactly(
-    program: ExportedProgram, inputs: Sequence[Any], nudge: float = 0.0, *, snapped: bool = False
-) -> tuple[torch.Tensor, ...]:
-    """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
-
-    Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
-    even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
-    tie is an error. ``snapped`` computes between ops that work in int32 as the backend does: it rounds the operands of
-    maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
-    and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses).
-    """
-    interpreter = _Float64(program.graph_module, nudge)
-    if snapped:
-        interpreter.snap()
-    return _run(interpreter, program, inputs)
-
-
-def shaken_outputs(
-    program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6, *, snapped: bool = False
-) -> list[tuple[torch.Tensor, ...]]:
-    """The outputs of the program, first as it is and then with its int16 results moved: all up, all down, and ``times``
-    times at random.
-
-    ``snapped``: as for :func:`run_exactly`.
-
-    Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
-    (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
-    a right lowering may be from the program.
-    """
-    view = View(read_program(program))
-    shaken: dict[str, int] = {}
-    for node in view.calls():
-        steps = _off_by(view, node, target)
-        for q in view.out_q(_owner(view, node)) if steps else ():
-            qparams = view.qparams(q)
-            if qparams is not None and qparams.dtype == "int16":
-                shaken[q.name] = steps
-    # A table of a curved function and a truncating shift err to one side, which adds up in a sum.
-    sides = [1, -1, *[0] * times] if shaken else []
-    runs = []
-    for seed, side in enumerate([0, *sides]):
-        interpreter = _Float64(program.graph_module, 0.0, shaken if seed else None, side)
-        if snapped:
-            interpreter.snap()
-        interpreter.generator.manual_seed(seed)
-        runs.append(_run(interpreter, program, inputs))
-    return runs
-
-
-def _owner(view: View, node: Node) -> Node:
-    users = view.users(node)
-    return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
-
-
-def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    arguments: list[Any] = []
-    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
-    for spec in program.graph_signature.input_specs:
-        if spec.kind == InputKind.USER_INPUT:
-            value = next(user_inputs)
-        else:
-            value = program.state_dict.get(spec.target, program.constants.get(spec.target))
-        arguments.append(_widen(value))
-    with torch.no_grad():
-        outputs = pytree.tree_leaves(interpreter.run(*arguments))
-    kinds = [spec.kind for spec in program.graph_signature.output_specs]
-    return tuple(
-        output.detach()
-        for output, kind in zip(outputs, kinds, strict=True)
-        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
-    )
-
-
-def _widen(value: Any) -> Any:
-    return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
-
-
-class _Float64(BodyInterpreter):
-    """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
-
-    def __init__(
-        self, module: torch.fx.GraphModule, nudge: float, shaken: Mapping[str, int] | None = None, side: int = 0
-    ) -> None:
-        """``shaken``: by the name of a Q, how many steps its codes move: up (``side`` 1), down (-1) or at random."""
-        super().__init__(module)
-        self.nudge = nudge
-        self.side = side
-        self.shaken = shaken or {}
-        self.snapped = False
-        #: By the name of a node: the scale to which its operands are rounded.
-        self.grids: Mapping[str, float] = {}
-        #: By reader and operand: the scale in int32 of what the reader reads in place of the operand.
-        self.bypassed: dict[tuple[str, str], float] = {}
-        #: The nodes that are left out for readers in int32, and what they hand on then.
-        self.left_out: set[str] = set()
-        self.unquantized: dict[str, Any] = {}
-        self.generator = torch.Generator()
-
-    def snap(self) -> None:
-        """Computes between ops that work in int32 as ``run_exactly(snapped=True)`` says, from now on."""
-        assert isinstance(self.module, torch.fx.GraphModule)
-        view = View(read_program(self.module))
-        self.snapped = True
-        self.grids = smallest_scales(view)
-        for bypass in bypasses(view, Target.parse("TOSA-1.0+INT").release_in):  # the same in every profile
-            self.bypassed[bypass.reader.name, bypass.path[-1]] = bypass.scale
-            self.left_out |= set(bypass.path)
-
-    def of_body(self, module: torch.fx.GraphModule) -> _Float64:
-        interpreter = _Float64(module, self.nudge)
-        if self.snapped:
-            interpreter.snap()
-        return interpreter
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        if n.name in self.left_out:
-            self.unquantized[n.name] = self._without_quantizing(n)
-        bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)
-        if n.name in self.grids or bypassed:
-            args, kwargs = self.fetch_args_kwargs_from_env(n)
-            if bypassed:
-                args = tuple(self._in_int32(n, arg, value) for arg, value in zip(n.args, args, strict=True))
-            if n.name in self.grids:
-                args = tuple(map(self._on_grid(self.grids[n.name]), args))
-            result = self.call_function(n.target, args, kwargs)
-        else:
-            result = super().run_node(n)
-        steps = self.shaken.get(n.name, 0)
-        if not steps:
-            return result
-        limits = torch.iinfo(result.dtype)
-        moves: Any = self.side * steps
-        if not self.side:
-            moves = torch.randint(-steps, steps + 1, result.shape, generator=self.generator)
-        return (result.to(torch.int64) + moves).clamp(limits.min, limits.max).to(result.dtype)
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        name = str(target)
-        if "quantized_decomposed.quantize_per_tensor.default" in name:
-            value, scale, zero_point, qmin, qmax, dtype = args
-            codes = torch.round(value / scale + self.nudge) + zero_point
-            return codes.clamp(qmin, qmax).to(dtype)
-        if "quantized_decomposed.dequantize_per_tensor.default" in name:
-            return (args[0].to(torch.float64) - args[2]) * args[1]
-        if "quantized_decomposed.dequantize_per_channel.default" in name:
-            shape = [1] * args[0].dim()
-            shape[args[3]] = -1
-            scales, zero_points = (item.to(torch.float64).reshape(shape) for item in args[1:3])
-            return (args[0].to(torch.float64) - zero_points) * scales
-        if kwargs.get("dtype") == torch.float32:
-            kwargs = {**kwargs, "dtype": torch.float64}
-        return _widen(super().call_function(target, args, kwargs))
-
-    def _without_quantizing(self, n: torch.fx.Node) -> Any:
-        """What a node that is left out would be given and hand on: a Q, a DQ or the permute between two pairs."""
-        args, kwargs = self.fetch_args_kwargs_from_env(n)
-        first = n.args[0]
-        value = self.unquantized.get(first.name, args[0]) if isinstance(first, torch.fx.Node) else args[0]
-        if "quantize_per_tensor" in str(n.target):
-            steps = self.shaken.get(n.name, 0)
-            if not steps:
-                return value
-            # What a 16-bit multiplier may be off by is relative: beyond the range of the codes it is more.
-            scale, limit = float(args[1]), float(torch.iinfo(torch.int16).max)
-            moves = 2 * torch.rand(value.shape, generator=self.generator, dtype=torch.float64) - 1
-            return value + steps * scale * moves * (value.abs() / (scale * limit)).clamp_min(1.0)
-        return super().call_function(n.target, (value, *args[1:]), kwargs)
-
-    def _in_int32(self, reader: torch.fx.Node, arg: Any, value: Any) -> Any:
-        """An operand as ``reader`` sees it: in int32, if it reads past the quantize op."""
-        if not isinstance(arg, torch.fx.Node) or (reader.name, arg.name) not in self.bypassed:
-            return value
-        return self._on_grid(self.bypassed[reader.name, arg.name])(self.unquantized[arg.name])
-
-    def _on_grid(self, scale: float) -> Callable[[Any], Any]:
-        # RESCALE rounds half up.
-        return lambda arg: torch.floor(arg / scale + 0.5 + self.nudge) * scale if isinstance(arg, torch.Tensor) else arg
-
-    def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _widen(super().get_attr(target, args, kwargs))
-
-
 def _quantizers(program: ExportedProgram) -> list[Any]:
     return [
         node
@@ -380,14 +195,17 @@ def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Te
 
 
 def largest_difference(one: ExportedProgram, other: ExportedProgram, inputs: Sequence[Any]) -> float:
-    """The largest absolute difference between the eager outputs of two programs; 0.0 only if they are equal to the bit.
+    """The largest absolute difference between the eager outputs of two programs; 0.0 only if all of them are equal.
 
-    Raises what the programs raise.
+    Infinite where only one of two values is NaN, and for outputs of different shapes or dtypes. Raises what the
+    programs raise.
     """
     worst = 0.0
     for left, right in zip(run_eager(one, inputs), run_eager(other, inputs), strict=True):
-        if torch.equal(left, right):
-            continue
-        error = (left.to(torch.float64) - right.to(torch.float64)).abs()
-        worst = max(worst, float(error[~torch.isnan(error)].max()) if error.numel() else 0.0)
+        if left.shape != right.shape or left.dtype != right.dtype:
+            return math.inf
+        differing = (left != right) & ~(left.isnan() & right.isnan())
+        if bool(differing.any()):
+            errors = (left[differing].to(torch.float64) - right[differing].to(torch.float64)).abs()
+            worst = max(worst, float(errors.nan_to_num(nan=math.inf).max()))
     return worst

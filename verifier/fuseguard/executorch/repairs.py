@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
-from fuseguard.engine.rewrite import Rewrite
+from fuseguard.engine.rewrite import Rewrite, is_rewritten
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program
@@ -92,7 +92,8 @@ def repair(
         batch = _plan(program, report, rules, resolved, unsafe)
         if not batch:
             break
-        apply_rewrites(program, [item.rewrite for item in batch])
+        for graph in {item.finding.graph: None for item in batch}:
+            apply_rewrites(program, [item.rewrite for item in batch if item.finding.graph == graph], graph)
         applied += batch
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
@@ -126,9 +127,11 @@ def lower(
     return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
 
 
-def save(program: ExportedProgram, path: Path) -> None:
-    """``torch.export.save``, for callers that import no torch."""
-    torch.export.save(program, path)
+def serialized(program: ExportedProgram) -> bytes:
+    """What ``torch.export.save`` writes. Raises what it does."""
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
 
 
 _repair = repair  # ``lower`` has an argument of that name
@@ -143,17 +146,21 @@ def _plan(
 ) -> list[Repair]:
     """The rewrites for this round: one a finding, and none that touches what another one does."""
     by_code = {rule.code: rule for rule in rules}
-    view = View(read_program(program))
-    taken: set[str] = set()
+    views = {graph.name: View(graph) for graph in read_program(program).walk()}
+    taken: set[tuple[str, str]] = set()
     batch = []
     for finding in report.findings:
         rule = by_code[finding.code]
-        if finding.graph or not _is_to_be_repaired(finding, rule):
-            continue  # control-flow bodies are not rewritten
-        rewrite = rule.repair(view, target, finding)
-        if rewrite is None or not (rewrite.exact or unsafe) or rewrite.touched & taken:
+        view = views[finding.graph]
+        if not _is_to_be_repaired(finding, rule) or not is_rewritten(view, finding):
             continue
-        taken |= rewrite.touched
+        rewrite = rule.repair(view, target, finding)
+        if rewrite is None or not (rewrite.exact or unsafe):
+            continue
+        touched = {(finding.graph, name) for name in rewrite.touched}
+        if touched & taken:
+            continue
+        taken |= touched
         batch.append(Repair(finding, rewrite))
     return batch
 

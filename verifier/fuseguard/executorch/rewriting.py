@@ -36,9 +36,13 @@ class RepairFault(RuntimeError):
     """A planned rewrite does not fit the program. This is a bug in the rule that planned it."""
 
 
-def apply_rewrites(program: ExportedProgram, rewrites: Iterable[Rewrite]) -> None:
-    """Make the edits of ``rewrites`` in ``program``, which is changed. Raises RepairFault."""
-    module = program.graph_module
+def apply_rewrites(program: ExportedProgram, rewrites: Iterable[Rewrite], graph: str = "") -> None:
+    """Make the edits of ``rewrites`` in ``program``, which is changed. Raises RepairFault.
+
+    ``graph`` is the path of the control-flow body that the rewrites are about, "" for the program's own graph.
+    """
+    module = program.graph_module.get_submodule(graph)
+    assert isinstance(module, torch.fx.GraphModule)
     nodes = {node.name: node for node in module.graph.nodes}
     for rewrite in rewrites:
         for edit in rewrite.edits:
@@ -161,6 +165,8 @@ def _fake_result(target: Any, args: tuple[Any, ...]) -> Any:
 
 def _keep_output_name(program: ExportedProgram, old: torch.fx.Node, new: torch.fx.Node) -> None:
     """The program's outputs are known by their nodes' names: the new node takes the old one's."""
+    if old.graph is not program.graph:
+        return  # the outputs of a control-flow body are known by their order
     inputs = {_name(spec) for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT}
     if old.name in inputs:
         for spec in program.graph_signature.output_specs:

@@ -13,7 +13,7 @@ from fuseguard.report.numbers import counted, json_number, short
 
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.judge import Proof
-    from fuseguard.executorch.repairs import RepairResult
+    from fuseguard.executorch.repairs import Repair, RepairResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +29,49 @@ class Evidence:
     proof: Proof | None = None
 
 
-def render(result: RepairResult, file: str, evidence: Evidence | None) -> Iterator[Line]:
-    """The repairs, the proof, and what is left."""
+def render(result: RepairResult, file: str, written: str, evidence: Evidence) -> Iterator[Line]:
+    """The repairs and how far each is proved, what was tried, what is left. ``written``: the new file, "" for none."""
     yield Line((clean(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
     for repair in result.applied:
         finding = repair.finding
-        where = f" at {clean(str(finding.source))}" if finding.source else ""
-        kind = "" if repair.exact else " (not exact)"
-        yield Line((f"  repaired[{finding.code}]", "good"), f" {clean(finding.island)}{where}{kind}", hang=4)
+        where = f" in {clean(finding.graph)}" if finding.graph else ""
+        where += f" at {clean(str(finding.source))}" if finding.source else ""
+        state = _state(repair, evidence)
+        yield Line((f"  repaired[{finding.code}]", "good"), f" {clean(finding.island)}{where}: {state}", hang=4)
         for edit in repair.rewrite.edits:
             yield Line(f"    {clean(str(edit))}", hang=6)
-    if evidence is not None:
-        yield from _evidence(evidence)
+    yield from _evidence(evidence)
     for finding in result.remaining:
         if finding.refuse or finding.severity.rank == 2:
             yield Line((f"  remains[{finding.code}]", "error"), f" {clean(finding.message)}", hang=4)
             yield Line(f"    {clean(finding.remedy)}", hang=4)
+    if written:
+        yield Line(("  written", "dim"), f": {clean(written)}")
+
+
+def _state(repair: Repair, evidence: Evidence) -> str:
+    """How far a repair is proved: by its rule, by the eager results, by the judge."""
+    if not repair.exact:
+        eager = "not exact"
+    elif evidence.eager_error == 0:
+        eager = "exact, equal to the bit"
+    else:
+        eager = "exact by itself"  # what differs is another repair's
+    return f"{eager}, {f'judged {evidence.proof.outcome}' if evidence.proof is not None else 'not judged'}"
 
 
 def _evidence(evidence: Evidence) -> Iterator[Line]:
     runs = "one set of inputs" if evidence.runs == 1 else f"{evidence.runs} sets of inputs"
-    equal = "equal to the bit" if evidence.eager_error == 0 else f"differ by at most {short(evidence.eager_error)}"
-    yield Line(("  eager", "dim"), f": the repaired program's results and the original's are {equal} on {runs}", hang=4)
+    error = evidence.eager_error
+    equal = "are equal to the bit" if error == 0 else f"differ by at most {short(error)}"
+    yield Line(("  eager", "dim"), f": the repaired program's results and the original's {equal} on {runs}", hang=4)
     if evidence.proof is None:
         yield Line(("  judge", "dim"), ": not asked", hang=4)
         return
     proof = evidence.proof
     placed = f"{counted(proof.delegated_ops, 'op')} delegated, {_cpu(proof)} on the CPU"
-    text = f": {proof.outcome} on {proof.target}; {placed}"
+    guarded = " with what remains kept on the CPU" if proof.guarded else ""
+    text = f": {proof.outcome} on {proof.target}{guarded}; {placed}"
     yield Line(("  judge", "dim"), text + (f"; {clean(proof.exception)}" if proof.exception else ""), hang=4)
 
 
@@ -71,9 +86,9 @@ def difference(before: Sequence[str], after: Sequence[str], file: str) -> Iterat
         yield Line((line, "good" if line.startswith("+") else "error" if line.startswith("-") else ""))
 
 
-def to_dict(result: RepairResult, file: str, output: str, evidence: Evidence | None) -> dict[str, Any]:
+def to_dict(result: RepairResult, file: str, output: str, evidence: Evidence) -> dict[str, Any]:
     """The same as JSON-ready data."""
-    proof = evidence.proof if evidence is not None else None
+    proof = evidence.proof
     return {
         **envelope(),
         "file": file,
@@ -84,13 +99,16 @@ def to_dict(result: RepairResult, file: str, output: str, evidence: Evidence | N
             {
                 "code": repair.finding.code,
                 "exact": repair.exact,
+                "state": _state(repair, evidence),
                 "edits": [str(edit) for edit in repair.rewrite.edits],
                 "finding": finding_dict(repair.finding),
             }
             for repair in result.applied
         ],
         "remaining": [finding_dict(finding) for finding in result.remaining],
-        "eager_error": json_number(evidence.eager_error) if evidence is not None else None,
+        "eager_error": json_number(evidence.eager_error),
+        "eager_runs": evidence.runs,
+        "guarded": proof.guarded if proof is not None else None,
         "outcome": proof.outcome if proof is not None else None,
         "delegated_ops": proof.delegated_ops if proof is not None else None,
         "cpu_ops": list(proof.cpu_ops) if proof is not None else None,
