@@ -17,6 +17,7 @@ import torch  # noqa: E402
 from fuseguard.executorch import prove  # noqa: E402
 from fuseguard.executorch.outputs import saturate_at_dtype  # noqa: E402
 from fuseguard.executorch.quantizing import quantize  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
 
 
 class LogSoftmax(torch.nn.Module):
@@ -54,7 +55,8 @@ def test_a_narrow_program_is_exact_or_bounded(
     program = quantize(module, (x,), "TOSA-1.0+INT", "int8-narrow", unquantized)
     proof = prove(program, (beyond * x,), "TOSA-1.0+INT")
     assert proof.delegated_ops
-    assert proof.ok, proof
+    shifted = isinstance(module, LogSoftmax) and Target.parse("TOSA-1.0+INT").release_in("<1.3")
+    assert proof.outcome == "wrong" if shifted else proof.ok, proof  # DT505
 
 
 def test_saturation_is_left_alone_where_no_rescale_comes_of_a_q() -> None:
