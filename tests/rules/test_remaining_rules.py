@@ -80,7 +80,6 @@ def test_a_quantized_weight_tells_a_lost_mark_from_a_convolution_in_float(quanti
     ("title", "effect"),
     [
         ("conv2d that lost its annotation", Effect.CRASH),
-        ("conv1d that lost its annotation", Effect.CRASH),
         ("conv2d with relu that lost its annotation, between others", Effect.CRASH),
         ("conv_transpose2d that lost its annotation", Effect.EXACT),
         ("grouped conv2d that lost its annotation", Effect.EXACT),
@@ -98,6 +97,13 @@ def test_a_crash_is_announced_only_where_the_scale_is_folded_into_the_weight(
     assert finding.effect is effect
     (finding,) = find(AnnotationMissing(), example.graph(), release="1.3.1")
     assert finding.effect is Effect.EXACT
+
+
+@pytest.mark.parametrize(("release", "effect"), [("1.4.1", Effect.EXACT), ("1.5.1", Effect.CRASH)])
+def test_a_conv1d_is_a_conv2d_between_views_before_1_5(release: str, effect: Effect) -> None:
+    (example,) = (item for item in AnnotationMissing.bad if item.title == "conv1d that lost its annotation")
+    (finding,) = find(AnnotationMissing(), example.graph(), release=release)
+    assert finding.effect is effect
 
 
 def test_a_weight_is_known_without_its_label_and_a_bias_may_be_in_float() -> None:
@@ -156,6 +162,7 @@ def raw(target: str, *dtypes: str, rest: tuple[Arg, ...] = (), result: str = "in
         (raw("aten.mul.Tensor", "int8", rest=(0.5,), result="float32"), False),
         (raw("aten.eq.Tensor", "int8", "int8", result="bool"), True),
         (raw("aten.eq.Tensor", "int32", "int32", result="bool"), False),
+        (raw("aten.ne.Tensor", "int8", "int8", result="bool"), False),
         (raw("aten.eq.Tensor", "float32", "float32", result="bool"), False),
         (raw("aten.neg.default", "int8"), True),
         (raw("aten.neg.default", "int16", result="int16"), False),
