@@ -227,6 +227,16 @@ def test_the_plug_ins_graph_does_not_label_constants() -> None:
     assert not find(ConstantCatFolded(), graph, release="1.2.0")
 
 
+def test_the_view_that_a_stack_leaves_behind_its_cat_is_refused_with_it() -> None:
+    """Left on the accelerator it would be given floats for codes, and lowering dies (seen on 1.2.0, INT+FP)."""
+    b = GraphBuilder("edge")
+    codes = tuple(b.dequantize(b.input(name, SHAPE, "int8"), QPARAMS) for name in "xy")
+    joint = b.call("aten.cat.default", codes, 1, shape=(1, 8, 8, 8))
+    graph = b.output(b.requantize(b.call("aten.view_copy.default", joint, (1, 2, 4, 8, 8)), QPARAMS))
+    (finding,) = find(ConstantCatFolded(), graph, release="1.2.0")
+    assert finding.nodes == ("cat", "view_copy")
+
+
 # --- BO602 ------------------------------------------------------------------------------------------------------------
 
 
