@@ -1,7 +1,7 @@
 """What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
 
 Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
-ExecuTorch 1.4.1 and 1.5.1.
+ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) of 1.2.0 to 1.5.1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def stays_on_cpu(view: View, node: Node) -> bool:
         return False
     if node.meta is None or not node.meta.is_float:
         return False
-    if node.kind not in KINDS or not node.annotated:
+    if node.kind not in KINDS or not node.annotated or _indexes_behind_none(node):
         return True
     if not node.info.traits & _COMPUTES:
         return False
@@ -32,7 +32,13 @@ def stays_on_cpu(view: View, node: Node) -> bool:
 
 def stays_on_cpu_with_float(view: View, node: Node) -> bool:
     """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the backend knows."""
-    return stays_on_cpu(view, node) and node.kind not in KINDS
+    return stays_on_cpu(view, node) and (node.kind not in KINDS or _indexes_behind_none(node))
+
+
+def _indexes_behind_none(node: Node) -> bool:
+    """Whether an index leaves a dimension in front alone (``x[:, i]``), which IndexTensorSupported rejects."""
+    indices = node.arg(1, "indices", ())
+    return node.target == "aten.index.Tensor" and isinstance(indices, tuple) and None in indices
 
 
 class CpuReach:
