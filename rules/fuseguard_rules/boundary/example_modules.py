@@ -30,3 +30,30 @@ def shared_split() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module and its inputs."""
     torch.manual_seed(0)
     return SharedSplit().eval(), (torch.randn(1, 8, 4, 4),)
+
+
+class Doubling(nn.Module):
+    """Doubles x + 1 until its sum reaches a limit, which the loop has as an additional input."""
+
+    limit: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("limit", torch.tensor([30.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def below(value: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
+            return torch.lt(value.sum(dim=(0, 1), keepdim=True).reshape(1), limit).squeeze()
+
+        def doubled(value: torch.Tensor, limit: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            del limit
+            return (value + value,)
+
+        result: torch.Tensor = torch.ops.higher_order.while_loop(below, doubled, (x + 1,), (self.limit,))[0]
+        return result
+
+
+def doubled_up_to_a_limit() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs."""
+    torch.manual_seed(0)
+    return Doubling().eval(), (torch.randn(2, 3),)

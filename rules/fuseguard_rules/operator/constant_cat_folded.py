@@ -66,7 +66,6 @@ class ConstantCatFolded(Rule):
         "newer, or let fuseguard keep the cat on the CPU (guard)."
     )
     scope = "cluster"
-    preview = True
     message = "{op} joins the constants {constants}, which ExecuTorch {release} folds by the first's qparams"
     effects = EffectsTable(
         [
