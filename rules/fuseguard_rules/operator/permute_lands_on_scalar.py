@@ -163,8 +163,13 @@ def _above(view: View, node: Node, target: Target) -> Node | None:
 
 
 def _passes_on(view: View, reader: Node, target: Target) -> bool:
-    """Whether a permute moves on through what reads it; with float support also through the DQ at a delegate's end."""
-    return has_one_operand(view, reader) or (reader.op == "output" and target.has_float)
+    """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE in front of an op in int32.
+
+    With float support also through the DQ at a delegate's end.
+    """
+    if reader.op == "output":
+        return target.has_float
+    return has_one_operand(view, reader) or (reader.info.has(Trait.RESCALED) and reader.kind != "sum")
 
 
 def _below(view: View, node: Node) -> Node | None:
