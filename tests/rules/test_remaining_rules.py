@@ -411,3 +411,16 @@ def test_qparams_that_cannot_be_gone_through_one_by_one_do_not_stop_the_rule(odd
         control_flow.cond(control_flow.FINE, odd)(),
     ):
         find(ControlFlowBoundary(), graph, CF)
+
+
+@pytest.mark.parametrize(("release", "found"), [("1.2.0", True), ("1.3.1", True), ("1.4.1", False), ("1.5.1", False)])
+def test_additional_inputs_that_the_body_quantizes_take_a_newer_release(release: str, found: bool) -> None:
+    """One that the condition alone reads gets no qparams in the body, and the pass has nothing to stumble over."""
+    graph = control_flow.loop(additional=True)()
+    findings = find(ControlFlowBoundary(), graph, CF, release)
+    assert [finding.effect for finding in findings] == [Effect.CRASH] * found
+    b = GraphBuilder()
+    x, _ = b.input("arg0", (2, 4, 4)), b.input("arg1", (2, 4, 4))
+    value = b.call("aten.abs.default", b.requantize(x, control_flow.FIRST))
+    body = b.output(b.requantize(value, control_flow.FIRST))
+    assert not find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF, release)

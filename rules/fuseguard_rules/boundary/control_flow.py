@@ -22,10 +22,14 @@ _MIXED = "FoldAndAnnotateQParamsPass folds the DQs that are there"
 _ENTRY = "FoldAndAnnotateQParamsPass folds the DQ in front of the op, and nothing in the body: Expecting ... float32"
 _EXIT = "InsertControlFlowRescalesPass._rescale_submodule_outputs: KeyError"
 _ONE_END = "FoldAndAnnotateQParamsPass folds the ends that are quantized: When merging two branches' output"
+_SHARED_META = (
+    "NormalizeWhileInitialArgsPass before 1.4 gives the clone its placeholder's meta: Unexpected key output_qparams"
+)
 _REJECTED = "ControlFlowOpSupported: Submodule was not fully partitioned"
 
 #: What is said of an operand or result (``one``) and another node or qparams (``other``), by case.
 _WHAT = {
+    "additional": "its body quantizes operand {one}, which it does not carry along, by {other}",
     "operands": "operand {one} has other qparams than the first, {other}",
     "float-operand": "operand {one} is in float, while {other} is dequantized and a body quantizes both",
     "float-operands": "operand {one} is in float, and a body quantizes it",
@@ -37,13 +41,16 @@ _WHAT = {
     "rounded": "operand {one} is rounded once more between two rounds, to {other}",
 }
 
+#: From here on NormalizeWhileInitialArgsPass does not share meta between a placeholder and its clone.
+COPIES_META_FROM = ">=1.4"
+
 _Fault = tuple[str, str, str]
 
 
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.boundary.example_modules import doubled_up_to_a_limit
+    from fuseguard_rules.boundary.example_modules import stepping_up_to_a_limit
 
-    return doubled_up_to_a_limit()
+    return stepping_up_to_a_limit()
 
 
 class ControlFlowBoundary(Rule):
@@ -59,20 +66,24 @@ class ControlFlowBoundary(Rule):
         "each entry of a body, the last. What a loop yields is rescaled to the qparams behind the loop, also where it "
         "goes into the next round, which reads it with those of the operands; where the two are the same, that is one "
         "rounding more for each round. Arm's quantizer shares qparams among the operands and results, but not with the "
-        "additional inputs of a while_loop. Control flow is delegated only with "
+        "additional inputs of a while_loop; before 1.4 a body that "
+        "quantizes one of them does not lower at all. Control flow is delegated only with "
         "the cf extension; without it the op stays on the CPU, and nothing is reported."
     )
     remedy = (
         "Share one set of qparams among all operands of a cond, and among the operands and results of a while_loop: "
-        "carry additional inputs along (return limit.clone() from the body). Quantize an operand once in each body, "
+        "carry additional inputs along (return step.clone() from the body). Quantize an operand once in each body, "
         "and not at all if it is in float outside. Or drop the cf extension. The guard cannot help: it refuses nodes "
         "one by one, and bodies that are delegated without their op fail to lower."
     )
     scope = "boundary"
-    preview = True
     message = "{op}: {what}"
     effects = EffectsTable(
         [
+            EffectRow("additional", "<1.4", "*", Effect.CRASH, reference=_SHARED_META),
+            EffectRow(
+                "additional", ">=1.4", "*", Effect.EXACT, reference="NormalizeWhileInitialArgsPass copies the meta"
+            ),
             EffectRow("operands", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
             EffectRow("operands", ">=1.3", "*", Effect.WRONG, reference=_ONE_SET),
             EffectRow("float-operand", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
@@ -113,15 +124,20 @@ class ControlFlowBoundary(Rule):
             "while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)
         ),
         Example(
+            "while_loop whose body quantizes an additional input",
+            graphs.loop(additional=True),
+            only_on="<1.4",
+            extensions=("cf",),
+        ),
+        Example(
             "while_loop with an additional input of other qparams",
             graphs.loop(second=graphs.COARSE, additional=True),
             extensions=("cf",),
         ),
         Example(
-            "while_loop with a limit that is not carried along, from Arm's quantizer",
+            "while_loop with a step that is not carried along, from Arm's quantizer",
             graphs.loop(second=graphs.COARSE),
             _program,
-            only_on=">=1.3",
             extensions=("cf",),
         ),
     )
@@ -142,7 +158,11 @@ class ControlFlowBoundary(Rule):
         if "cf" not in target.extensions:
             return
         for call in calls(view):
-            for case, one, other in (*_operands(call), *_entries(call), *_exits(call), *_carried(call)):
+            faults = [*_operands(call), *_entries(call), *_exits(call), *_carried(call)]
+            if not target.release_in(COPIES_META_FROM):  # later ones lower it, and the program is not at fault
+                added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
+                faults = added or faults  # what crashes gets nothing wrong
+            for case, one, other in faults:
                 what = _WHAT[case].format(one=one, other=other)
                 yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)
 

@@ -69,7 +69,8 @@ class Carry:
 @dataclass(frozen=True, slots=True)
 class Call:
     """A control-flow op: ``operands`` in order, ``bodies`` (of a loop the condition, then the body), ``results`` by
-    number (a result that nothing reads is missing).
+    number (a result that nothing reads is missing). ``fixed``: the last so many operands are the additional inputs of a
+    loop, which it does not carry along.
     """
 
     node: Node
@@ -77,6 +78,7 @@ class Call:
     operands: tuple[Node, ...]
     bodies: tuple[Body, ...]
     results: dict[int, Node]
+    fixed: int = 0
 
     @property
     def is_loop(self) -> bool:
@@ -92,6 +94,14 @@ class Call:
             [qparams for q in body.view.out_q(entry) if (qparams := body.view.qparams(q)) is not None]
             for body, entry in self._given(number)
         ]
+
+    def quantized_additional_inputs(self) -> Iterator[tuple[Node, Node]]:
+        """The additional inputs that the loop's body quantizes, and by which Q."""
+        body = self.bodies[-1]
+        for number in range(len(self.operands) - self.fixed, len(self.operands)):
+            quantizers = body.view.out_q(body.inputs[number]) if number < len(body.inputs) else []
+            if quantizers:
+                yield self.operands[number], quantizers[0]
 
     def tells_apart(self, number: int, meant: QParams, taken: QParams) -> bool:
         """Whether any body sees another value where codes of an operand with qparams ``meant`` are taken for others."""
@@ -165,17 +175,17 @@ def calls(view: View) -> Iterator[Call]:
     """The annotated control-flow ops of a graph whose bodies are known."""
     for node in view.calls(Trait.CONTROL_FLOW):
         # cond(predicate, true, false, operands); while_loop(condition, body, carried, additional)
-        operands: list[Arg] = []
-        for position in (2, 3) if node.kind == "while_loop" else (3,):
-            given = node.args[position] if position < len(node.args) else ()
-            operands += given if isinstance(given, tuple) else ()
+        loop = node.kind == "while_loop"
+        given = [node.args[place] if place < len(node.args) else () for place in ((2, 3) if loop else (3,))]
+        groups = [group if isinstance(group, tuple) else () for group in given]
+        operands = [operand for group in groups for operand in group]
         names = [name for name in node.args if isinstance(name, str) and name in view.graph.subgraphs]
         if not node.annotated or len(names) != 2:
             continue
         nodes = tuple(view.graph[operand.name] for operand in operands if isinstance(operand, Ref))
         if len(nodes) == len(operands):
             bodies = tuple(Body.of(view.graph.subgraphs[name]) for name in names)
-            yield Call(node, view, nodes, bodies, dict(_results(view, node)))
+            yield Call(node, view, nodes, bodies, dict(_results(view, node)), len(groups[-1]) if loop else 0)
 
 
 def _results(view: View, node: Node) -> Iterator[tuple[int, Node]]:
