@@ -54,15 +54,18 @@ def lowering_faults(
     policy: str = "consistent",
 ) -> list[str]:
     """What is wrong with a repaired program's lowering, held against that of the guarded original."""
-    found = []
-    if not (proof.outcome == "exact" or (proof.outcome == "bounded" and _may_be_bounded(result))):
-        found.append(f"judged {proof.outcome}, by at most {proof.max_error_steps} steps {proof.exception}".rstrip())
+    found: list[str] = []
     left = computing(proof.cpu_ops)
-    if left:
-        guarded = prove(program, inputs, target, support_checks(target, policy))
-        lost = left - computing(guarded.cpu_ops)
-        if lost:
-            found.append(f"on the CPU, and not so with the guard: {dict(lost)}")
+    bounded = proof.outcome == "bounded"
+    if proof.outcome == "exact" and not left:
+        return found
+    guarded = prove(program, inputs, target, support_checks(target, policy))
+    # Bounded as the guarded original is, or as announced.
+    if not (proof.outcome == "exact" or (bounded and (guarded.outcome == "bounded" or _may_be_bounded(result)))):
+        found.append(f"judged {proof.outcome}, by at most {proof.max_error_steps} steps {proof.exception}".rstrip())
+    lost = left - computing(guarded.cpu_ops)
+    if lost:
+        found.append(f"on the CPU, and not so with the guard: {dict(lost)}")
     return found
 
 
