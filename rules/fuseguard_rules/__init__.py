@@ -22,6 +22,7 @@ from fuseguard_rules.operator.operands_rounded import OperandsRounded
 from fuseguard_rules.operator.permute_lands_on_scalar import PermuteLandsOnScalar
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
 from fuseguard_rules.operator.product_overflows import ProductOverflows
+from fuseguard_rules.operator.repeated_operand_lost import RepeatedOperandLost
 from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
@@ -87,4 +88,5 @@ RULES = (
     PermuteLandsOnScalar,
     SumOverMergedDims,
     ProductOverflows,
+    RepeatedOperandLost,
 )

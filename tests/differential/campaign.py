@@ -5,6 +5,7 @@
     python tests/differential/campaign.py --out campaign.jsonl --refresh --jobs 2     # after rules have changed
     python tests/differential/campaign.py --seed 1 --show 17
     python tests/differential/campaign.py --seed 1 --shrink 17
+    python tests/differential/campaign.py --repairs --programs 300 --seed 5 --out repairs.jsonl
 
 ``--refresh`` reads the programs' graphs beside the records (``campaign.graphs``) and lowers only what it has to.
 
@@ -46,14 +47,14 @@ CHUNK = 250
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.worker:
-        return _work(options.seed)
+        return _work(options.seed, options.repairs)
     if options.show is not None:
         pprint.pprint(program_of(options.seed, options.show), width=110)
         return 0
     if options.shrink is not None:
         return _shrink(options.seed, options.shrink)
     if options.summary:
-        print(summary(read_records(options.out)))
+        print(_table(options))
         return 0
     if options.refresh:
         return _refresh(options)
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--summary", action="store_true", help="print the result table of --out and stop")
     parser.add_argument("--show", type=int, metavar="INDEX", help="print one program's spec")
     parser.add_argument("--shrink", type=int, metavar="INDEX", help="make one program smaller while its record stays")
+    parser.add_argument("--repairs", action="store_true", help="judge what comes of repairs (repair_verdict.py)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -131,8 +133,16 @@ def _judge_all(options: argparse.Namespace, indices: Sequence[int]) -> int:
             thread.start()
         for thread in threads:
             thread.join()
-    print(summary(read_records(options.out)))
+    print(_table(options))
     return 0
+
+
+def _table(options: argparse.Namespace) -> str:
+    if options.repairs:
+        from . import repair_verdict
+
+        return repair_verdict.summary(read_records(options.out))
+    return summary(read_records(options.out))
 
 
 def is_settled(record: dict[str, Any]) -> bool:
@@ -177,7 +187,7 @@ def _serve(
             if worker is None or worker.done >= CHUNK or not worker.alive:
                 if worker is not None:
                     worker.stop()
-                worker = Worker(options.seed)
+                worker = Worker(options.seed, options.repairs)
             record = {"seed": options.seed, "index": index, **worker.judge(index, options.timeout)}
             graph = record.pop("graph", "")
             with lock:
@@ -194,11 +204,12 @@ def _serve(
 class Worker:
     """A process that judges programs, one after the other."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, repairs: bool = False) -> None:
         self.seed = seed
         self.done = 0
+        command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--worker", "--seed", str(seed)]
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--worker", "--seed", str(seed)],
+            command + ["--repairs"] * repairs,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._buffer = b""
@@ -265,14 +276,16 @@ def died(program: Program, announced: dict[str, Any], end: str) -> dict[str, Any
     return {**record, "verdict": verdict, "outcome": end, "exception": f"the process {end}"}
 
 
-def _work(seed: int) -> int:
+def _work(seed: int, repairs: bool) -> int:
     """A worker: an index per line in, messages out. What the backend prints goes to stderr."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    from .repair_verdict import judge_repair
     from .speed import hurry, tidy
     from .verdict import SAMPLE, judge_program
 
     hurry()
+    judge = judge_repair if repairs else judge_program
 
     def send(message: dict[str, Any], final: bool) -> None:
         replies.write(json.dumps({**message, "final": final}) + "\n")
@@ -283,7 +296,7 @@ def _work(seed: int) -> int:
         index = int(line)
         program = program_of(seed, index)
         try:
-            record = judge_program(program, index % SAMPLE == 0, lambda message: send(message, False))
+            record = judge(program, index % SAMPLE == 0, lambda message: send(message, False))
         except Exception as error:  # a fault of the campaign itself must not look like a verdict
             record = {**died(program, {}, "aborted"), "verdict": "harness-fault", "exception": repr(error)[:400]}
         send(record, True)

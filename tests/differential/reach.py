@@ -26,6 +26,8 @@ CODES, MOST_DRAWS = 512, 9
 def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> bool:
     """Whether the cluster of ``finding``, lowered alone, is wrong on some input. Raises what torch.export raises."""
     isolated, entries = isolate(program, finding)
+    if _is_unary(program, finding) and len(entries) == 1 and entries[0][1] is not None:
+        return _shows_on_any_code(program, finding, entries[0][1], target)
     elements = max((math.prod(shape) for shape, _ in entries), default=CODES)
     for number in range(max(3, min(MOST_DRAWS, CODES // max(1, elements)))):
         torch.manual_seed(number)
@@ -34,11 +36,26 @@ def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> b
     return False
 
 
+def _is_unary(program: ExportedProgram, finding: Finding) -> bool:
+    """Whether the cluster is one op that works code by code, as a lookup table does."""
+    nodes = [node for node in program.graph.nodes if node.name in finding.cluster]
+    return len(nodes) == 1 and torch.Tag.pointwise in getattr(nodes[0].target, "tags", ())
+
+
+def _shows_on_any_code(program: ExportedProgram, finding: Finding, qparams: _Qparams, target: Target) -> bool:
+    """Feeds every code at once: what a table has between two entries shows at a few of 65536."""
+    scale, zero_point, low, high = qparams
+    values = (torch.arange(low, high + 1) - zero_point) * scale
+    isolated, _ = isolate(program, finding, (1, values.numel()))
+    return not prove(isolated, (values.reshape(1, -1),), target).ok
+
+
 #: What a cut-off input looks like: its shape, and scale, zero point, qmin and qmax of the Q it goes into.
-_Entry = tuple[tuple[int, ...], tuple[float, int, int, int] | None]
+_Qparams = tuple[float, int, int, int]
+_Entry = tuple[tuple[int, ...], _Qparams | None]
 
 
-def _values(shape: tuple[int, ...], qparams: tuple[float, int, int, int] | None, number: int) -> torch.Tensor:
+def _values(shape: tuple[int, ...], qparams: _Qparams | None, number: int) -> torch.Tensor:
     """First any code, then codes near zero, then the ends and what lies beyond them."""
     if qparams is None:
         return torch.randn(shape) * (3.0, 0.3, 30.0)[number % 3]
@@ -49,8 +66,12 @@ def _values(shape: tuple[int, ...], qparams: tuple[float, int, int, int] | None,
     return codes * scale * (1.0 if number % 3 == 0 else 3.0)
 
 
-def isolate(program: ExportedProgram, finding: Finding) -> tuple[ExportedProgram, list[_Entry]]:
+def isolate(
+    program: ExportedProgram, finding: Finding, shape: tuple[int, ...] = ()
+) -> tuple[ExportedProgram, list[_Entry]]:
     """The finding's cluster as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
+
+    ``shape``, where given, replaces that of all inputs.
 
     Raises ValueError where the cluster names nodes that the live program does not have.
     """
@@ -75,7 +96,7 @@ def isolate(program: ExportedProgram, finding: Finding) -> tuple[ExportedProgram
     # A placeholder may not come after calls.
     _placeholders_first(graph)
     isolated = GraphModule(module, graph)
-    inputs = tuple(_values(shape, qparams, 0) for shape, qparams in entries)
+    inputs = tuple(_values(shape or own, qparams, 0) for own, qparams in entries)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.export(isolated, inputs), entries

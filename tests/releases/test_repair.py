@@ -1,8 +1,8 @@
 """Repairs, proved three ways on the installed release: the eager results stay equal to the bit, the judge says exact,
 and nothing that the guard left on the accelerator is lost.
 
-Every bad example of every rule that breaks somewhere is repaired, the profiles by turns; a third of them in the
-short run, all with -m thorough.
+Every bad example of every rule that knows a repair is repaired and judged; in the short run a third of them, the
+profiles by turns, with -m thorough each under both profiles. tests/rules/test_repairs.py holds that none of it is idle.
 """
 
 from __future__ import annotations
@@ -16,47 +16,38 @@ pytest.importorskip("tosa_reference_model")
 
 
 from fuseguard.engine import Example, Rule  # noqa: E402
-from fuseguard.engine.registry import load_registry  # noqa: E402
-from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
-from fuseguard.executorch.extremes import extreme_inputs  # noqa: E402
+from fuseguard.executorch import prove, repair  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
+from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, mended, policy_of  # noqa: E402
+from fuseguard_testkit.repairing import eager_faults, lowered, lowering_faults  # noqa: E402
 
-PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
-RULES = [rule for rule in load_registry().select() if rule.repairable]
-EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
-BY_TURNS = [
+CASES = [
     pytest.param(
         rule,
         example,
-        example.spec(PROFILES[number % 2]),
-        id=f"{rule.code}-{example.title}",
-        marks=[pytest.mark.thorough] if number % 3 else [],
+        example.spec(profile),
+        id=f"{rule.code}-{example.title}-{profile.removeprefix('TOSA-1.0+')}",
+        marks=[pytest.mark.thorough] if profile != SHORT.get(number) else [],
     )
     for number, (rule, example) in enumerate(EXAMPLES)
+    for profile in PROFILES
 ]
 
 
-@pytest.mark.parametrize(("rule", "example", "spec"), BY_TURNS)
+@pytest.mark.parametrize(("rule", "example", "spec"), CASES)
 def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example, spec: str) -> None:
     program, inputs = materialize(example.graph())
-    policy = "consistent" if rule.refused or rule.code == "OP703" else "bit-exact"
+    policy = policy_of(rule)
     result = repair(program, spec, policy)
-    if not result.applied:
-        assert not any(finding.repairable and finding.refuse for finding in result.remaining)
-        return
-    assert result.exact
-    assert largest_difference(program, result.program, inputs) == 0
-    assert largest_difference(program, result.program, extreme_inputs(program, inputs)) == 0
-    assert program.graph_signature.user_outputs == result.program.graph_signature.user_outputs
-    assert not repair(result.program, spec, policy).applied, "repairing twice changes nothing"
-    if any(finding.refuse for finding in result.remaining):
-        return  # half of it has no exact repair: the guard's
-    proof = prove(result.program, inputs, spec)
-    assert proof.ok, proof
-    guarded = prove(program, inputs, spec, checks=support_checks(spec, policy))
-    assert guarded.delegated_ops <= proof.delegated_ops
+    assert eager_faults(program, result, inputs, spec, policy) == []
+    if rule.code in mended(rule, example, spec):
+        applied = {item.finding.code for item in result.applied}
+        assert applied & {rule.code, *example.companions}, "the check calls it repairable"
+    if result.applied:
+        proof = lowered(result, inputs, spec, policy)
+        assert lowering_faults(program, result, proof, inputs, spec, policy) == [], proof
 
 
 def test_the_original_is_left_alone() -> None:

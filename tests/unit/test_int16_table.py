@@ -10,8 +10,10 @@ import math
 
 import pytest
 
-from fuseguard.ir.int16_table import worst_error
+from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir.int16_table import table_error, worst_error
 from fuseguard.ir.qparams import QParams
+from fuseguard.target import Target
 
 
 def wide(scale: float) -> QParams:
@@ -36,3 +38,13 @@ def test_no_code_is_further_off_than_the_bound(scale: float) -> None:
     bound = worst_error("exp", data, out, endpoint=True, shift_clamped=True).steps
     assert seen > 50
     assert seen <= bound <= 1.5 * seen
+
+
+def test_a_quantized_square_is_a_table() -> None:
+    """DecomposeIntPowPass leaves quantized ops alone: 27 steps in a drawn program, where the square saturates."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 8), wide(2.0**-12))
+    square = b.call("aten.pow.Tensor_Scalar", x, 2)
+    graph = b.output(b.requantize(square, wide(0.000257)))
+    error = table_error(graph[square], wide(2.0**-12), wide(0.000257), Target.parse("TOSA-1.0+INT+int16").release_in)
+    assert 27 <= error.steps <= 128

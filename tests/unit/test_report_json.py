@@ -21,7 +21,7 @@ FILE = {"file", "nodes", "islands", "quantized", "findings", "suppressed", "fail
 FINDING_KEYS = {
     "code", "name", "severity", "effect", "effect_meaning", "evidence", "evidence_note", "message", "remedy", "nodes",
     "cluster", "graph", "source", "module", "module_type", "island", "island_key", "qparams", "details", "bound_steps",
-    "bound_value", "repairable", "refused", "caused_by", "fingerprint", "outcomes",
+    "bound_value", "repairable", "unsafe_repair", "refused", "caused_by", "fingerprint", "outcomes",
     "suppression",
 }  # fmt: skip
 SUMMARY = {

@@ -58,6 +58,7 @@ def test_a_bare_finding_shows_the_file_and_no_empty_fields() -> None:
         "  on        TOSA-1.0+INT, ExecuTorch 1.5.1\n"
         "  evidence  measured\n"
         "  remedy    mend it\n"
+        "  repair    no bit-exact one is known; follow the remedy\n"
     )
 
 

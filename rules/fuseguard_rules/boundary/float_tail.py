@@ -29,7 +29,7 @@ _SPLITS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
 
 
 def _split(*fates: str, op: str = "split") -> Callable[[], Graph]:
-    """``fates`` say what becomes of each part: ``cpu``, ``npu`` or ``output``."""
+    """``fates`` say what becomes of each part: ``cpu``, ``index`` (which stays there, too), ``npu`` or ``output``."""
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -43,6 +43,10 @@ def _split(*fates: str, op: str = "split") -> Callable[[], Graph]:
             value = b.requantize(part, int8(0.0487, 3))
             if fate == "cpu":
                 value = b.requantize(b.call("aten.exp.default", value, annotated=False), int8(0.0731, -128))
+            elif fate == "index":
+                rows = b.call("aten.arange.start_step", 1, -1, -1, shape=(2,), dtype="int32", annotated=False)
+                value = b.call("aten.index.Tensor", value, (None, rows), shape=(1, 2, 4, 4))
+                value = b.requantize(value, int8(0.0487, 3))
             elif fate == "npu":
                 value = b.requantize(b.call("aten.tanh.default", value), int8(0.00787, 3))
             outputs.append(value)
@@ -89,6 +93,7 @@ class FloatTailLeavesDelegate(Rule):
             unquantized=("float_block",),
         ),
         Example("split: one half through the CPU, the other an output", _split("cpu", "output")),
+        Example("split: one half indexed behind a whole dimension, the other an output", _split("index", "output")),
         Example("sizes: one of three parts through the CPU", _split("npu", "cpu", "npu", op="split_with_sizes")),
         Example("chunk: two of three parts through the CPU", _split("cpu", "npu", "cpu", op="chunk")),
     )

@@ -1,7 +1,7 @@
 """What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
 
 Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
-ExecuTorch 1.4.1 and 1.5.1.
+ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) of 1.2.0 to 1.5.1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def stays_on_cpu(view: View, node: Node) -> bool:
         return False
     if node.meta is None or not node.meta.is_float:
         return False
-    if node.kind not in KINDS or not node.annotated:
+    if node.kind not in KINDS or not node.annotated or _indexes_behind_none(node):
         return True
     if not node.info.traits & _COMPUTES:
         return False
@@ -32,7 +32,13 @@ def stays_on_cpu(view: View, node: Node) -> bool:
 
 def stays_on_cpu_with_float(view: View, node: Node) -> bool:
     """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the backend knows."""
-    return stays_on_cpu(view, node) and node.kind not in KINDS
+    return stays_on_cpu(view, node) and (node.kind not in KINDS or _indexes_behind_none(node))
+
+
+def _indexes_behind_none(node: Node) -> bool:
+    """Whether an index leaves a dimension in front alone (``x[:, i]``), which IndexTensorSupported rejects."""
+    indices = node.arg(1, "indices", ())
+    return node.target == "aten.index.Tensor" and isinstance(indices, tuple) and None in indices
 
 
 class CpuReach:
@@ -63,6 +69,37 @@ class CpuReach:
                 if user.name in self.through:
                     self.through[node.name] = self.through[user.name]
                     break
+
+
+def goes_around(view: View, node: Node) -> bool:
+    """Whether a way on the accelerator leads around ``node``, from what it computes with to what computes with it."""
+    before = _reached(view, [node], view.graph.inputs)
+    behind = _reached(view, [node], view.users)
+    starts = [view.graph[name] for name in before if _is_delegated(view, view.graph[name])]
+    around = _reached(view, starts, lambda item: [user for user in view.users(item) if user.name not in behind])
+    return any(
+        producer.name in around and producer.name != node.name
+        for name in behind
+        if name != node.name and _is_delegated(view, view.graph[name])
+        for producer in view.graph.inputs(view.graph[name])
+    )
+
+
+def _reached(view: View, starts: list[Node], step: Callable[[Node], list[Node]]) -> set[str]:
+    """The names of what is reached from ``starts``, which included, without an op that stays on the CPU."""
+    seen = {start.name for start in starts}
+    pending = list(starts)
+    while pending:
+        for item in step(pending.pop()):
+            if item.op == "call" and item.name not in seen and not stays_on_cpu(view, item):
+                seen.add(item.name)
+                pending.append(item)
+    return seen
+
+
+def _is_delegated(view: View, node: Node) -> bool:
+    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
+    return computes and node.annotated and not node.info.has(Trait.CONSTANT) and not stays_on_cpu(view, node)
 
 
 def is_quantized_split(view: View, node: Node) -> bool:

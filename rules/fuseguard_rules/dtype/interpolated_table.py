@@ -23,6 +23,12 @@ def _unary(target: str, data: QParams, out: QParams) -> Callable[[], Graph]:
     return build
 
 
+def _square() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 16, 16, 16), full_int16(2.0**-12))
+    return b.output(b.requantize(b.call("aten.pow.Tensor_Scalar", x, 2), full_int16(0.000257)))
+
+
 class InterpolatedTable(Rule):
     code = "DT506"
     name = "interpolated-table"
@@ -45,6 +51,7 @@ class InterpolatedTable(Rule):
             _unary("aten.sin.default", full_int16(0.00023968), full_int16(1 / 32767)),
             extensions=_INT16,
         ),
+        Example("int16 square that saturates", _square, extensions=_INT16),
         Example(
             "int16 hardswish",
             _unary("aten.hardswish.default", full_int16(0.00023), full_int16(0.00023)),

@@ -34,9 +34,13 @@ _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
 
+#: A chain of value-transparent ops is followed this far; a hostile graph need not end.
+_LONGEST_WAY = 32
+
 _POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
 _SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
 _CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
+_PROMOTED = "FoldAndAnnotateQParamsPass and the passes behind it: bmm wants one dtype"
 _NO_DQ = "the DQ at the end of the delegate stays on the CPU"
 
 
@@ -95,12 +99,13 @@ class TableCodesAsFloats(Rule):
         "ask before it see float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is given "
         "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
         "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
-        "Arithmetic ends it: add, mul and the like are rescaled, which yields integers."
+        "Arithmetic ends it: add, mul and the like are rescaled, which yields integers. Before 1.4 a matrix product of "
+        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there."
     )
     remedy = (
         "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
         "changes no value and is integer arithmetic. A multiplication between the two (as in squeeze-and-excite) has "
-        "the same effect."
+        "the same effect. For a matrix product that helps from 1.3 on only; upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "cluster"
     message = "{op} gets codes from the lookup table of {table}{way}, and asks for their dtype before there is a table"
@@ -109,6 +114,10 @@ class TableCodesAsFloats(Rule):
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
             EffectRow("pool", ">=1.3", "*", Effect.CRASH, reference=_POOL),
             EffectRow("where", "*", "*", Effect.CRASH, reference=_SELECT),
+            EffectRow("product", "<1.4", "*", Effect.CRASH, reference=_PROMOTED),
+            EffectRow("product behind arithmetic", "<1.3", "*", Effect.CRASH, reference=_PROMOTED),
+            EffectRow("product", ">=1.4", "*", Effect.EXACT, reference="not announced there"),
+            EffectRow("product behind arithmetic", ">=1.3", "*", Effect.EXACT, reference="not announced there"),
             EffectRow("end", "*", "INT", Effect.EXACT, reference=_NO_DQ),
             EffectRow("end", "*", "INT+FP", Effect.CRASH, reference=_CAST),
             EffectRow("end1d", "*", "INT", Effect.EXACT, reference=_NO_DQ),
@@ -120,10 +129,13 @@ class TableCodesAsFloats(Rule):
         Example("avg_pool2d of a sigmoid", _graph(_SIGMOID, _AVERAGE), _program("sigmoid_pooled")),
         Example("avg_pool2d of a relu of a sigmoid", _graph(_SIGMOID, _RELU, _AVERAGE)),
         Example("where between a sigmoid and an int8 tensor", _graph(_SIGMOID, mixed="first")),
+        Example("where between an int8 tensor and what chooses between it and a sigmoid", lambda: _chosen_twice()),
         Example("tanh and a linear that ends the program", _graph(_SIGMOID, _LINEAR), _program("tanh_perceptron")),
         Example("conv1d of a sigmoid that ends the program", lambda: _conv1d(), _program("sigmoid_conv1d")),
         Example("amax of a sigmoid that ends the program", _graph(_SIGMOID, _AMAX)),
         Example("max_pool2d of a sigmoid that ends the program", _graph(_SIGMOID, _MAX_POOL)),
+        Example("bmm of a sigmoid and an int8 tensor", lambda: _product(), only_on="<1.4"),
+        Example("bmm of an int8 tensor and a gated one", lambda: _product(gated=True), only_on="<1.3"),
     )
     good = (
         Example("avg_pool2d of an abs", _graph(_ABS, _AVERAGE)),
@@ -131,14 +143,19 @@ class TableCodesAsFloats(Rule):
         Example("permute behind an amax of a sigmoid", _graph(_SIGMOID, _AMAX, _PERMUTE)),
         Example("sigmoid that ends the program", _graph(_SIGMOID)),
         Example("where between an int8 tensor and a sigmoid", _graph(_SIGMOID, mixed="second")),
+        Example("bmm of a sigmoid and itself", lambda: _product(twice=True)),
         Example("sigmoid, multiplied and pooled", lambda: _gated(), _program("gated_and_pooled")),
     )
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        sources = _sources(view)
+        early, late = _sources(view), _sources(view, behind_arithmetic=True)
         for node in view.calls():
-            case = _asks(view, node, sources, frozenset())
+            case, sources = _asks(view, node, early, frozenset()), early
+            if not case and target.release_in("<1.4") and _is_torn_product(view, node, early):
+                case = "product"
+            elif not case and target.release_in("<1.3") and _is_torn_product(view, node, late):
+                case, sources = "product behind arithmetic", late
             if case:
                 table, way = _way(view, node, sources)
                 yield self.finding(
@@ -163,19 +180,25 @@ class TableCodesAsFloats(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
-        del target
         node, sources = view.graph[finding.nodes[0]], _sources(view)
+        if node.kind == "matmul" and target.release_in("<1.3"):
+            return None  # arithmetic becomes one of integers after the product has failed
         edits = []
-        for data in _data(view, node):
+        for data in _operands(view, node):
             qparams = view.qparams(data)
-            if qparams is None or qparams.per_channel or _producer(view, data) not in sources:
+            floats = _producer(view, data) in sources or bool(_promoted_by(view, data, sources))
+            if qparams is None or qparams.per_channel or not floats:
                 continue
             edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
         return Rewrite(tuple(edits)) if edits else None
 
 
-def _sources(view: View) -> dict[str, Node]:
-    """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op."""
+def _sources(view: View, behind_arithmetic: bool = False) -> dict[str, Node]:
+    """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op.
+
+    ``behind_arithmetic``: as long as nothing is rescaled yet, of which torch says the same.
+    """
+    passes_on = Trait.TRANSPARENT | Trait.MAC | (Trait.RESCALED if behind_arithmetic else Trait.NONE)
     sources: dict[str, Node] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
@@ -183,7 +206,7 @@ def _sources(view: View) -> dict[str, Node]:
         if node.info.has(Trait.TABLE):
             if view.in_dq(node, 0) is not None and _makes_floats(node):
                 sources[node.name] = node
-        elif node.info.has(Trait.TRANSPARENT | Trait.MAC) and node.kind not in (*_AVERAGES, "matmul"):
+        elif node.info.has(passes_on) and node.kind not in (*_AVERAGES, "matmul"):
             floats = [name for data in _data(view, node) if (name := _producer(view, data)) in sources]
             if floats and not (node.kind == "where" and len(floats) < len(_data(view, node))):
                 sources[node.name] = view.graph[floats[0]]
@@ -202,6 +225,20 @@ def _data(view: View, node: Node) -> list[Node]:
     if node.info.has(Trait.MAC):
         producers = producers[1:2] if node.kind == "addmm" else producers[:1]
     return [item for item in producers if item.meta is not None and item.meta.is_float]
+
+
+def _operands(view: View, node: Node) -> list[Node]:
+    """Both operands of a matrix product, of others what decides the dtype."""
+    return view.graph.inputs(node)[:2] if node.kind == "matmul" else _data(view, node)
+
+
+def _is_torn_product(view: View, node: Node, sources: dict[str, Node]) -> bool:
+    """Whether one operand of a matrix product is taken for floats and the other one is not."""
+    if node.kind != "matmul" or not node.annotated:
+        return False
+    operands = _operands(view, node)
+    floats = [_producer(view, item) in sources for item in operands]
+    return all(map(view.is_dq, operands)) and any(floats) and not all(floats)
 
 
 def _producer(view: View, data: Node) -> str:
@@ -224,6 +261,7 @@ def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[s
     if node.kind == "where":
         # SELECT takes the dtype of the first branch; a first branch of int8 has the second one cast to it.
         torn = 0 < floats < len(data) and _producer(view, data[0]) in sources
+        torn = torn or (not floats and len(data) > 1 and bool(_promoted_by(view, data[0], sources)))
         return "where" if torn and all(map(view.is_dq, data)) and not refused else ""
     one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
     if node.name not in sources or not (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
@@ -232,6 +270,28 @@ def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[s
         if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
             return "end1d" if one_dimensional else "end"
     return ""
+
+
+def _promoted_by(view: View, data: Node, sources: dict[str, Node]) -> list[str]:
+    """Where a value is chosen between integers and floats: the ops on its way and what makes the floats; else nothing.
+
+    MatchArgDtypePass casts the floats to integers, but asks for the dtype of the choice as it was before the cast.
+    """
+    way: list[str] = []
+    while len(way) < _LONGEST_WAY:
+        name = _producer(view, data)
+        node = view.graph.nodes.get(name)
+        if node is None or node.op != "call" or not node.info.has(Trait.TRANSPARENT) or not node.annotated:
+            break
+        way.append(name)
+        operands = _data(view, node)
+        if node.kind == "where":
+            floats = [producer for item in operands if (producer := _producer(view, item)) in sources]
+            return [*way, floats[0]] if 0 < len(floats) < len(operands) else []
+        if not operands:
+            break
+        data = operands[0]
+    return []
 
 
 def _readers(view: View, node: Node) -> list[Node]:
@@ -243,12 +303,24 @@ def _readers(view: View, node: Node) -> list[Node]:
 
 def _way(view: View, node: Node, sources: dict[str, Node]) -> tuple[Node, list[str]]:
     """The table op, and the names of what lies between it and the node."""
-    name = next(name for data in _data(view, node) if (name := _producer(view, data)) in sources)
-    way: list[str] = []
+    data = _operands(view, node)
+    *way, name = _promoted_by(view, data[0], sources) or [
+        next(name for item in data if (name := _producer(view, item)) in sources)
+    ]
     while sources[name].name != name:
         way.append(name)
         name = sources[name].name
     return view.graph[name], way[::-1]
+
+
+def _chosen_twice() -> Graph:
+    b = GraphBuilder()
+    qparams = int8(1 / 255.3, -128)
+    mask = b.input("mask", _SHAPE, "bool")
+    x, y = b.quantized_input("x", _SHAPE, int8(0.0487, 3)), b.quantized_input("y", _SHAPE, qparams)
+    gate = b.requantize(b.call("aten.sigmoid.default", x), qparams)
+    chosen = b.requantize(b.call("aten.where.self", mask, y, gate), qparams)
+    return b.output(b.requantize(b.call("aten.where.self", mask, chosen, y), qparams))
 
 
 def _conv1d() -> Graph:
@@ -270,3 +342,13 @@ def _gated() -> Graph:
     return b.output(
         b.requantize(b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=(1, 4, 4, 4)), int8(0.0331, -9))
     )
+
+
+def _product(*, gated: bool = False, twice: bool = False) -> Graph:
+    b = GraphBuilder()
+    qparams = int8(0.0487, 3)
+    x, y = (b.quantized_input(name, (1, 4, 4), qparams) for name in "xy")
+    gate = b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.3, -128))
+    value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9)) if gated else gate
+    operands = (y, value) if gated else (value, gate if twice else y)
+    return b.output(b.requantize(b.call("aten.bmm.default", *operands), int8(0.1713, 2)))

@@ -57,6 +57,22 @@ def conv_subtracted_from_one() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return FromOne().eval(), (torch.randn(1, 4, 6, 8),)
 
 
+class GreyAsRgb(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        filtered: torch.Tensor = self.conv(torch.cat([x, x, x], 1))
+        return filtered
+
+
+def grey_as_rgb() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A network for colours that is fed grey images."""
+    torch.manual_seed(0)
+    return GreyAsRgb().eval(), (torch.randn(1, 1, 8, 8),)
+
+
 class MeanOfFlattened(nn.Module):
     """Global average pooling by way of flatten."""
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
 from fuseguard.engine.rewrite import Edit
-from fuseguard.ir import Node, QParams, Ref, Trait, View
-from fuseguard.ir.graph import Arg
+from fuseguard.ir import Node, Ref, View
 from fuseguard.target import Target
 from fuseguard_rules.qdomain import examples
 from fuseguard_rules.qdomain.codes import MOVES_ZERO_POINT, carries_codes
 from fuseguard_rules.rewrites import mirrored, pair_behind, standing_apart
+from fuseguard_rules.value_numbering import numbers_of, outputs_of, owner_of
 
 _MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
 
@@ -49,7 +48,7 @@ class DuplicateConsumersMerged(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         kept: dict[Hashable, tuple[Node, Hashable]] = {}
         merged: set[str] = set()  # what goes rightly into a twin of its own
-        for name, (signature, meaning) in _numbers_of(view).described.items():
+        for name, (signature, meaning) in numbers_of(view).described.items():
             node = view.graph[name]
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
             if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
@@ -89,7 +88,7 @@ def _differs_when_swapped(view: View, node: Node) -> bool:
     operands = node.args[:2]
     if len(operands) != 2 or node.kwargs or not all(isinstance(operand, Ref) for operand in operands):
         return False
-    numbers = _numbers_of(view)
+    numbers = numbers_of(view)
     return numbers.signature(replace(node, args=(operands[1], operands[0], *node.args[2:]))) not in numbers.signatures
 
 
@@ -125,92 +124,5 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
     return list(found.values())
 
 
-class _Numbers:
-    """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so.
-
-    ``described`` says of each op that may be merged, by name, what it computes and what a merge must not change of it.
-    """
-
-    def __init__(self, view: View) -> None:
-        self._of: dict[str, int] = {}
-        self._known: dict[Hashable, int] = {}
-        self.described: dict[str, tuple[Hashable, Hashable]] = {}
-        for node in view.graph:
-            if node.op != "call" or not view.is_live(node):
-                self.unique(node)
-            elif view.is_dq(node) and node.args and isinstance(node.args[0], Ref):
-                self.same(node, node.args[0].name)  # folded: users read the codes themselves
-            elif view.is_q(node):
-                self.requantized(node, view.qparams(node))
-            elif not (node.annotated or node.info.has(Trait.GETITEM)):
-                self.unique(node)
-            else:
-                self.described[node.name] = self.signature(node), _meaning(view, node)
-                self.shared(node, self.described[node.name])
-        self.signatures = frozenset(signature for signature, _ in self.described.values())
-
-    def unique(self, node: Node) -> None:
-        self.shared(node, ("node", node.name))
-
-    def same(self, node: Node, as_name: str) -> None:
-        self._of[node.name] = self._of[as_name]
-
-    def requantized(self, node: Node, qparams: QParams | None) -> None:
-        producer = node.args[0] if node.args else None
-        if qparams is None or not isinstance(producer, Ref):
-            self.unique(node)
-        else:
-            self.shared(node, (self._of[producer.name], qparams))
-
-    def shared(self, node: Node, key: Hashable) -> None:
-        self._of[node.name] = self._known.setdefault(key, len(self._known))
-
-    def signature(self, node: Node) -> tuple[Hashable, ...]:
-        """Operator and arguments, uses by number. Python takes 1, 1.0 and True for the same, hence the types."""
-        keywords = (
-            tuple((name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)) if node.kwargs else ()
-        )
-        return (node.target, self._argument(node.args), keywords)
-
-    def _argument(self, arg: Arg) -> Hashable:
-        if isinstance(arg, Ref):
-            return ("use", self._of[arg.name])
-        if isinstance(arg, tuple):
-            return tuple([self._argument(part) for part in arg])
-        return (type(arg), arg)
-
-
-_NUMBERS: WeakKeyDictionary[View, _Numbers] = WeakKeyDictionary()
-
-
-def _numbers_of(view: View) -> _Numbers:
-    """The numbers of a view, computed once for the check and for the repairs of all that it finds."""
-    found = _NUMBERS.get(view)
-    if found is None:
-        found = _NUMBERS[view] = _Numbers(view)
-    return found
-
-
-def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:
-    """What a merge must not change: the qparams the codes are read with and written with.
-
-    An anchor whose activation owns the output qparams is told apart by activation and qparams.
-    """
-    inputs = tuple(view.qparams(item) for item in view.graph.inputs(node) if view.is_dq(item))
-    owner = _owner(view, node)
-    activation = (owner.target, owner.args[1:]) if owner is not node else None
-    return (inputs, activation, frozenset(_outputs(view, owner)))
-
-
-def _owner(view: View, node: Node) -> Node:
-    users = view.users(node)
-    fused = node.info.has(Trait.MAC) and len(users) == 1 and users[0].info.has(Trait.ACTIVATION)
-    return users[0] if fused else node
-
-
-def _outputs(view: View, node: Node) -> list[QParams]:
-    return [qparams for q in view.out_q(node) if (qparams := view.qparams(q)) is not None]
-
-
 def _text(view: View, node: Node) -> str:
-    return " and ".join(f"({qparams})" for qparams in _outputs(view, _owner(view, node))) or "no qparams"
+    return " and ".join(f"({qparams})" for qparams in outputs_of(view, owner_of(view, node))) or "no qparams"

@@ -104,7 +104,8 @@ class CollapsedConstant(Rule):
     )
     remedy = (
         "Write torch.nn.functional.adaptive_avg_pool2d(x, 1) in place of x.mean((2, 3)): it stays an average pool. "
-        "For other constants scale in two steps, or leave the operation in float."
+        "For other constants scale in two steps, give the configuration a smaller eps (eps=2**-30 in "
+        "get_symmetric_quantization_config from 1.3 on, epsilon in the A16W8 one), or leave the operation in float."
     )
     scope = "node"
     message = (

@@ -116,6 +116,7 @@ class Finding:
     error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
     where no bound exists or nothing goes wrong. ``graph`` is the path of the control-flow body the nodes are
     in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
+    ``repairable``: an exact repair is known; ``unsafe_repair``: only one that changes the program's results is.
     ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
     ``fingerprint`` names the finding across exports (see :mod:`fuseguard.engine.fingerprint`); ``run`` sets it.
     In a check for several targets, ``effect`` and what goes with it are those of the worst one, ``refuse`` holds if it
@@ -143,6 +144,7 @@ class Finding:
     bound_steps: float | None = None
     bound_value: float | None = None
     repairable: bool = False
+    unsafe_repair: bool = False
     refuse: bool = False
     graph: str = ""
     target: str = ""

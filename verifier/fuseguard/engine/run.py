@@ -110,6 +110,7 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
                             finding,
                             refuse=refuses(finding, rule, policy),
                             repairable=rewrite is not None and rewrite.exact,
+                            unsafe_repair=rewrite is not None and not rewrite.exact,
                             file=file,
                         )
                     )

@@ -10,6 +10,7 @@ import torch.ao.quantization.fx._decomposed
 from torch.export import ExportedProgram
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref, canonical_target
+from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View
 
@@ -62,6 +63,8 @@ def _module(
         else:
             args = tuple(_value(arg, made, node) for arg in node.args)
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
+            if node.info.has(Trait.CONSTANT) and node.meta is not None:
+                kwargs.setdefault("dtype", _DTYPES[node.meta.dtype])
             made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
     return torch.fx.GraphModule(root, fx_graph)
 

@@ -134,19 +134,26 @@ def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) ->
                 node.args[4] if math.isfinite(high) else limits[1],
             )
         if value is not node.args[0] or (node.args[3], node.args[4]) != limits:
+            activation = node.args[0]
             node.args = (value, *node.args[1:3], *limits, *node.args[5:])
+            if not activation.users:
+                widened.graph.erase_node(activation)  # relu_ would overwrite what the Q now reads
             changed = True
     if not changed:
         return None
-    _clamp_table_inputs(widened, view)
+    _clamp_table_inputs(widened, view, on_cpu)
     widened.graph_module.recompile()
     return widened
 
 
-def _clamp_table_inputs(program: ExportedProgram, view: View) -> None:
-    """Lets lookup tables see qmin for what lies below it: InsertTableOpsPass tabulates their input that way."""
+def _clamp_table_inputs(program: ExportedProgram, view: View, on_cpu: Collection[str]) -> None:
+    """Lets lookup tables see qmin for what lies below it: InsertTableOpsPass tabulates their input that way.
+
+    A table op without a Q behind it, or with one on the CPU, is computed in float.
+    """
     for node in list(program.graph.nodes):
-        if node.op != "call_function" or not view.graph[node.name].info.has(Trait.TABLE):
+        quantizers = view.out_q(view.graph[node.name]) if node.op == "call_function" else []
+        if not view.graph[node.name].info.has(Trait.TABLE) or not {q.name for q in quantizers} - set(on_cpu):
             continue
         for dequantizer in node.all_input_nodes:
             if view.is_dq(view.graph[dequantizer.name]) and isinstance(dequantizer.args[1], float):

@@ -158,8 +158,6 @@ def table_error(node: Node, data: QParams | None, out: QParams | None, release_i
         return _NONE
     if (data.dtype, out.dtype) != ("int16", "int16"):
         return _NONE
-    if node.kind == "pow" and all(exponent.is_integer() for exponent in parameters_of(node)):
-        return _NONE  # DecomposeIntPowPass makes multiplications of it
     return worst_error(
         node.kind,
         data,

@@ -130,6 +130,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "bound_steps": json_number(finding.bound_steps),
         "bound_value": json_number(finding.bound_value),
         "repairable": finding.repairable,
+        "unsafe_repair": finding.unsafe_repair,
         "refused": finding.refuse,
         "caused_by": finding.caused_by,
         "fingerprint": finding.fingerprint,

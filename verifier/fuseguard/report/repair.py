@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fuseguard.report.json import envelope, finding_dict
 from fuseguard.report.lines import Line, clean
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.judge import Proof
@@ -45,6 +46,7 @@ def render(result: RepairResult, file: str, written: str, evidence: Evidence) ->
         if finding.refuse or finding.severity.rank == 2:
             yield Line((f"  remains[{finding.code}]", "error"), f" {clean(finding.message)}", hang=4)
             yield Line(f"    {clean(finding.remedy)}", hang=4)
+            yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
     if written:
         yield Line(("  written", "dim"), f": {clean(written)}")
 

@@ -203,6 +203,7 @@ def _properties(finding: Finding) -> dict[str, Any]:
         "boundSteps": json_number(finding.bound_steps),
         "boundValue": json_number(finding.bound_value),
         "repairable": finding.repairable,
+        "unsafeRepair": finding.unsafe_repair,
         "refused": finding.refuse,
         "causedBy": finding.caused_by,
     }

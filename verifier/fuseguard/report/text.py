@@ -92,8 +92,17 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         cluster = clean(", ".join(finding.cluster))
         yield _field("guard", f"keeps {cluster} off the accelerator")
     yield _field("remedy", clean(finding.remedy))
+    if finding.effect is not Effect.UPKEEP:
+        yield _field("repair", repair_known(finding))
+
+
+def repair_known(finding: Finding) -> str:
+    """Whether fuseguard can mend it, in words."""
     if finding.repairable:
-        yield _field("repair", "fuseguard can repair this bit-exactly")
+        return "fuseguard can repair this bit-exactly"
+    if finding.unsafe_repair:
+        return "no bit-exact one is known; --unsafe-repairs makes an inexact one and measures its error"
+    return "no bit-exact one is known; follow the remedy"
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> Iterator[Line]:

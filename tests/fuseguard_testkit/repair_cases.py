@@ -1,0 +1,51 @@
+"""The bad examples of the rules that know a repair, and which of them are repaired on which target. Torch-free."""
+
+from __future__ import annotations
+
+from fuseguard.engine import Example, Rule, run
+from fuseguard.engine.finding import Severity
+from fuseguard.engine.registry import load_registry
+from fuseguard.target import MEASURED_RELEASES, Target
+
+PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
+SELECTED = load_registry().select()
+RULES = [rule for rule in SELECTED if rule.repairable]
+EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
+#: One in so many examples is judged without being thorough, and one at least of every rule.
+_SHORT = 3
+
+
+def policy_of(rule: Rule) -> str:
+    """The policy under which the rule's findings are to be repaired."""
+    return "consistent" if rule.refused or rule.code == "OP703" else "bit-exact"
+
+
+def mended(rule: Rule, example: Example, spec: str, release: str | None = None) -> set[str]:
+    """The codes of what an exact repair is announced for; ``release`` None means the installed one."""
+    report = run(example.graph(), Target.parse(spec, release), SELECTED, policy_of(rule))
+    refused = {item.code: item.refused for item in SELECTED}
+    return {
+        finding.code
+        for finding in report.findings
+        if finding.repairable and (finding.refuse or (not refused[finding.code] and finding.severity is Severity.ERROR))
+    }
+
+
+def reach_the_judge(rule: Rule, example: Example, release: str | None = None) -> bool:
+    """Whether the rule repairs the example under both profiles, on ``release``."""
+    return all(rule.code in mended(rule, example, example.spec(profile), release) for profile in PROFILES)
+
+
+def _short() -> dict[int, str]:
+    """The examples of the short run, with the profile that each is judged under, by turns."""
+    chosen = set(range(0, len(EXAMPLES), _SHORT))
+    for rule in RULES:
+        own = [number for number, (owner, _) in enumerate(EXAMPLES) if owner is rule]
+        shown = [n for n in own if any(reach_the_judge(*EXAMPLES[n], release) for release in MEASURED_RELEASES)]
+        if not chosen.intersection(shown):
+            chosen.update(shown[:1])
+    return {number: PROFILES[turn % 2] for turn, number in enumerate(sorted(chosen))}
+
+
+#: Number of an example among EXAMPLES -> profile.
+SHORT = _short()

@@ -1,0 +1,81 @@
+"""What is asked of a repair, on the installed release: the same results, a right lowering, and no op lost by it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch.export import ExportedProgram
+
+from fuseguard.engine import Effect
+from fuseguard.executorch import RepairResult, prove, repair, support_checks
+from fuseguard.executorch.extremes import extreme_inputs
+from fuseguard.executorch.judge import Proof
+from fuseguard.executorch.outputs import largest_difference
+
+
+def eager_faults(
+    program: ExportedProgram, result: RepairResult, inputs: Sequence[Any], target: str, policy: str = "consistent"
+) -> list[str]:
+    """What the repair changes without lowering anything. ``inputs`` and the ends of the code ranges are tried."""
+    found = []
+    if not result.exact:
+        found.append("a rewrite is not exact, and nobody asked for such")
+    for name, values in (("the inputs", inputs), ("the ends of the code ranges", extreme_inputs(program, inputs))):
+        difference = largest_difference(program, result.program, values)
+        if difference != 0:
+            found.append(f"the eager results differ by {difference} on {name}")
+    specs = [str((*item.graph_signature.input_specs, *item.graph_signature.output_specs))
+             for item in (program, result.program)]  # fmt: skip
+    if specs[0] != specs[1]:
+        found.append(f"the signature changes: {specs}")
+    again = repair(result.program, target, policy).applied
+    if again:
+        found.append(f"a second repair mends {[item.finding.code for item in again]}")
+    left = [finding.code for finding in result.remaining if finding.refuse and finding.repairable]
+    if left:
+        found.append(f"{left} remain and could be repaired")
+    return found
+
+
+def lowered(result: RepairResult, inputs: Sequence[Any], target: str, policy: str = "consistent") -> Proof:
+    """Lowers the repaired program as ``fuseguard.executorch.lower`` does, with what remains refused, and judges it."""
+    refused = any(finding.refuse for finding in result.remaining)
+    return prove(result.program, inputs, target, support_checks(target, policy) if refused else None)
+
+
+def lowering_faults(
+    program: ExportedProgram,
+    result: RepairResult,
+    proof: Proof,
+    inputs: Sequence[Any],
+    target: str,
+    policy: str = "consistent",
+) -> list[str]:
+    """What is wrong with a repaired program's lowering, held against that of the guarded original."""
+    found: list[str] = []
+    left = computing(proof.cpu_ops)
+    bounded = proof.outcome == "bounded"
+    if proof.outcome == "exact" and not left:
+        return found
+    guarded = prove(program, inputs, target, support_checks(target, policy))
+    # Bounded as the guarded original is, or as announced.
+    if not (proof.outcome == "exact" or (bounded and (guarded.outcome == "bounded" or _may_be_bounded(result)))):
+        found.append(f"judged {proof.outcome}, by at most {proof.max_error_steps} steps {proof.exception}".rstrip())
+    lost = left - computing(guarded.cpu_ops)
+    if lost:
+        found.append(f"on the CPU, and not so with the guard: {dict(lost)}")
+    return found
+
+
+def computing(cpu_ops: Iterable[str]) -> Counter[str]:
+    """The ops left on the CPU by name, without the quantize and dequantize ops around delegates."""
+    return Counter(name for name in cpu_ops if "quantize_per" not in name)
+
+
+def _may_be_bounded(result: RepairResult) -> bool:
+    """Whether a deviation within a bound is announced, or comes of the 16-bit multipliers of int16 rescales."""
+    if any(finding.effect is Effect.BOUNDED for finding in result.remaining):
+        return True
+    return any("int16" in str(node.args) for node in result.program.graph.nodes)
