@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -25,9 +26,9 @@ CODES, MOST_DRAWS = 512, 9
 
 def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> bool:
     """Whether the cluster of ``finding``, lowered alone, is wrong on some input. Raises what torch.export raises."""
-    isolated, entries = isolate(program, finding)
-    if _is_unary(program, finding) and len(entries) == 1 and entries[0][1] is not None:
-        return _shows_on_any_code(program, finding, entries[0][1], target)
+    if _is_table(program, finding.nodes[0]):
+        return _shows_on_any_code(program, finding.nodes[0], target)
+    isolated, entries = isolate(program, finding.cluster)
     elements = max((math.prod(shape) for shape, _ in entries), default=CODES)
     for number in range(max(3, min(MOST_DRAWS, CODES // max(1, elements)))):
         torch.manual_seed(number)
@@ -36,17 +37,18 @@ def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> b
     return False
 
 
-def _is_unary(program: ExportedProgram, finding: Finding) -> bool:
-    """Whether the cluster is one op that works code by code, as a lookup table does."""
-    nodes = [node for node in program.graph.nodes if node.name in finding.cluster]
-    return len(nodes) == 1 and torch.Tag.pointwise in getattr(nodes[0].target, "tags", ())
+def _is_table(program: ExportedProgram, name: str) -> bool:
+    """Whether an op works code by code on one tensor, as a lookup table does."""
+    (node,) = (node for node in program.graph.nodes if node.name == name)
+    return len(node.all_input_nodes) == 1 and torch.Tag.pointwise in getattr(node.target, "tags", ())
 
 
-def _shows_on_any_code(program: ExportedProgram, finding: Finding, qparams: _Qparams, target: Target) -> bool:
-    """Feeds every code at once: what a table has between two entries shows at a few of 65536."""
-    scale, zero_point, low, high = qparams
+def _shows_on_any_code(program: ExportedProgram, name: str, target: Target) -> bool:
+    """Feeds the op every code at once: what a table has between two entries shows at a few of 65536."""
+    _, ((_, qparams),) = isolate(program, (name,))
+    scale, zero_point, low, high = qparams or (0.001, 0, -(2**15), 2**15 - 1)
     values = (torch.arange(low, high + 1) - zero_point) * scale
-    isolated, _ = isolate(program, finding, (1, values.numel()))
+    isolated, _ = isolate(program, (name,), (1, values.numel()))
     return not prove(isolated, (values.reshape(1, -1),), target).ok
 
 
@@ -67,9 +69,9 @@ def _values(shape: tuple[int, ...], qparams: _Qparams | None, number: int) -> to
 
 
 def isolate(
-    program: ExportedProgram, finding: Finding, shape: tuple[int, ...] = ()
+    program: ExportedProgram, names: Collection[str], shape: tuple[int, ...] = ()
 ) -> tuple[ExportedProgram, list[_Entry]]:
-    """The finding's cluster as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
+    """The cluster of these names as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
 
     ``shape``, where given, replaces that of all inputs.
 
@@ -77,9 +79,9 @@ def isolate(
     """
     module = program.module(check_guards=False)
     assert isinstance(module, GraphModule)
-    cluster = {node for node in module.graph.nodes if node.name in finding.cluster}
-    if {node.name for node in cluster} != set(finding.cluster):
-        raise ValueError(f"no nodes {sorted(set(finding.cluster) - {node.name for node in cluster})}")
+    cluster = {node for node in module.graph.nodes if node.name in names}
+    if {node.name for node in cluster} != set(names):
+        raise ValueError(f"no nodes {sorted(set(names) - {node.name for node in cluster})}")
     kept = _with_boundary(cluster)
     graph = Graph()
     made: dict[Node, Node] = {}

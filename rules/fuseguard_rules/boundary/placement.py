@@ -61,8 +61,7 @@ class CpuReach:
                 requantized.add(node.name)
             for user in users:
                 if user.name in requantized and (
-                    stays(view, user)
-                    or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
+                    stays(view, user) or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
                 ):
                     self.through[node.name] = user
                     break
