@@ -40,7 +40,8 @@ def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> b
 def _is_table(program: ExportedProgram, name: str) -> bool:
     """Whether an op works code by code on one tensor, as a lookup table does."""
     (node,) = (node for node in program.graph.nodes if node.name == name)
-    return len(node.all_input_nodes) == 1 and torch.Tag.pointwise in getattr(node.target, "tags", ())
+    works_alone = len(node.all_input_nodes) == 1 and not _constant(node)
+    return works_alone and torch.Tag.pointwise in getattr(node.target, "tags", ())
 
 
 def _shows_on_any_code(program: ExportedProgram, name: str, target: Target) -> bool:
