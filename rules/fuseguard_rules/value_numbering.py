@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from weakref import WeakKeyDictionary
 
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.per_view import once_per_view
 
 
 class Numbers:
@@ -68,15 +68,10 @@ class Numbers:
         return (type(arg), arg)
 
 
-_NUMBERS: WeakKeyDictionary[View, Numbers] = WeakKeyDictionary()
-
-
+@once_per_view
 def numbers_of(view: View) -> Numbers:
     """The numbers of a view, computed once for the check and for the repairs of all that it finds."""
-    found = _NUMBERS.get(view)
-    if found is None:
-        found = _NUMBERS[view] = Numbers(view)
-    return found
+    return Numbers(view)
 
 
 def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.per_view import once_per_view
 
 #: Kinds with the trait that are another op by the time qparams are folded: masked_fill is a where over a constant,
 #: roll an index_select that nothing annotates, adaptive_avg_pool2d a mean (1.2; an avg_pool2d in edge graphs since).
@@ -82,15 +82,10 @@ class Origins:
         self.of[node.name] = Origin(origins[0].dq, origins[0].qparams, moves)
 
 
-_ORIGINS: WeakKeyDictionary[View, Origins] = WeakKeyDictionary()
-
-
+@once_per_view
 def origins_of(view: View) -> Origins:
     """The origins of a view, computed once: several rules ask for them."""
-    found = _ORIGINS.get(view)
-    if found is None:
-        found = _ORIGINS[view] = Origins(view)
-    return found
+    return Origins(view)
 
 
 def is_sane(qparams: QParams) -> bool:

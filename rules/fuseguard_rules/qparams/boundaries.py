@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard_rules.per_view import once_per_view
 
 #: An op that reads its zero point, though it has no RESCALE. AVG_POOL2D does so too, but with the same zero
 #: point on both sides the two cancel, whatever they wrap to.
@@ -46,16 +46,10 @@ class Boundary:
         return self.nodes[0].name if self.producer is not None else self.quantizers[0].name
 
 
-#: Three rules ask the same of each view; it never changes, so the answer is kept as long as the view lives.
-_FOUND: WeakKeyDictionary[View, tuple[Boundary, ...]] = WeakKeyDictionary()
-
-
+@once_per_view
 def boundaries(view: View) -> tuple[Boundary, ...]:
     """Every quantized value, in topological order. A DQ with other qparams than its Q stands for itself."""
-    found = _FOUND.get(view)
-    if found is None:
-        found = _FOUND[view] = tuple(_boundaries(view))
-    return found
+    return tuple(_boundaries(view))
 
 
 def _boundaries(view: View) -> Iterator[Boundary]:
