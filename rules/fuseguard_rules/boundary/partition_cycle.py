@@ -8,7 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import stays_on_cpu
+from fuseguard_rules.boundary.placement import is_delegated, stays_on_cpu
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
 _SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"
@@ -124,17 +124,12 @@ def _delegated_source(view: View, dq: Node) -> Node | None:
     """The op on the accelerator whose codes ``dq`` reads."""
     q = view.graph.node_of(dq.args[0]) if dq.args else None
     owner = view.owner(q) if q is not None and view.is_q(q) else None
-    return owner if owner is not None and _is_delegated(view, owner) else None
+    return owner if owner is not None and is_delegated(view, owner) else None
 
 
 def _goes_on(view: View, node: Node) -> Node | None:
     """An op on the accelerator that reads the codes of ``node``, which is on it as well."""
-    if not _is_delegated(view, node):
+    if not is_delegated(view, node):
         return None
     readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
-    return next((reader for reader in readers if _is_delegated(view, reader)), None)
-
-
-def _is_delegated(view: View, node: Node) -> bool:
-    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
-    return computes and node.annotated and not stays_on_cpu(view, node)
+    return next((reader for reader in readers if is_delegated(view, reader)), None)

@@ -35,6 +35,12 @@ def stays_on_cpu_with_float(view: View, node: Node) -> bool:
     return stays_on_cpu(view, node) and (node.kind not in KINDS or _indexes_behind_none(node))
 
 
+def is_delegated(view: View, node: Node) -> bool:
+    """Whether ``node`` is an op that an INT-only backend takes."""
+    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
+    return computes and node.annotated and not stays_on_cpu(view, node)
+
+
 def _indexes_behind_none(node: Node) -> bool:
     """Whether an index leaves a dimension in front alone (``x[:, i]``), which IndexTensorSupported rejects."""
     indices = node.arg(1, "indices", ())
@@ -74,12 +80,12 @@ def goes_around(view: View, node: Node) -> bool:
     """Whether a way on the accelerator leads around ``node``, from what it computes with to what computes with it."""
     before = _reached(view, [node], view.graph.inputs)
     behind = _reached(view, [node], view.users)
-    starts = [view.graph[name] for name in before if _is_delegated(view, view.graph[name])]
+    starts = [view.graph[name] for name in before if _is_joined(view, view.graph[name])]
     around = _reached(view, starts, lambda item: [user for user in view.users(item) if user.name not in behind])
     return any(
         producer.name in around and producer.name != node.name
         for name in behind
-        if name != node.name and _is_delegated(view, view.graph[name])
+        if name != node.name and _is_joined(view, view.graph[name])
         for producer in view.graph.inputs(view.graph[name])
     )
 
@@ -96,9 +102,9 @@ def _reached(view: View, starts: list[Node], step: Callable[[Node], list[Node]])
     return seen
 
 
-def _is_delegated(view: View, node: Node) -> bool:
-    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
-    return computes and node.annotated and not node.info.has(Trait.CONSTANT) and not stays_on_cpu(view, node)
+def _is_joined(view: View, node: Node) -> bool:
+    """Whether a node holds a partition together: a constant, which has no operands, does not."""
+    return is_delegated(view, node) and not node.info.has(Trait.CONSTANT)
 
 
 def is_quantized_split(view: View, node: Node) -> bool:

@@ -6,6 +6,11 @@ from fuseguard.ir import Node, Trait, View
 
 #: A chain of elementwise ops is followed this far; a hostile graph need not end.
 LONGEST_CHAIN = 32
+#: The backend computes these in NHWC, with a permute on either side.
+CHANNELS_LAST = frozenset({
+    "conv", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d",
+    "upsample_bilinear2d",
+})  # fmt: skip
 
 
 def has_one_operand(view: View, node: Node) -> bool:

@@ -9,7 +9,14 @@ from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Fin
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.operator.elementwise import LONGEST_CHAIN, has_one_operand, producer_of, readers_of, tensor_operand
+from fuseguard_rules.operator.elementwise import (
+    CHANNELS_LAST,
+    LONGEST_CHAIN,
+    has_one_operand,
+    producer_of,
+    readers_of,
+    tensor_operand,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -18,11 +25,6 @@ if TYPE_CHECKING:
 MOVES_FROM = ">=1.5"
 
 _BINARY = frozenset({"add", "sub", "mul", "eq", "ge", "gt", "le", "lt", "ne"})
-#: The backend computes these in NHWC, with a permute on either side.
-_CHANNELS_LAST = frozenset({
-    "conv", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d",
-    "upsample_bilinear2d",
-})  # fmt: skip
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 _SHAPE, _ONE = (1, 4, 6, 8), (1, 1, 1, 1)
 
@@ -101,7 +103,7 @@ class PermuteLandsOnScalar(Rule):
             if number is None:
                 continue
             above, below = _above(view, node, target), _below(view, node)
-            if above is not None and below is not None and {above.kind, below.kind} <= _CHANNELS_LAST:
+            if above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
             layout = below or above
             if layout is None or (node.kind == "mul" and above is not None and _feeds(view, above, node)):
@@ -154,7 +156,7 @@ def _above(view: View, node: Node, target: Target) -> Node | None:
         readers = readers_of(view, producer)
         if len(readers) > 1 and not all(_passes_on(view, reader, target) for reader in readers):
             return None
-        if producer.kind in _CHANNELS_LAST or producer.kind == "permute":
+        if producer.kind in CHANNELS_LAST or producer.kind == "permute":
             return producer
         if not has_one_operand(view, producer):
             return None
@@ -180,7 +182,7 @@ def _below(view: View, node: Node) -> Node | None:
         if len(readers) != 1:
             return None
         reader = readers[0]
-        if reader.kind in _CHANNELS_LAST or reader.kind == "permute":
+        if reader.kind in CHANNELS_LAST or reader.kind == "permute":
             return reader
         if not has_one_operand(view, reader):
             return None

@@ -9,7 +9,7 @@ from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Fin
 from fuseguard.ir import Arg, Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.operator.elementwise import LONGEST_CHAIN, has_one_operand, readers_of
+from fuseguard_rules.operator.elementwise import CHANNELS_LAST, LONGEST_CHAIN, has_one_operand, readers_of
 from fuseguard_rules.value_numbering import numbers_of
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ MOVES_FROM = ">=1.4"
 
 _MOVED = "PropagateViewCopyPermuteUpPass._maybe_split_upwards_cat_fanout: all_input_nodes names each input once"
 _SHAPE, _QPARAMS = (1, 1, 8, 8), int8(0.0487, 3)
-#: The backend computes these in NHWC: by rank of their input, the permute in front.
-_CHANNELS_LAST = frozenset({
-    "conv", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d",
-    "upsample_bilinear2d",
-})  # fmt: skip
+#: The permute in front of what the backend computes in NHWC, by rank.
 _NHWC = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
@@ -110,7 +106,7 @@ class RepeatedOperandLost(Rule):
         if not target.release_in(MOVES_FROM):
             return
         for node in view.calls():
-            if node.kind != "cat" or not node.annotated or node.target.startswith("aten.stack"):
+            if node.kind != "cat" or not node.annotated:
                 continue
             operand = _repeated(view, node)
             reader = _reader(view, node) if operand is not None else None
@@ -198,7 +194,7 @@ def _permutation(reader: Node) -> tuple[int, ...]:
         rank = len(dims) if isinstance(dims, tuple) else 0
         return tuple(dim % rank for dim in dims if isinstance(dim, int)) if isinstance(dims, tuple) else ()
     rank = reader.meta.rank if reader.meta is not None else 0
-    return _NHWC.get(rank, ()) if reader.op == "call" and reader.kind in _CHANNELS_LAST else ()
+    return _NHWC.get(rank, ()) if reader.op == "call" and reader.kind in CHANNELS_LAST else ()
 
 
 def _keeps_order(shape: tuple[int | None, ...], permutation: tuple[int, ...]) -> bool:

@@ -10,6 +10,7 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.ops import KINDS
 from fuseguard.target import Target
 from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, anchor_graph, float_operands, quantized_source
+from fuseguard_rules.value_numbering import owner_of
 
 _REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm backend"
 _FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"
@@ -153,10 +154,7 @@ def _scaled(view: View, node: Node) -> str:
     """
     if node.kind != "conv" or view.transposed(node) or view.anchor_form(node) == "grouped":
         return "other"
-    ends = view.users(node)
-    if len(ends) == 1 and ends[0].info.has(Trait.ACTIVATION):
-        ends = view.users(ends[0])
-    if not all(view.is_q(end) for end in ends):
+    if not all(map(view.is_q, view.users(owner_of(view, node)))):
         return "other"
     return "conv1d" if view.anchor_form(node) == "conv1d" else "conv"
 
