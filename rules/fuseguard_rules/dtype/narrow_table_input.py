@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.ir.int16_table import FUNCTIONS, parameters_of
+from fuseguard.ir.int16_table import FUNCTIONS, parameters_of, value_of
 from fuseguard.target import Target
 from fuseguard_rules.qparams.boundaries import is_constant
 
@@ -97,10 +98,8 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
         return False
 
     def code(of: int) -> int | None:
-        try:
-            return out.quantize(function(data.dequantize(of), *parameters_of(node)))
-        except (ValueError, ArithmeticError, TypeError):  # no value there, or too large a one
-            return None
+        value = value_of(function, data.dequantize(of), parameters_of(node))
+        return out.quantize(value) if math.isfinite(value) else None
 
     step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from either end to the middle
     entries = [int(data.qmin + step * i) if i < 128 else int(data.qmax - step * (255 - i)) for i in range(256)]

@@ -168,6 +168,16 @@ def table_error(node: Node, data: QParams | None, out: QParams | None, release_i
     )
 
 
+def value_of(function: Callable[..., float], argument: float, parameters: tuple[float, ...]) -> float:
+    """One of FUNCTIONS at an argument: NaN where it has no value, infinite where that is too large."""
+    try:
+        return function(argument, *parameters)
+    except (ValueError, ZeroDivisionError, TypeError):  # the last: without a parameter it needs
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
 def parameters_of(node: Node) -> tuple[float, ...]:
     """The numbers among a table op's arguments behind the first: an exponent, a divisor, a slope."""
     return tuple(float(arg) for arg in node.args[1:] if isinstance(arg, int | float) and not isinstance(arg, bool))
@@ -188,13 +198,8 @@ class _Codes:
 
     def value(self, code: int) -> float:
         """The function at a code, in steps of the output; NaN where it has none."""
-        try:
-            value = self.function((code - self.data.zero_point) * self.data.scale, *self.parameters)
-            return value / self.out.scale
-        except (ValueError, ZeroDivisionError, TypeError):  # the last: without a parameter it needs
-            return math.nan
-        except OverflowError:
-            return math.inf
+        argument = (code - self.data.zero_point) * self.data.scale
+        return value_of(self.function, argument, self.parameters) / self.out.scale
 
     def code(self, code: int) -> int | None:
         value = self.value(code)
