@@ -21,6 +21,7 @@ from fuseguard.engine import (
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
+from fuseguard_rules.operator.elementwise import LONGEST_CHAIN
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +34,6 @@ _FLOATING = frozenset({
 _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
-
-#: A chain of value-transparent ops is followed this far; a hostile graph need not end.
-_LONGEST_WAY = 32
 
 _POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
 _SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
@@ -149,12 +147,14 @@ class TableCodesAsFloats(Rule):
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        early, late = _sources(view), _sources(view, behind_arithmetic=True)
+        early = _sources(view)
+        late = _sources(view, behind_arithmetic=True) if target.release_in("<1.3") else {}
+        products = target.release_in("<1.4")
         for node in view.calls():
             case, sources = _asks(view, node, early, frozenset()), early
-            if not case and target.release_in("<1.4") and _is_torn_product(view, node, early):
+            if not case and products and _is_torn_product(view, node, early):
                 case = "product"
-            elif not case and target.release_in("<1.3") and _is_torn_product(view, node, late):
+            elif not case and _is_torn_product(view, node, late):
                 case, sources = "product behind arithmetic", late
             if case:
                 table, way = _way(view, node, sources)
@@ -278,7 +278,7 @@ def _promoted_by(view: View, data: Node, sources: dict[str, Node]) -> list[str]:
     MatchArgDtypePass casts the floats to integers, but asks for the dtype of the choice as it was before the cast.
     """
     way: list[str] = []
-    while len(way) < _LONGEST_WAY:
+    while len(way) < LONGEST_CHAIN:
         name = _producer(view, data)
         node = view.graph.nodes.get(name)
         if node is None or node.op != "call" or not node.info.has(Trait.TRANSPARENT) or not node.annotated:
