@@ -28,7 +28,8 @@ def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> b
     """Whether the cluster of ``finding``, lowered alone, is wrong on some input. Raises what torch.export raises."""
     if _is_table(program, finding.nodes[0]):
         return _shows_on_any_code(program, finding.nodes[0], target)
-    isolated, entries = isolate(program, finding.cluster)
+    module, entries = cut_out(program, finding.cluster)
+    isolated = _export(module, tuple(_values(shape, qparams, 0) for shape, qparams in entries))
     elements = max((math.prod(shape) for shape, _ in entries), default=CODES)
     for number in range(max(3, min(MOST_DRAWS, CODES // max(1, elements)))):
         torch.manual_seed(number)
@@ -46,11 +47,10 @@ def _is_table(program: ExportedProgram, name: str) -> bool:
 
 def _shows_on_any_code(program: ExportedProgram, name: str, target: Target) -> bool:
     """Feeds the op every code at once: what a table has between two entries shows at a few of 65536."""
-    _, ((_, qparams),) = isolate(program, (name,))
+    module, ((_, qparams),) = cut_out(program, (name,))
     scale, zero_point, low, high = qparams or (0.001, 0, -(2**15), 2**15 - 1)
-    values = (torch.arange(low, high + 1) - zero_point) * scale
-    isolated, _ = isolate(program, (name,), (1, values.numel()))
-    return not prove(isolated, (values.reshape(1, -1),), target).ok
+    inputs = (((torch.arange(low, high + 1) - zero_point) * scale).reshape(1, -1),)
+    return not prove(_export(module, inputs), inputs, target).ok
 
 
 #: What a cut-off input looks like: its shape, and scale, zero point, qmin and qmax of the Q it goes into.
@@ -69,12 +69,8 @@ def _values(shape: tuple[int, ...], qparams: _Qparams | None, number: int) -> to
     return codes * scale * (1.0 if number % 3 == 0 else 3.0)
 
 
-def isolate(
-    program: ExportedProgram, names: Collection[str], shape: tuple[int, ...] = ()
-) -> tuple[ExportedProgram, list[_Entry]]:
-    """The cluster of these names as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
-
-    ``shape``, where given, replaces that of all inputs.
+def cut_out(program: ExportedProgram, names: Collection[str]) -> tuple[GraphModule, list[_Entry]]:
+    """The cluster of these names as a module of its own: Q and DQ in front, the cluster, its Q and DQ behind.
 
     Raises ValueError where the cluster names nodes that the live program does not have.
     """
@@ -98,11 +94,13 @@ def isolate(
     graph.output(tuple(made[node] for node in leaving if node.op != "get_attr"))
     # A placeholder may not come after calls.
     _placeholders_first(graph)
-    isolated = GraphModule(module, graph)
-    inputs = tuple(_values(shape or own, qparams, 0) for own, qparams in entries)
+    return GraphModule(module, graph), entries
+
+
+def _export(module: GraphModule, inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.export.export(isolated, inputs), entries
+        return torch.export.export(module, inputs)
 
 
 def _entry(value: Node, reader: Node) -> _Entry:

@@ -67,8 +67,8 @@ def _judge(record: dict[str, Any], program: Program, quantized: Any, result: Rep
     proof = lowered(result, inputs[0], profile)
     record |= {"outcome": proof.outcome, "delegated": proof.delegated_ops, "steps": proof.max_error_steps}
     record["cpu"] = sum(computing(proof.cpu_ops).values())
-    record["faults"] = lowering_faults(quantized, result, proof, inputs[0], profile)
     guarded = prove(quantized, inputs[0], profile, checks="guard")
+    record["faults"] = lowering_faults(result, proof, lambda: guarded)
     record["guarded"] = guarded.outcome
     record["guarded_cpu"] = sum(computing(guarded.cpu_ops).values())
     if not record["faults"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.export import ExportedProgram
@@ -45,21 +45,14 @@ def lowered(result: RepairResult, inputs: Sequence[Any], target: str, policy: st
     return prove(result.program, inputs, target, support_checks(target, policy) if refused else None)
 
 
-def lowering_faults(
-    program: ExportedProgram,
-    result: RepairResult,
-    proof: Proof,
-    inputs: Sequence[Any],
-    target: str,
-    policy: str = "consistent",
-) -> list[str]:
-    """What is wrong with a repaired program's lowering, held against that of the guarded original."""
+def lowering_faults(result: RepairResult, proof: Proof, guarded_original: Callable[[], Proof]) -> list[str]:
+    """What is wrong with a repaired program's lowering, held against that of the guarded original if need be."""
     found: list[str] = []
     left = computing(proof.cpu_ops)
     bounded = proof.outcome == "bounded"
     if proof.outcome == "exact" and not left:
         return found
-    guarded = prove(program, inputs, target, support_checks(target, policy))
+    guarded = guarded_original()
     # Bounded as the guarded original is, or as announced.
     if not (proof.outcome == "exact" or (bounded and (guarded.outcome == "bounded" or _may_be_bounded(result)))):
         found.append(f"judged {proof.outcome}, by at most {proof.max_error_steps} steps {proof.exception}".rstrip())
