@@ -30,6 +30,7 @@ _FLOATING = frozenset({
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfinv", "exp", "expm1", "log", "log10",
     "log1p", "logit", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
 })  # fmt: skip
+_BOUNDED = ("relu", "hardtanh", "clamp")
 _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
@@ -97,7 +98,8 @@ class TableCodesAsFloats(Rule):
         "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
         "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
         "Arithmetic ends it: add, mul and the like are rescaled, which yields integers. Before 1.4 a matrix product of "
-        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there."
+        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there, "
+        "and behind a relu or clamp, whose bounds are floats until then."
     )
     remedy = (
         "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
@@ -105,7 +107,7 @@ class TableCodesAsFloats(Rule):
         "the same effect. For a matrix product that helps from 1.3 on only; upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "cluster"
-    message = "{op} gets codes from the lookup table of {table}{way}, and asks for their dtype before there is a table"
+    message = "{op} gets codes from {source}{way}, which still count as floats, and asks for their dtype"
     effects = EffectsTable(
         [
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
@@ -132,6 +134,7 @@ class TableCodesAsFloats(Rule):
         Example("max_pool2d of a sigmoid that ends the program", _graph(_SIGMOID, _MAX_POOL)),
         Example("bmm of a sigmoid and an int8 tensor", lambda: _product(), only_on="<1.4"),
         Example("bmm of an int8 tensor and a gated one", lambda: _product(gated=True), only_on="<1.3"),
+        Example("bmm of a relu and an int8 tensor", lambda: _product("aten.relu.default"), only_on="<1.3"),
     )
     good = (
         Example("avg_pool2d of an abs", _graph(_ABS, _AVERAGE)),
@@ -140,6 +143,7 @@ class TableCodesAsFloats(Rule):
         Example("sigmoid that ends the program", _graph(_SIGMOID)),
         Example("where between an int8 tensor and a sigmoid", _graph(_SIGMOID, mixed="second")),
         Example("bmm of a sigmoid and itself", lambda: _product(twice=True)),
+        Example("bmm of a relu and itself", lambda: _product("aten.relu.default", twice=True)),
         Example("sigmoid, multiplied and pooled", lambda: _gated(), _program("gated_and_pooled")),
     )
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
@@ -160,7 +164,7 @@ class TableCodesAsFloats(Rule):
                     (node,),
                     case=case,
                     op=node.name,
-                    table=table.name,
+                    source=table.name if table.info.has(Trait.ACTIVATION) else f"the lookup table of {table.name}",
                     way=f" through {', '.join(way)}" if way else "",
                 )
 
@@ -191,14 +195,16 @@ class TableCodesAsFloats(Rule):
 def _sources(view: View, behind_arithmetic: bool = False) -> dict[str, Node]:
     """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op.
 
-    ``behind_arithmetic``: as long as nothing is rescaled yet, of which torch says the same.
+    ``behind_arithmetic``: as long as nothing is rescaled and no bound quantized yet, of which torch says the same.
     """
     passes_on = Trait.TRANSPARENT | Trait.MAC | (Trait.RESCALED if behind_arithmetic else Trait.NONE)
     sources: dict[str, Node] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
             continue
-        if node.info.has(Trait.TABLE):
+        if behind_arithmetic and node.kind in _BOUNDED and view.in_dq(node, 0) is not None:
+            sources[node.name] = node
+        elif node.info.has(Trait.TABLE):
             if view.in_dq(node, 0) is not None and _makes_floats(node):
                 sources[node.name] = node
         elif node.info.has(passes_on) and node.kind not in (*_AVERAGES, "matmul"):
@@ -304,11 +310,11 @@ def _gated() -> Graph:
     )
 
 
-def _product(*, gated: bool = False, twice: bool = False) -> Graph:
+def _product(target: str = "aten.sigmoid.default", *, gated: bool = False, twice: bool = False) -> Graph:
     b = GraphBuilder()
     qparams = int8(0.0487, 3)
     x, y = (b.quantized_input(name, (1, 4, 4), qparams) for name in "xy")
-    gate = b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.3, -128))
+    gate = b.requantize(b.call(target, x), qparams if "relu" in target else int8(1 / 255.3, -128))
     value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9)) if gated else gate
     operands = (y, value) if gated else (value, gate if twice else y)
     return b.output(b.requantize(b.call("aten.bmm.default", *operands), int8(0.1713, 2)))
