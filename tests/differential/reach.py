@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -25,7 +26,9 @@ CODES, MOST_DRAWS = 512, 9
 
 def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> bool:
     """Whether the cluster of ``finding``, lowered alone, is wrong on some input. Raises what torch.export raises."""
-    isolated, entries = isolate(program, finding)
+    if _is_table(program, finding.nodes[0]):
+        return _shows_on_any_code(program, finding.nodes[0], target)
+    isolated, entries = isolate(program, finding.cluster)
     elements = max((math.prod(shape) for shape, _ in entries), default=CODES)
     for number in range(max(3, min(MOST_DRAWS, CODES // max(1, elements)))):
         torch.manual_seed(number)
@@ -34,11 +37,28 @@ def shows_alone(program: ExportedProgram, finding: Finding, target: Target) -> b
     return False
 
 
+def _is_table(program: ExportedProgram, name: str) -> bool:
+    """Whether an op works code by code on one tensor, as a lookup table does."""
+    (node,) = (node for node in program.graph.nodes if node.name == name)
+    works_alone = len(node.all_input_nodes) == 1 and not _constant(node)
+    return works_alone and torch.Tag.pointwise in getattr(node.target, "tags", ())
+
+
+def _shows_on_any_code(program: ExportedProgram, name: str, target: Target) -> bool:
+    """Feeds the op every code at once: what a table has between two entries shows at a few of 65536."""
+    _, ((_, qparams),) = isolate(program, (name,))
+    scale, zero_point, low, high = qparams or (0.001, 0, -(2**15), 2**15 - 1)
+    values = (torch.arange(low, high + 1) - zero_point) * scale
+    isolated, _ = isolate(program, (name,), (1, values.numel()))
+    return not prove(isolated, (values.reshape(1, -1),), target).ok
+
+
 #: What a cut-off input looks like: its shape, and scale, zero point, qmin and qmax of the Q it goes into.
-_Entry = tuple[tuple[int, ...], tuple[float, int, int, int] | None]
+_Qparams = tuple[float, int, int, int]
+_Entry = tuple[tuple[int, ...], _Qparams | None]
 
 
-def _values(shape: tuple[int, ...], qparams: tuple[float, int, int, int] | None, number: int) -> torch.Tensor:
+def _values(shape: tuple[int, ...], qparams: _Qparams | None, number: int) -> torch.Tensor:
     """First any code, then codes near zero, then the ends and what lies beyond them."""
     if qparams is None:
         return torch.randn(shape) * (3.0, 0.3, 30.0)[number % 3]
@@ -49,16 +69,20 @@ def _values(shape: tuple[int, ...], qparams: tuple[float, int, int, int] | None,
     return codes * scale * (1.0 if number % 3 == 0 else 3.0)
 
 
-def isolate(program: ExportedProgram, finding: Finding) -> tuple[ExportedProgram, list[_Entry]]:
-    """The finding's cluster as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
+def isolate(
+    program: ExportedProgram, names: Collection[str], shape: tuple[int, ...] = ()
+) -> tuple[ExportedProgram, list[_Entry]]:
+    """The cluster of these names as a program of its own: Q and DQ in front, the cluster, its Q and DQ behind.
+
+    ``shape``, where given, replaces that of all inputs.
 
     Raises ValueError where the cluster names nodes that the live program does not have.
     """
     module = program.module(check_guards=False)
     assert isinstance(module, GraphModule)
-    cluster = {node for node in module.graph.nodes if node.name in finding.cluster}
-    if {node.name for node in cluster} != set(finding.cluster):
-        raise ValueError(f"no nodes {sorted(set(finding.cluster) - {node.name for node in cluster})}")
+    cluster = {node for node in module.graph.nodes if node.name in names}
+    if {node.name for node in cluster} != set(names):
+        raise ValueError(f"no nodes {sorted(set(names) - {node.name for node in cluster})}")
     kept = _with_boundary(cluster)
     graph = Graph()
     made: dict[Node, Node] = {}
@@ -75,7 +99,7 @@ def isolate(program: ExportedProgram, finding: Finding) -> tuple[ExportedProgram
     # A placeholder may not come after calls.
     _placeholders_first(graph)
     isolated = GraphModule(module, graph)
-    inputs = tuple(_values(shape, qparams, 0) for shape, qparams in entries)
+    inputs = tuple(_values(shape or own, qparams, 0) for own, qparams in entries)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.export(isolated, inputs), entries

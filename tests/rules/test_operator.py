@@ -11,6 +11,7 @@ from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import MEASURED_RELEASES, Target
 from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
+from fuseguard_rules.operator.permute_lands_on_scalar import PermuteLandsOnScalar
 from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
 from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
 
@@ -132,3 +133,16 @@ def test_transposed_convolutions(graph: Graph, before: Effect | None, after: Eff
     for release, effect in (("1.2.0", before), ("1.3.1", before), ("1.4.1", after), ("1.5.1", after)):
         found = [f.effect for f in find(TransposedConvUnsupported(), graph, release, "TOSA-1.0+INT")]
         assert found == ([effect] if effect is not None else [])
+
+
+@pytest.mark.parametrize(("spec", "moved"), [("TOSA-1.0+INT", False), ("TOSA-1.0+INT+FP", True)])
+def test_a_permute_is_split_where_every_reader_lets_it_pass(spec: str, moved: bool) -> None:
+    """conv(x) and 1 - conv(x) as outputs (drawn): the DQ of an output is in a delegate with float support alone."""
+    b = GraphBuilder()
+    qparams = int8(0.0487, 3)
+    weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.0103)
+    value = b.call("aten.conv2d.default", b.quantized_input("x", SHAPE, qparams), weight, None)
+    value = b.requantize(value, qparams)
+    one = b.dequantize(b.constant("one", (1, 1, 1, 1)), int8(0.0079))
+    graph = b.output(value, b.requantize(b.call("aten.sub.Tensor", one, value, shape=SHAPE), qparams))
+    assert bool(find(PermuteLandsOnScalar(), graph, "1.5.1", spec)) is moved

@@ -121,7 +121,7 @@ def peers(target: str, *, second: str, listed: bool = False, annotated: bool = T
         (peers("aten.cat.default", second="exp", listed=True), True),
         (peers("aten.gt.Tensor", second="float32"), True),
         (peers("aten.add.Tensor", second="view"), False),
-        (peers("aten.add.Tensor", second="full"), False),
+        (peers("aten.add.Tensor", second="full"), True),
         (peers("aten.add.Tensor", second="int32"), False),
         (peers("aten.add.Tensor", second="float32", annotated=False), False),
         (peers("aten.gather.default", second="float32"), False),
@@ -129,7 +129,7 @@ def peers(target: str, *, second: str, listed: bool = False, annotated: bool = T
     ids=["float", "float in a list", "comparison", "view of codes", "constant", "integers", "float op", "other op"],
 )
 def test_peers_must_be_quantized_alike(graph: Graph, found: bool) -> None:
-    """Index, condition and constant operands are no peers, and codes may come through a view."""
+    """Index and condition operands are no peers, a number without a Q is one, and codes may come through a view."""
     assert bool(find(PartialInputs(), graph)) == found
 
 

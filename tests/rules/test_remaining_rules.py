@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from fuseguard.engine import Effect, Finding, Rule, run
-from fuseguard.ir import Arg, Graph, Ref
+from fuseguard.ir import Arg, Graph, QParams, Ref
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary import control_flow_calls as control_flow
+from fuseguard_rules.boundary import control_flow_graphs as control_flow
 from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
@@ -76,6 +76,36 @@ def test_a_quantized_weight_tells_a_lost_mark_from_a_convolution_in_float(quanti
         assert find(AnnotationMissing(), graph, "TOSA-1.0+INT")[0].effect is Effect.CPU_FALLBACK
 
 
+@pytest.mark.parametrize(
+    ("title", "effect"),
+    [
+        ("conv2d that lost its annotation", Effect.CRASH),
+        ("conv2d with relu that lost its annotation, between others", Effect.CRASH),
+        ("conv_transpose2d that lost its annotation", Effect.EXACT),
+        ("grouped conv2d that lost its annotation", Effect.EXACT),
+        ("conv2d that lost its annotation, read in float as well", Effect.EXACT),
+        ("linear that lost its annotation", Effect.EXACT),
+    ],
+)
+@pytest.mark.parametrize("release", ["1.4.1", "1.5.1"])
+def test_a_crash_is_announced_only_where_the_scale_is_folded_into_the_weight(
+    title: str, effect: Effect, release: str
+) -> None:
+    """FoldScalarMulIntoConvPass takes a plain convolution with one reader, and nothing else."""
+    (example,) = (item for item in AnnotationMissing.bad if item.title == title)
+    (finding,) = find(AnnotationMissing(), example.graph(), release=release)
+    assert finding.effect is effect
+    (finding,) = find(AnnotationMissing(), example.graph(), release="1.3.1")
+    assert finding.effect is Effect.EXACT
+
+
+@pytest.mark.parametrize(("release", "effect"), [("1.4.1", Effect.EXACT), ("1.5.1", Effect.CRASH)])
+def test_a_conv1d_is_a_conv2d_between_views_before_1_5(release: str, effect: Effect) -> None:
+    (example,) = (item for item in AnnotationMissing.bad if item.title == "conv1d that lost its annotation")
+    (finding,) = find(AnnotationMissing(), example.graph(), release=release)
+    assert finding.effect is effect
+
+
 def test_a_weight_is_known_without_its_label_and_a_bias_may_be_in_float() -> None:
     """So the plug-in sees a program: parameters are placeholders like any other."""
     b = GraphBuilder("edge")
@@ -132,6 +162,7 @@ def raw(target: str, *dtypes: str, rest: tuple[Arg, ...] = (), result: str = "in
         (raw("aten.mul.Tensor", "int8", rest=(0.5,), result="float32"), False),
         (raw("aten.eq.Tensor", "int8", "int8", result="bool"), True),
         (raw("aten.eq.Tensor", "int32", "int32", result="bool"), False),
+        (raw("aten.ne.Tensor", "int8", "int8", result="bool"), False),
         (raw("aten.eq.Tensor", "float32", "float32", result="bool"), False),
         (raw("aten.neg.default", "int8"), True),
         (raw("aten.neg.default", "int16", result="int16"), False),
@@ -196,6 +227,16 @@ def test_the_plug_ins_graph_does_not_label_constants() -> None:
     assert not find(ConstantCatFolded(), graph, release="1.2.0")
 
 
+def test_the_view_that_a_stack_leaves_behind_its_cat_is_refused_with_it() -> None:
+    """Left on the accelerator it would be given floats for codes, and lowering dies (seen on 1.2.0, INT+FP)."""
+    b = GraphBuilder("edge")
+    codes = tuple(b.dequantize(b.input(name, SHAPE, "int8"), QPARAMS) for name in "xy")
+    joint = b.call("aten.cat.default", codes, 1, shape=(1, 8, 8, 8))
+    graph = b.output(b.requantize(b.call("aten.view_copy.default", joint, (1, 2, 4, 8, 8)), QPARAMS))
+    (finding,) = find(ConstantCatFolded(), graph, release="1.2.0")
+    assert finding.nodes == ("cat", "view_copy")
+
+
 # --- BO602 ------------------------------------------------------------------------------------------------------------
 
 
@@ -236,7 +277,7 @@ def test_the_op_in_the_middle_is_refused_with_all_that_share_its_dq() -> None:
     assert {"sigmoid", "exp"} <= set(finding.cluster)
     assert finding.effect is Effect.CRASH
     (finding,) = find(PartitionCycle(), shared(), "TOSA-1.0+INT", "1.5.1")
-    assert finding.effect is Effect.EXACT
+    assert finding.effect is Effect.CPU_FALLBACK
 
 
 # --- BO603 ------------------------------------------------------------------------------------------------------------
@@ -297,7 +338,7 @@ def test_a_carried_value_that_nothing_reads_behind_the_loop_goes_round_as_the_bo
         b.requantize(b.call("aten.abs.default", y), control_flow.COARSE),
     )
     (finding,) = find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF)
-    assert "dequantize_per_tensor_1 comes out of the loop" in finding.message
+    assert "dequantize_per_tensor_1 comes out of a round" in finding.message
 
 
 def test_integer_operands_are_no_floats_beside_codes() -> None:
@@ -309,3 +350,87 @@ def test_integer_operands_are_no_floats_beside_codes() -> None:
     for name in ("true_graph_0", "false_graph_0"):
         graph = with_body(graph, name, identity(used=True))
     assert not find(ControlFlowBoundary(), graph, CF)
+
+
+def looped(carried: QParams, behind: QParams | None, entry: QParams = control_flow.FIRST) -> Graph:
+    """A loop over x, read outside with FIRST and inside with ``entry``, that each round ends with ``carried``."""
+    shape = (2, 4, 4)
+    b = GraphBuilder()
+    x = b.quantized_input("x", shape, control_flow.FIRST)
+    names = ("while_cond_graph_0", "while_body_graph_0")
+    call = b.call("higher_order.while_loop", *names, (x,), (), shape=shape)
+    value = b.call("operator.getitem", call, 0, shape=shape)
+    graph = b.output(value if behind is None else b.requantize(value, behind))
+    b = GraphBuilder()
+    value = b.requantize(b.input("arg0", shape), entry)
+    body = b.output(b.requantize(b.call("aten.abs.default", value, shape=shape), carried))
+    b = GraphBuilder()
+    b.input("arg0", shape)
+    condition = b.output(b.call("aten.full.default", (), True, shape=(), dtype="bool"))
+    nodes = [replace(node, subgraphs=names) if node.name == "while_loop" else node for node in graph]
+    return with_body(with_body(Graph(nodes), names[0], condition), names[1], body)
+
+
+@pytest.mark.parametrize(
+    ("carried", "behind", "entry", "effect"),
+    [
+        (control_flow.FIRST, control_flow.FIRST, control_flow.FIRST, None),
+        (control_flow.FIRST, None, control_flow.FIRST, None),
+        (control_flow.FINER, control_flow.FIRST, control_flow.FIRST, None),
+        (control_flow.FINER, control_flow.FIRST, control_flow.FINER, Effect.BOUNDED),
+        (control_flow.FINER, None, control_flow.FIRST, Effect.WRONG),
+        (control_flow.FIRST, control_flow.COARSE, control_flow.FIRST, Effect.WRONG),
+        (control_flow.COARSE, control_flow.COARSE, control_flow.FIRST, Effect.WRONG),
+        (control_flow.FIRST, int8(0.05025), control_flow.FIRST, Effect.WRONG),
+    ],
+)
+def test_what_goes_round_is_rounded_or_wrong(
+    carried: QParams, behind: QParams | None, entry: QParams, effect: Effect | None
+) -> None:
+    """A round ends in the codes behind the loop, and the next one reads them as those in front of it: 0.5 % between the
+    two shrink the values in every round.
+    """
+    findings = find(ControlFlowBoundary(), looped(carried, behind, entry), CF)
+    assert [finding.effect for finding in findings] == ([] if effect is None else [effect])
+
+
+def test_qparams_that_a_body_does_not_tell_apart_are_the_same_to_it() -> None:
+    """Half a step at the end of the range is less than the body's own steps."""
+    near = int8(0.05 * (1 + 1e-6))
+    assert not find(ControlFlowBoundary(), control_flow.cond(near)(), CF)
+    assert find(ControlFlowBoundary(), control_flow.cond(int8(0.0503))(), CF)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        QParams.per_tensor(0.05, 0, -(2**31), 2**31 - 1, "int32"),
+        QParams.per_tensor(0.0, 0, -128, 127, "int8"),
+        QParams.per_tensor(float("nan"), 0, -128, 127, "int8"),
+        QParams.per_tensor(float("inf"), 0, -128, 127, "int8"),
+    ],
+    ids=["four billion codes", "no scale", "NaN", "infinite"],
+)
+def test_qparams_that_cannot_be_gone_through_one_by_one_do_not_stop_the_rule(odd: QParams) -> None:
+    """Files hold anything."""
+    for graph in (
+        looped(odd, odd),
+        looped(control_flow.FIRST, odd),
+        looped(control_flow.FINER, control_flow.FIRST, odd),
+        control_flow.cond(odd)(),
+        control_flow.cond(control_flow.FINE, odd)(),
+    ):
+        find(ControlFlowBoundary(), graph, CF)
+
+
+@pytest.mark.parametrize(("release", "found"), [("1.2.0", True), ("1.3.1", True), ("1.4.1", False), ("1.5.1", False)])
+def test_additional_inputs_that_the_body_quantizes_take_a_newer_release(release: str, found: bool) -> None:
+    """One that the condition alone reads gets no qparams in the body, and the pass has nothing to stumble over."""
+    graph = control_flow.loop(additional=True)()
+    findings = find(ControlFlowBoundary(), graph, CF, release)
+    assert [finding.effect for finding in findings] == [Effect.CRASH] * found
+    b = GraphBuilder()
+    x, _ = b.input("arg0", (2, 4, 4)), b.input("arg1", (2, 4, 4))
+    value = b.call("aten.abs.default", b.requantize(x, control_flow.FIRST))
+    body = b.output(b.requantize(value, control_flow.FIRST))
+    assert not find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF, release)

@@ -30,3 +30,30 @@ def shared_split() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module and its inputs."""
     torch.manual_seed(0)
     return SharedSplit().eval(), (torch.randn(1, 8, 4, 4),)
+
+
+class Stepping(nn.Module):
+    """Adds a step to x until its sum reaches 30; the loop has the step as an additional input."""
+
+    step: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("step", torch.tensor([0.7]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def below(value: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
+            del step
+            return torch.lt(value.sum(dim=(0, 1), keepdim=True).reshape(1), torch.full((1,), 30.0)).squeeze()
+
+        def stepped(value: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (value + step,)
+
+        result: torch.Tensor = torch.ops.higher_order.while_loop(below, stepped, (x + 1,), (self.step,))[0]
+        return result
+
+
+def stepping_up_to_a_limit() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs."""
+    torch.manual_seed(0)
+    return Stepping().eval(), (torch.randn(2, 3),)

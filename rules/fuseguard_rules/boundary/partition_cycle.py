@@ -53,12 +53,11 @@ class PartitionCycle(Rule):
         "upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "boundary"
-    preview = True
     message = "{dq} feeds {kept}, which goes on to {behind} on the accelerator, and {cpu}, which stays on the CPU"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "INT", Effect.CRASH, reference=_DETAG),
-            EffectRow("*", ">=1.4", "INT", Effect.EXACT, reference=_SPLIT),
+            EffectRow("*", ">=1.4", "INT", Effect.CPU_FALLBACK, reference=_SPLIT),
             EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
         ]
     )

@@ -61,14 +61,44 @@ class CpuReach:
                 requantized.add(node.name)
             for user in users:
                 if user.name in requantized and (
-                    stays(view, user)
-                    or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
+                    stays(view, user) or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
                 ):
                     self.through[node.name] = user
                     break
                 if user.name in self.through:
                     self.through[node.name] = self.through[user.name]
                     break
+
+
+def goes_around(view: View, node: Node) -> bool:
+    """Whether a way on the accelerator leads around ``node``, from what it computes with to what computes with it."""
+    before = _reached(view, [node], view.graph.inputs)
+    behind = _reached(view, [node], view.users)
+    starts = [view.graph[name] for name in before if _is_delegated(view, view.graph[name])]
+    around = _reached(view, starts, lambda item: [user for user in view.users(item) if user.name not in behind])
+    return any(
+        producer.name in around and producer.name != node.name
+        for name in behind
+        if name != node.name and _is_delegated(view, view.graph[name])
+        for producer in view.graph.inputs(view.graph[name])
+    )
+
+
+def _reached(view: View, starts: list[Node], step: Callable[[Node], list[Node]]) -> set[str]:
+    """The names of what is reached from ``starts``, which included, without an op that stays on the CPU."""
+    seen = {start.name for start in starts}
+    pending = list(starts)
+    while pending:
+        for item in step(pending.pop()):
+            if item.op == "call" and item.name not in seen and not stays_on_cpu(view, item):
+                seen.add(item.name)
+                pending.append(item)
+    return seen
+
+
+def _is_delegated(view: View, node: Node) -> bool:
+    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
+    return computes and node.annotated and not node.info.has(Trait.CONSTANT) and not stays_on_cpu(view, node)
 
 
 def is_quantized_split(view: View, node: Node) -> bool:

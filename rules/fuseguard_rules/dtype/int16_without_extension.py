@@ -92,8 +92,8 @@ class Int16WithoutExtension(Rule):
         if "int16" in target.extensions:
             return
         for node in view.calls():
-            if node.target.startswith(_ACCEPTED):
-                continue
+            if node.target.startswith(_ACCEPTED) or (target.has_float and not node.annotated):
+                continue  # what is not annotated is computed in float
             if (node.info.has(_NEEDS_EXTENSION) or node.kind in _POOLS) and _is_int16(view, node):
                 yield self.finding(view, target, (node,), case="extension", node=node.name, spec=target.spec)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Graph, QParams, Trait, View
+from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.int16_table import FUNCTIONS, parameters_of
 from fuseguard.target import Target
+from fuseguard_rules.qparams.boundaries import is_constant
 
 #: From here on InsertTableOpsPass makes 256 entries whatever the range (#18973).
 FULL_TABLE_FROM = ">=1.3"
@@ -22,13 +24,20 @@ def _sigmoid(qparams: QParams) -> Callable[[], Graph]:
     return build
 
 
+def _floor() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 8, 8), int8(0.00388, 2, -127))
+    return b.output(b.requantize(b.call("aten.floor.default", x), int8(0.00394, 127, -127)))
+
+
 class NarrowTableInput(Rule):
     code = "DT505"
     name = "narrow-table-input"
     summary = "A table op reads a narrower range of codes than int8 has; the backend before 1.3 then shifts the table."
     why = (
-        "InsertTableOpsPass tabulates the function over qmin to qmax of the input. TOSA's TABLE is indexed from -128, "
-        "so with a range of [-127, 127] every entry is one place off. Since 1.3 the table always has 256 entries. "
+        "InsertTableOpsPass tabulates the function over qmin to qmax of the input, in 256 steps cut off to integers. "
+        "TOSA's TABLE is indexed from -128, so with a range of [-127, 127] the entries of negative codes are one place "
+        "off. Since 1.3 the table always has 256 entries. "
         "Nothing in the program is at fault, so releases that lower it are not warned about it."
     )
     remedy = (
@@ -44,7 +53,10 @@ class NarrowTableInput(Rule):
         ]
     )
     bad = (Example("sigmoid over [-127, 127]", _sigmoid(int8(0.0487, 3, -127)), only_on="<1.3"),)
-    good = (Example("sigmoid over the full int8 range", _sigmoid(int8(0.0487, 3))),)
+    good = (
+        Example("sigmoid over the full int8 range", _sigmoid(int8(0.0487, 3))),
+        Example("floor over [-127, 127] that saturates for negative codes", _floor),
+    )
     references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -52,9 +64,9 @@ class NarrowTableInput(Rule):
             return
         for node in view.calls(Trait.TABLE):
             qparams = view.in_qp(node, 0)
-            if qparams is None or qparams.dtype != "int8" or not node.annotated:
+            if qparams is None or qparams.dtype != "int8" or not node.annotated or is_constant(view, node):
                 continue
-            if (qparams.qmin, qparams.qmax) != qparams.dtype_range:
+            if (qparams.qmin, qparams.qmax) != qparams.dtype_range and not _is_right_all_the_same(view, node, qparams):
                 yield self.finding(
                     view,
                     target,
@@ -75,3 +87,22 @@ class NarrowTableInput(Rule):
             return None
         full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)
         return Rewrite((Insert(data.name, (node.name,), (Pair(full),)),))
+
+
+def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
+    """Whether the entries that are off hold the right codes, as where the function saturates."""
+    function, quantizers = FUNCTIONS.get(node.kind), view.out_q(node)
+    out = view.qparams(quantizers[0]) if quantizers else None
+    if function is None or data.per_channel or out is None or out.per_channel:
+        return False
+
+    def code(of: int) -> int | None:
+        try:
+            return out.quantize(function(data.dequantize(of), *parameters_of(node)))
+        except (ValueError, ArithmeticError, TypeError):  # no value there, or too large a one
+            return None
+
+    step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from either end to the middle
+    entries = [int(data.qmin + step * i) if i < 128 else int(data.qmax - step * (255 - i)) for i in range(256)]
+    codes = {of: code(of) for of in range(data.qmin, data.qmax + 1)}
+    return all(wanted is not None and wanted == codes[entries[of + 128]] for of, wanted in codes.items())

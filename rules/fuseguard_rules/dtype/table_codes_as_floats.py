@@ -35,6 +35,9 @@ _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
 
+#: A chain of value-transparent ops is followed this far; a hostile graph need not end.
+_LONGEST_WAY = 32
+
 _POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
 _SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
 _CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
@@ -128,6 +131,7 @@ class TableCodesAsFloats(Rule):
         Example("avg_pool2d of a sigmoid", _graph(_SIGMOID, _AVERAGE), _program("sigmoid_pooled")),
         Example("avg_pool2d of a relu of a sigmoid", _graph(_SIGMOID, _RELU, _AVERAGE)),
         Example("where between a sigmoid and an int8 tensor", _graph(_SIGMOID, mixed="first")),
+        Example("where between an int8 tensor and what chooses between it and a sigmoid", lambda: _chosen_twice()),
         Example("tanh and a linear that ends the program", _graph(_SIGMOID, _LINEAR), _program("tanh_perceptron")),
         Example("conv1d of a sigmoid that ends the program", lambda: _conv1d(), _program("sigmoid_conv1d")),
         Example("amax of a sigmoid that ends the program", _graph(_SIGMOID, _AMAX)),
@@ -186,7 +190,8 @@ class TableCodesAsFloats(Rule):
         edits = []
         for data in _operands(view, node):
             qparams = view.qparams(data)
-            if qparams is None or qparams.per_channel or _producer(view, data) not in sources:
+            floats = _producer(view, data) in sources or bool(_promoted_by(view, data, sources))
+            if qparams is None or qparams.per_channel or not floats:
                 continue
             edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
         return Rewrite(tuple(edits)) if edits else None
@@ -262,6 +267,7 @@ def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[s
     if node.kind == "where":
         # SELECT takes the dtype of the first branch; a first branch of int8 has the second one cast to it.
         torn = 0 < floats < len(data) and _producer(view, data[0]) in sources
+        torn = torn or (not floats and len(data) > 1 and bool(_promoted_by(view, data[0], sources)))
         return "where" if torn and all(map(view.is_dq, data)) and not refused else ""
     one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
     if node.name not in sources or not (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
@@ -270,6 +276,28 @@ def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[s
         if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
             return "end1d" if one_dimensional else "end"
     return ""
+
+
+def _promoted_by(view: View, data: Node, sources: dict[str, Node]) -> list[str]:
+    """Where a value is chosen between integers and floats: the ops on its way and what makes the floats; else nothing.
+
+    MatchArgDtypePass casts the floats to integers, but asks for the dtype of the choice as it was before the cast.
+    """
+    way: list[str] = []
+    while len(way) < _LONGEST_WAY:
+        name = _producer(view, data)
+        node = view.graph.nodes.get(name)
+        if node is None or node.op != "call" or not node.info.has(Trait.TRANSPARENT) or not node.annotated:
+            break
+        way.append(name)
+        operands = _data(view, node)
+        if node.kind == "where":
+            floats = [producer for item in operands if (producer := _producer(view, item)) in sources]
+            return [*way, floats[0]] if 0 < len(floats) < len(operands) else []
+        if not operands:
+            break
+        data = operands[0]
+    return []
 
 
 def _readers(view: View, node: Node) -> list[Node]:
@@ -281,12 +309,24 @@ def _readers(view: View, node: Node) -> list[Node]:
 
 def _way(view: View, node: Node, sources: dict[str, Node]) -> tuple[Node, list[str]]:
     """The table op, and the names of what lies between it and the node."""
-    name = next(name for data in _operands(view, node) if (name := _producer(view, data)) in sources)
-    way: list[str] = []
+    data = _operands(view, node)
+    *way, name = _promoted_by(view, data[0], sources) or [
+        next(name for item in data if (name := _producer(view, item)) in sources)
+    ]
     while sources[name].name != name:
         way.append(name)
         name = sources[name].name
     return view.graph[name], way[::-1]
+
+
+def _chosen_twice() -> Graph:
+    b = GraphBuilder()
+    qparams = int8(1 / 255.3, -128)
+    mask = b.input("mask", _SHAPE, "bool")
+    x, y = b.quantized_input("x", _SHAPE, int8(0.0487, 3)), b.quantized_input("y", _SHAPE, qparams)
+    gate = b.requantize(b.call("aten.sigmoid.default", x), qparams)
+    chosen = b.requantize(b.call("aten.where.self", mask, y, gate), qparams)
+    return b.output(b.requantize(b.call("aten.where.self", mask, chosen, y), qparams))
 
 
 def _conv1d() -> Graph:

@@ -42,6 +42,15 @@ def _graph(*parts: str) -> Callable[[], Graph]:
     return build
 
 
+def _stack() -> Graph:
+    b = GraphBuilder()
+    whole = (1, 2, *_PART[1:])
+    x = b.quantized_input("x", whole, _QPARAMS)
+    values = tuple(b.dequantize(b.constant(f"part{number}", _PART), _QPARAMS) for number in range(2))
+    joint = b.requantize(b.call("aten.stack.default", values, 1, shape=whole), _QPARAMS)
+    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), int8(0.0971, -2)))
+
+
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.operator.example_arithmetic import joined_constants
 
@@ -66,7 +75,6 @@ class ConstantCatFolded(Rule):
         "newer, or let fuseguard keep the cat on the CPU (guard)."
     )
     scope = "cluster"
-    preview = True
     message = "{op} joins the constants {constants}, which ExecuTorch {release} folds by the first's qparams"
     effects = EffectsTable(
         [
@@ -76,6 +84,7 @@ class ConstantCatFolded(Rule):
     )
     bad = (
         Example("cat of two quantized buffers", _graph("buffer", "buffer"), only_on="<1.3"),
+        Example("stack of two quantized buffers", _stack, only_on="<1.3"),
         Example("cat of quantized constants", _graph("full", "full", "full"), _program, only_on="<1.3"),
     )
     good = (Example("cat of a quantized buffer and an input", _graph("buffer", "input")),)
@@ -94,8 +103,24 @@ class ConstantCatFolded(Rule):
             if len(constants) > 1:
                 names = ", ".join(constant.name for constant in constants)
                 yield self.finding(
-                    view, target, (node,), case="*", op=node.name, constants=names, release=target.release
+                    view,
+                    target,
+                    (node, *_behind(view, node)),
+                    case="*",
+                    op=node.name,
+                    constants=names,
+                    release=target.release,
                 )
+
+
+def _behind(view: View, cat: Node) -> list[Node]:
+    """The annotated views that a stack leaves between its cat and its Q: without the cat they would move floats."""
+    found: list[Node] = []
+    users = view.users(cat)
+    while len(users) == 1 and users[0].annotated and users[0].info.has(Trait.TRANSPARENT):
+        found.append(users[0])
+        users = view.users(users[0])
+    return found
 
 
 def _constants(view: View, cat: Node, labelled: bool) -> list[Node]:

@@ -100,7 +100,7 @@ class PermuteLandsOnScalar(Rule):
             number = _leading_number(view, node)
             if number is None:
                 continue
-            above, below = _above(view, node), _below(view, node)
+            above, below = _above(view, node, target), _below(view, node)
             if above is not None and below is not None and {above.kind, below.kind} <= _CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
             layout = below or above
@@ -140,8 +140,11 @@ def _leading_number(view: View, node: Node) -> Node | None:
     return first if single and any(size != 1 for size in second.meta.shape) else None
 
 
-def _above(view: View, node: Node) -> Node | None:
-    """The op whose permute comes down to ``node``: above it, with nothing but elementwise ops between."""
+def _above(view: View, node: Node, target: Target) -> Node | None:
+    """The op whose permute comes down to ``node``: above it, with nothing but elementwise ops between.
+
+    On its way it is split for several readers if it passes through each of them.
+    """
     current = node
     for _ in range(LONGEST_CHAIN):
         operand = tensor_operand(view, current)
@@ -149,7 +152,7 @@ def _above(view: View, node: Node) -> Node | None:
         if producer is None or producer.op != "call":
             return None
         readers = readers_of(view, producer)
-        if len(readers) > 1 and not all(has_one_operand(view, reader) for reader in readers):
+        if len(readers) > 1 and not all(_passes_on(view, reader, target) for reader in readers):
             return None
         if producer.kind in _CHANNELS_LAST or producer.kind == "permute":
             return producer
@@ -157,6 +160,16 @@ def _above(view: View, node: Node) -> Node | None:
             return None
         current = producer
     return None
+
+
+def _passes_on(view: View, reader: Node, target: Target) -> bool:
+    """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE in front of an op in int32.
+
+    With float support also through the DQ at a delegate's end.
+    """
+    if reader.op == "output":
+        return target.has_float
+    return has_one_operand(view, reader) or (reader.info.has(Trait.RESCALED) and reader.kind != "sum")
 
 
 def _below(view: View, node: Node) -> Node | None:

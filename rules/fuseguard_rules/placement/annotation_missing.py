@@ -45,6 +45,21 @@ def _chain(*annotated: bool) -> Callable[[], Graph]:
     return build
 
 
+def _conv(target: str, weights: tuple[int, ...], *rest: Arg, tapped: bool = False) -> Callable[[], Graph]:
+    """A convolution that keeps its input's shape; ``tapped``: the program yields its result in float as well."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        shape = SHAPE if len(weights) == 4 else SHAPE[:3]
+        value = b.quantized_input("x", shape, INPUT)
+        weight = b.quantized_constant("weight", weights, 0.0103)
+        value = b.call(f"aten.{target}", value, weight, None, *rest, shape=shape, annotated=False)
+        outputs = [b.requantize(value, OUTPUT), *([value] if tapped else [])]
+        return b.output(*outputs)
+
+    return build
+
+
 def _float_between() -> Graph:
     """What PT2E makes of tanh, exp and abs with exp left out."""
     b = GraphBuilder()
@@ -61,8 +76,9 @@ class AnnotationMissing(Rule):
         "The backend takes an op for quantized if its meta says so (_arm_annotation_info); Q and DQ around it do not "
         "count. The mark is missing where another quantizer made the program, or a transformation rebuilt nodes "
         "without their meta. The INT profile then leaves the op on the CPU (CheckArmQuantized). With float support it "
-        "is computed in float, between Q and DQ that are decomposed to arithmetic; since 1.4 the 1/scale of the Q "
-        "behind a convolution is folded into its weight, and dies on a weight that is a buffer, as quantized ones are. "
+        "is computed in float, between Q and DQ that are decomposed to arithmetic; since 1.4 (a conv1d: 1.5) the "
+        "1/scale of the Q behind a convolution is folded into its weight, and dies on a weight that is a buffer, as "
+        "quantized ones are (not if the convolution is transposed, grouped or read in float as well). "
         "A single op may be left in float on purpose, so one is reported only if its weight is quantized or if nothing "
         "in the program is annotated."
     )
@@ -71,18 +87,26 @@ class AnnotationMissing(Rule):
         "node.meta['custom'] when rewriting graphs, or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "cluster"
-    preview = True
     message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
             EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, reference=_SCALED),
+            EffectRow("conv1d", ">=1.5", "INT+FP", Effect.CRASH, reference=_SCALED),
             EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_FLOAT),
         ]
     )
     bad = (
         Example("conv2d that lost its annotation", lambda: anchor_graph("conv2d", annotated=False)),
         Example("conv2d with relu that lost its annotation, between others", _chain(True, False, True)),
+        Example("conv_transpose2d that lost its annotation", _conv("conv_transpose2d.input", (4, 4, 1, 1))),
+        Example(
+            "grouped conv2d that lost its annotation", _conv("conv2d.default", (4, 2, 1, 1), (1, 1), (0, 0), (1, 1), 2)
+        ),
+        Example("conv1d that lost its annotation", _conv("conv1d.default", (4, 4, 3), (1,), (1,))),
+        Example(
+            "conv2d that lost its annotation, read in float as well", _conv("conv2d.default", (4, 4, 1, 1), tapped=True)
+        ),
         Example("linear that lost its annotation", lambda: anchor_graph("linear", annotated=False)),
         Example("add of another quantizer", _op("aten.add.Tensor", inputs=2)),
         Example("permute of another quantizer", _op("aten.permute.default", (0, 1, 3, 2))),
@@ -107,7 +131,7 @@ class AnnotationMissing(Rule):
                 view,
                 target,
                 (node,),
-                case="conv" if lost and node.kind == "conv" else "other",
+                case=_scaled(view, node) if lost else "other",
                 node=node.name,
                 where="throughout the program" if foreign else "from it",
             )
@@ -118,6 +142,23 @@ def _has_quantized_weight(view: View, node: Node) -> bool:
     source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
     codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
     return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
+
+
+def _scaled(view: View, node: Node) -> str:
+    """The case of an op whose mark is lost: a convolution or ``conv1d`` where FoldScalarMulIntoConvPass takes what
+    becomes of the Q behind it for a factor of its weight.
+
+    Others than plain convolutions it leaves alone, those with readers besides, and before 1.5 a conv1d, which is a
+    conv2d between two views by then.
+    """
+    if node.kind != "conv" or view.transposed(node) or view.anchor_form(node) == "grouped":
+        return "other"
+    ends = view.users(node)
+    if len(ends) == 1 and ends[0].info.has(Trait.ACTIVATION):
+        ends = view.users(ends[0])
+    if not all(view.is_q(end) for end in ends):
+        return "other"
+    return "conv1d" if view.anchor_form(node) == "conv1d" else "conv"
 
 
 def _is_between(view: View, node: Node) -> bool:

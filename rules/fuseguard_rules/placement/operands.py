@@ -82,8 +82,8 @@ def half_quantized(view: View, node: Node) -> HalfQuantized | None:
 
 
 def _is_float_for_certain(producer: Node) -> bool:
-    """False for annotated ops: in an edge program these may hand on codes within one decomposed op."""
-    return not producer.annotated or producer.info.has(Trait.MAC)
+    """False for annotated ops with operands: in an edge program these may hand on codes within one decomposed op."""
+    return not producer.annotated or producer.info.has(Trait.MAC | Trait.CONSTANT)
 
 
 def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
@@ -92,7 +92,7 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
     for producer in float_operands(view, node):
         if quantized_source(view, producer) is not None:
             quantized.append(producer)
-        elif _is_float_for_certain(_origin(view, producer)) and not producer.info.has(Trait.CONSTANT):
+        elif _is_float_for_certain(_origin(view, producer)):
             plain.append(producer)
     return quantized, plain
 

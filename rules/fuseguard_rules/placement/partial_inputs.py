@@ -8,6 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
+from fuseguard_rules.boundary.placement import goes_around
 from fuseguard_rules.placement.operands import (
     INPUT,
     OUTPUT,
@@ -19,6 +20,7 @@ from fuseguard_rules.placement.operands import (
 
 _CHECKED = "CheckProperQuantization"
 _UNTYPED = "a float input of an integer-only delegate"
+_CYCLE = "TOSAPartitioner._detag_boundary_nodes, and a partition that stays in one piece around the op"
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
 
 #: Ops that combine tensors in one arithmetic, by the case they are in: which of them the INT profile checks, which
@@ -49,6 +51,17 @@ def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable
     return build
 
 
+def _chosen() -> Graph:
+    """An abs on the accelerator goes to a comparison, which cannot, and around it to what reads the comparison."""
+    b = GraphBuilder()
+    codes = b.quantize(b.call("aten.abs.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
+    number = b.call("aten.full.default", (1,), 0.5, shape=(1,))
+    mask = b.call("aten.gt.Tensor", b.dequantize(codes, INPUT), number, shape=SHAPE, dtype="bool")
+    other = b.quantized_input("y", SHAPE, INPUT)
+    chosen = b.call("aten.where.self", mask, other, b.dequantize(codes, INPUT), shape=SHAPE)
+    return b.output(b.requantize(chosen, INPUT))
+
+
 class PartialInputs(Rule):
     code = "PL402"
     name = "inputs-partly-quantized"
@@ -57,8 +70,9 @@ class PartialInputs(Rule):
         "FoldAndAnnotateQParamsPass assumes 'DQ nodes for all tensor inputs' and folds those that it finds. The op "
         "then sees codes beside values: InsertRescaleInt32Pass misses a second set of qparams, TOSA operators refuse "
         "the two dtypes, and where picks one or the other without a word. The INT profile leaves add, sub and mul on "
-        "the CPU (CheckProperQuantization) and takes the others. 1.5 keeps the Q and DQ of a few binary ops (#21589), "
-        "but InsertRescaleInt32Pass still takes them for integer ones."
+        "the CPU (CheckProperQuantization) and takes the others; then it de-tags them as first ops with a float input, "
+        "and where the partition goes on around such an op, it depends on itself. 1.5 keeps the Q and DQ of a few "
+        "binary ops (#21589), but InsertRescaleInt32Pass still takes them for integer ones."
     )
     remedy = "Quantize all float inputs of the op, or none of them, or let fuseguard keep it on the CPU (guard)."
     scope = "cluster"
@@ -72,6 +86,7 @@ class PartialInputs(Rule):
             EffectRow("where", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
             EffectRow("where", "*", "INT+FP", Effect.WRONG, reference=_FOLDED),
             EffectRow("unchecked", ">=1.4", "INT", Effect.CPU_FALLBACK, reference=_UNTYPED),
+            EffectRow("cycle", "*", "INT", Effect.CRASH, reference=_CYCLE),
             EffectRow("*", "*", "*", Effect.CRASH, reference=_FOLDED),
         ]
     )
@@ -83,6 +98,7 @@ class PartialInputs(Rule):
         Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),
         Example("matmul of a quantized and a float tensor", _graph("aten.matmul.default")),
         Example("where between a quantized and a float tensor", _graph("aten.where.self")),
+        Example("comparison with a number in float, and a choice by it", _chosen),
     )
     good = (Example("where between two quantized tensors", _graph("aten.where.self", both=True)),)
     references = ("executorch #21589", "executorch #22559", "bug class 9 of the project's catalogue")
@@ -93,7 +109,11 @@ class PartialInputs(Rule):
             if not case or not node.annotated or half_quantized(view, node) is not None:
                 continue
             quantized, plain = float_peers(view, node)
+            if target.has_float and case == "where":
+                plain = [item for item in plain if not _is_its_own_code(view, item, quantized)]
             if quantized and plain:
+                if case == "unchecked" and not target.has_float and goes_around(view, node):
+                    case = "cycle"
                 # A decomposed op has data movement in front of it that carries the annotation too.
                 paths = [step for item in quantized for step in quantized_source(view, item) or ()]
                 between = dict.fromkeys(step.name for step in paths if not view.is_dq(step))
@@ -106,6 +126,15 @@ class PartialInputs(Rule):
         """What is quantized by halves computes in float: that is what the program says."""
         del view, target
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
+
+
+def _is_its_own_code(view: View, constant: Node, quantized: list[Node]) -> bool:
+    """Whether a number that is taken for a code is that of its value, as 0 is where the zero point is 0."""
+    number = constant.args[-1] if constant.kind == "full" and len(constant.args) > 1 else None
+    qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item))]
+    return isinstance(number, int | float) and all(
+        item is not None and not item.per_channel and item.quantize(number) == number for item in qparams
+    )
 
 
 def _case(node: Node) -> str:

@@ -19,11 +19,12 @@ _BOUND = "ConvertToClampPass: min_val must be an integer"
 _UNCHECKED = "TOSAProINTFPSupportList accepts it, CheckArmQuantized does not"
 
 #: Ops by what lowering lacks: the qparams it reads a zero point from, the RESCALE that would bring the operands to
-#: int32, an integer bound. Data movement, pools, amax, clamp with its own bounds and bitwise ops work on any integers.
+#: int32, an integer bound. Data movement, pools, amax, clamp with its own bounds and bitwise ops work on any integers;
+#: ne of integers is in no support list.
 _CASES = {
     **dict.fromkeys(("pad", "neg", "matmul"), "qparams"),  # int16 has no zero point, so that neg needs none
     **dict.fromkeys(
-        ("abs", "add", "sub", "maximum", "minimum", "eq", "ne", "ge", "gt", "le", "lt"), "rescale"
+        ("abs", "add", "sub", "maximum", "minimum", "eq", "ge", "gt", "le", "lt"), "rescale"
     ),
     "mul": "product",
     "relu": "clamp",
@@ -65,7 +66,6 @@ class RawInteger(Rule):
         "fuseguard keep it on the CPU (guard)."
     )
     scope = "node"
-    preview = True
     message = "{node} computes with the {dtype} tensors {inputs}, which nothing dequantizes"
     effects = EffectsTable(
         [

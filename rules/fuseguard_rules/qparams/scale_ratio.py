@@ -92,6 +92,7 @@ class ScaleRatio(Rule):
         Example("add whose output scale is 1e-9", _binary("aten.add.Tensor", 0.0487, 0.0311, 1e-9)),
         Example("mul whose output scale is 2**-30 of its inputs'", _binary("aten.mul.Tensor", 48.7, 31.1, 1e-6)),
         Example("conv whose output scale is 1e-13", _conv(int8(0.0487, 3), int8(1e-13, 2))),
+        Example("conv whose output scale is 1e-9", _conv(int8(0.0487, 3), int8(1e-9, 2))),
         Example(
             "A16W8 conv, output scale 1e-10",
             _conv(full_int16(0.000187), full_int16(1e-10)),
@@ -101,6 +102,7 @@ class ScaleRatio(Rule):
     good = (
         Example("maximum of operands 2**20 apart", _binary("aten.maximum.default", 0.0487 / 2**20, 0.0487, 0.0513)),
         Example("add of operands 2**30 apart", _binary("aten.add.Tensor", 0.0487 / 2**30, 0.0487, 0.0513)),
+        Example("conv whose output scale is a 16th of its products'", _conv(int8(0.0487, 3), int8(0.0000314, 2))),
         Example("mul whose product vanishes", _binary("aten.mul.Tensor", 4.87e-5, 3.11e-5, 1e9)),
     )
     references = ("executorch #15976", "class 12 of the project's catalogue")
@@ -178,7 +180,7 @@ def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
 
 
 def _anchor_rescales(view: View, anchor: Node) -> Iterator[_Rescale]:
-    """The output rescale of an anchor. What its accumulator reaches depends on weights, which are not read."""
+    """The output rescale of an anchor, whose accumulator reaches what codes at their ends add up to."""
     data, weight = _plain(view.in_qp(anchor, 0)), view.in_qp(anchor, 1)
     users = view.users(anchor)
     owner = users[0] if len(users) == 1 and not view.is_q(users[0]) else anchor
@@ -187,7 +189,13 @@ def _anchor_rescales(view: View, anchor: Node) -> Iterator[_Rescale]:
     if data is None or out is None or weight is None or not weight.scales:
         return
     factor = data.scale * max(weight.scales) / out.scale
-    yield _Rescale("the result", factor, 0.0, 16 if data.dtype == "int16" else 32)
+    if data.dtype == "int16":
+        yield _Rescale("the result", factor, 0.0, 16)  # of an accumulator of 48 bits
+        return
+    stored = view.in_dq(anchor, 1)
+    shape = stored.meta.shape if stored is not None and stored.meta is not None else ()
+    products = math.prod(size or 1 for size in shape[1:])
+    yield _Rescale("the result", factor, products * _reach(data) * max(abs(weight.qmin), abs(weight.qmax)))
 
 
 def _plain(qparams: QParams | None) -> QParams | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.outputs import off_by
+from fuseguard.ir.control_flow import Carry, loop_roundings
 from fuseguard.ir.graph import Node
 from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
@@ -34,8 +36,9 @@ def run_exactly(
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
     tie is an error. ``snapped`` computes between ops that work in int32 as the backend does: it rounds the operands of
     maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
-    and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses). ``scattered``
-    moves each value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
+    and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses). What a loop
+    carries from round to round it rounds once more (fuseguard.ir.control_flow.Carry). ``scattered`` moves each value
+    up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
     differently.
     """
     interpreter = _Float64(program.graph_module, nudge)
@@ -127,6 +130,9 @@ class _Float64(BodyInterpreter):
         #: The nodes that are left out for readers in int32, and what they hand on then.
         self.left_out: set[str] = set()
         self.unquantized: dict[str, Any] = {}
+        #: By loop: how what it carries is rounded between two rounds.
+        self.carries: dict[str, list[Carry | None]] = {}
+        self.loop = ""
         self.generator = torch.Generator()
 
     def snap(self) -> None:
@@ -138,6 +144,18 @@ class _Float64(BodyInterpreter):
         for bypass in bypasses(view, Target.parse("TOSA-1.0+INT").release_in):  # the same in every profile
             self.bypassed[bypass.reader.name, bypass.path[-1]] = bypass.scale
             self.left_out |= set(bypass.path)
+        self.carries = loop_roundings(view)
+
+    def between_rounds(self, carried: Any) -> Any:
+        carries = self.carries.get(self.loop, [])[: len(carried)]
+        return tuple(itertools.starmap(self._rounded_once_more, itertools.zip_longest(carried, carries)))
+
+    def _rounded_once_more(self, value: Any, carry: Carry | None) -> Any:
+        if carry is None:
+            return value
+        behind = carry.behind
+        codes = torch.floor(value / behind.scale + 0.5 + self._nudges(value)) + behind.zero_point
+        return (codes.clamp(behind.qmin, behind.qmax) - carry.entered.zero_point) * carry.entered.scale
 
     def of_body(self, module: torch.fx.GraphModule) -> _Float64:
         interpreter = _Float64(module, self.nudge)
@@ -153,6 +171,7 @@ class _Float64(BodyInterpreter):
         return (2 * signs - 1) * self.nudge
 
     def run_node(self, n: torch.fx.Node) -> Any:
+        self.loop = n.name
         if n.name in self.left_out:
             self.unquantized[n.name] = self._without_quantizing(n)
         bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)

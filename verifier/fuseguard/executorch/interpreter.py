@@ -16,6 +16,10 @@ class BodyInterpreter(torch.fx.Interpreter):
         """The interpreter for one body; subclasses with state of their own hand it on here."""
         return type(self)(module)
 
+    def between_rounds(self, carried: Any) -> Any:
+        """What the next round of a loop is given for what the last one yielded."""
+        return carried
+
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = str(target)
         if name == "cond":
@@ -25,6 +29,6 @@ class BodyInterpreter(torch.fx.Interpreter):
             condition, body, carried, *additional = args
             extra = additional[0] if additional else ()
             while bool(pytree.tree_leaves(self.of_body(condition).run(*carried, *extra))[0]):
-                carried = self.of_body(body).run(*carried, *extra)
+                carried = self.between_rounds(self.of_body(body).run(*carried, *extra))
             return carried
         return super().call_function(target, args, kwargs)

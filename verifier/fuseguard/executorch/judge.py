@@ -151,7 +151,7 @@ def prove(
         return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(exported_program, inputs, reference, outputs, resolved, lowered.cpu_quantizers, common)
+    return _compare(exported_program, inputs, reference, outputs, resolved, lowered.float_quantizers, common)
 
 
 def _compare(
@@ -160,7 +160,7 @@ def _compare(
     reference: tuple[torch.Tensor, ...],
     outputs: tuple[torch.Tensor, ...],
     target: Target,
-    cpu_quantizers: frozenset[str],
+    float_quantizers: frozenset[str],
     common: dict[str, Any],
 ) -> Proof:
     if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
@@ -175,7 +175,7 @@ def _compare(
         if _explained(differing, program, inputs, outputs, grids):
             ties = mismatches
         else:
-            saturated = saturate_at_dtype(program, cpu_quantizers)
+            saturated = saturate_at_dtype(program, float_quantizers)
             widened = [saturated] if saturated is not None else []
             bounded = any(
                 _matches(outputs, variant, inputs, grids, snapped)

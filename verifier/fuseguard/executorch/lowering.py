@@ -25,16 +25,15 @@ from fuseguard.target import Target, TargetError
 @dataclass(frozen=True)
 class Lowered:
     """A lowered program: ``delegated`` names the nodes inside delegates (Q and DQ left out), ``cpu_ops`` the
-    targets outside of them, ``delegates`` counts the delegate calls. ``cpu_quantizers`` are the Q ops outside of them,
-    by their names in the program that was lowered.
+    targets outside of them, ``delegates`` counts the delegate calls. ``float_quantizers`` are the Q ops of floats,
+    outside of delegates or first in one, by their names in the program that was lowered.
     """
 
     program: ExportedProgram
     delegated: tuple[str, ...]
     cpu_ops: tuple[str, ...]
     delegates: int
-    cpu_quantizers: frozenset[str] = frozenset()
-
+    float_quantizers: frozenset[str] = frozenset()
 
 
 def compile_spec_for(target: Target) -> Any:
@@ -67,6 +66,7 @@ def describe(program: ExportedProgram, quantizers: Mapping[tuple[str, ...], str]
     delegated: list[str] = []
     cpu_ops: list[str] = []
     delegates = 0
+    left = [node for node in program.graph.nodes if _is_quantizer(node)]
     for module in _modules(program.graph_module):
         for node in module.graph.nodes:
             if node.op != "call_function":
@@ -75,11 +75,13 @@ def describe(program: ExportedProgram, quantizers: Mapping[tuple[str, ...], str]
             if "executorch_call_delegate" in text:
                 delegates += 1
                 lowered = getattr(module, str(node.args[0].target))
-                delegated += _computing(lowered.original_module.graph_module)
+                inside = lowered.original_module.graph_module
+                delegated += _computing(inside)
+                left += [node for node in inside.graph.nodes if _is_quantizer(node) and _is_given(node.args[0])]
             elif "getitem" not in text:
                 cpu_ops.append(_name(node))
-    left = {_name_before(node, quantizers or {}) for node in program.graph.nodes if _is_quantizer(node)}
-    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(left - {""}))
+    names = {_name_before(node, quantizers or {}) for node in left}
+    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(names - {""}))
 
 
 def _ancestry(node: Node) -> tuple[str, ...]:
@@ -101,6 +103,10 @@ def _name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
 def _is_quantizer(node: Node) -> bool:
     op = torch.ops.quantized_decomposed.quantize_per_tensor.default
     return op in (node.target, getattr(node.target, "_op", None))  # in the ATen and in the edge dialect
+
+
+def _is_given(value: Any) -> bool:
+    return isinstance(value, Node) and value.op == "placeholder"
 
 
 def _computing(module: GraphModule) -> Iterator[str]:

@@ -23,20 +23,33 @@ _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
 def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
     """An exported program with the graph's ops and qparams, random weights, and inputs that exceed its ranges.
 
-    Operators must be ATen or quantized_decomposed overloads that torch knows. Do not use it on graphs from
-    files you do not trust: it calls the operators they name.
+    Operators must be ATen or quantized_decomposed overloads that torch knows; control-flow bodies are made with the
+    op that calls them. Do not use it on graphs from files you do not trust: it calls the operators they name.
 
-    Raises:
-        ValueError: an operator is unknown or the graph has control flow.
+    Raises ValueError: an operator is unknown.
     """
-    if graph.subgraphs:
-        raise ValueError("graphs with control flow cannot be materialized")
     generator = torch.Generator().manual_seed(seed)
+    inputs: list[torch.Tensor] = []
+    exported = torch.export.export(_module(graph, generator, inputs), tuple(inputs))
+    _annotate(exported.graph_module, graph)
+    return exported, tuple(inputs)
+
+
+def _module(
+    graph: Graph, generator: torch.Generator, inputs: list[torch.Tensor], *, single: bool = False
+) -> torch.fx.GraphModule:
+    """The graph as a module, its bodies as submodules. Values for its user inputs are appended to ``inputs``.
+
+    ``single``: it yields its only output itself, as the condition of a loop has to, and not a list of it.
+    """
     view = View(graph)
+    conditions = {node.subgraphs[0] for node in graph if node.kind == "while_loop" and node.subgraphs}
     root = torch.nn.Module()
     fx_graph = torch.fx.Graph()
     made: dict[str, torch.fx.Node] = {}
-    inputs: list[torch.Tensor] = []
+    for name, body in graph.subgraphs.items():
+        root.add_module(name, _module(body, generator, [], single=name in conditions))
+        made[name] = fx_graph.get_attr(name)
     for node in graph:
         if node.op == "placeholder" and not node.constant:
             inputs.append(_input_values(view, node, generator))
@@ -45,17 +58,15 @@ def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[tor
             root.register_buffer(node.name, _constant_values(graph, node, generator))
             made[node.name] = fx_graph.get_attr(node.name)
         elif node.op == "output":
-            fx_graph.output(_value(node.args[0], made, node))
+            values = tuple(_value(node.args[0], made, node))
+            fx_graph.output(values[0] if single else values)
         else:
             args = tuple(_value(arg, made, node) for arg in node.args)
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
             if node.info.has(Trait.CONSTANT) and node.meta is not None:
                 kwargs.setdefault("dtype", _DTYPES[node.meta.dtype])
             made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
-    module = torch.fx.GraphModule(root, fx_graph)
-    exported = torch.export.export(module, tuple(inputs))
-    _annotate(exported, graph)
-    return exported, tuple(inputs)
+    return torch.fx.GraphModule(root, fx_graph)
 
 
 def _resolve(target: str) -> Any:
@@ -73,6 +84,8 @@ def _resolve(target: str) -> Any:
 def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
     if isinstance(arg, Ref):
         return made[arg.name]
+    if isinstance(arg, str) and arg in node.subgraphs:
+        return made[arg]
     if isinstance(arg, tuple):
         return [_value(part, made, node) for part in arg]
     if isinstance(arg, str) and arg in _DTYPES:
@@ -108,15 +121,21 @@ def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> to
     return torch.randn(shape, generator=generator).to(dtype)
 
 
-def _annotate(exported: ExportedProgram, graph: Graph) -> None:
+def _annotate(module: torch.fx.GraphModule, graph: Graph) -> None:
     """Mark what Arm's quantizer would have marked; export keeps the order of calls but not their names."""
-    calls = [node for node in exported.graph.nodes if node.op == "call_function"]
+    calls = [node for node in module.graph.nodes if node.op == "call_function"]
     wanted = [node for node in graph if node.op == "call"]
     if len(calls) != len(wanted):  # export drops dead code
         view = View(graph)
         wanted = [node for node in wanted if view.is_live(node)]
     for fx_node, node in zip(calls, wanted, strict=True):
-        if canonical_target(str(fx_node.target)) != node.target and node.target != "operator.getitem":
+        target: Any = fx_node.target
+        higher = isinstance(target, torch._ops.HigherOrderOperator)
+        found = f"higher_order.{target}" if higher else canonical_target(str(target))
+        if found != node.target and node.target != "operator.getitem":
             raise ValueError(f"export has put {fx_node.target} where the graph has {node.name} ({node.target})")
         if node.annotated:
             fx_node.meta["custom"] = {**(fx_node.meta.get("custom") or {}), "_arm_annotation_info": {"quantized": True}}
+        bodies = [arg for arg in fx_node.args if isinstance(arg, torch.fx.Node) and arg.op == "get_attr"]
+        for body, name in zip(bodies, node.subgraphs, strict=False):
+            _annotate(getattr(module, str(body.target)), graph.subgraphs[name])

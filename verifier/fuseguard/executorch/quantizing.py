@@ -40,7 +40,7 @@ def quantize(
 
     Args:
         module: a float module; put into eval mode.
-        inputs: what to export with and to calibrate on.
+        inputs: what to export with and to calibrate on. Branches that they do not take stay uncalibrated.
         spec: TOSA specification that the quantizer is made for.
         config: a key of CONFIGS.
         unquantized: paths of submodules that stay in float.
@@ -55,6 +55,11 @@ def quantize(
             quantizer.set_module_name(name, None)
         exported = torch.export.export(module.eval(), inputs)
         # ExecuTorch 1.2 cannot annotate the guard call that newer torch releases put into the module.
-        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer)
+        captured = exported.module(check_guards=False)
+        if any(isinstance(node.target, torch._ops.HigherOrderOperator) for node in exported.graph.nodes):
+            # prepare_pt2e leaves branches and loop conditions alone; from 1.3 on this is private.
+            whole: Any = getattr(quantizer, "_quantize_with_submodules", None) or quantizer.quantize_with_submodules
+            return torch.export.export(whole(captured, [inputs]), inputs)
+        prepared = prepare_pt2e(captured, quantizer)
         prepared(*inputs)
         return torch.export.export(convert_pt2e(prepared), inputs)
