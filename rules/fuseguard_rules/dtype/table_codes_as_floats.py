@@ -138,7 +138,8 @@ class TableCodesAsFloats(Rule):
         Example("max_pool2d of a sigmoid that ends the program", _graph(_SIGMOID, _MAX_POOL)),
         Example("bmm of a sigmoid and an int8 tensor", lambda: _product(), only_on="<1.4"),
         Example("bmm of an int8 tensor and a gated one", lambda: _product(gated=True), only_on="<1.3"),
-        Example("bmm of a relu and an int8 tensor", lambda: _product("aten.relu.default"), only_on="<1.3"),
+        Example("bmm of a gated relu and the relu", lambda: _product(_RELU[0], gated=True, twice=True), only_on="<1.3"),
+        Example("bmm of a relu and an int8 tensor", lambda: _product(_RELU[0]), only_on="<1.3"),
     )
     good = (
         Example("avg_pool2d of an abs", _graph(_ABS, _AVERAGE)),
@@ -147,19 +148,22 @@ class TableCodesAsFloats(Rule):
         Example("sigmoid that ends the program", _graph(_SIGMOID)),
         Example("where between an int8 tensor and a sigmoid", _graph(_SIGMOID, mixed="second")),
         Example("bmm of a sigmoid and itself", lambda: _product(twice=True)),
-        Example("bmm of a relu and itself", lambda: _product("aten.relu.default", twice=True)),
+        Example("bmm of a relu and itself", lambda: _product(_RELU[0], twice=True)),
         Example("sigmoid, multiplied and pooled", lambda: _gated(), _program("gated_and_pooled")),
     )
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        early, late = _sources(view), _sources(view, behind_arithmetic=True)
+        early = _sources(view)
+        # What 1.2 sees when it folds, and when it has rescaled arithmetic but quantized no bound yet.
+        stages = [_sources(view, bounded=True, behind_arithmetic=folding) for folding in (True, False)]
         for node in view.calls():
             case, sources = _asks(view, node, early, frozenset()), early
             if not case and target.release_in("<1.4") and _is_torn_product(view, node, early):
                 case = "product"
-            elif not case and target.release_in("<1.3") and _is_torn_product(view, node, late):
-                case, sources = "product behind arithmetic", late
+            elif not case and target.release_in("<1.3"):
+                torn = next((stage for stage in stages if _is_torn_product(view, node, stage)), None)
+                case, sources = ("product behind arithmetic", torn) if torn is not None else ("", early)
             if case:
                 table, way = _way(view, node, sources)
                 yield self.finding(
@@ -197,17 +201,18 @@ class TableCodesAsFloats(Rule):
         return Rewrite(tuple(edits)) if edits else None
 
 
-def _sources(view: View, behind_arithmetic: bool = False) -> dict[str, Node]:
+def _sources(view: View, *, bounded: bool = False, behind_arithmetic: bool = False) -> dict[str, Node]:
     """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op.
 
-    ``behind_arithmetic``: as long as nothing is rescaled and no bound quantized yet, of which torch says the same.
+    ``behind_arithmetic``: as long as nothing is rescaled yet, of which torch says the same. ``bounded``: as long as a
+    clamp's bounds are floats.
     """
     passes_on = Trait.TRANSPARENT | Trait.MAC | (Trait.RESCALED if behind_arithmetic else Trait.NONE)
     sources: dict[str, Node] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
             continue
-        if behind_arithmetic and node.kind in _BOUNDED and view.in_dq(node, 0) is not None:
+        if bounded and node.kind in _BOUNDED and view.in_dq(node, 0) is not None:
             sources[node.name] = node
         elif node.info.has(Trait.TABLE):
             if view.in_dq(node, 0) is not None and _makes_floats(node):
@@ -356,5 +361,5 @@ def _product(target: str = "aten.sigmoid.default", *, gated: bool = False, twice
     x, y = (b.quantized_input(name, (1, 4, 4), qparams) for name in "xy")
     gate = b.requantize(b.call(target, x), qparams if "relu" in target else int8(1 / 255.3, -128))
     value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9)) if gated else gate
-    operands = (y, value) if gated else (value, gate if twice else y)
+    operands = (value, gate) if twice else (y, value) if gated else (value, y)
     return b.output(b.requantize(b.call("aten.bmm.default", *operands), int8(0.1713, 2)))
