@@ -65,11 +65,20 @@ def lossless_int16(qparams: QParams) -> QParams | None:
 def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
     """Puts a view to its own shape in front of ``node``, with the qparams of the DQ ``data`` behind it.
 
-    The values stay what they are; but ``node`` no longer reads the tensor that others read.
+    The values stay what they are; but ``node`` no longer reads the tensor that others read. From 1.4 on views that are
+    alike at all operands are moved behind the op (FuseIdenticalInputTransformsPass, which compares them as they are
+    written): a second operand's is therefore written with a -1, and where one tensor is both operands, it gets a
+    dimension and loses it again.
     """
     qparams = view.qparams(data)
     shape = data.meta.shape if data.meta is not None else ()
     if qparams is None or qparams.per_channel or not shape or any(size is None for size in shape):
         return None
-    call = Call("aten.view.default", (tuple(shape),))
-    return Rewrite((Insert(data.name, (node.name,), (call, Pair(qparams))),))
+    places = [place for place, arg in enumerate(node.args) if view.graph.node_of(arg) is data]
+    if len(places) > 1:
+        calls: tuple[Call, ...] = (Call("aten.unsqueeze.default", (0,)), Call("aten.squeeze.dim", (0,)))
+    elif places and places[0] and 0 not in shape:
+        calls = (Call("aten.view.default", ((*shape[:-1], -1),)),)
+    else:
+        calls = (Call("aten.view.default", (tuple(shape),)),)
+    return Rewrite((Insert(data.name, (node.name,), tuple(step for call in calls for step in (call, Pair(qparams)))),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,11 @@ def test_unfit_inputs_are_told_by_name(torch: Any, saved: Path, tmp_path: Path) 
 def test_what_torch_cannot_load_exits_with_3_and_no_traceback(torch: Any, tmp_path: Path) -> None:
     path = tmp_path / "garbage.pt2"
     path.write_bytes(b"garbage")
+    result = run(str(path))
+    assert result.exit_code == 3
+    assert "no complete zip archive" in result.output
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/version", "garbage")
     result = run(str(path))
     assert result.exit_code == 3
     assert "cannot load it" in result.output

@@ -50,7 +50,20 @@ def test_an_existing_output_needs_force(cli: Cli, model: Path, tmp_path: Path) -
 def test_the_program_itself_is_never_written_over(cli: Cli, model: Path) -> None:
     result = cli("repair", str(model), "--trust", "--force", "-o", str(model))
     assert result.exit_code == 2
-    assert "another file" in result.output
+    assert "never written over; name another file with -o" in result.output
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_file_that_is_cut_off_is_told_in_a_sentence(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("executorch")
+    path = tmp_path / "cut.pt2"
+    path.write_bytes(b"PK\x03\x04 the rest got lost")
+    result = cli("repair", str(path), "--trust", "-o", str(tmp_path / "out.pt2"))
+    assert result.exit_code == 3
+    assert "no complete zip archive" in result.stderr
+    assert "Traceback" not in result.output
+    assert [item.name for item in tmp_path.iterdir()] == ["cut.pt2"]
 
 
 def test_missing_extras_name_the_command_that_installs_them(
@@ -107,6 +120,21 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
     assert not fuseguard.check(out, "TOSA-1.0+INT+FP").findings
     again = cli("repair", str(out), "--trust", "--diff", "--output-format", "json", "--no-prove")
     assert json.loads(again.stdout)["repairs"] == []
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_program_with_nothing_to_repair_is_copied_and_told_so(cli: Cli, torch: Any, tmp_path: Path) -> None:
+    from fuseguard.executorch.materialize import materialize
+    from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
+
+    clean, out = tmp_path / "clean.pt2", tmp_path / "out.pt2"
+    torch.export.save(materialize(FusedActivationOutOfRange.good[0].graph())[0], clean)
+    result = cli("repair", str(clean), "--trust", "--no-prove", "--diff", "-o", str(out))
+    assert result.exit_code == 0, result.output
+    assert "nothing to repair" in result.output
+    assert "+++" not in result.output
+    assert out.is_file()
 
 
 @pytest.mark.torch
@@ -173,7 +201,8 @@ def test_a_failed_write_leaves_everything_as_it_was(
         result = cli("repair", str(broken), "--trust", "--no-prove", "--force", "-o", str(out))
     assert result.exit_code == 2
     assert told in result.stderr
-    assert "written" not in result.output
+    assert "Everything is as it was" in result.stderr
+    assert "written:" not in result.output
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("out.pt2", b"mine")] * existing
     assert broken.read_bytes() == original
 
@@ -252,6 +281,7 @@ def test_what_is_not_repaired_is_left_to_the_guard_and_says_what_to_do(cli: Cli,
     assert "0 repairs" in result.output
     assert "remains[QD204]" in result.output
     assert "Quantize the output once" in result.output
+    assert "--unsafe-repairs makes an inexact one" in result.output.replace("\n", " ").replace("      ", "")
     assert "judge: exact" in result.output
     assert "with what remains kept on the CPU" in result.output
 

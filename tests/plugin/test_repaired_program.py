@@ -81,11 +81,25 @@ def program(inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
 def stateful(inputs: tuple[torch.Tensor, ...]) -> ExportedProgram:
     """In the form before functionalization, in which copy_ writes to the buffer."""
     torch.manual_seed(0)
-    program = torch.export.export(Remembering(), inputs[:1])
+    return annotated(torch.export.export(Remembering(), inputs[:1]))
+
+
+def annotated(program: ExportedProgram) -> ExportedProgram:
+    """Marks the two ops as Arm's quantizer does."""
     for node in program.graph.nodes:
         if any(name in str(node.target) for name in ("conv2d", "relu")):
             node.meta["custom"] = {"_arm_annotation_info": {"quantized": True}}
     return program
+
+
+class Filling(Remembering):
+    """The same, but what it writes to is an input of the caller's."""
+
+    def forward(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        weight = _OPS.dequantize_per_tensor(self.weight, 0.01, 0, -127, 127, torch.int8)
+        value = requantized(torch.relu(torch.nn.functional.conv2d(requantized(x), weight)))
+        kept.copy_(value)  # not called last: torch would then write to the buffer of that name
+        return value * 1.0
 
 
 def partitioner() -> TOSAPartitioner:
@@ -140,6 +154,25 @@ def test_state_is_kept_and_not_shared(
     assert written.abs().sum() > 0
     assert torch.equal(original.state_dict["last"], before)
     assert largest_difference(original, result.program, inputs[:1]) == 0
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_an_input_that_is_written_to_still_is(inputs: tuple[torch.Tensor, ...], functional: bool) -> None:
+    torch.manual_seed(0)
+    program = annotated(torch.export.export(Filling(), (inputs[0], torch.zeros(1, 4, 6, 6))))
+    original = program.run_decompositions({}) if functional else program
+    assert bool(original.graph_signature.user_inputs_to_mutate) is functional
+    result = repair(original, TARGET)
+    assert [item.finding.code for item in result.applied] == ["FU101"]
+    assert specs(result.program) == specs(original)
+    assert result.program.graph_signature.user_inputs_to_mutate == original.graph_signature.user_inputs_to_mutate
+    programs, written = (original, result.program), [torch.zeros(1, 4, 6, 6) for _ in range(2)]
+    with torch.no_grad():
+        outputs = [item.module()(inputs[0], last) for item, last in zip(programs, written, strict=True)]
+    assert torch.equal(*outputs)
+    assert torch.equal(*written)
+    assert torch.equal(outputs[1], written[1])
+    assert written[1].abs().sum() > 0
 
 
 def test_weights_without_state_are_shared(program: ExportedProgram) -> None:

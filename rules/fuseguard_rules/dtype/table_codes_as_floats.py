@@ -31,6 +31,7 @@ _FLOATING = frozenset({
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfinv", "exp", "expm1", "log", "log10",
     "log1p", "logit", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
 })  # fmt: skip
+_BOUNDED = ("relu", "hardtanh", "clamp")
 _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
@@ -98,7 +99,8 @@ class TableCodesAsFloats(Rule):
         "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
         "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
         "Arithmetic ends it: add, mul and the like are rescaled, which yields integers. Before 1.4 a matrix product of "
-        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there."
+        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there, "
+        "and behind a relu or clamp, whose bounds are floats until then."
     )
     remedy = (
         "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
@@ -106,7 +108,7 @@ class TableCodesAsFloats(Rule):
         "the same effect. For a matrix product that helps from 1.3 on only; upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "cluster"
-    message = "{op} gets codes from the lookup table of {table}{way}, and asks for their dtype before there is a table"
+    message = "{op} gets codes from {source}{way}, which still count as floats, and asks for their dtype"
     effects = EffectsTable(
         [
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
@@ -134,6 +136,8 @@ class TableCodesAsFloats(Rule):
         Example("max_pool2d of a sigmoid that ends the program", _graph(_SIGMOID, _MAX_POOL)),
         Example("bmm of a sigmoid and an int8 tensor", lambda: _product(), only_on="<1.4"),
         Example("bmm of an int8 tensor and a gated one", lambda: _product(gated=True), only_on="<1.3"),
+        Example("bmm of a gated relu and the relu", lambda: _product(_RELU[0], gated=True, twice=True), only_on="<1.3"),
+        Example("bmm of a relu and an int8 tensor", lambda: _product(_RELU[0]), only_on="<1.3"),
     )
     good = (
         Example("avg_pool2d of an abs", _graph(_ABS, _AVERAGE)),
@@ -142,20 +146,24 @@ class TableCodesAsFloats(Rule):
         Example("sigmoid that ends the program", _graph(_SIGMOID)),
         Example("where between an int8 tensor and a sigmoid", _graph(_SIGMOID, mixed="second")),
         Example("bmm of a sigmoid and itself", lambda: _product(twice=True)),
+        Example("bmm of a relu and itself", lambda: _product(_RELU[0], twice=True)),
         Example("sigmoid, multiplied and pooled", lambda: _gated(), _program("gated_and_pooled")),
     )
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = _sources(view)
-        late = _sources(view, behind_arithmetic=True) if target.release_in("<1.3") else {}
         products = target.release_in("<1.4")
+        # What 1.2 sees when it folds, and when it has rescaled arithmetic but quantized no bound yet.
+        foldings = (True, False) if target.release_in("<1.3") else ()
+        stages = [_sources(view, bounded=True, behind_arithmetic=folding) for folding in foldings]
         for node in view.calls():
             case, sources = _asks(view, node, early, frozenset()), early
             if not case and products and _is_torn_product(view, node, early):
                 case = "product"
-            elif not case and _is_torn_product(view, node, late):
-                case, sources = "product behind arithmetic", late
+            elif not case:
+                torn = next((stage for stage in stages if _is_torn_product(view, node, stage)), None)
+                case, sources = ("product behind arithmetic", torn) if torn is not None else ("", early)
             if case:
                 table, way = _way(view, node, sources)
                 yield self.finding(
@@ -164,7 +172,7 @@ class TableCodesAsFloats(Rule):
                     (node,),
                     case=case,
                     op=node.name,
-                    table=table.name,
+                    source=table.name if table.info.has(Trait.ACTIVATION) else f"the lookup table of {table.name}",
                     way=f" through {', '.join(way)}" if way else "",
                 )
 
@@ -193,17 +201,20 @@ class TableCodesAsFloats(Rule):
         return Rewrite(tuple(edits)) if edits else None
 
 
-def _sources(view: View, behind_arithmetic: bool = False) -> dict[str, Node]:
+def _sources(view: View, *, bounded: bool = False, behind_arithmetic: bool = False) -> dict[str, Node]:
     """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op.
 
-    ``behind_arithmetic``: as long as nothing is rescaled yet, of which torch says the same.
+    ``behind_arithmetic``: as long as nothing is rescaled yet, of which torch says the same. ``bounded``: as long as a
+    clamp's bounds are floats.
     """
     passes_on = Trait.TRANSPARENT | Trait.MAC | (Trait.RESCALED if behind_arithmetic else Trait.NONE)
     sources: dict[str, Node] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
             continue
-        if node.info.has(Trait.TABLE):
+        if bounded and node.kind in _BOUNDED and view.in_dq(node, 0) is not None:
+            sources[node.name] = node
+        elif node.info.has(Trait.TABLE):
             if view.in_dq(node, 0) is not None and _makes_floats(node):
                 sources[node.name] = node
         elif node.info.has(passes_on) and node.kind not in (*_AVERAGES, "matmul"):
@@ -344,11 +355,11 @@ def _gated() -> Graph:
     )
 
 
-def _product(*, gated: bool = False, twice: bool = False) -> Graph:
+def _product(target: str = "aten.sigmoid.default", *, gated: bool = False, twice: bool = False) -> Graph:
     b = GraphBuilder()
     qparams = int8(0.0487, 3)
     x, y = (b.quantized_input(name, (1, 4, 4), qparams) for name in "xy")
-    gate = b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.3, -128))
+    gate = b.requantize(b.call(target, x), qparams if "relu" in target else int8(1 / 255.3, -128))
     value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9)) if gated else gate
-    operands = (y, value) if gated else (value, gate if twice else y)
+    operands = (value, gate) if twice else (y, value) if gated else (value, y)
     return b.output(b.requantize(b.call("aten.bmm.default", *operands), int8(0.1713, 2)))

@@ -50,6 +50,11 @@ def _graph(*consumers: str, qparams: QParams = _INPUT, permuted: bool = False) -
                 data = b.requantize(b.call("aten.permute.default", data, (0, 1, 3, 2)), qparams)
             if consumer == "conv":
                 value = _conv(b, data, "second", qparams)
+            elif consumer == "itself":
+                value = b.call("aten.mul.Tensor", data, data)
+            elif consumer == "another":
+                other = b.requantize(_conv(b, b.dequantize(x, qparams), "other", qparams), qparams)
+                value = b.call("aten.add.Tensor", data, other)
             else:
                 value = b.call(f"aten.{consumer}", data, b.dequantize(x, qparams))
             values.append(b.requantize(value, _OUTPUT if qparams is _INPUT else int8(0.1031, -5)))
@@ -104,6 +109,9 @@ class Int16ConvFork(Rule):
             only_on=">=1.3",
             extensions=("int16",),
         ),
+        # What is put in front of both operands alike, 1.4 moves behind the op again.
+        Example("int16 conv multiplied by itself", _graph("itself"), only_on=">=1.3", extensions=("int16",)),
+        Example("int16 conv added to another one", _graph("another"), only_on=">=1.3", extensions=("int16",)),
     )
     # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
     good = (Example("int8 conv into add and conv", _graph("add.Tensor", "conv", qparams=int8(0.0487, 3))),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,6 +130,11 @@ def load(file: Path) -> ExportedProgram:
     """Load a trusted program. Raises Refused."""
     import torch
 
+    if not zipfile.is_zipfile(file):
+        raise exits.Refused(
+            f"{file}: not what torch.export.save writes, or cut off (it is no complete zip archive), so there is no "
+            f"program to load. Copy or save it again."
+        )
     try:
         program: ExportedProgram = torch.export.load(file)
     except Exception as error:

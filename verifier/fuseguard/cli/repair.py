@@ -38,6 +38,9 @@ _TRUST = (
 )
 
 
+_AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend that, or name another place with -o."
+
+
 @click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
@@ -137,11 +140,11 @@ def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
     if out is None:
         return
     if out.exists() and out.resolve() == file.resolve():
-        raise exits.Failure(f"{out} is the program itself; a repair is written to another file.")
+        raise exits.Failure(f"{out} is the program itself, which is never written over; name another file with -o.")
     if out.exists() and not force:
-        raise exits.Failure(f"{out} exists; pass --force to write over it.")
+        raise exits.Failure(f"{out} exists; pass --force to write over it, or name another file with -o.")
     if not out.resolve().parent.is_dir():
-        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to.")
+        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to; make it first.")
 
 
 def _repair(
@@ -205,10 +208,13 @@ def _write(result: RepairResult, out: Path, force: bool) -> None:
         try:
             data = serialized(result.program)
         except Exception as error:  # torch raises anything for what it cannot serialize
-            raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.") from error
+            raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.\n{_AS_IT_WAS}") from error
     if out.exists() and not force:  # made since the options were looked at
         raise exits.Failure(f"{out} exists by now; pass --force to write over it.")
-    output.write_file(out, data)
+    try:
+        output.write_file(out, data)
+    except exits.Failure as error:
+        raise exits.Failure(f"{error.message}\n{_AS_IT_WAS}") from error
 
 
 def _is_clean(result: RepairResult, evidence: Evidence) -> bool:

@@ -47,6 +47,8 @@ def render(result: RepairResult, file: str, written: str, evidence: Evidence) ->
             yield Line((f"  remains[{finding.code}]", "error"), f" {clean(finding.message)}", hang=4)
             yield Line(f"    {clean(finding.remedy)}", hang=4)
             yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
+    if not result.applied and not result.remaining:
+        yield Line("  There is nothing to repair: the program is as it was.")
     if written:
         yield Line(("  written", "dim"), f": {clean(written)}")
 
