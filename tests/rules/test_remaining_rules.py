@@ -434,3 +434,56 @@ def test_additional_inputs_that_the_body_quantizes_take_a_newer_release(release:
     value = b.call("aten.abs.default", b.requantize(x, control_flow.FIRST))
     body = b.output(b.requantize(value, control_flow.FIRST))
     assert not find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF, release)
+
+
+def compared(kind: str, constant: str, swapped: bool, *, one_domain: bool = True) -> Graph:
+    """The condition of a loop: codes of x from 0 to 127.5 against a ``constant``."""
+    b = GraphBuilder()
+    sums = int8(0.5, -128)
+    x = b.requantize(b.input("arg0", (2, 4, 4)), sums)
+    b.input("arg1", (2, 4, 4))
+    name, *value = constant.split()
+    made = b.call(f"aten.{name}.default", (1,), *map(float, value), shape=(1,))
+    bound = b.requantize(made, sums if one_domain else int8(0.25, -128))
+    sides = (bound, x) if swapped else (x, bound)
+    less = b.call(f"aten.{kind}.Tensor", *sides, shape=(1, 1, 1), dtype="bool")
+    return b.output(b.call("aten.squeeze.default", less, shape=(), dtype="bool"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "constant", "swapped", "never"),
+    [
+        ("gt", "full 127.5", False, True),
+        ("gt", "full 300", False, True),  # clamped to 127.5 like x
+        ("gt", "full 127", False, False),
+        ("lt", "full 0", False, True),
+        ("lt", "zeros", False, True),
+        ("lt", "ones", False, False),
+        ("lt", "full 300", False, False),
+        ("gt", "zeros", True, True),
+        ("lt", "full 300", True, True),
+        ("ge", "full 300", False, False),  # met by what is clamped too
+        ("eq", "zeros", False, False),
+    ],
+)
+def test_a_loop_whose_condition_no_code_meets_runs_no_round(
+    kind: str, constant: str, swapped: bool, never: bool
+) -> None:
+    """Arm's own test_while.py has two: calibrated on values that do not enter them, with idle qparams in the body."""
+    graph = control_flow.loop(inside=control_flow.COARSE)()
+    graph = with_body(graph, "while_cond_graph_0", compared(kind, constant, swapped))
+    assert [item.effect for item in find(ControlFlowBoundary(), graph, CF)] == [Effect.WRONG] * (not never)
+
+
+def test_codes_of_two_domains_are_compared_with_a_rounding_and_prove_nothing() -> None:
+    graph = control_flow.loop(inside=control_flow.COARSE)()
+    condition = compared("gt", "full 300", False, one_domain=False)
+    assert find(ControlFlowBoundary(), with_body(graph, "while_cond_graph_0", condition), CF)
+
+
+def test_a_loop_that_no_value_enters_crashes_all_the_same_where_lowering_does() -> None:
+    graph = control_flow.loop(second=control_flow.FINE, limit=0.0)()
+    (finding,) = find(ControlFlowBoundary(), graph, CF, "1.2.0")
+    assert finding.effect is Effect.CRASH
+    (finding,) = find(ControlFlowBoundary(), graph, CF, "1.5.1")
+    assert "comes out as it is" in finding.message  # y is read behind the loop with the first operand's qparams

@@ -38,6 +38,7 @@ _WHAT = {
     "no-exit": "{one} is quantized, but a body yields it in float, by {other}",
     "moved-exit": "{one} is quantized, but a body moves it once more behind its last dequantize op, by {other}",
     "loop": "operand {one} comes out of a round with other qparams than the next one reads it with: {other}",
+    "passed": "no value meets its condition: operand {one} comes out as it is, and is read with other qparams, {other}",
     "rounded": "operand {one} is rounded once more between two rounds, to {other}",
 }
 
@@ -53,6 +54,12 @@ def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     return stepping_up_to_a_limit()
 
 
+def _never_entered() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.boundary.example_modules import calibrated_outside_its_condition
+
+    return calibrated_outside_its_condition()
+
+
 class ControlFlowBoundary(Rule):
     code = "BO603"
     name = "control-flow-qparams-disagree"
@@ -66,9 +73,10 @@ class ControlFlowBoundary(Rule):
         "each entry of a body, the last. What a loop yields is rescaled to the qparams behind the loop, also where it "
         "goes into the next round, which reads it with those of the operands; where the two are the same, that is one "
         "rounding more for each round. Arm's quantizer shares qparams among the operands and results, but not with the "
-        "additional inputs of a while_loop; before 1.4 a body that "
-        "quantizes one of them does not lower at all. Control flow is delegated only with "
-        "the cf extension; without it the op stays on the CPU, and nothing is reported."
+        "additional inputs of a while_loop; before 1.4 a body that quantizes one of them does not lower at all. A loop "
+        "that was calibrated on values which never meet its condition is not warned about: what it compares is clamped "
+        "to what was seen, and no input enters it. Control flow is delegated only with the cf extension; without it "
+        "the op stays on the CPU, and nothing is reported."
     )
     remedy = (
         "Share one set of qparams among all operands of a cond, and among the operands and results of a while_loop: "
@@ -77,9 +85,6 @@ class ControlFlowBoundary(Rule):
         "one by one, and bodies that are delegated without their op fail to lower."
     )
     scope = "boundary"
-    #: Judged on every release, but a loop whose condition no calibrated value meets is announced as if it ran: two of
-    #: Arm's own tests (test_while.py: two_in_two_out, decreasing_output) are announced as wrong and cannot be.
-    preview = True
     message = "{op}: {what}"
     effects = EffectsTable(
         [
@@ -101,6 +106,7 @@ class ControlFlowBoundary(Rule):
             EffectRow("no-exit", "*", "INT+FP", Effect.CRASH, reference=_ONE_END),
             EffectRow("moved-exit", "*", "*", Effect.CRASH, reference=_EXIT),
             EffectRow("loop", "*", "*", Effect.WRONG, reference=_LOOP),
+            EffectRow("passed", "*", "*", Effect.WRONG, reference=_LOOP),
             EffectRow("rounded", "*", "*", Effect.BOUNDED, reference=_LOOP),
         ]
     )
@@ -123,6 +129,11 @@ class ControlFlowBoundary(Rule):
         ),
         Example("while_loop with finer qparams inside", graphs.loop(inside=graphs.FINER), extensions=("cf",)),
         Example("while_loop with other qparams behind it", graphs.loop(graphs.COARSE), extensions=("cf",)),
+        Example(
+            "while_loop that no value enters, with other qparams behind it",
+            graphs.loop(graphs.COARSE, limit=0.0),
+            extensions=("cf",),
+        ),
         Example(
             "while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)
         ),
@@ -147,6 +158,12 @@ class ControlFlowBoundary(Rule):
     good = (
         Example("cond with one set of qparams for its operands", graphs.cond(), extensions=("cf",)),
         Example("while_loop with one set of qparams", graphs.loop(), extensions=("cf",)),
+        Example(
+            "while_loop that no value enters, with coarser qparams inside",
+            graphs.loop(inside=graphs.COARSE, limit=0.0),
+            _never_entered,
+            extensions=("cf",),
+        ),
     )
     references = (
         "executorch #16274",
@@ -165,9 +182,26 @@ class ControlFlowBoundary(Rule):
             if not target.release_in(COPIES_META_FROM):  # later ones lower it, and the program is not at fault
                 added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
                 faults = added or faults  # what crashes gets nothing wrong
+            if call.is_never_entered:
+                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(_passed(call))
             for case, one, other in faults:
                 what = _WHAT[case].format(one=one, other=other)
                 yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)
+
+    def _crashes(self, case: str, target: Target) -> bool:
+        """Whether lowering or loading fails, which needs no value that enters the loop."""
+        return self.effects.look_up(case, target).effect not in (Effect.WRONG, Effect.BOUNDED)
+
+
+def _passed(call: Call) -> Iterator[_Fault]:
+    """Operands of a loop that no value enters whose codes mean something else behind it."""
+    for number, (node, given) in enumerate(zip(call.operands, call.operand_qparams(), strict=True)):
+        read = call.result_qparams(number)
+        if given is None or read is None or given.same_domain(read):
+            continue
+        codes = range(given.qmin, given.qmax + 1) if is_countable(given) and is_countable(read) else ()
+        if not codes or any(read.quantize(given.dequantize(code)) != code for code in codes):
+            yield "passed", node.name, str(read)
 
 
 def _operands(call: Call) -> Iterator[_Fault]:

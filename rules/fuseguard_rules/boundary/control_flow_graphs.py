@@ -40,10 +40,15 @@ def cond(
 
 
 def loop(
-    result: QParams = FIRST, second: QParams = FIRST, inside: QParams = FIRST, *, additional: bool = False
+    result: QParams = FIRST,
+    second: QParams = FIRST,
+    inside: QParams = FIRST,
+    *,
+    additional: bool = False,
+    limit: float = 60.0,
 ) -> Callable[[], Graph]:
-    """Adds |y| to x until the sum over x reaches 60. ``result``: qparams of x behind the loop, ``inside`` those in its
-    body, ``second`` those of y; ``additional``: y is not carried along.
+    """Adds |y| to x until the sum over x, no less than 0, reaches ``limit``. ``result``: qparams of x behind the loop,
+    ``inside`` those in its body, ``second`` those of y; ``additional``: y is not carried along.
     """
 
     def build() -> Graph:
@@ -54,7 +59,7 @@ def loop(
         call = b.call("higher_order.while_loop", *names, *operands, shape=_SHAPE)
         values = [b.call("operator.getitem", call, number, shape=_SHAPE) for number in range(len(operands[0]))]
         ends = [b.requantize(value, q) for value, q in zip(values, (result, FIRST), strict=False)]
-        bodies = (_condition(), _step(second, inside, carried=not additional))
+        bodies = (_condition(limit), _step(second, inside, carried=not additional))
         return _with_bodies(b.output(*ends), dict(zip(names, bodies, strict=True)))
 
     return build
@@ -75,13 +80,13 @@ def _branch(kind: str, second: QParams | None, entry: QParams | None) -> Graph:
     return b.output(b.call("aten.permute.default", value, (0, 2, 1)) if kind == "permuted" else value)
 
 
-def _condition() -> Graph:
+def _condition(limit: float) -> Graph:
     b = GraphBuilder()
     x, _ = b.quantized_input("arg0", _SHAPE, FIRST), b.input("arg1", _SHAPE)
     sums = int8(0.5, -128)
     total = b.requantize(b.call("aten.sum.dim_IntList", x, (0, 1, 2), True, shape=(1, 1, 1)), sums)
-    limit = b.requantize(b.call("aten.full.default", (1,), 60.0, shape=(1,)), sums)
-    less = b.call("aten.lt.Tensor", total, limit, shape=(1, 1, 1), dtype="bool")
+    bound = b.requantize(b.call("aten.full.default", (1,), limit, shape=(1,)), sums)
+    less = b.call("aten.lt.Tensor", total, bound, shape=(1, 1, 1), dtype="bool")
     return b.output(b.call("aten.squeeze.default", less, shape=(), dtype="bool"))
 
 

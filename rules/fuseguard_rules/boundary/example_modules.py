@@ -57,3 +57,23 @@ def stepping_up_to_a_limit() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module and its inputs."""
     torch.manual_seed(0)
     return Stepping().eval(), (torch.randn(2, 3),)
+
+
+class Halving(nn.Module):
+    """Halves x until its sum is no more than 60."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def above(value: torch.Tensor) -> torch.Tensor:
+            return torch.gt(value.sum(dim=(0, 1), keepdim=True).reshape(1), torch.full((1,), 60.0)).squeeze()
+
+        def halved(value: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (value * 0.5,)
+
+        result: torch.Tensor = torch.ops.higher_order.while_loop(above, halved, (x,), ())[0]
+        return result
+
+
+def calibrated_outside_its_condition() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs, whose sum is below 60 already: so the quantizer takes every sum for 60 at most."""
+    torch.manual_seed(0)
+    return Halving().eval(), (torch.rand(2, 3),)

@@ -15,12 +15,26 @@ from fuseguard_rules.qparams.boundaries import is_constant
 #: From here on InsertTableOpsPass makes 256 entries whatever the range (#18973).
 FULL_TABLE_FROM = ">=1.3"
 
+#: What torch makes of zero where math raises an error.
+_AT_ZERO = {"reciprocal": math.inf, "rsqrt": math.inf, "log": -math.inf, "log10": -math.inf}
+
 
 def _sigmoid(qparams: QParams) -> Callable[[], Graph]:
     def build() -> Graph:
         b = GraphBuilder()
         x = b.quantized_input("x", (1, 4, 8, 8), qparams)
         return b.output(b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.7, -128)))
+
+    return build
+
+
+def _table(kind: str, out: QParams) -> Callable[[], Graph]:
+    """Of numbers from zero to one."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", (1, 4, 8, 8), int8(0.00388, -127, -127))
+        return b.output(b.requantize(b.call(f"aten.{kind}.default", x), out))
 
     return build
 
@@ -53,10 +67,18 @@ class NarrowTableInput(Rule):
             EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="InsertTableOpsPass, #18973"),
         ]
     )
-    bad = (Example("sigmoid over [-127, 127]", _sigmoid(int8(0.0487, 3, -127)), only_on="<1.3"),)
+    bad = (
+        Example("sigmoid over [-127, 127]", _sigmoid(int8(0.0487, 3, -127)), only_on="<1.3"),
+        Example("reciprocal of numbers down to zero", _table("reciprocal", int8(0.51, -127, -127)), only_on="<1.3"),
+    )
     good = (
         Example("sigmoid over the full int8 range", _sigmoid(int8(0.0487, 3))),
         Example("floor over [-127, 127] that saturates for negative codes", _floor),
+        Example(
+            "reciprocal of numbers down to zero that saturates for the small ones",
+            _table("reciprocal", int8(0.0079, -127, -127)),
+        ),
+        Example("log of numbers down to zero", _table("log", int8(0.00272, 127, -127))),
     )
     references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
 
@@ -98,8 +120,11 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
         return False
 
     def code(of: int) -> int | None:
-        value = value_of(function, data.dequantize(of), parameters_of(node))
-        return out.quantize(value) if math.isfinite(value) else None
+        argument = data.dequantize(of)
+        value = _AT_ZERO.get(node.kind) if argument == 0 else None
+        if value is None:
+            value = value_of(function, argument, parameters_of(node))
+        return None if math.isnan(value) else out.quantize(value)
 
     step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from either end to the middle
     entries = [int(data.qmin + step * i) if i < 128 else int(data.qmax - step * (255 - i)) for i in range(256)]

@@ -19,6 +19,10 @@ from fuseguard.ir.view import View
 _MOST_CODES = 1 << 16
 #: What floats may make of a tie, in steps.
 _HAIR = 1e-6
+#: Ops that make a tensor of one value, without arguments for it, and that value.
+_ALL_ALIKE = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}
+#: The comparison with its operands exchanged.
+_TURNED = {"gt": "lt", "lt": "gt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Body:
     @classmethod
     def of(cls, graph: Graph) -> Body:
         ends: Arg = next((node.args[0] for node in graph if node.op == "output" and node.args), ())
-        values = tuple(graph.node_of(end) for end in ends) if isinstance(ends, tuple) else ()
+        values = tuple(graph.node_of(end) for end in (ends if isinstance(ends, tuple) else (ends,)))
         return cls(View(graph), tuple(node for node in graph if node.op == "placeholder"), values)
 
 
@@ -83,6 +87,28 @@ class Call:
     @property
     def is_loop(self) -> bool:
         return self.node.kind == "while_loop"
+
+    @property
+    def is_never_entered(self) -> bool:
+        """Whether no input can meet a loop's condition: it compares codes with a constant at the end of their range,
+        where the constant lies itself or has been clamped to by calibration on values that never met it.
+        """
+        if not self.is_loop or not self.bodies[0].ends:
+            return False
+        view, end = self.bodies[0].view, self.bodies[0].ends[0]
+        while end is not None and end.info.has(Trait.TRANSPARENT) and end.args:
+            end = view.graph.node_of(end.args[0])
+        if end is None or end.kind not in _TURNED or not end.annotated:
+            return False
+        sides = [view.graph.node_of(arg) for arg in end.args[:2]]
+        domains = [view.qparams(side) if side is not None and view.is_dq(side) else None for side in sides]
+        if len(domains) != 2 or domains[0] is None or domains[0] != domains[1] or not is_countable(domains[0]):
+            return False
+        for side, kind in zip(sides[::-1], (end.kind, _TURNED[end.kind]), strict=True):
+            value = _constant_value(view, side) if side is not None else None
+            if value is not None:
+                return domains[0].quantize(value) == (domains[0].qmax if kind == "gt" else domains[0].qmin)
+        return False
 
     def operand_qparams(self) -> list[QParams | None]:
         """The qparams of each operand, None for those that are not dequantized."""
@@ -169,6 +195,17 @@ def is_countable(qparams: QParams) -> bool:
     """Whether each code can be looked at: few enough codes, of one positive scale."""
     few = qparams.known and not qparams.per_channel and qparams.qmax - qparams.qmin < _MOST_CODES
     return few and 0 < qparams.scale < math.inf
+
+
+def _constant_value(view: View, dq: Node) -> float | None:
+    """The one value that a graph makes itself and quantizes in front of ``dq``."""
+    q = view.graph.node_of(dq.args[0])
+    made = view.graph.node_of(q.args[0]) if q is not None and view.is_q(q) else None
+    if made is None or made.op != "call":
+        return None
+    name = made.target.split(".")[1]
+    value = made.args[1] if name in ("full", "full_like") and len(made.args) > 1 else _ALL_ALIKE.get(name)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def calls(view: View) -> Iterator[Call]:
