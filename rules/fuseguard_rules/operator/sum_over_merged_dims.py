@@ -12,7 +12,8 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Arg, Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.operator.elementwise import LONGEST_CHAIN, has_one_operand, producer_of, tensor_operand
+from fuseguard_rules.operator.elementwise import LONGEST_CHAIN, has_one_operand, producer_of, readers_of, tensor_operand
+from fuseguard_rules.value_numbering import numbers_of
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,18 @@ def _graph(dim: int, *between: str) -> Callable[[], Graph]:
     return build
 
 
+def _shared() -> Graph:
+    """What is flattened is read by its sum and by a subtraction, as in a group_norm."""
+    b = GraphBuilder()
+    qparams, sums = int8(0.0487, 3), int8(0.3019, -7)
+    x = b.quantized_input("x", _SHAPE, qparams)
+    flat = b.quantize(b.call("aten.view.default", x, _FLAT, shape=_FLAT), qparams)
+    read = b.dequantize(flat, qparams)
+    total = b.requantize(b.call("aten.sum.dim_IntList", read, (2,), True, shape=(1, 4, 1)), sums)
+    difference = b.call("aten.sub.Tensor", b.dequantize(flat, qparams), total, shape=_FLAT)
+    return b.output(b.requantize(difference, int8(0.3471, 5)))
+
+
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.operator.example_modules import mean_of_flattened
 
@@ -58,8 +71,8 @@ class SumOverMergedDims(Rule):
         "PropagateViewCopyPermutePass of ExecuTorch 1.4 moves views past sums. Where the view merges dimensions, as "
         "flatten(2) does, and the sum goes over the merged one, the sum that is left in front of the view goes over "
         "one of them only: the other rows are dropped without a word. A mean is lowered as a sum and a "
-        "multiplication. 1.3 moves no views, and 1.5 minds what they merge. Nothing in the program is at fault, so "
-        "other releases are not warned about it."
+        "multiplication. A view that anything else reads stays where it is. 1.3 moves no views, and 1.5 minds what "
+        "they merge. Nothing in the program is at fault, so other releases are not warned about it."
     )
     remedy = (
         "Sum over the dimensions as they are (x.mean((2, 3)) in place of x.flatten(2).mean(-1)), upgrade ExecuTorch, "
@@ -81,6 +94,7 @@ class SumOverMergedDims(Rule):
     good = (
         Example("sum over another dimension", _graph(1)),
         Example("an addition between view and sum", _graph(2, "aten.add.Tensor")),
+        Example("a view that a subtraction reads too", _shared),
     )
     references = ("executorch #20625",)
 
@@ -97,13 +111,15 @@ class SumOverMergedDims(Rule):
 
 
 def _views_before(view: View, node: Node) -> list[Node]:
-    """The views that the node reads through one another, nearest first, elementwise ops on one tensor between them."""
+    """The views that the node alone reads through one another, nearest first, elementwise ops on one tensor between
+    them.
+    """
     found: list[Node] = []
     current = node
     for _ in range(LONGEST_CHAIN):
         operand = tensor_operand(view, current)
         producer = producer_of(view, operand) if operand is not None else None
-        if producer is None or not producer.annotated:
+        if producer is None or not producer.annotated or not _reads_alone(view, current, producer):
             break
         if producer.kind == "view":
             found.append(producer)
@@ -111,6 +127,15 @@ def _views_before(view: View, node: Node) -> list[Node]:
             break
         current = producer
     return found
+
+
+def _reads_alone(view: View, node: Node, producer: Node) -> bool:
+    """Whether nothing but ``node``, and what is merged with it, reads the result: else no view is moved past them."""
+    described = numbers_of(view).described
+    return all(
+        reader is node or described.get(reader.name, reader) == described.get(node.name)
+        for reader in readers_of(view, producer)
+    )
 
 
 def _merged_dim(view: View, views: list[Node], node: Node) -> int | None:
