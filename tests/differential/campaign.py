@@ -281,10 +281,10 @@ def _work(seed: int, repairs: bool) -> int:
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     from .repair_verdict import judge_repair
-    from .speed import hurry, tidy
+    from .speed import hurry_alone, tidy
     from .verdict import SAMPLE, judge_program
 
-    hurry()
+    hurry_alone()
     judge = judge_repair if repairs else judge_program
 
     def send(message: dict[str, Any], final: bool) -> None:
@@ -328,10 +328,10 @@ def shrink(program: Program, judge: Any) -> tuple[Program, dict[str, Any]]:
 
 
 def _shrink(seed: int, index: int) -> int:
-    from .speed import hurry
+    from .speed import hurry_alone
     from .verdict import judge_program
 
-    hurry()
+    hurry_alone()
     program, record = shrink(program_of(seed, index), judge_program)
     pprint.pprint(program, width=110)
     print(json.dumps(record, indent=1))

@@ -1,4 +1,4 @@
-"""What makes a campaign of thousands of lowerings bearable. Nothing here changes what torch or the backend computes."""
+"""What makes thousands of lowerings bearable. Nothing here changes what torch or the backend computes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from torch.fx.traceback import NodeSource
 from torchao.quantization.pt2e.observer import HistogramObserver
 
 
+@functools.cache
 def hurry() -> None:
-    """For a process that does nothing but judge programs; the caller collects garbage now and then."""
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
+    """For a process that lowers many programs, whatever else it does."""
     # Every node that a pass makes gets a deep copy of its ancestry, which grows with each pass. It is never written to.
     NodeSource.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     # Some 40 operator namespaces are walked in each run_decompositions; after the imports they stay as they are.
@@ -34,10 +33,18 @@ def hurry() -> None:
         holder._collect_all_valid_cia_ops = collected
     HistogramObserver._non_linear_param_search = search_range
     _register_cheaply()
-    _compile_when_called()
     # The imports leave half a million objects that live for ever: searching them for cycles is of no use.
     gc.collect()
     gc.freeze()
+
+
+@functools.cache
+def hurry_alone() -> None:
+    """For a process that does nothing but judge programs; the caller collects garbage now and then."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    hurry()
+    _compile_when_called()
     gc.disable()
 
 
