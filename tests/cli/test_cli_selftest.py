@@ -46,6 +46,12 @@ def test_an_unknown_rule_is_told_before_anything_is_imported(cli: Cli, monkeypat
     assert "matches no rule" in outcome.output
 
 
+def test_rules_may_be_separated_by_commas_as_for_check(cli: Cli) -> None:
+    outcome = cli("selftest", "--select", "FU101,XX999")
+    assert outcome.exit_code == 2
+    assert "'XX999' matches no rule" in outcome.output
+
+
 def test_missing_extras_name_the_command_that_installs_them(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fuseguard.executorch.selftest", None)
     outcome = cli("selftest", "--select", "FU101")

@@ -10,6 +10,7 @@ import click
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
+from fuseguard.cli.settings import selection_options, split
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target
 
@@ -56,20 +57,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend th
 @click.option(
     "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="What is to be repaired."
 )
-@click.option(
-    "--select",
-    multiple=True,
-    metavar="RULE",
-    shell_complete=candidates.rules,
-    help="Only rules with this code, prefix or name. Repeatable.",
-)
-@click.option(
-    "--ignore",
-    multiple=True,
-    metavar="RULE",
-    shell_complete=candidates.rules,
-    help="Leave out rules with this code, prefix or name.",
-)
+@selection_options
 @click.option(
     "--inputs",
     default="random",
@@ -116,7 +104,7 @@ def command(
         raise exits.Refused(f"{file}: no such file.")
     from fuseguard.report import repair as report
 
-    options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore}
+    options: dict[str, Any] = {"policy": policy, "select": split(select), "ignore": split(ignore)}
     with quiet():
         program, result, evidence = _repair(file, inputs, resolved, prove, options, unsafe_repairs)
         before, after = (_lines(item) for item in (program, result.program))

@@ -9,6 +9,7 @@ import click
 
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.quiet import quiet
+from fuseguard.cli.settings import selection_options, split
 from fuseguard.engine.registry import load_registry
 from fuseguard.target import Target
 
@@ -27,20 +28,7 @@ Exit codes: 0 every table agrees with what was seen; 1 at least one does not;
 
 
 @click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")
-@click.option(
-    "--select",
-    multiple=True,
-    metavar="RULE",
-    shell_complete=candidates.rules,
-    help="Only rules with this code, prefix or name. Repeatable.",
-)
-@click.option(
-    "--ignore",
-    multiple=True,
-    metavar="RULE",
-    shell_complete=candidates.rules,
-    help="Leave out rules with this code, prefix or name.",
-)
+@selection_options
 @click.option(
     "--target",
     "targets",
@@ -70,7 +58,7 @@ def command(
     with it. Delegates run in the TOSA reference model.
     """
     try:
-        rules = load_registry().select(select, ignore)
+        rules = load_registry().select(split(select), split(ignore))
     except ValueError as error:
         raise exits.Failure(str(error)) from error
     specs = [Target.parse(target).spec for target in targets]

@@ -123,6 +123,11 @@ def jobs_option(command: F) -> F:
     )(command)
 
 
+def selection_options(command: F) -> F:
+    """``--select`` and ``--ignore``, for commands without a configuration; ``split`` what they are given."""
+    return _SELECT(_IGNORE(command))
+
+
 def fail_on_option(command: F) -> F:
     """``--fail-on``."""
     return _fail_on(command)
