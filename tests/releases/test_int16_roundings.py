@@ -1,7 +1,7 @@
 """16-bit roundings are told from faults, however the program amplifies them.
 
 Protects: right lowerings that were called wrong: a sum of products whose roundings all err to one side, an average,
-and a float output behind int16 codes.
+a float output behind int16 codes, and codes of what an op left in float computes, next to a tie.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ pytest.importorskip("tosa_reference_model")
 import torch  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.executorch.float64 import run_exactly  # noqa: E402
+from fuseguard.executorch.judge import TIE  # noqa: E402
 from fuseguard.executorch.quantizing import quantize  # noqa: E402
 
 
@@ -41,9 +43,7 @@ class FloatTail(torch.nn.Module):
         return self.tail(self.conv(x))
 
 
-@pytest.mark.parametrize(
-    ("module", "unquantized"), [(SumOfSquares(), ()), (Average(), ()), (FloatTail(), ("tail",))]
-)
+@pytest.mark.parametrize(("module", "unquantized"), [(SumOfSquares(), ()), (Average(), ()), (FloatTail(), ("tail",))])
 def test_roundings_are_bounded(module: torch.nn.Module, unquantized: tuple[str, ...]) -> None:
     torch.manual_seed(1)
     x = torch.randn(2, 4, 8, 8)
@@ -51,3 +51,27 @@ def test_roundings_are_bounded(module: torch.nn.Module, unquantized: tuple[str, 
     proof = prove(quantize(module, (x,), spec, "a16w8", unquantized), (x,), spec)
     assert proof.delegated_ops
     assert proof.ok, proof
+
+
+OPS = torch.ops.quantized_decomposed
+
+
+class Scaled(torch.nn.Module):
+    """A product that is quantized in steps of one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        codes = OPS.quantize_per_tensor(x * 1.0, 1.0, 0, -32768, 32767, torch.int16)
+        return OPS.dequantize_per_tensor(codes, 1.0, 0, -32768, 32767, torch.int16)
+
+
+@pytest.mark.parametrize("annotated", [False, True])
+def test_the_last_bit_of_an_op_left_in_float_may_break_a_tie(annotated: bool) -> None:
+    """Program 995 of the campaign's seed 5: a batch_norm in float, half a code but for 0.001 of a step."""
+    x = torch.tensor([14910.4990, 14910.49, -14910.4990, 3.4999])
+    program = torch.export.export(Scaled(), (x,))
+    for node in program.graph.nodes:
+        if "mul" in str(node.target) and annotated:
+            node.meta["custom"] = {"_arm_annotation_info": {"quantized": True}}
+    up, down = (run_exactly(program, (x,), nudge)[0].tolist() for nudge in (TIE, -TIE))
+    assert up == [14910.0 if annotated else 14911.0, 14910.0, -14910.0, 3.0]
+    assert down == [14910.0, 14910.0, -14910.0 if annotated else -14911.0, 3.0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +20,11 @@ from fuseguard.ir.graph import Node
 from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View, smallest_scales
-from fuseguard.readers.fx import read_program
+from fuseguard.readers.fx import is_annotated, read_program
 from fuseguard.target import Target
+
+#: What torch's and the delegate's float32 may differ by, a few units in the last place, as a part of the value.
+_FLOAT32 = 4 * 2.0**-24
 
 
 def run_exactly(
@@ -37,7 +42,8 @@ def run_exactly(
     tie is an error. ``snapped`` computes between ops that work in int32 as the backend does: it rounds the operands of
     maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
     and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses). What a loop
-    carries from round to round it rounds once more (fuseguard.ir.control_flow.Carry). ``scattered`` moves each value
+    carries from round to round it rounds once more (fuseguard.ir.control_flow.Carry). What an op left in float computes
+    is moved by its float32 roundings as well. ``scattered`` moves each value
     up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
     differently.
     """
@@ -109,6 +115,18 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
+def _quantizes_float_op(n: torch.fx.Node) -> bool:
+    """Whether a node is a Q of what the delegate or the CPU computes in float32, with roundings of its own."""
+    if "quantize_per_tensor" not in str(n.target) or "dequantize" in str(n.target):
+        return False
+    producer = n.args[0]
+    while isinstance(producer, torch.fx.Node) and producer.target is operator.getitem:
+        producer = producer.args[0]
+    if not isinstance(producer, torch.fx.Node) or producer.op != "call_function":
+        return False
+    return not is_annotated(producer.meta) and "dequantize" not in str(producer.target)
+
+
 class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
@@ -121,6 +139,8 @@ class _Float64(BodyInterpreter):
         self.side = side
         #: Each value that is rounded is moved by ``nudge`` up or down, at random.
         self.scattered = False
+        #: Whether the node under way quantizes what an op left in float computed.
+        self.of_float_op = False
         self.shaken = shaken or {}
         self.snapped = False
         #: By the name of a node: the scale to which its operands are rounded.
@@ -154,7 +174,7 @@ class _Float64(BodyInterpreter):
         if carry is None:
             return value
         behind = carry.behind
-        codes = torch.floor(value / behind.scale + 0.5 + self._nudges(value)) + behind.zero_point
+        codes = torch.floor(value / behind.scale + 0.5 + self._nudges(value / behind.scale)) + behind.zero_point
         return (codes.clamp(behind.qmin, behind.qmax) - carry.entered.zero_point) * carry.entered.scale
 
     def of_body(self, module: torch.fx.GraphModule) -> _Float64:
@@ -164,14 +184,19 @@ class _Float64(BodyInterpreter):
             interpreter.snap()
         return interpreter
 
-    def _nudges(self, value: torch.Tensor) -> torch.Tensor | float:
+    def _nudges(self, steps: torch.Tensor) -> torch.Tensor | float:
+        """How much further a value of so many ``steps`` may be before it is rounded."""
+        size: torch.Tensor | float = self.nudge
+        if self.of_float_op and self.nudge:
+            size = math.copysign(1.0, self.nudge) * (abs(self.nudge) + _FLOAT32 * steps.abs())
         if not self.scattered:
-            return self.nudge
-        signs = torch.randint(0, 2, value.shape, generator=self.generator, dtype=torch.float64)
-        return (2 * signs - 1) * self.nudge
+            return size
+        signs = torch.randint(0, 2, steps.shape, generator=self.generator, dtype=torch.float64)
+        return (2 * signs - 1) * size
 
     def run_node(self, n: torch.fx.Node) -> Any:
         self.loop = n.name
+        self.of_float_op = _quantizes_float_op(n)
         if n.name in self.left_out:
             self.unquantized[n.name] = self._without_quantizing(n)
         bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)
@@ -197,7 +222,7 @@ class _Float64(BodyInterpreter):
         name = str(target)
         if "quantized_decomposed.quantize_per_tensor.default" in name:
             value, scale, zero_point, qmin, qmax, dtype = args
-            codes = torch.round(value / scale + self._nudges(value)) + zero_point
+            codes = torch.round(value / scale + self._nudges(value / scale)) + zero_point
             return codes.clamp(qmin, qmax).to(dtype)
         if "quantized_decomposed.dequantize_per_tensor.default" in name:
             return (args[0].to(torch.float64) - args[2]) * args[1]
@@ -235,7 +260,7 @@ class _Float64(BodyInterpreter):
         def rounded(arg: Any) -> Any:  # RESCALE rounds half up
             if not isinstance(arg, torch.Tensor):
                 return arg
-            return torch.floor(arg / scale + 0.5 + self._nudges(arg)) * scale
+            return torch.floor(arg / scale + 0.5 + self._nudges(arg / scale)) * scale
 
         return rounded
 
