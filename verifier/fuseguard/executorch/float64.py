@@ -12,7 +12,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.interpreter import BodyInterpreter
-from fuseguard.executorch.outputs import off_by
+from fuseguard.executorch.outputs import off_by, quantizers_of_floats
 from fuseguard.ir.control_flow import Carry, loop_roundings
 from fuseguard.ir.graph import Node
 from fuseguard.ir.int32_domain import bypasses
@@ -31,6 +31,9 @@ def run_exactly(
     scattered: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
+
+    Floats are quantized in float32, as DecomposeQuantNodesPass does it with torch's own formula: a half of that product
+    is a tie, though it may be none of the exact one.
 
     Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
@@ -87,6 +90,7 @@ def _owner(view: View, node: Node) -> Node:
 
 
 def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    interpreter.of_floats = quantizers_of_floats(program)
     arguments: list[Any] = []
     user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
     for spec in program.graph_signature.input_specs:
@@ -123,6 +127,8 @@ class _Float64(BodyInterpreter):
         self.scattered = False
         self.shaken = shaken or {}
         self.snapped = False
+        #: The Q ops of floats.
+        self.of_floats: frozenset[str] = frozenset()
         #: By the name of a node: the scale to which its operands are rounded.
         self.grids: Mapping[str, float] = {}
         #: By reader and operand: the scale in int32 of what the reader reads in place of the operand.
@@ -132,7 +138,7 @@ class _Float64(BodyInterpreter):
         self.unquantized: dict[str, Any] = {}
         #: By loop: how what it carries is rounded between two rounds.
         self.carries: dict[str, list[Carry | None]] = {}
-        self.loop = ""
+        self.running = ""
         self.generator = torch.Generator()
 
     def snap(self) -> None:
@@ -147,7 +153,7 @@ class _Float64(BodyInterpreter):
         self.carries = loop_roundings(view)
 
     def between_rounds(self, carried: Any) -> Any:
-        carries = self.carries.get(self.loop, [])[: len(carried)]
+        carries = self.carries.get(self.running, [])[: len(carried)]
         return tuple(itertools.starmap(self._rounded_once_more, itertools.zip_longest(carried, carries)))
 
     def _rounded_once_more(self, value: Any, carry: Carry | None) -> Any:
@@ -171,7 +177,7 @@ class _Float64(BodyInterpreter):
         return (2 * signs - 1) * self.nudge
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        self.loop = n.name
+        self.running = n.name
         if n.name in self.left_out:
             self.unquantized[n.name] = self._without_quantizing(n)
         bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)
@@ -197,7 +203,10 @@ class _Float64(BodyInterpreter):
         name = str(target)
         if "quantized_decomposed.quantize_per_tensor.default" in name:
             value, scale, zero_point, qmin, qmax, dtype = args
-            codes = torch.round(value / scale + self._nudges(value)) + zero_point
+            scaled = value / scale
+            if self.running in self.of_floats:
+                scaled = (value.to(torch.float32) * (1.0 / scale)).to(torch.float64)
+            codes = torch.round(scaled + self._nudges(value)) + zero_point
             return codes.clamp(qmin, qmax).to(dtype)
         if "quantized_decomposed.dequantize_per_tensor.default" in name:
             return (args[0].to(torch.float64) - args[2]) * args[1]
