@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from fuseguard.engine import Call, Effect, Finding, Pair
-from fuseguard.ir import Graph, View
+from fuseguard.ir import Graph, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
@@ -134,3 +134,27 @@ def test_where_q_and_dq_are_lowered_it_is_a_note() -> None:
     for example in FloatTailLeavesDelegate.bad:
         (finding,) = check(example.graph(), Target.parse("TOSA-1.0+INT+FP", "1.5.1"))
         assert finding.effect is Effect.EXACT
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_a_split_is_refused_with_a_requantization_of_one_half(reader: bool) -> None:
+    """A Q right behind a DQ is an op of its own: without it the way of one half leads through the CPU and back."""
+    b = GraphBuilder()
+    first, second = split(b)
+    narrow = b.requantize(first, int8(0.031, 7))
+    if reader:
+        narrow = b.requantize(b.call("aten.tanh.default", narrow), QPARAMS)
+    view = View(b.output(narrow, second))
+    (between,) = (q for q in view.calls(Trait.QUANTIZE) if view.is_dq(view.graph.inputs(q)[0]))
+    exposed = {node.name for node, _ in FloatTailLeavesDelegate().exposed(view, TARGET, frozenset({between.name}))}
+    assert exposed == {"split", "getitem", "getitem_1"}
+
+
+def test_a_half_that_ends_in_a_refused_requantization_does_not_part_the_split() -> None:
+    """Nothing comes back to the accelerator: the dequantize op behind is refused as well."""
+    b = GraphBuilder()
+    first, second = split(b)
+    end = b.requantize(first, int8(0.031, 7))
+    view = View(b.output(end, second))
+    refused = frozenset({end, view.graph.inputs(view.graph[end])[0].name})
+    assert not list(FloatTailLeavesDelegate().exposed(view, TARGET, refused))

@@ -50,7 +50,9 @@ def _indexes_behind_none(node: Node) -> bool:
 class CpuReach:
     """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
 
-    ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are.
+    ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are. A Q or
+    DQ is refused along with its op, and counts by itself only where it has none: a Q right behind a DQ, whose codes go
+    on to a DQ that is not refused.
     """
 
     def __init__(
@@ -66,9 +68,12 @@ class CpuReach:
             if any(view.is_q(user) or user.name in requantized for user in users):
                 requantized.add(node.name)
             for user in users:
-                if user.name in requantized and (
-                    stays(view, user) or (user.name in refused and not view.is_q(user) and not view.is_dq(user))
-                ):
+                if view.is_q(user) or view.is_dq(user):
+                    comes_back = any(reader.name not in refused for reader in view.users(user))
+                    leaves = view.is_dq(node) and view.is_q(user) and user.name in refused and comes_back
+                else:
+                    leaves = user.name in requantized and (stays(view, user) or user.name in refused)
+                if leaves:
                     self.through[node.name] = user
                     break
                 if user.name in self.through:

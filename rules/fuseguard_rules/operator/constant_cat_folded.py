@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.engine import (
+    VALUE,
+    Call,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Insert,
+    Pair,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Arg, Graph, Node, QParams, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -17,27 +30,48 @@ if TYPE_CHECKING:
 FOLDS_LISTS_FROM = ">=1.3"
 
 _PART = (1, 4, 8, 8)
-_QPARAMS = int8(0.0487, 3)
+_QPARAMS, _BEHIND = int8(0.0487, 3), int8(0.0971, -2)
+_WIDE, _WIDE_BEHIND = int16(0.000487), int16(0.000971)
 
 
-def _graph(*parts: str) -> Callable[[], Graph]:
-    """A cat of ``parts`` plus an input; each is a ``buffer``, a ``full`` or an ``input``."""
+#: Parts that are computed from a buffer: op and arguments.
+_COMPUTED: dict[str, tuple[str, tuple[Arg, ...]]] = {
+    "permute": ("aten.permute.default", ((0, 1, 3, 2),)),
+    "sigmoid": ("aten.sigmoid.default", ()),
+    "abs": ("aten.abs.default", ()),
+}
+
+
+def _graph(*parts: str, qparams: QParams = _QPARAMS, behind: QParams = _BEHIND) -> Callable[[], Graph]:
+    """A cat of ``parts`` plus an input.
+
+    Each part is a ``buffer``, ``again`` (the first buffer once more), ``pair`` (a buffer that is requantized),
+    ``float`` (a float buffer), a ``full``, an ``input`` or an op on a buffer.
+    """
 
     def build() -> Graph:
         b = GraphBuilder()
         whole = (1, 4 * len(parts), 8, 8)
-        x = b.quantized_input("x", whole, _QPARAMS)
+        x = b.quantized_input("x", whole, qparams)
         values = []
         for number, part in enumerate(parts):
-            if part == "buffer":
-                values.append(b.dequantize(b.constant(f"part{number}", _PART), _QPARAMS))
-            elif part == "full":
-                full = b.call("aten.full.default", _PART, number - 1.5, shape=_PART)
-                values.append(b.requantize(full, _QPARAMS))
+            if part == "full":
+                value = b.requantize(b.call("aten.full.default", _PART, number - 1.5, shape=_PART), qparams)
+            elif part == "float":
+                value = b.requantize(b.constant(f"part{number}", _PART, "float32"), qparams)
+            elif part == "input":
+                value = b.quantized_input(f"y{number}", _PART, qparams)
             else:
-                values.append(b.quantized_input(f"y{number}", _PART, _QPARAMS))
-        joint = b.requantize(b.call("aten.cat.default", tuple(values), 1, shape=whole), _QPARAMS)
-        return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), int8(0.0971, -2)))
+                codes = "part0" if part == "again" else b.constant(f"part{number}", _PART, qparams.dtype)
+                value = b.dequantize(codes, qparams)
+            if part in _COMPUTED:
+                target, arguments = _COMPUTED[part]
+                value = b.requantize(b.call(target, value, *arguments, shape=_PART), qparams)
+            elif part == "pair":
+                value = b.requantize(value, qparams)
+            values.append(value)
+        joint = b.requantize(b.call("aten.cat.default", tuple(values), 1, shape=whole), qparams)
+        return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), behind))
 
     return build
 
@@ -48,7 +82,7 @@ def _stack() -> Graph:
     x = b.quantized_input("x", whole, _QPARAMS)
     values = tuple(b.dequantize(b.constant(f"part{number}", _PART), _QPARAMS) for number in range(2))
     joint = b.requantize(b.call("aten.stack.default", values, 1, shape=whole), _QPARAMS)
-    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), int8(0.0971, -2)))
+    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), _BEHIND))
 
 
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
@@ -65,19 +99,22 @@ class ConstantCatFolded(Rule):
         "FuseConstantArgsPass computes an op whose inputs are all constants in advance: it dequantizes them, runs the "
         "op and quantizes the result. It looks for each input's qparams under the input's own number, and "
         "FoldAndAnnotateQParamsPass has put those of a list under the number of the list. So the second and later "
-        "constants stay codes, and are quantized once more. Fixed in 1.3 (#18971). Arm's own "
-        "quantizer folds a cat of buffers or parameters before it annotates the program, but not one of constants that "
-        "the program makes itself (torch.full, zeros, ones). Nothing in the program is at fault, so releases that "
-        "lower it are not warned about it."
+        "constants stay codes, and are quantized once more. What an op without a RESCALE makes of constants (a "
+        "permute, a table, a requantization) is a constant by then, and where floats are lowered, what comes of float "
+        "ones. Fixed in 1.3 (#18971). Arm's own quantizer folds a cat of buffers or parameters before it "
+        "annotates the program, but not one of constants that the program makes itself (torch.full, zeros, ones). "
+        "Nothing in the program is at fault, so releases that lower it are not warned about it."
     )
     remedy = (
-        "Join the constants in the model's constructor and keep the result as a buffer, upgrade ExecuTorch to 1.3 or "
-        "newer, or let fuseguard keep the cat on the CPU (guard)."
+        "Join the constants in the model's constructor and keep the result as a buffer (costs nothing at run time), "
+        "let fuseguard put maximum(c, c), which is c and is not computed in advance, behind the smallest of them "
+        "(repair) or keep the cat on the CPU (guard), or upgrade ExecuTorch to 1.3 or newer."
     )
     scope = "cluster"
     message = "{op} joins the constants {constants}, which ExecuTorch {release} folds by the first's qparams"
     effects = EffectsTable(
         [
+            EffectRow("float", "<1.3", "INT", Effect.EXACT, reference="TOSAPartitioner._detag_boundary_nodes: the Q"),
             EffectRow("*", "<1.3", "*", Effect.WRONG, reference="FuseConstantArgsPass._fuse_nodes, #18971"),
             EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="FuseConstantArgsPass, #18971"),
         ]
@@ -86,31 +123,60 @@ class ConstantCatFolded(Rule):
         Example("cat of two quantized buffers", _graph("buffer", "buffer"), only_on="<1.3"),
         Example("stack of two quantized buffers", _stack, only_on="<1.3"),
         Example("cat of quantized constants", _graph("full", "full", "full"), _program, only_on="<1.3"),
+        Example("cat of one buffer twice and another one", _graph("buffer", "again", "buffer"), only_on="<1.3"),
+        Example("cat of a buffer and a permuted one", _graph("buffer", "permute"), only_on="<1.3"),
+        Example("cat of a buffer and a requantized one", _graph("buffer", "pair"), only_on="<1.3"),
+        Example("cat of two float buffers", _graph("float", "float"), only_on="<1.3"),
+        Example("cat of a constant and what a table makes of one", _graph("full", "sigmoid"), only_on="<1.3"),
+        Example(
+            "cat of two int16 buffers",
+            _graph("buffer", "buffer", qparams=_WIDE, behind=_WIDE_BEHIND),
+            only_on="<1.3",
+            extensions=("int16",),
+        ),
     )
-    good = (Example("cat of a quantized buffer and an input", _graph("buffer", "input")),)
+    good = (
+        Example("cat of a quantized buffer and an input", _graph("buffer", "input")),
+        Example("cat of one buffer with itself", _graph("buffer", "again")),
+        Example("cat of a buffer and what abs makes of one", _graph("buffer", "abs")),
+    )
     references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if target.release_in(FOLDS_LISTS_FROM):
             return
-        # The plug-in sees an edge graph without its signature, which does not tell inputs from constants. Inputs that
-        # are codes already are rare, so there any codes count as constant.
-        labelled = view.graph.dialect != "edge" or any(node.constant for node in view.graph)
-        for node in view.calls():
-            if node.kind not in ("cat", "stack") or not node.annotated:
+        joins = [node for node in view.calls() if node.kind in ("cat", "stack") and node.annotated]
+        quantized, known = (_known_in_advance(view, floats) if joins else set() for floats in (False, True))
+        for node in joins:
+            members = view.graph.inputs(node)
+            if not all(member.name in known and view.is_dq(member) for member in members):
                 continue
-            constants = _constants(view, node, labelled)
-            if len(constants) > 1:
-                names = ", ".join(constant.name for constant in constants)
+            # Behind the folded DQs stand codes, and the pass takes those that it has met for the first member.
+            sources = {source.name: source for member in members if (source := _source(view, member)) is not None}
+            if len(sources) > 1:
                 yield self.finding(
                     view,
                     target,
                     (node, *_behind(view, node)),
-                    case="*",
+                    case="*" if all(member.name in quantized for member in members) else "float",
                     op=node.name,
-                    constants=names,
+                    constants=", ".join(_label(view, source) for source in sources.values()),
                     release=target.release,
                 )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """An op that is no constant to the pass, behind the smallest member: maximum, around which RESCALEs stand.
+
+        Both operands are the same codes, so that every one of them comes out as it is.
+        """
+        del target
+        node = view.graph[finding.nodes[0]]
+        smallest = min(view.graph.inputs(node), key=_size)
+        qparams = view.qparams(smallest)
+        if qparams is None or qparams.per_channel or qparams.dtype not in ("int8", "int16"):
+            return None
+        steps = (Call("aten.maximum.default", (VALUE,)), Pair(qparams))
+        return Rewrite((Insert(smallest.name, (node.name,), steps),))
 
 
 def _behind(view: View, cat: Node) -> list[Node]:
@@ -123,21 +189,46 @@ def _behind(view: View, cat: Node) -> list[Node]:
     return found
 
 
-def _constants(view: View, cat: Node, labelled: bool) -> list[Node]:
-    """The constants that a cat joins; empty if it joins anything else."""
-    constants = []
-    for producer in view.graph.inputs(cat):
-        value = _constant(view, producer, labelled) if view.is_dq(producer) else None
-        if value is None:
-            return []
-        constants.append(value)
-    return constants
+def _known_in_advance(view: View, floats: bool) -> set[str]:
+    """The constants, and what FuseConstantArgsPass makes constants before it comes to what reads them.
+
+    ``floats``: of floats as well, which an INT delegate is given as codes. InsertRescaleInt32Pass has put RESCALEs,
+    which the pass leaves alone, around what computes in int32.
+    """
+    # The plug-in sees an edge graph without its signature, which does not tell inputs from constants. Inputs that
+    # are codes already are rare, so there any codes count as constant.
+    labelled = view.graph.dialect != "edge" or any(node.constant for node in view.graph)
+    known: set[str] = set()
+    for node in view.graph:
+        if node.op != "call":
+            codes = node.meta is not None and not node.meta.is_float
+            constant = (codes or floats) if node.constant else codes and not labelled and node.op == "placeholder"
+        elif view.is_q(node) or view.is_dq(node):
+            source = _source(view, node)
+            constant = source is not None and source.name in known
+        else:
+            inputs = view.graph.inputs(node)
+            constant = node.info.has(Trait.CONSTANT) or (
+                node.info.has(Trait.TRANSPARENT | Trait.TABLE)
+                and (floats or node.annotated or node.info.has(Trait.GETITEM))
+                and bool(inputs)
+                and all(item.name in known for item in inputs)
+            )
+        if constant:
+            known.add(node.name)
+    return known
 
 
-def _constant(view: View, dq: Node, labelled: bool) -> Node | None:
-    """The constant that a DQ reads: a buffer in codes, or a value that the program makes and quantizes."""
-    value = view.graph.node_of(dq.args[0]) if dq.args else None
-    if value is not None and view.is_q(value):
-        value = view.graph.node_of(value.args[0]) if value.args else None
-        return value if value is not None and value.info.has(Trait.CONSTANT) else None
-    return value if value is not None and (value.constant or (not labelled and value.op == "placeholder")) else None
+def _source(view: View, node: Node) -> Node | None:
+    """What a Q or DQ reads."""
+    return view.graph.node_of(node.args[0]) if node.args else None
+
+
+def _label(view: View, source: Node) -> str:
+    """The node that a reader knows a member by: a buffer, or what the program quantizes."""
+    return ((_source(view, source) if view.is_q(source) else None) or source).name
+
+
+def _size(node: Node) -> float:
+    shape = node.meta.shape if node.meta is not None else (None,)
+    return math.prod(math.inf if size is None else size for size in shape)

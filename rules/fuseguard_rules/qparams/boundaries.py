@@ -22,7 +22,8 @@ class Boundary:
     """One Q with the DQs that read its codes under the same qparams, or one DQ of a constant.
 
     ``producer`` is the op whose result is quantized (None for a graph input or constant), ``consumers`` the
-    ops that read the dequantized value.
+    ops that read the dequantized value. ``requantized``: between these codes and others stands no op but a RESCALE,
+    since the Q reads a DQ or a Q reads one of the DQs.
     """
 
     qparams: QParams
@@ -30,6 +31,7 @@ class Boundary:
     producer: Node | None
     consumers: tuple[Node, ...]
     constant: bool
+    requantized: bool = False
 
     @property
     def ops(self) -> tuple[Node, ...]:
@@ -64,7 +66,7 @@ def _boundaries(view: View) -> Iterator[Boundary]:
         if view.is_dq(node):
             consumers = tuple(user for user in view.users(node) if user.op == "call" and not view.is_q(user))
             stored = source is not None and (source.op == "get_attr" or source.constant)
-            yield Boundary(qparams, (node,), None, consumers, constant=stored)
+            yield Boundary(qparams, (node,), None, consumers, stored, requantized=bool(view.out_q(node)))
             continue
         readers = [user for user in view.users(node) if view.is_dq(user) and _same(view.qparams(user), qparams)]
         merged.update(reader.name for reader in readers)
@@ -73,7 +75,8 @@ def _boundaries(view: View) -> Iterator[Boundary]:
             distinct.update((user.name, user) for user in view.users(reader) if not view.is_q(user))
         consumers = tuple(user for user in distinct.values() if user.op == "call")
         producer = source if source is not None and source.op == "call" and not view.is_dq(source) else None
-        yield Boundary(qparams, (node, *readers), producer, consumers, constant=False)
+        requantized = (source is not None and view.is_dq(source)) or any(view.out_q(reader) for reader in readers)
+        yield Boundary(qparams, (node, *readers), producer, consumers, False, requantized)
 
 
 def _same(one: QParams | None, other: QParams) -> bool:

@@ -30,6 +30,12 @@ def _permuted(qparams: QParams) -> Graph:
     return b.output(b.requantize(b.call("aten.permute.default", x, (0, 2, 1, 3)), qparams))
 
 
+def _requantized(before: QParams, after: QParams) -> Graph:
+    b = GraphBuilder()
+    value = b.call("aten.permute.default", b.quantized_input("x", _SHAPE, before), (0, 2, 1, 3))
+    return b.output(b.requantize(b.requantize(value, before), after))
+
+
 def _conv(zero_point: int) -> Graph:
     b = GraphBuilder()
     x = b.quantized_input("x", _SHAPE, int8(0.0487, 3))
@@ -71,6 +77,16 @@ class IllegalZeroPoint(Rule):
     bad = (
         Example("int16 zero point 7 behind an add", lambda: _between_adds(full_int16(0.000287, 7)), extensions=_INT16),
         Example("int16 zero point 7 through a permute", lambda: _permuted(full_int16(0.000187, 7)), extensions=_INT16),
+        Example(
+            "int16 requantized to zero point 7",
+            lambda: _requantized(full_int16(0.000187), full_int16(0.000187, 7)),
+            extensions=_INT16,
+        ),
+        Example(
+            "int16 zero point 7 requantized to 0",
+            lambda: _requantized(full_int16(0.000187, 7), full_int16(0.000187)),
+            extensions=_INT16,
+        ),
         Example("bias with zero point 500", lambda: _conv(500)),
         Example("int16 zero point 7 into a conv", lambda: _wide_conv(full_int16(0.000187, 7)), extensions=_INT16),
     )
@@ -105,6 +121,8 @@ def _case(boundary: Boundary) -> str:
     producer = boundary.producer
     if boundary.constant and boundary.qparams.dtype == "int32":
         return "bias"
+    if boundary.requantized:
+        return "rescaled"
     if producer is not None and not passes_codes(producer):
         return "rescaled"
     readers = [op for op in boundary.consumers if not passes_codes(op)]

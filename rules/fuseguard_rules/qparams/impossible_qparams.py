@@ -35,6 +35,15 @@ def _into_conv(data: QParams) -> Graph:
     return b.output(b.requantize(b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE), int8(0.0713, 2)))
 
 
+def _requantized(after: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.call("aten.permute.default", b.quantized_input("x", _SHAPE, int8(0.0487, 3)), (0, 2, 1, 3))
+        return b.output(b.requantize(b.requantize(value, int8(0.0487, 3)), after))
+
+    return build
+
+
 def _into_sigmoid(data: QParams) -> Graph:
     b = GraphBuilder()
     x = b.quantized_input("x", _SHAPE, data)
@@ -77,6 +86,8 @@ class ImpossibleQParams(Rule):
         Example("zero point 200 of an int8 into a conv", lambda: _into_conv(int8(0.0487, 200))),
         Example("zero point 200 of an int8 into a sigmoid", lambda: _into_sigmoid(int8(0.0487, 200))),
         Example("negative scale into a sigmoid", lambda: _into_sigmoid(int8(-0.0487))),
+        Example("int8 requantized to zero point 200", _requantized(int8(0.0487, 200))),
+        Example("int8 requantized to a negative scale", _requantized(int8(-0.0487, 3))),
         Example("qmin above qmax between add and mul", _between_adds(int8(0.0487, 0, 127, -128))),
     )
     good = (
@@ -136,7 +147,7 @@ def _channel_fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
 
 def _case(aspect: str, boundary: Boundary) -> str:
     """The row of the effects table: what the ops around the value make of the fault."""
-    passed = all(passes_codes(op) for op in boundary.ops)
+    passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
     scales = boundary.qparams.scales
     if aspect == "scale":
         negative = all(math.isfinite(scale) and abs(scale) >= _SMALLEST_NORMAL for scale in scales)
@@ -145,7 +156,9 @@ def _case(aspect: str, boundary: Boundary) -> str:
         if passed:
             return "zero-point-passed"
         producer = boundary.producer
-        rescaled = any(not passes_codes(op) and not reads_zero_point(op) for op in boundary.consumers)
+        rescaled = boundary.requantized or any(
+            not passes_codes(op) and not reads_zero_point(op) for op in boundary.consumers
+        )
         if rescaled or (producer is not None and not passes_codes(producer)):
             return "zero-point"
         return "zero-point-read"

@@ -39,6 +39,15 @@ def _conv(data: QParams, out: QParams) -> Callable[[], Graph]:
     return build
 
 
+def _half_requantized(out: QParams) -> Graph:
+    """Halves of a split: one is requantized, the other goes out as it is."""
+    b = GraphBuilder()
+    halves = b.call("aten.split.Tensor", b.quantized_input("x", (1, 8, 4, 4), int8(0.0487, 3)), 4, 1)
+    parts = [b.call("operator.getitem", halves, number, shape=_SHAPE) for number in (0, 1)]
+    first, second = (b.requantize(part, int8(0.0487, 3)) for part in parts)
+    return b.output(b.requantize(first, out), second)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rescale:
     """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width."""
@@ -93,6 +102,7 @@ class ScaleRatio(Rule):
         Example("mul whose output scale is 2**-30 of its inputs'", _binary("aten.mul.Tensor", 48.7, 31.1, 1e-6)),
         Example("conv whose output scale is 1e-13", _conv(int8(0.0487, 3), int8(1e-13, 2))),
         Example("conv whose output scale is 1e-9", _conv(int8(0.0487, 3), int8(1e-9, 2))),
+        Example("half of a split, requantized to a scale of 1e-9", lambda: _half_requantized(int8(1e-9, 3))),
         Example(
             "A16W8 conv, output scale 1e-10",
             _conv(full_int16(0.000187), full_int16(1e-10)),

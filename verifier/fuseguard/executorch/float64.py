@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +13,13 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.interpreter import BodyInterpreter
-from fuseguard.executorch.outputs import off_by
+from fuseguard.executorch.outputs import off_by, quantizers_of_floats
 from fuseguard.ir.control_flow import Carry, loop_roundings
 from fuseguard.ir.graph import Node
 from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View, smallest_scales
-from fuseguard.readers.fx import is_annotated, read_program
+from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
 #: What torch's and the delegate's float32 may differ by, a few units in the last place, as a part of the value.
@@ -36,6 +35,9 @@ def run_exactly(
     scattered: int | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
+
+    Floats are quantized in float32, as DecomposeQuantNodesPass does it with torch's own formula: a half of that product
+    is a tie, though it may be none of the exact one.
 
     Torch sums in float32, which ends up on the wrong side of a rounding tie now and then, and rounds ties to
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
@@ -93,6 +95,7 @@ def _owner(view: View, node: Node) -> Node:
 
 
 def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    interpreter.of_floats = quantizers_of_floats(program)
     arguments: list[Any] = []
     user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
     for spec in program.graph_signature.input_specs:
@@ -115,18 +118,6 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-def _quantizes_float_op(n: torch.fx.Node) -> bool:
-    """Whether a node is a Q of what the delegate or the CPU computes in float32, with roundings of its own."""
-    if "quantize_per_tensor" not in str(n.target) or "dequantize" in str(n.target):
-        return False
-    producer = n.args[0]
-    while isinstance(producer, torch.fx.Node) and producer.target is operator.getitem:
-        producer = producer.args[0]
-    if not isinstance(producer, torch.fx.Node) or producer.op != "call_function":
-        return False
-    return not is_annotated(producer.meta) and "dequantize" not in str(producer.target)
-
-
 class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
@@ -139,10 +130,10 @@ class _Float64(BodyInterpreter):
         self.side = side
         #: Each value that is rounded is moved by ``nudge`` up or down, at random.
         self.scattered = False
-        #: Whether the node under way quantizes what an op left in float computed.
-        self.of_float_op = False
         self.shaken = shaken or {}
         self.snapped = False
+        #: The Q ops of floats, and whether an op has computed them.
+        self.of_floats: Mapping[str, bool] = {}
         #: By the name of a node: the scale to which its operands are rounded.
         self.grids: Mapping[str, float] = {}
         #: By reader and operand: the scale in int32 of what the reader reads in place of the operand.
@@ -152,7 +143,7 @@ class _Float64(BodyInterpreter):
         self.unquantized: dict[str, Any] = {}
         #: By loop: how what it carries is rounded between two rounds.
         self.carries: dict[str, list[Carry | None]] = {}
-        self.loop = ""
+        self.running = ""
         self.generator = torch.Generator()
 
     def snap(self) -> None:
@@ -167,7 +158,7 @@ class _Float64(BodyInterpreter):
         self.carries = loop_roundings(view)
 
     def between_rounds(self, carried: Any) -> Any:
-        carries = self.carries.get(self.loop, [])[: len(carried)]
+        carries = self.carries.get(self.running, [])[: len(carried)]
         return tuple(itertools.starmap(self._rounded_once_more, itertools.zip_longest(carried, carries)))
 
     def _rounded_once_more(self, value: Any, carry: Carry | None) -> Any:
@@ -187,7 +178,7 @@ class _Float64(BodyInterpreter):
     def _nudges(self, steps: torch.Tensor) -> torch.Tensor | float:
         """How much further a value of so many ``steps`` may be before it is rounded."""
         size: torch.Tensor | float = self.nudge
-        if self.of_float_op and self.nudge:
+        if self.nudge and self.of_floats.get(self.running, False):
             size = math.copysign(1.0, self.nudge) * (abs(self.nudge) + _FLOAT32 * steps.abs())
         if not self.scattered:
             return size
@@ -195,8 +186,7 @@ class _Float64(BodyInterpreter):
         return (2 * signs - 1) * size
 
     def run_node(self, n: torch.fx.Node) -> Any:
-        self.loop = n.name
-        self.of_float_op = _quantizes_float_op(n)
+        self.running = n.name
         if n.name in self.left_out:
             self.unquantized[n.name] = self._without_quantizing(n)
         bypassed = any((n.name, item.name) in self.bypassed for item in n.all_input_nodes)
@@ -222,7 +212,10 @@ class _Float64(BodyInterpreter):
         name = str(target)
         if "quantized_decomposed.quantize_per_tensor.default" in name:
             value, scale, zero_point, qmin, qmax, dtype = args
-            codes = torch.round(value / scale + self._nudges(value / scale)) + zero_point
+            scaled = value / scale
+            if self.running in self.of_floats:
+                scaled = (value.to(torch.float32) * (1.0 / scale)).to(torch.float64)
+            codes = torch.round(scaled + self._nudges(scaled)) + zero_point
             return codes.clamp(qmin, qmax).to(dtype)
         if "quantized_decomposed.dequantize_per_tensor.default" in name:
             return (args[0].to(torch.float64) - args[2]) * args[1]

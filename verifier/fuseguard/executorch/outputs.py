@@ -165,6 +165,13 @@ def _clamp_table_inputs(program: ExportedProgram, view: View, on_cpu: Collection
                 node.replace_input_with(dequantizer, clamped)
 
 
+def quantizers_of_floats(program: ExportedProgram) -> dict[str, bool]:
+    """By name, the Q ops that stay what they are, floats in and codes out, and whether an op computes those floats."""
+    view = View(read_program(program))
+    owners = ((q, view.graph.node_of(q.args[0])) for q in view.calls(Trait.QUANTIZE) if q.args)
+    return {q.name: owner.op == "call" for q, owner in owners if owner is not None and not _is_folded(view, owner)}
+
+
 def _is_folded(view: View, producer: Node) -> bool:
     """Whether a Q behind ``producer`` is taken away and a RESCALE, or nothing, put in its place."""
     return producer.annotated or producer.info.has(Trait.GETITEM) or view.is_dq(producer)

@@ -81,7 +81,7 @@ def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constan
         stack=parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
         module=module,
         module_type=module_type,
-        annotated=is_annotated(fx_node.meta),
+        annotated=_annotated(fx_node.meta),
         constant=fx_node.name in constants or fx_node.op == "get_attr",
         subgraphs=used,
         index=index,
@@ -142,8 +142,7 @@ def _innermost_module(stack: Any) -> tuple[str, str]:
     return str(path), name
 
 
-def is_annotated(meta: Mapping[str, Any]) -> bool:
-    """Whether the meta of an fx node says that Arm's quantizer has annotated it."""
+def _annotated(meta: Mapping[str, Any]) -> bool:
     info = (meta.get("custom") or {}).get(_ANNOTATION_KEY)
     if isinstance(info, Mapping):
         return bool(info.get("quantized"))
