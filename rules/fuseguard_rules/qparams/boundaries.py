@@ -93,9 +93,16 @@ def is_constant(view: View, node: Node) -> bool:
     return source is not None and (source.constant or source.op == "get_attr" or source.info.has(Trait.CONSTANT))
 
 
+def computes_in_float(node: Node) -> bool:
+    """Whether the op is float to the backend: Q and DQ at it stay arithmetic on floats (DecomposeQuantNodesPass)."""
+    return not node.annotated and not node.info.has(Trait.GETITEM | Trait.CONTROL_FLOW)
+
+
 def passes_codes(node: Node) -> bool:
-    """Whether the op hands codes on, or looks them up in a table made on the host: no RESCALE of its own."""
-    return node.info.has(Trait.TABLE | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
+    """Whether the op has no RESCALE of its own: it hands codes on, looks them up in a table, or computes in float."""
+    return computes_in_float(node) or (
+        node.info.has(Trait.TABLE | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
+    )
 
 
 def reads_zero_point(node: Node) -> bool:

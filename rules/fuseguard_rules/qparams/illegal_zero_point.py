@@ -9,7 +9,14 @@ from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
-from fuseguard_rules.qparams.boundaries import Boundary, boundaries, full_int16, passes_codes, reads_zero_point
+from fuseguard_rules.qparams.boundaries import (
+    Boundary,
+    boundaries,
+    computes_in_float,
+    full_int16,
+    passes_codes,
+    reads_zero_point,
+)
 
 _WIDE = ("int16", "int32")
 _SHAPE = (1, 4, 4, 4)
@@ -28,6 +35,17 @@ def _permuted(qparams: QParams) -> Graph:
     b = GraphBuilder()
     x = b.quantized_input("x", _SHAPE, qparams)
     return b.output(b.requantize(b.call("aten.permute.default", x, (0, 2, 1, 3)), qparams))
+
+
+def _behind_float(qparams: QParams, *readers: str, annotated: bool = True) -> Graph:
+    """A product of floats, quantized, and perhaps ops on it, the last one symmetric again."""
+    b = GraphBuilder()
+    x = b.input("x", _SHAPE)
+    value = b.requantize(b.call("aten.mul.Tensor", x, x, annotated=False), qparams)
+    for target in readers:
+        value = b.call(target, value, annotated=annotated)
+        value = b.requantize(value, full_int16(0.000187)) if annotated else value
+    return b.output(value)
 
 
 def _requantized(before: QParams, after: QParams) -> Graph:
@@ -61,7 +79,7 @@ class IllegalZeroPoint(Rule):
         "TOSA has zero points for 8-bit codes alone: RESCALE, CONV2D and MATMUL want 0 for int16 and int32, and the "
         "bias of a convolution is added to the accumulator as it is. Arm's A16W8 configuration is symmetric, so it "
         "never makes one; an affine 16-bit configuration does. An op that only passes codes on, or looks them up in "
-        "a table made on the host, never meets the zero point."
+        "a table made on the host, never meets the zero point, and quantizing a float is arithmetic on floats."
     )
     remedy = "Quantize 16-bit activations and 32-bit biases symmetrically (torch.per_tensor_symmetric, zero point 0)."
     scope = "node"
@@ -87,12 +105,27 @@ class IllegalZeroPoint(Rule):
             lambda: _requantized(full_int16(0.000187, 7), full_int16(0.000187)),
             extensions=_INT16,
         ),
+        Example(
+            "int16 zero point 7 of a float op's result into an abs",
+            lambda: _behind_float(full_int16(0.000187, 7), "aten.abs.default"),
+            extensions=_INT16,
+        ),
         Example("bias with zero point 500", lambda: _conv(500)),
         Example("int16 zero point 7 into a conv", lambda: _wide_conv(full_int16(0.000187, 7)), extensions=_INT16),
     )
     good = (
         Example("symmetric int16 between add and mul", lambda: _between_adds(full_int16(0.000287)), extensions=_INT16),
         Example("symmetric bias", lambda: _conv(0)),
+        Example(
+            "int16 zero point 7 of a float op's result",
+            lambda: _behind_float(full_int16(0.000187, 7)),
+            extensions=_INT16,
+        ),
+        Example(
+            "int16 zero point 7 between float ops",
+            lambda: _behind_float(full_int16(0.000187, 7), "aten.exp.default", annotated=False),
+            extensions=_INT16,
+        ),
     )
     references = ("class 16 of the project's catalogue",)
 
@@ -100,6 +133,8 @@ class IllegalZeroPoint(Rule):
         for boundary in boundaries(view):
             qparams = boundary.qparams
             if qparams.dtype not in _WIDE or not any(qparams.zero_points):
+                continue
+            if boundary.ops and all(map(computes_in_float, boundary.ops)) and not boundary.requantized:
                 continue
             low, high = INTEGER_RANGES[qparams.dtype]
             if any(not low <= zero_point <= high for zero_point in qparams.zero_points):

@@ -44,6 +44,13 @@ def _requantized(after: QParams) -> Callable[[], Graph]:
     return build
 
 
+def _float_into_permute(qparams: QParams) -> Graph:
+    b = GraphBuilder()
+    x = b.input("x", _SHAPE)
+    value = b.requantize(b.call("aten.mul.Tensor", x, x, annotated=False), qparams)
+    return b.output(b.requantize(b.call("aten.permute.default", value, (0, 2, 1, 3)), qparams))
+
+
 def _into_sigmoid(data: QParams) -> Graph:
     b = GraphBuilder()
     x = b.quantized_input("x", _SHAPE, data)
@@ -86,6 +93,7 @@ class ImpossibleQParams(Rule):
         Example("zero point 200 of an int8 into a conv", lambda: _into_conv(int8(0.0487, 200))),
         Example("zero point 200 of an int8 into a sigmoid", lambda: _into_sigmoid(int8(0.0487, 200))),
         Example("negative scale into a sigmoid", lambda: _into_sigmoid(int8(-0.0487))),
+        Example("zero point 200 of a float op's result", lambda: _float_into_permute(int8(0.0487, 200))),
         Example("int8 requantized to zero point 200", _requantized(int8(0.0487, 200))),
         Example("int8 requantized to a negative scale", _requantized(int8(-0.0487, 3))),
         Example("qmin above qmax between add and mul", _between_adds(int8(0.0487, 0, 127, -128))),
