@@ -10,15 +10,18 @@ pytest.importorskip("tosa_reference_model")
 
 import torch  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
+from torch.fx.passes.operator_support import OperatorSupportBase  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
 from fuseguard.executorch.judge import _explained  # noqa: E402
+from fuseguard.executorch.lowering import Lowered  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, output_grids, run_eager  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8, int16  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 
 TARGET = "TOSA-1.0+INT+FP"
+OPERANDS = {"x": int8(0.0637, 30), "y": int8(0.0393, -7)}
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +50,53 @@ def test_one_step_off_is_no_tie(pooled: tuple[ExportedProgram, tuple[torch.Tenso
     grids = output_grids(program, Target.parse(TARGET))
     differing = torch.zeros_like(right, dtype=torch.bool)
     differing.view(-1)[5] = True
-    assert _explained([differing], program, inputs, (right,), grids)
+    lowered = Lowered(program, (), (), 0)
+    assert _explained([differing], program, inputs, (right,), grids, lowered)
     # The codes between the reachable ones: from 0.05 to 0.02 every other code is left out.
     off = torch.where(differing, right + 0.02, right)
-    assert not _explained([differing], program, inputs, (off,), grids)
+    assert not _explained([differing], program, inputs, (off,), grids, lowered)
+
+
+def test_a_delegate_breaks_the_ties_of_floats_away_from_zero() -> None:
+    """It quantizes its float inputs itself, in float32; a convolution behind makes several steps of these ties.
+
+    Neither all up nor all down explains them, and at random they seldom come out that way together.
+    """
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 8, 6, 6), int8(0.09010361135005951, -14))
+    weight = b.quantized_constant("weight", (8, 8, 3, 3), 0.00031)
+    value = b.call("aten.conv2d.default", x, weight, None, (1, 1), (1, 1), shape=(1, 8, 6, 6))
+    program, _ = materialize(b.output(b.requantize(value, int8(0.0142977, 14))))
+    codes = torch.randint(-100, 100, (1, 8, 6, 6), generator=torch.Generator().manual_seed(0))
+    proof = prove(program, (codes * 0.045051805675029755,), TARGET)
+    assert proof.outcome == "exact", proof
+    assert proof.rounding_ties
+
+
+class Refused(OperatorSupportBase):
+    """Keeps one node on the CPU."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def is_node_supported(self, submodules: object, node: torch.fx.Node) -> bool:
+        return node.name != self.name
+
+
+def test_what_is_left_on_the_cpu_is_computed_there() -> None:
+    """``bounded`` lets maximum round its operands first, where a delegate does; both outputs must come out so."""
+    b = GraphBuilder()
+    codes = [(b.quantize(b.input(name, (1, 4, 8, 8)), qparams), qparams) for name, qparams in OPERANDS.items()]
+    results = []
+    for scale in (0.0599, 0.0213):
+        value = b.call("aten.maximum.default", *(b.dequantize(code, qparams) for code, qparams in codes))
+        results.append(b.requantize(value, int8(scale, 3)))
+    results[1] = b.requantize(b.call("aten.abs.default", results[1]), int8(0.0213, 3))
+    program, inputs = materialize(b.output(*results))
+    assert prove(program, inputs, TARGET).outcome == "wrong"  # QD201
+    proof = prove(program, inputs, TARGET, checks=[Refused("aten_maximum_default_1")])
+    assert proof.outcome == "bounded", proof
+    assert "aten.maximum.default" in proof.cpu_ops
 
 
 def test_floats_are_quantized_in_float32_with_ties_of_its_own() -> None:
@@ -74,9 +120,9 @@ def test_floats_are_quantized_in_float32_with_ties_of_its_own() -> None:
     assert proof.rounding_ties
 
     (right,) = proof.outputs
-    everywhere = [torch.ones_like(right, dtype=torch.bool)]
+    everywhere, lowered = [torch.ones_like(right, dtype=torch.bool)], Lowered(program, (), (), 0)
     grids = output_grids(program, Target.parse(f"{TARGET}+int16"))
-    assert not _explained(everywhere, program, (ties,), (right + qparams.scale,), grids), "one step more is no tie"
+    assert not _explained(everywhere, program, (ties,), (right + qparams.scale,), grids, lowered), "no tie"
 
 
 def test_a_difference_is_no_number_where_one_side_is_nan() -> None:

@@ -130,10 +130,31 @@ def test_a_part_that_is_read_as_float_ends_in_a_pair_of_the_splits_own_qparams()
     assert [edit.steps[1:] for edit in rewrite.edits] == [(Pair(QPARAMS),), ()]
 
 
-def test_where_q_and_dq_are_lowered_it_is_a_note() -> None:
+def test_where_q_and_dq_are_lowered_it_is_a_note_unless_the_backend_has_no_such_op() -> None:
     for example in FloatTailLeavesDelegate.bad:
-        (finding,) = check(example.graph(), Target.parse("TOSA-1.0+INT+FP", "1.5.1"))
-        assert finding.effect is Effect.EXACT
+        findings = check(example.graph(), Target.parse("TOSA-1.0+INT+FP", "1.2.0"))
+        unknown = "indexed" in example.title or "flipped" in example.title
+        assert [item.effect for item in findings] == [Effect.RUNTIME_FAULT if unknown else Effect.EXACT]
+
+
+def test_a_flip_stays_on_the_cpu_before_1_4() -> None:
+    (example,) = (example for example in FloatTailLeavesDelegate.bad if "flipped" in example.title)
+    assert check(example.graph(), Target.parse("TOSA-1.0+INT", "1.3.1"))
+    assert not check(example.graph(), Target.parse("TOSA-1.0+INT", "1.4.1"))
+
+
+@pytest.mark.parametrize("target", ["aten.cumsum.default", "aten.to.dtype", "aten.prod.dim_int"])
+def test_an_op_that_the_backend_has_is_not_taken_for_the_cpu(target: str) -> None:
+    """The op table has only what rules ask about; with float support more is delegated than that."""
+    b = GraphBuilder()
+    parts = b.call("aten.split.Tensor", b.quantized_input("x", (1, 8, 4, 4), QPARAMS), 4, 1)
+    first, second = (b.call("operator.getitem", parts, number, shape=(1, 4, 4, 4)) for number in (0, 1))
+    value = b.call(target, b.requantize(first, QPARAMS), 1, shape=(1, 4, 4, 4), annotated=False)
+    graph = b.output(b.requantize(value, QPARAMS), b.requantize(second, QPARAMS))
+    (finding,) = check(graph, Target.parse("TOSA-1.0+INT+FP", "1.5.1"))
+    assert finding.effect is Effect.EXACT
+    (finding,) = check(graph, Target.parse("TOSA-1.0+INT+FP", "1.4.1"))
+    assert finding.effect is (Effect.RUNTIME_FAULT if "prod" in target else Effect.EXACT)
 
 
 @pytest.mark.parametrize("reader", [True, False])

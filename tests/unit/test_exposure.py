@@ -22,9 +22,7 @@ def pooled_twice() -> Graph:
     value = b.quantized_input("x", (1, 4, 8, 8), int8(0.0487, 3))
     value = b.requantize(b.call("aten.sigmoid.default", value), QPARAMS)
     value = b.requantize(b.call("aten.max_pool2d.default", value, (2, 2), (2, 2), shape=(1, 4, 4, 4)), QPARAMS)
-    return b.output(
-        b.requantize(b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=(1, 4, 2, 2)), QPARAMS)
-    )
+    return b.output(b.requantize(b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=(1, 4, 2, 2)), QPARAMS))
 
 
 def half_through_a_refused_linear() -> Graph:

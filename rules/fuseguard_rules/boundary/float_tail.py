@@ -10,13 +10,14 @@ from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import CpuReach, is_quantized_split
+from fuseguard_rules.boundary.placement import CpuReach, is_quantized_split, stays_on_cpu_with_float
 
 if TYPE_CHECKING:
     import torch
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #22966"
-_LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
+_LOWERED = "what is left in float is lowered, and Q and DQ with it"
+_FOLDED = "FoldAndAnnotateQParamsPass folds the split's DQ; its partition ends before the half's Q"
 
 
 #: op -> (ATen target, arguments behind the value, channels of each part)
@@ -29,7 +30,9 @@ _SPLITS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
 
 
 def _split(*fates: str, op: str = "split") -> Callable[[], Graph]:
-    """``fates`` say what becomes of each part: ``cpu``, ``index`` (which stays there, too), ``npu`` or ``output``."""
+    """``fates`` say what becomes of each part: ``cpu``, ``index`` (which stays there, too), ``flip`` (so before 1.4),
+    ``npu`` or ``output``.
+    """
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -47,6 +50,8 @@ def _split(*fates: str, op: str = "split") -> Callable[[], Graph]:
                 rows = b.call("aten.arange.start_step", 1, -1, -1, shape=(2,), dtype="int32", annotated=False)
                 value = b.call("aten.index.Tensor", value, (None, rows), shape=(1, 2, 4, 4))
                 value = b.requantize(value, int8(0.0487, 3))
+            elif fate == "flip":
+                value = b.requantize(b.call("aten.flip.default", value, (2,)), int8(0.0487, 3))
             elif fate == "npu":
                 value = b.requantize(b.call("aten.tanh.default", value), int8(0.00787, 3))
             outputs.append(value)
@@ -71,7 +76,8 @@ class FloatTailLeavesDelegate(Rule):
         "partition ends in a float value. TOSAPartitioner._detag_boundary_nodes takes a quantize op off the entry of "
         "an INT partition and a dequantize op off its exit, but not such a tail: the delegate yields int8 where the "
         "program expects float32. A device refuses it or reads garbage (executorch #19364). Fixed after 1.5.1 by "
-        "#22966."
+        "#22966. With float support the same comes of an op that the backend does not know; what is merely left in "
+        "float is delegated, and the split stays whole."
     )
     remedy = (
         "Let fuseguard put slices in place of the split, each with dequantize and quantize ops of its own (repair), "
@@ -82,7 +88,8 @@ class FloatTailLeavesDelegate(Rule):
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.RUNTIME_FAULT, reference=_DETAG),
-            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
+            EffectRow("unknown", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_FOLDED),
+            EffectRow("float", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
         ]
     )
     bad = (
@@ -94,6 +101,8 @@ class FloatTailLeavesDelegate(Rule):
         ),
         Example("split: one half through the CPU, the other an output", _split("cpu", "output")),
         Example("split: one half indexed behind a whole dimension, the other an output", _split("index", "output")),
+        Example("split: one half flipped, the other an output", _split("flip", "output"), only_on="<1.4"),
+        Example("split: one half indexed behind a whole dimension, the other computed with", _split("index", "npu")),
         Example("sizes: one of three parts through the CPU", _split("npu", "cpu", "npu", op="split_with_sizes")),
         Example("chunk: two of three parts through the CPU", _split("cpu", "npu", "cpu", op="chunk")),
     )
@@ -105,12 +114,14 @@ class FloatTailLeavesDelegate(Rule):
     references = ("executorch #19364", "executorch #22966", "executorch #18191")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node, kept, left, cpu in _torn(view):
+        reach: CpuReach | None = None
+        for node, kept, left, cpu in _torn(view, target):
+            reach = reach or CpuReach(view, target, stays=stays_on_cpu_with_float)
             yield self.finding(
                 view,
                 target,
                 (node, *view.users(node)),
-                case="*",
+                case="float" if _halves(view, node, reach) is None else "unknown",
                 op=node.name,
                 kept=kept.name,
                 left=left.name,
@@ -140,24 +151,29 @@ class FloatTailLeavesDelegate(Rule):
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Splits of which one part goes through the CPU only since something on its way is refused."""
-        del target
-        for node, _, _, cpu in _torn(view, refused):
+        for node, _, _, cpu in _torn(view, target, refused):
             if cpu.name in refused:
                 yield from ((item, cpu) for item in (node, *view.users(node)))
 
 
-def _torn(view: View, refused: frozenset[str] = frozenset()) -> Iterator[tuple[Node, Node, Node, Node]]:
+def _torn(view: View, target: Target, refused: frozenset[str] = frozenset()) -> Iterator[tuple[Node, Node, Node, Node]]:
     """Splits with a part that stays on the accelerator, one that leaves it and comes back, and the CPU's first op."""
     splits = [node for node in view.calls(Trait.MULTI_OUTPUT) if is_quantized_split(view, node)]
     if not splits:
         return
-    reach = CpuReach(view, refused)
+    reach = CpuReach(view, target, refused)
     for node in splits:
-        parts = [part for part in view.users(node) if view.out_q(part)]
-        left = next((part for part in parts if part.name in reach.through), None)
-        kept = next((part for part in parts if part.name not in reach.through), None)
-        if left is not None and kept is not None:
-            yield node, kept, left, reach.through[left.name]
+        halves = _halves(view, node, reach)
+        if halves is not None:
+            yield node, *halves, reach.through[halves[1].name]
+
+
+def _halves(view: View, split: Node, reach: CpuReach) -> tuple[Node, Node] | None:
+    """A part that stays on the accelerator and one that leaves it and comes back; None if there are not both."""
+    parts = [part for part in view.users(split) if view.out_q(part)]
+    left = next((part for part in parts if part.name in reach.through), None)
+    kept = next((part for part in parts if part.name not in reach.through), None)
+    return (kept, left) if left is not None and kept is not None else None
 
 
 def _cut(split: Node, source: Node, number: Arg) -> Call | None:

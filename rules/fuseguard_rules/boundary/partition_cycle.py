@@ -73,15 +73,15 @@ class PartitionCycle(Rule):
         reach: _Reach | None = None
         for dq in shared:
             users = view.users(dq)
-            cpu = next((user for user in users if stays_on_cpu(view, user)), None)
+            cpu = next((user for user in users if stays_on_cpu(view, user, target)), None)
             if cpu is None:
                 continue
-            start = _delegated_source(view, dq)
+            start = _delegated_source(view, dq, target)
             if start is None:
                 continue
-            reach = reach or _Reach(view)
+            reach = reach or _Reach(view, target)
             for kept in users:
-                behind = _goes_on(view, kept)
+                behind = _goes_on(view, kept, target)
                 if behind is not None and reach.share_partition(start, behind):
                     yield self.finding(
                         view,
@@ -104,11 +104,11 @@ class _Reach:
     one if no op on the CPU is between, and if the second is not in one with what waits for such an op.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, target: Target) -> None:
         self.before: dict[str, int] = {}
         self.behind: dict[str, int] = {}
         nodes = list(view.graph)
-        cpu = {node.name for node in nodes if stays_on_cpu(view, node)}
+        cpu = {node.name for node in nodes if stays_on_cpu(view, node, target)}
         for node in nodes:
             before = max((self.before[producer.name] for producer in view.graph.inputs(node)), default=0)
             self.before[node.name] = before + (node.name in cpu)
@@ -120,16 +120,16 @@ class _Reach:
         return self.before[first.name] == self.behind[second.name]
 
 
-def _delegated_source(view: View, dq: Node) -> Node | None:
+def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:
     """The op on the accelerator whose codes ``dq`` reads."""
     q = view.graph.node_of(dq.args[0]) if dq.args else None
     owner = view.owner(q) if q is not None and view.is_q(q) else None
-    return owner if owner is not None and is_delegated(view, owner) else None
+    return owner if owner is not None and is_delegated(view, owner, target) else None
 
 
-def _goes_on(view: View, node: Node) -> Node | None:
+def _goes_on(view: View, node: Node, target: Target) -> Node | None:
     """An op on the accelerator that reads the codes of ``node``, which is on it as well."""
-    if not is_delegated(view, node):
+    if not is_delegated(view, node, target):
         return None
     readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
-    return next((reader for reader in readers if is_delegated(view, reader)), None)
+    return next((reader for reader in readers if is_delegated(view, reader, target)), None)

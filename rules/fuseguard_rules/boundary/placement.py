@@ -1,7 +1,8 @@
 """What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
 
 Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
-ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) of 1.2.0 to 1.5.1.
+ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) and
+``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of 1.2.0 to 1.5.1.
 """
 
 from __future__ import annotations
@@ -10,18 +11,31 @@ from collections.abc import Callable
 
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
+from fuseguard.target import Target
+
+#: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
+_FURTHER = frozenset((
+    "celu", "copy", "cumsum", "eye", "floor_divide", "glu", "group_norm", "linspace", "native_group_norm", "prod",
+    "selu", "slice_scatter", "to", "_to_copy", "var",
+))  # fmt: skip
+
+#: Ops that were not in the support lists before a release.
+_SINCE = {"celu": "1.3", "selu": "1.3", "flip": "1.4", "prod": "1.5"}
+
+#: Ops of which alone no partition is made.
+_DROPPED = frozenset(("view", "clone", "getitem"))
 
 #: Traits of the ops that CheckProperQuantization wants a Q behind.
 _COMPUTES = Trait.MAC | Trait.TABLE | Trait.RESCALED
 
 
-def stays_on_cpu(view: View, node: Node) -> bool:
-    """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the backend knows."""
+def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
+    """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the release knows."""
     if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(Trait.GETITEM | Trait.CONSTANT):
         return False
     if node.meta is None or not node.meta.is_float:
         return False
-    if node.kind not in KINDS or not node.annotated or _indexes_behind_none(node):
+    if not node.annotated or _is_unknown(node, target):
         return True
     if not node.info.traits & _COMPUTES:
         return False
@@ -30,15 +44,21 @@ def stays_on_cpu(view: View, node: Node) -> bool:
     return not fused and not any(view.is_q(user) for user in users)
 
 
-def stays_on_cpu_with_float(view: View, node: Node) -> bool:
-    """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the backend knows."""
-    return stays_on_cpu(view, node) and (node.kind not in KINDS or _indexes_behind_none(node))
+def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
+    """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the release knows."""
+    return stays_on_cpu(view, node, target) and _is_unknown(node, target)
 
 
-def is_delegated(view: View, node: Node) -> bool:
+def is_delegated(view: View, node: Node, target: Target) -> bool:
     """Whether ``node`` is an op that an INT-only backend takes."""
     computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
-    return computes and node.annotated and not stays_on_cpu(view, node)
+    return computes and node.annotated and not stays_on_cpu(view, node, target)
+
+
+def _is_unknown(node: Node, target: Target) -> bool:
+    if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
+        return True
+    return (node.kind not in KINDS and node.kind not in _FURTHER) or _indexes_behind_none(node)
 
 
 def _indexes_behind_none(node: Node) -> bool:
@@ -58,8 +78,9 @@ class CpuReach:
     def __init__(
         self,
         view: View,
+        target: Target,
         refused: frozenset[str] = frozenset(),
-        stays: Callable[[View, Node], bool] = stays_on_cpu,
+        stays: Callable[[View, Node, Target], bool] = stays_on_cpu,
     ) -> None:
         self.through: dict[str, Node] = {}
         requantized: set[str] = set()
@@ -72,7 +93,7 @@ class CpuReach:
                     comes_back = any(reader.name not in refused for reader in view.users(user))
                     leaves = view.is_dq(node) and view.is_q(user) and user.name in refused and comes_back
                 else:
-                    leaves = user.name in requantized and (stays(view, user) or user.name in refused)
+                    leaves = user.name in requantized and (stays(view, user, target) or user.name in refused)
                 if leaves:
                     self.through[node.name] = user
                     break
@@ -81,35 +102,56 @@ class CpuReach:
                     break
 
 
-def goes_around(view: View, node: Node) -> bool:
-    """Whether a way on the accelerator leads around ``node``, from what it computes with to what computes with it."""
-    before = _reached(view, [node], view.graph.inputs)
-    behind = _reached(view, [node], view.users)
-    starts = [view.graph[name] for name in before if _is_joined(view, view.graph[name])]
-    around = _reached(view, starts, lambda item: [user for user in view.users(item) if user.name not in behind])
-    return any(
-        producer.name in around and producer.name != node.name
-        for name in behind
-        if name != node.name and _is_joined(view, view.graph[name])
-        for producer in view.graph.inputs(view.graph[name])
-    )
+def has_company(view: View, node: Node, target: Target) -> bool:
+    """Whether the DQs in front of ``node`` stay in an INT delegate when ``node`` itself is taken out of it.
+
+    They do where anything is computed in their partition; one of views, clones, Q and DQ alone is dropped. The
+    partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
+    is split into its connected components (1.4 and newer).
+    """
+    behind = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
+    if any(reader.op == "call" and is_delegated(view, reader, target) for reader in behind):
+        names = _component(view, node, target)
+    else:
+        apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
+        names = {other.name for other in view.calls()} - apart - {node.name}
+    return any(_computes(view, view.graph[name], target) for name in names)
 
 
-def _reached(view: View, starts: list[Node], step: Callable[[Node], list[Node]]) -> set[str]:
-    """The names of what is reached from ``starts``, which included, without an op that stays on the CPU."""
-    seen = {start.name for start in starts}
-    pending = list(starts)
+def _component(view: View, node: Node, target: Target) -> set[str]:
+    """The names of what is joined to the DQs in front of ``node`` otherwise than through it.
+
+    A Q whose input stays on the CPU is taken out of a partition, too, and joins nothing.
+    """
+    seen = {node.name}
+    pending = [producer for producer in view.graph.inputs(node) if view.is_dq(producer)]
     while pending:
-        for item in step(pending.pop()):
-            if item.op == "call" and item.name not in seen and not stays_on_cpu(view, item):
-                seen.add(item.name)
-                pending.append(item)
-    return seen
+        item = pending.pop()
+        if item.op != "call" or item.name in seen or stays_on_cpu(view, item, target):
+            continue
+        seen.add(item.name)
+        owner = view.owner(item) if view.is_q(item) else item
+        if owner is None or owner.op != "call" or owner.name == node.name or stays_on_cpu(view, owner, target):
+            continue
+        pending += [*view.graph.inputs(item), *view.users(item)]
+    return seen - {node.name}
 
 
-def _is_joined(view: View, node: Node) -> bool:
-    """Whether a node holds a partition together: a constant, which has no operands, does not."""
-    return is_delegated(view, node) and not node.info.has(Trait.CONSTANT)
+def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], list[Node]]) -> set[str]:
+    """The names of what is reached from ``node`` through an op that stays on the CPU."""
+    seen: set[tuple[str, bool]] = set()
+    pending = [(node, False)]
+    while pending:
+        item, beyond = pending.pop()
+        for other in step(item):
+            if other.op == "call" and (other.name, beyond) not in seen:
+                seen.add((other.name, beyond))
+                pending.append((other, beyond or stays_on_cpu(view, other, target)))
+    return {name for name, beyond in seen if beyond}
+
+
+def _computes(view: View, node: Node, target: Target) -> bool:
+    return is_delegated(view, node, target) and node.kind not in _DROPPED
 
 
 def is_quantized_split(view: View, node: Node) -> bool:

@@ -30,7 +30,9 @@ _X, _HALF = int8(0.0487, 3), (1, 1, 4, 4)
 
 
 def _parts(first: str, second: str, *, unbind: bool = True) -> Callable[[], Graph]:
-    """``first`` and ``second`` say what becomes of each part: ``cpu``, ``npu`` or ``output``."""
+    """``first`` and ``second`` say what becomes of each part: ``cpu``, ``flip`` (so before 1.4), ``npu`` or
+    ``output``.
+    """
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -45,7 +47,9 @@ def _parts(first: str, second: str, *, unbind: bool = True) -> Callable[[], Grap
             part = b.requantize(value, _X)
             if fate == "cpu":
                 part = b.requantize(b.call("aten.trunc.default", part, shape=_HALF, annotated=False), _X)
-            if fate != "output":
+            if fate == "flip":
+                part = b.requantize(b.call("aten.flip.default", part, (2,), shape=_HALF), _X)
+            elif fate != "output":
                 part = b.requantize(b.call("aten.tanh.default", part, shape=_HALF), int8(0.00787, 3))
             outputs.append(part)
         return b.output(*outputs)
@@ -79,6 +83,7 @@ class SharedDequantizeCutOff(Rule):
     )
     bad = (
         Example("unbind: one part through the CPU, the other an output", _parts("cpu", "output")),
+        Example("unbind: one part flipped, the other an output", _parts("flip", "output"), only_on="<1.4"),
         Example("unbind: one part through the CPU, the other computed with", _parts("npu", "cpu")),
     )
     good = (
@@ -89,7 +94,7 @@ class SharedDequantizeCutOff(Rule):
     references = ("class 30, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for dq, parts, kept, left, cpu in _cut_off(view):
+        for dq, parts, kept, left, cpu in _cut_off(view, target):
             yield self.finding(
                 view,
                 target,
@@ -104,7 +109,7 @@ class SharedDequantizeCutOff(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Parts that are cut off only since something on the way of another one is refused."""
         if "FP" in target.profiles:
-            for _, parts, _, _, cpu in _cut_off(view, refused):
+            for _, parts, _, _, cpu in _cut_off(view, target, refused):
                 if cpu.name in refused:
                     yield from ((part, cpu) for part in _with_what_follows(view, parts))
 
@@ -129,13 +134,13 @@ class SharedDequantizeCutOff(Rule):
 
 
 def _cut_off(
-    view: View, refused: frozenset[str] = frozenset()
+    view: View, target: Target, refused: frozenset[str] = frozenset()
 ) -> Iterator[tuple[Node, list[Node], Node, Node, Node]]:
     """A DQ, the ops that share it, one that stays on the accelerator, one that leaves it, and the CPU's first op."""
     shared = [(dq, parts) for dq in view.calls(Trait.DEQUANTIZE) if len(parts := _sharing(view, dq)) > 1]
     if not shared:
         return
-    reach = CpuReach(view, refused, stays_on_cpu_with_float)
+    reach = CpuReach(view, target, refused, stays_on_cpu_with_float)
     for dq, parts in shared:
         values = [part for part in parts if part.kind != "unbind"]
         left = next((part for part in values if part.name in reach.through), None)

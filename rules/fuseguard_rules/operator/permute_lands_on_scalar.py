@@ -53,6 +53,31 @@ def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
     return build
 
 
+def _beside(*ops: str) -> Callable[[], Graph]:
+    """A convolution that is subtracted from a number, and beside it read by ``ops`` in a row."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        qparams, shape = int8(0.0487, 3), (1, 4, 6, 8)
+        weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.0103)
+        x = b.quantized_input("x", shape, qparams)
+        codes = b.quantize(b.call("aten.conv2d.default", x, weight, None, shape=shape), qparams)
+        number = b.dequantize(b.constant("number", _ONE), int8(0.0079))
+        rest = b.requantize(b.call("aten.sub.Tensor", number, b.dequantize(codes, qparams), shape=shape), qparams)
+        value = b.dequantize(codes, qparams)
+        for op in ops:
+            if op == "pad":
+                shape = (1, 4, shape[2] + 2, shape[3] + 2)
+                value = b.call("aten.pad.default", value, (1, 1, 1, 1), "constant", 0.0, shape=shape)
+            else:
+                shape = (1, 4, shape[2] // 2, shape[3] // 2)
+                value = b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=shape)
+            value = b.requantize(value, qparams)
+        return b.output(rest, value)
+
+    return build
+
+
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.operator.example_modules import conv_subtracted_from_one
 
@@ -87,11 +112,14 @@ class PermuteLandsOnScalar(Rule):
         Example("conv2d subtracted from a number", _graph("conv", "sub"), _program, only_on=MOVES_FROM),
         Example("permute of 1 - x", _graph("sub", "permute"), only_on=MOVES_FROM),
         Example("conv2d of 1 - x", _graph("sub", "conv"), only_on=MOVES_FROM),
+        Example("conv2d subtracted from a number, and padded for a pool", _beside("pad", "pool"), only_on=MOVES_FROM),
     )
     good = (
         Example("1 - x alone", _graph("sub")),
         Example("conv2d less a number", _graph("conv", "sub", first=False)),
         Example("1 - x between two convolutions", _graph("conv", "sub", "conv")),
+        Example("conv2d subtracted from a number, and padded alone", _beside("pad")),
+        Example("conv2d subtracted from a number, and pooled", _beside("pool")),
     )
     references = ("executorch #20625", "executorch #22880")
 
@@ -167,11 +195,27 @@ def _above(view: View, node: Node, target: Target) -> Node | None:
 def _passes_on(view: View, reader: Node, target: Target) -> bool:
     """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE in front of an op in int32.
 
-    With float support also through the DQ at a delegate's end.
+    With float support also through the DQ at a delegate's end. Through a pad it goes where it meets the permutes of
+    what is computed in NHWC, which it cancels out (RemovePermutesAroundElementwiseOps).
     """
     if reader.op == "output":
         return target.has_float
+    if reader.kind == "pad":
+        return _meets_nhwc(view, reader)
     return has_one_operand(view, reader) or (reader.info.has(Trait.RESCALED) and reader.kind != "sum")
+
+
+def _meets_nhwc(view: View, node: Node) -> bool:
+    """Whether all that ``node`` comes to, with nothing but elementwise ops and pads between, is computed in NHWC."""
+    pending, seen = [node], {node.name}
+    while pending and len(seen) < LONGEST_CHAIN:
+        readers = readers_of(view, pending.pop())
+        between = [reader for reader in readers if reader.kind not in CHANNELS_LAST]
+        if not readers or not all(reader.kind == "pad" or has_one_operand(view, reader) for reader in between):
+            return False
+        pending += [reader for reader in between if reader.name not in seen]
+        seen |= {reader.name for reader in between}
+    return not pending
 
 
 def _below(view: View, node: Node) -> Node | None:

@@ -93,6 +93,20 @@ class FloatInput(Rule):
                 plain=", ".join(operand.name for operand in operands),
             )
 
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Annotated ops that read float only since what they read is refused.
+
+        Such are the rest of an operator that the edge dialect makes several of: the view behind the cat of a stack.
+        """
+        del target
+        for node in view.calls():
+            if not node.annotated or node.name in refused or node.info.has(Trait.GETITEM | Trait.CONTROL_FLOW):
+                continue
+            for producer in float_operands(view, node):
+                if producer.name in refused and not view.is_dq(producer):
+                    yield node, producer
+                    break
+
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """What computes in float is left to: that is what the program says."""
         del view, target

@@ -8,6 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Arg, Graph, Island, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
+from fuseguard_rules.boundary.placement import has_company
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
 from fuseguard_rules.placement.operands import (
     INPUT,
@@ -17,6 +18,7 @@ from fuseguard_rules.placement.operands import (
     half_quantized,
     is_checked,
     is_float,
+    is_unchecked,
 )
 from fuseguard_rules.rewrites import pair_behind, stays_on_grid
 
@@ -24,6 +26,7 @@ _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the 
 _CHECKED = "CheckProperQuantization"
 _NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
 _READER = "the op behind it is given no input qparams"
+_STRANDED = "the reader is de-tagged for its float operand, and the DQ of its other one stays"
 _RAW = "the int32 accumulator goes on as it is"
 _WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"
 
@@ -33,6 +36,9 @@ _COMPUTES = Trait.RESCALED | Trait.TABLE | Trait.MAC
 
 #: Value-transparent ops that TOSA has for some dtypes only, int32 not among them.
 _TYPED = frozenset(("relu", "hardtanh", "clamp", "cat", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d"))
+
+#: Ops whose indices are quantized like their result, and dequantized before by the input's qparams alone.
+_INDEXED = frozenset(("index", "gather"))
 
 #: A chain of annotated ops is followed this far: decompositions are shorter, a hostile graph need not be.
 _LONGEST_CHAIN = 16
@@ -53,6 +59,8 @@ def _unquantized_between(first: str, second: str) -> Callable[[], Graph]:
                 further = ((0, 1, 3, 2),)
             elif "add" in target:
                 further = (b.quantized_input("y", SHAPE, INPUT),)
+            elif "index_select" in target:
+                further = (1, b.call("aten.arange.start_step", 3, -1, -1, shape=(4,), dtype="int32", annotated=False))
             elif "conv2d" in target:
                 further = (b.quantized_constant("weight", (4, 4, 3, 3), 0.01031), None, (1, 1), (1, 1))
             return b.call(target, value, *further, shape=SHAPE)
@@ -60,6 +68,33 @@ def _unquantized_between(first: str, second: str) -> Callable[[], Graph]:
         return b.output(b.requantize(call(second, call(first, b.quantized_input("x", SHAPE, INPUT))), INPUT))
 
     return build
+
+
+def _indexed_beside_q() -> Graph:
+    b = GraphBuilder()
+    moved = b.call(_PERMUTE, b.quantized_input("x", SHAPE, INPUT), (0, 1, 3, 2), shape=SHAPE)
+    rows = b.call("aten.arange.start_step", 3, -1, -1, shape=(4,), dtype="int32", annotated=False)
+    value = b.call("aten.index_select.default", moved, 1, rows, shape=SHAPE)
+    return b.output(b.requantize(moved, INPUT), b.requantize(value, INPUT))
+
+
+def _stranded() -> Graph:
+    b = GraphBuilder()
+    codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
+    relu = b.call("aten.relu.default", b.quantized_input("y", SHAPE, INPUT), shape=SHAPE)
+    value = b.call("aten.maximum.default", b.dequantize(codes, INPUT), relu)
+    return b.output(b.requantize(value, INPUT), b.dequantize(codes, INPUT))
+
+
+def _two_readers() -> Graph:
+    """The edge dialect makes a view and an addmm of the linear, and moves its weight."""
+    b = GraphBuilder()
+    moved = b.call(_PERMUTE, b.quantized_input("x", SHAPE, INPUT), (0, 2, 1, 3), shape=(1, 8, 4, 8))
+    weight = b.quantized_constant("weight", (8, 8), 0.01031)
+    bias = b.quantized_constant("bias", (8,), INPUT.scale * 0.01031, dtype="int32")
+    linear = b.call("aten.linear.default", moved, weight, bias, shape=(1, 8, 4, 8))
+    stack = b.call("aten.stack.default", (moved, moved), 1, shape=(1, 2, 8, 4, 8))
+    return b.output(b.requantize(linear, OUTPUT), b.requantize(stack, INPUT))
 
 
 def _graph(
@@ -100,6 +135,7 @@ class MissingOutputQ(Rule):
             EffectRow("checked-qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("qparams", "*", "INT", Effect.CRASH, reference=_WEIGHT),
             EffectRow("qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("stranded", "*", "*", Effect.CRASH, reference=_STRANDED),
             EffectRow("reader", "*", "*", Effect.CRASH, reference=_READER),
             EffectRow("checked-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
             EffectRow("checked-reader", "*", "INT+FP", Effect.CRASH, reference=_READER),
@@ -132,6 +168,10 @@ class MissingOutputQ(Rule):
         Example("conv2d straight behind permute", _unquantized_between(_PERMUTE, "aten.conv2d.default")),
         Example("relu straight behind permute", _unquantized_between(_PERMUTE, "aten.relu.default")),
         Example("add straight behind sigmoid", _unquantized_between("aten.sigmoid.default", "aten.add.Tensor")),
+        Example("index_select straight behind permute", _unquantized_between(_PERMUTE, "aten.index_select.default")),
+        Example("index_select straight behind permute, which is quantized as well", _indexed_beside_q),
+        Example("maximum straight behind relu, and of codes from the accelerator", _stranded),
+        Example("linear and stack straight behind permute", _two_readers),
         Example("permute straight behind add", _unquantized_between("aten.add.Tensor", _PERMUTE)),
         Example("sigmoid straight behind abs", _unquantized_between("aten.abs.default", "aten.sigmoid.default")),
         Example("permute straight behind abs", _unquantized_between("aten.abs.default", _PERMUTE)),
@@ -163,8 +203,43 @@ class MissingOutputQ(Rule):
                 if user.op == "call" and user.annotated and _reads_in_float(view, item, user, leaks)
             ]
             nodes = list({item.name: item for item in (*chain, *readers)}.values())
-            case = _case(node, leaks[node.name])
+            case = self._worst_case(view, target, chain, leaks)
+            if not target.has_float and case.startswith("checked") and self._strands(view, target, case, readers):
+                case = "stranded"
             yield self.finding(view, target, nodes, case=case, node=node.name, reader=reader.name)
+
+    def _worst_case(self, view: View, target: Target, chain: list[Node], leaks: dict[str, Node]) -> str:
+        """That of the reader of the codes by which most is lost; a part of a split is as good as the split."""
+        node = next((item for item in chain if not leaks[item.name].info.has(Trait.GETITEM)), chain[0])
+        readers = [user for user in view.users(node) if _reads_in_float(view, node, user, leaks)]
+        cases = list(dict.fromkeys(_case(node, reader) for reader in readers))
+        ends = (Effect.CRASH, Effect.RUNTIME_FAULT, Effect.WRONG)
+        told = {self.effects.look_up(case, target).effect: case for case in reversed(cases)}
+        return next((told[effect] for effect in ends if effect in told), cases[0])
+
+    def _strands(self, view: View, target: Target, case: str, readers: list[Node]) -> bool:
+        """Whether the op itself stays on the CPU, and a reader is one that PL402 would find."""
+        if self.effects.look_up(case, target).effect is not Effect.CPU_FALLBACK:
+            return False
+        return any(
+            is_unchecked(reader)
+            and any(map(view.is_dq, view.graph.inputs(reader)))
+            and (target.release_in("<1.4") or has_company(view, reader, target))
+            for reader in readers
+        )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Annotated ops whose codes get into float only since who reads them is refused.
+
+        Such are the first ops of an operator that the edge dialect makes several of: the permute of a linear's weight.
+        """
+        del target
+        for node in view.calls():
+            if node.name in refused or not node.annotated or not is_float(node) or node.info.has(_NOT_CODES):
+                continue
+            by = next((user for user in view.users(node) if user.name in refused and not view.is_q(user)), None)
+            if by is not None:
+                yield node, by
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Ends the chain in a Q where its values are codes already; else the op is left to compute in float."""
@@ -210,13 +285,15 @@ def _is_decomposition(view: View, node: Node, user: Node) -> bool:
     """
     if user.info.has(Trait.CONTROL_FLOW):
         return True
-    moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user)
+    moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user) and user.kind not in _INDEXED
     if node.info.has(Trait.MAC):
         return user.info.has(Trait.TRANSPARENT)
     if any(map(view.is_q, view.users(node))) and moves:
         return True  # the Q makes codes of the result, for this reader too
     if not node.info.has(Trait.TRANSPARENT) or node.info.has(Trait.ACTIVATION):
         return not is_float(node)
+    if len({other.kind for other in view.users(node)}) > 1:
+        return False  # two operators read it
     if user.kind == "matmul":
         # expand and view in front of both operands, or this one was left without its DQ
         return view.in_dq(user, 0) is None and view.in_dq(user, 1) is None
@@ -253,6 +330,8 @@ def _case(node: Node, reader: Node) -> str:
             return _behind_accumulator(reader, checked)
         if reader.kind == "conv":
             return "conv-reader"
+        if reader.kind in _INDEXED:
+            return "reader"
         if reader.info.has(Trait.TRANSPARENT):
             return "mover" if is_checked(reader) else "codes"
         return "checked-reader" if is_checked(reader) and reader.kind != "linear" else "reader"

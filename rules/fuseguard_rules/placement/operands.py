@@ -24,10 +24,18 @@ _CHECKED = frozenset((
     "mean", "mul", "neg", "relu", "sub", "upsample_bilinear2d", "upsample_nearest2d",
 ))  # fmt: skip
 
+#: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at.
+_UNCHECKED = frozenset(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
+
 
 def is_checked(node: Node) -> bool:
     """Whether the INT profile looks at the node's Q and DQ before it takes it."""
     return node.kind in _CHECKED or node.info.has(Trait.TABLE)
+
+
+def is_unchecked(node: Node) -> bool:
+    """Whether the node combines tensors in one arithmetic, and the INT profile takes it whatever these are."""
+    return node.kind in _UNCHECKED
 
 
 def is_float(node: Node) -> bool:
@@ -39,14 +47,22 @@ def float_operands(view: View, node: Node) -> list[Node]:
     return [producer for producer in view.graph.inputs(node) if is_float(producer)]
 
 
-def quantized_source(view: View, node: Node | None) -> tuple[Node, ...] | None:
-    """The nodes from ``node`` back to the DQ it comes from through value-transparent ops; None if there is none."""
+def quantized_source(view: View, node: Node | None, *, folded: bool = False) -> tuple[Node, ...] | None:
+    """The nodes from ``node`` back to the DQ it comes from through value-transparent ops; None if there is none.
+
+    ``folded``: through annotated ops alone. The others are computed in float, and no pass folds the DQ in front of one.
+    """
     path: list[Node] = []
     while node is not None and len(path) < _LONGEST_WAY:
         path.append(node)
         if view.is_dq(node):
             return tuple(path)
-        if node.op != "call" or not node.info.has(Trait.TRANSPARENT) or not node.args:
+        if (
+            node.op != "call"
+            or not node.info.has(Trait.TRANSPARENT)
+            or not node.args
+            or (folded and not node.annotated)
+        ):
             return None
         node = view.graph.node_of(node.args[0])
     return None
@@ -90,7 +106,7 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
     """The float operands of a node, split into dequantized ones and those that are float for certain."""
     quantized, plain = [], []
     for producer in float_operands(view, node):
-        if quantized_source(view, producer) is not None:
+        if quantized_source(view, producer, folded=True) is not None:
             quantized.append(producer)
         elif _is_float_for_certain(_origin(view, producer)):
             plain.append(producer)

@@ -8,28 +8,27 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import goes_around
+from fuseguard_rules.boundary.placement import has_company
 from fuseguard_rules.placement.operands import (
     INPUT,
     OUTPUT,
     SHAPE,
     float_peers,
     half_quantized,
+    is_unchecked,
     quantized_source,
 )
 
 _CHECKED = "CheckProperQuantization"
 _UNTYPED = "a float input of an integer-only delegate"
-_CYCLE = "TOSAPartitioner._detag_boundary_nodes, and a partition that stays in one piece around the op"
+_LEFT = (
+    "TOSAPartitioner._detag_boundary_nodes has passed the op's DQs when it de-tags the op: they stay, and yield floats"
+)
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
 
-#: Ops that combine tensors in one arithmetic, by the case they are in: which of them the INT profile checks, which
-#: it takes and cannot serialize, which it takes and cannot run, and which lower without a word.
-_CASES = {
-    **dict.fromkeys(("add", "sub", "mul"), "checked"),
-    **dict.fromkeys(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"), "unchecked"),
-    "where": "where",
-}
+#: Ops that combine tensors in one arithmetic, by the case they are in: those that the INT profile checks, and where,
+#: which lowers without a word.
+_CASES = {**dict.fromkeys(("add", "sub", "mul"), "checked"), "where": "where"}
 
 
 def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable[[], Graph]:
@@ -49,6 +48,30 @@ def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable
         return b.output(b.requantize(value, INPUT if listed or "where" in target else OUTPUT))
 
     return build
+
+
+def _behind(target: str, *, beside: bool = False) -> Callable[[], Graph]:
+    """A tanh on the accelerator, read by ``target`` or, ``beside``, by nobody else."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        y = b.input("y", SHAPE)
+        codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
+        x = b.quantized_input("z", SHAPE, INPUT) if beside else b.dequantize(codes, INPUT)
+        value = b.call(target, (x, y), 1, shape=(1, 8, 8, 8)) if "cat" in target else b.call(target, x, y)
+        return b.output(b.requantize(value, INPUT), b.dequantize(codes, INPUT))
+
+    return build
+
+
+def _moved_in_float() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    moved = b.call("aten.permute.default", x, (0, 1, 3, 2), shape=SHAPE, annotated=False)
+    value = b.call(
+        "aten.cat.default", (moved, b.quantized_constant("other", SHAPE, INPUT.scale)), 1, shape=(1, 8, 8, 8)
+    )
+    return b.output(b.requantize(value, INPUT))
 
 
 def _chosen() -> Graph:
@@ -71,8 +94,9 @@ class PartialInputs(Rule):
         "then sees codes beside values: InsertRescaleInt32Pass misses a second set of qparams, TOSA operators refuse "
         "the two dtypes, and where picks one or the other without a word. The INT profile leaves add, sub and mul on "
         "the CPU (CheckProperQuantization) and takes the others; then it de-tags them as first ops with a float input, "
-        "and where the partition goes on around such an op, it depends on itself. 1.5 keeps the Q and DQ of a few "
-        "binary ops (#21589), but InsertRescaleInt32Pass still takes them for integer ones."
+        "but not the DQs of their other operands: where their partition has anything else to compute, these are "
+        "lowered in float, which INT has not. 1.5 keeps the Q and DQ of a few binary ops (#21589), but "
+        "InsertRescaleInt32Pass still takes them for integer ones."
     )
     remedy = "Quantize all float inputs of the op, or none of them, or let fuseguard keep it on the CPU (guard)."
     scope = "cluster"
@@ -86,7 +110,7 @@ class PartialInputs(Rule):
             EffectRow("where", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
             EffectRow("where", "*", "INT+FP", Effect.WRONG, reference=_FOLDED),
             EffectRow("unchecked", ">=1.4", "INT", Effect.CPU_FALLBACK, reference=_UNTYPED),
-            EffectRow("cycle", "*", "INT", Effect.CRASH, reference=_CYCLE),
+            EffectRow("left", "*", "INT", Effect.CRASH, reference=_LEFT),
             EffectRow("*", "*", "*", Effect.CRASH, reference=_FOLDED),
         ]
     )
@@ -94,6 +118,10 @@ class PartialInputs(Rule):
         Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
         Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
         Example("maximum of a quantized and a float tensor", _graph("aten.maximum.default")),
+        Example("cat of a float tensor and one from the accelerator", _behind("aten.cat.default")),
+        Example("maximum of a float tensor and one from the accelerator", _behind("aten.maximum.default")),
+        Example("cat of a float tensor, beside what else is computed", _behind("aten.cat.default", beside=True)),
+        Example("cat of a constant and what was moved in float", _moved_in_float),
         Example("comparison of a quantized and a float tensor", _graph("aten.gt.Tensor")),
         Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),
         Example("matmul of a quantized and a float tensor", _graph("aten.matmul.default")),
@@ -112,10 +140,10 @@ class PartialInputs(Rule):
             if target.has_float and case == "where":
                 plain = [item for item in plain if not _is_its_own_code(view, item, quantized)]
             if quantized and plain:
-                if case == "unchecked" and not target.has_float and goes_around(view, node):
-                    case = "cycle"
+                if case == "unchecked" and not target.has_float and has_company(view, node, target):
+                    case = "left"
                 # A decomposed op has data movement in front of it that carries the annotation too.
-                paths = [step for item in quantized for step in quantized_source(view, item) or ()]
+                paths = [step for item in quantized for step in quantized_source(view, item, folded=True) or ()]
                 between = dict.fromkeys(step.name for step in paths if not view.is_dq(step))
                 nodes = (node, *(view.graph[name] for name in between))
                 yield self.finding(
@@ -131,7 +159,7 @@ class PartialInputs(Rule):
 def _is_its_own_code(view: View, constant: Node, quantized: list[Node]) -> bool:
     """Whether a number that is taken for a code is that of its value, as 0 is where the zero point is 0."""
     number = constant.args[-1] if constant.kind == "full" and len(constant.args) > 1 else None
-    qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item))]
+    qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item, folded=True))]
     return isinstance(number, int | float) and all(
         item is not None and not item.per_channel and item.quantize(number) == number for item in qparams
     )
@@ -140,7 +168,7 @@ def _is_its_own_code(view: View, constant: Node, quantized: list[Node]) -> bool:
 def _case(node: Node) -> str:
     if node.kind == "matmul":
         return "bmm" if node.target.startswith("aten.bmm") else "matmul"
-    return _CASES.get(node.kind, "")
+    return "unchecked" if is_unchecked(node) else _CASES.get(node.kind, "")
 
 
 def _names(nodes: list[Node]) -> str:

@@ -203,6 +203,8 @@ def _factor(view: View, node: Node) -> _Constant | None:
             continue
         if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:
             continue
+        if out.scale < min(OBSERVER_FLOORS):
+            continue  # written by hand: no observer gives it, and it tells nothing of the factor
         if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
             continue
         return _Constant(out.scale / data.scale, qparams.scale, node, source.name)

@@ -48,9 +48,32 @@ def _half_requantized(out: QParams) -> Graph:
     return b.output(b.requantize(first, out), second)
 
 
+def _sum(out: float) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, int8(0.0487, 3))
+        value = b.call("aten.sum.dim_IntList", x, (1,), True, shape=(1, 1, 4, 4))
+        return b.output(b.requantize(value, int8(out, 2)))
+
+    return build
+
+
+def _scaled(out: float) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, full_int16(0.000287))
+        factor = b.quantized_constant("factor", (1, 4, 1, 1), max(OBSERVER_FLOORS), dtype="int16")
+        return b.output(b.requantize(b.call("aten.mul.Tensor", x, factor, shape=_SHAPE), full_int16(out)))
+
+    return build
+
+
 @dataclass(frozen=True, slots=True)
 class _Rescale:
-    """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width."""
+    """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width.
+
+    32 bits are for values of int32, 16 for those of int48.
+    """
 
     what: str
     factor: float
@@ -68,6 +91,9 @@ class _Rescale:
         shift = offset - exponent
         if shift < 2:
             return "shift"
+        if self.bits == 16:
+            # TOSA apply_scale_16: REQUIRE(result >= minimum_s<i32_t> && result <= maximum_s<i32_t>)
+            return "overflow" if self.reach * self.factor >= 2.0**31 else ""
         # TOSA apply_scale_32: REQUIRE(value >= (-1 << (shift - 1)) && value < (1 << (shift - 1)))
         return "overflow" if self.reach >= 2.0 ** (shift - 1) else ""
 
@@ -81,7 +107,8 @@ class ScaleRatio(Rule):
         "fit into the shift: a result of about 2**30 steps or more is TOSA_UNPREDICTABLE, and a factor from 2**29 on "
         "cannot be encoded at all. InsertRescaleInt32Pass brings the operands of maximum, minimum and the comparisons "
         "to the smaller of their scales, so operands that are 2**22 apart get there. In A16W8 a convolution has "
-        "15-bit multipliers and the limit is 2**13. A factor that is too small does no harm: the result rounds to 0."
+        "15-bit multipliers: a factor from 2**13 on cannot be encoded, and a result of 2**31 steps is undefined. A "
+        "factor that is too small does no harm: the result rounds to 0."
     )
     remedy = (
         "Bring the two ranges together: clamp or rescale the larger one before the operator, keep infinities and mask "
@@ -103,6 +130,17 @@ class ScaleRatio(Rule):
         Example("conv whose output scale is 1e-13", _conv(int8(0.0487, 3), int8(1e-13, 2))),
         Example("conv whose output scale is 1e-9", _conv(int8(0.0487, 3), int8(1e-9, 2))),
         Example("half of a split, requantized to a scale of 1e-9", lambda: _half_requantized(int8(1e-9, 3))),
+        Example("sum whose output scale is 1e-9", _sum(1e-9)),
+        Example(
+            "A16W8 conv, output scale 1e-9",
+            _conv(full_int16(0.000187), full_int16(1e-9)),
+            extensions=("int16",),
+        ),
+        Example(
+            "int16 mul by constants at the observer's floor, output scale 1e-10",
+            _scaled(1e-10),
+            extensions=("int16",),
+        ),
         Example(
             "A16W8 conv, output scale 1e-10",
             _conv(full_int16(0.000187), full_int16(1e-10)),
@@ -113,6 +151,7 @@ class ScaleRatio(Rule):
         Example("maximum of operands 2**20 apart", _binary("aten.maximum.default", 0.0487 / 2**20, 0.0487, 0.0513)),
         Example("add of operands 2**30 apart", _binary("aten.add.Tensor", 0.0487 / 2**30, 0.0487, 0.0513)),
         Example("conv whose output scale is a 16th of its products'", _conv(int8(0.0487, 3), int8(0.0000314, 2))),
+        Example("sum whose output scale is a sixteenth of its input's", _sum(0.0487 / 16)),
         Example("mul whose product vanishes", _binary("aten.mul.Tensor", 4.87e-5, 3.11e-5, 1e9)),
     )
     references = ("executorch #15976", "class 12 of the project's catalogue")
@@ -150,22 +189,34 @@ def _rescales(view: View, node: Node) -> Iterator[_Rescale]:
     if node.kind in ("conv", "linear"):
         yield from _anchor_rescales(view, node)
         return
-    if node.kind not in (*_SMALLEST_SCALE, "add", "sub", "mul", "abs"):
+    if node.kind not in (*_SMALLEST_SCALE, "add", "sub", "mul", "abs", "sum"):
         return
-    inputs = [_plain(view.in_qp(node, position)) for position in range(1 if node.kind == "abs" else 2)]
+    inputs = [_plain(view.in_qp(node, position)) for position in range(1 if node.kind in ("abs", "sum") else 2)]
     known = [qparams for qparams in inputs if qparams is not None]
     if len(known) != len(inputs):
         return
+    quantizers = view.out_q(node)
+    out = _plain(view.qparams(quantizers[0])) if quantizers else None
     accumulator, reach = _accumulator(node, known)
-    if node.kind == "mul" and any(_at_the_floor(view, node, position) for position in (0, 1)):
+    if node.kind == "sum":
+        reach *= _summed(view, node)
+    observed = out is not None and out.scale >= min(OBSERVER_FLOORS)
+    if node.kind == "mul" and observed and any(_at_the_floor(view, node, position) for position in (0, 1)):
         reach = 0.0  # a collapsed constant (QP301) uses few of its codes
     if node.kind in _SMALLEST_SCALE:
         for qparams in known:
             yield _Rescale("an input", qparams.scale / accumulator, _reach(qparams))
-    quantizers = view.out_q(node)
-    out = _plain(view.qparams(quantizers[0])) if quantizers else None
     if out is not None and node.kind not in _COMPARISONS:
         yield _Rescale("the result", accumulator / out.scale, reach)
+
+
+def _summed(view: View, node: Node) -> float:
+    """How many values each sum is of."""
+    data = view.graph.node_of(node.args[0])
+    if data is None or data.meta is None or node.meta is None:
+        return 1.0
+    before, after = (math.prod(size or 1 for size in meta.shape) for meta in (data.meta, node.meta))
+    return before / max(after, 1)
 
 
 def _at_the_floor(view: View, node: Node, position: int) -> bool:
@@ -199,13 +250,11 @@ def _anchor_rescales(view: View, anchor: Node) -> Iterator[_Rescale]:
     if data is None or out is None or weight is None or not weight.scales:
         return
     factor = data.scale * max(weight.scales) / out.scale
-    if data.dtype == "int16":
-        yield _Rescale("the result", factor, 0.0, 16)  # of an accumulator of 48 bits
-        return
     stored = view.in_dq(anchor, 1)
     shape = stored.meta.shape if stored is not None and stored.meta is not None else ()
     products = math.prod(size or 1 for size in shape[1:])
-    yield _Rescale("the result", factor, products * _reach(data) * max(abs(weight.qmin), abs(weight.qmax)))
+    reach = products * _reach(data) * max(abs(weight.qmin), abs(weight.qmax))
+    yield _Rescale("the result", factor, reach, 16 if data.dtype == "int16" else 32)
 
 
 def _plain(qparams: QParams | None) -> QParams | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ def run_exactly(
     *,
     snapped: bool = False,
     scattered: int | None = None,
+    decomposed: Collection[str] = (),
+    on_cpu: Collection[str] = (),
 ) -> tuple[torch.Tensor, ...]:
     """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
 
@@ -45,25 +47,32 @@ def run_exactly(
     maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
     and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses). What a loop
     carries from round to round it rounds once more (fuseguard.ir.control_flow.Carry). What an op left in float computes
-    is moved by its float32 roundings as well. ``scattered`` moves each value
-    up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
-    differently.
+    is moved by its float32 roundings as well. Ops ``on_cpu`` compute as the program says. ``scattered`` moves each
+    value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties differently.
+    ``decomposed`` are names of Qs that round as DecomposeQuantNodesPass has them: in float32, ties away from zero.
     """
     interpreter = _Float64(program.graph_module, nudge)
+    interpreter.decomposed = frozenset(decomposed)
     interpreter.scattered = scattered is not None
     interpreter.generator.manual_seed(scattered or 0)
     if snapped:
-        interpreter.snap()
+        interpreter.snap(on_cpu)
     return _run(interpreter, program, inputs)
 
 
 def shaken_outputs(
-    program: ExportedProgram, inputs: Sequence[Any], target: Target, times: int = 6, *, snapped: bool = False
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    target: Target,
+    times: int = 6,
+    *,
+    snapped: bool = False,
+    on_cpu: Collection[str] = (),
 ) -> list[tuple[torch.Tensor, ...]]:
     """The outputs of the program, first as it is and then with its int16 results moved: all up, all down, and ``times``
     times at random.
 
-    ``snapped``: as for :func:`run_exactly`.
+    ``snapped``, ``on_cpu``: as for :func:`run_exactly`.
 
     Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
     (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
@@ -83,7 +92,7 @@ def shaken_outputs(
     for seed, side in enumerate([0, *sides]):
         interpreter = _Float64(program.graph_module, 0.0, shaken if seed else None, side)
         if snapped:
-            interpreter.snap()
+            interpreter.snap(on_cpu)
         interpreter.generator.manual_seed(seed)
         runs.append(_run(interpreter, program, inputs))
     return runs
@@ -118,6 +127,15 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
+def _quantized_in_float32(
+    value: torch.Tensor, scale: float, zero_point: int, qmin: int, qmax: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """What DecomposeQuantNodesPass makes of a Q: x * (1 / scale), and round as TOSA has it, by floor and ceil."""
+    steps = value.to(torch.float32) * torch.tensor(1.0 / scale, dtype=torch.float32)
+    rounded = torch.where(steps >= 0, torch.floor(steps + 0.5), torch.ceil(steps - 0.5))
+    return (rounded + zero_point).clamp(qmin, qmax).to(dtype)
+
+
 class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
@@ -130,6 +148,8 @@ class _Float64(BodyInterpreter):
         self.side = side
         #: Each value that is rounded is moved by ``nudge`` up or down, at random.
         self.scattered = False
+        #: The Qs that a delegate computes in float32.
+        self.decomposed: frozenset[str] = frozenset()
         self.shaken = shaken or {}
         self.snapped = False
         #: The Q ops of floats, and whether an op has computed them.
@@ -146,13 +166,16 @@ class _Float64(BodyInterpreter):
         self.running = ""
         self.generator = torch.Generator()
 
-    def snap(self) -> None:
+    def snap(self, on_cpu: Collection[str] = ()) -> None:
         """Computes between ops that work in int32 as ``run_exactly(snapped=True)`` says, from now on."""
         assert isinstance(self.module, torch.fx.GraphModule)
         view = View(read_program(self.module))
         self.snapped = True
-        self.grids = smallest_scales(view)
+        outside = frozenset(on_cpu)
+        self.grids = {name: scale for name, scale in smallest_scales(view).items() if name not in outside}
         for bypass in bypasses(view, Target.parse("TOSA-1.0+INT").release_in):  # the same in every profile
+            if not outside.isdisjoint((bypass.reader.name, *bypass.path)):
+                continue
             self.bypassed[bypass.reader.name, bypass.path[-1]] = bypass.scale
             self.left_out |= set(bypass.path)
         self.carries = loop_roundings(view)
@@ -197,6 +220,9 @@ class _Float64(BodyInterpreter):
             if n.name in self.grids:
                 args = tuple(map(self._on_grid(self.grids[n.name]), args))
             result = self.call_function(n.target, args, kwargs)
+        elif n.name in self.decomposed:
+            args, _ = self.fetch_args_kwargs_from_env(n)
+            result = _quantized_in_float32(*args)
         else:
             result = super().run_node(n)
         steps = self.shaken.get(n.name, 0)

@@ -20,7 +20,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.float64 import run_exactly, shaken_outputs
-from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
+from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import (
     OutputGrid,
     output_grids,
@@ -151,7 +151,7 @@ def prove(
         return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(exported_program, inputs, reference, outputs, resolved, lowered.float_quantizers, common)
+    return _compare(exported_program, inputs, reference, outputs, resolved, lowered, common)
 
 
 def _compare(
@@ -160,7 +160,7 @@ def _compare(
     reference: tuple[torch.Tensor, ...],
     outputs: tuple[torch.Tensor, ...],
     target: Target,
-    float_quantizers: frozenset[str],
+    lowered: Lowered,
     common: dict[str, Any],
 ) -> Proof:
     if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
@@ -172,17 +172,18 @@ def _compare(
     outcome: Outcome = "exact"
     ties = 0
     if mismatches:
-        if _explained(differing, program, inputs, outputs, grids):
+        if _explained(differing, program, inputs, outputs, grids, lowered):
             ties = mismatches
         else:
-            saturated = saturate_at_dtype(program, float_quantizers)
+            saturated = saturate_at_dtype(program, lowered.float_quantizers)
             widened = [saturated] if saturated is not None else []
             bounded = any(
-                _matches(outputs, variant, inputs, grids, snapped)
+                _matches(outputs, variant, inputs, grids, lowered, snapped)
                 for snapped, variants in ((False, widened), (True, [program, *widened]))
                 for variant in variants
             )
-            outcome = "bounded" if bounded or _rounded(outputs, program, inputs, reference, target, grids) else "wrong"
+            bounded = bounded or _rounded(outputs, program, inputs, reference, target, grids, lowered)
+            outcome = "bounded" if bounded else "wrong"
     errors = [_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]
@@ -203,14 +204,18 @@ def _matches(
     program: ExportedProgram,
     inputs: Sequence[Any],
     grids: list[OutputGrid],
+    lowered: Lowered,
     snapped: bool,
 ) -> bool:
     """Whether the outputs are those of ``program``, a variant of the one that was lowered, ties aside."""
     try:
-        reference = run_exactly(program, inputs, snapped=True) if snapped else run_eager(program, inputs)
+        if snapped:
+            reference = run_exactly(program, inputs, snapped=True, on_cpu=lowered.on_cpu)
+        else:
+            reference = run_eager(program, inputs)
     except RuntimeError:  # an operator that mixes dtypes or knows no float64
         return False
-    return _explained(_differing(outputs, reference, grids), program, inputs, outputs, grids, snapped)
+    return _explained(_differing(outputs, reference, grids), program, inputs, outputs, grids, lowered, snapped)
 
 
 def _explained(
@@ -219,21 +224,26 @@ def _explained(
     inputs: Sequence[Any],
     outputs: tuple[torch.Tensor, ...],
     grids: list[OutputGrid],
+    lowered: Lowered,
     snapped: bool = False,
 ) -> bool:
     """Whether every differing element is what ``program`` yields in float64, its ties broken either way.
 
-    First all of them alike, then each by itself: on its way an element may meet several ties, and the ops that break
-    them (a pool, a RESCALE) do not agree. An element that no tie moves is an error, and ends the search.
+    First all of them alike, then as a delegate breaks those of the floats that it quantizes, then each by itself: on
+    its way an element may meet several ties, and the ops that break them (a pool, a RESCALE) do not agree. An element
+    that no tie moves is an error, and ends the search.
     """
     if not _any(differing):
         return True
-    tries = [(0.0, None), (TIE, None), (-TIE, None), *((TIE, seed) for seed in range(_SCATTERED))]
+    tries: list[dict[str, Any]] = [
+        {}, {"nudge": TIE}, {"nudge": -TIE}, {"nudge": TIE, "decomposed": lowered.float_quantizers},
+        *({"nudge": TIE, "scattered": seed} for seed in range(_SCATTERED)),
+    ]  # fmt: skip
     first: tuple[torch.Tensor, ...] = ()
     fixed = differing
-    for number, (nudge, scattered) in enumerate(tries):
+    for number, way in enumerate(tries):
         try:
-            exact = run_exactly(program, inputs, nudge, snapped=snapped, scattered=scattered)
+            exact = run_exactly(program, inputs, snapped=snapped, on_cpu=lowered.on_cpu, **way)
         except RuntimeError:  # an operator that mixes dtypes or knows no float64
             return False
         first = first or exact
@@ -261,6 +271,7 @@ def _rounded(
     reference: Sequence[torch.Tensor],
     target: Target,
     grids: Sequence[OutputGrid],
+    lowered: Lowered,
 ) -> bool:
     """Whether int16 roundings explain the outputs, of the program or of the variant that stays in int32 longer."""
     if not any(grid.roundings for grid in grids):
@@ -268,7 +279,7 @@ def _rounded(
     shaken = shaken_outputs(program, inputs, target)
     if _within_roundings(outputs, reference, grids, shaken):
         return True
-    shaken = shaken_outputs(program, inputs, target, snapped=True)
+    shaken = shaken_outputs(program, inputs, target, snapped=True, on_cpu=lowered.on_cpu)
     return _within_roundings(outputs, shaken[0], grids, shaken)
 
 

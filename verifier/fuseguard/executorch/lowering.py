@@ -26,7 +26,8 @@ from fuseguard.target import Target, TargetError
 class Lowered:
     """A lowered program: ``delegated`` names the nodes inside delegates (Q and DQ left out), ``cpu_ops`` the
     targets outside of them, ``delegates`` counts the delegate calls. ``float_quantizers`` are the Q ops of floats,
-    outside of delegates or first in one, by their names in the program that was lowered.
+    outside of delegates or first in one, ``on_cpu`` all ops outside; both by their names in the program that was
+    lowered.
     """
 
     program: ExportedProgram
@@ -34,6 +35,7 @@ class Lowered:
     cpu_ops: tuple[str, ...]
     delegates: int
     float_quantizers: frozenset[str] = frozenset()
+    on_cpu: frozenset[str] = frozenset()
 
 
 def compile_spec_for(target: Target) -> Any:
@@ -52,21 +54,22 @@ def lower_to_edge(
     """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
     partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
-    names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if _is_quantizer(node)}
+    names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
     with _quiet():
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
     return describe(manager.exported_program(), names)
 
 
-def describe(program: ExportedProgram, quantizers: Mapping[tuple[str, ...], str] | None = None) -> Lowered:
+def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | None = None) -> Lowered:
     """What is inside and what outside of the delegates of a lowered program.
 
-    ``quantizers`` are the names of the Q ops before lowering, by name and ancestry.
+    ``before`` are the names of the ops before lowering, by name and ancestry.
     """
     delegated: list[str] = []
     cpu_ops: list[str] = []
     delegates = 0
     left = [node for node in program.graph.nodes if _is_quantizer(node)]
+    outside: list[Node] = []
     for module in _modules(program.graph_module):
         for node in module.graph.nodes:
             if node.op != "call_function":
@@ -80,8 +83,9 @@ def describe(program: ExportedProgram, quantizers: Mapping[tuple[str, ...], str]
                 left += [node for node in inside.graph.nodes if _is_quantizer(node) and _is_given(node.args[0])]
             elif "getitem" not in text:
                 cpu_ops.append(_name(node))
-    names = {_name_before(node, quantizers or {}) for node in left}
-    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(names - {""}))
+                outside.append(node)
+    quantizers, others = ({_name_before(node, before or {}) for node in nodes} - {""} for nodes in (left, outside))
+    return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(quantizers), frozenset(others))
 
 
 def _ancestry(node: Node) -> tuple[str, ...]:
