@@ -155,12 +155,14 @@ class Graph:
         self.buffers: Mapping[str, tuple[float, ...]] = dict(buffers or {})
         self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
         users: dict[str, list[str]] = {}
+        self._inputs: dict[str, tuple[str, ...]] = {}
         for node in nodes:
             if node.name in self.nodes:
                 raise ValueError(f"node name {node.name!r} occurs twice in graph {name or 'main'!r}")
             self.nodes[node.name] = node
             users[node.name] = []
-            for used in dict.fromkeys(ref.name for ref in node.refs()):
+            self._inputs[node.name] = tuple(dict.fromkeys([ref.name for ref in node.refs()]))
+            for used in self._inputs[node.name]:
                 if used not in users or used == node.name:
                     raise ValueError(f"node {node.name!r} uses {used!r}, which is not defined before it")
                 users[used].append(node.name)
@@ -184,7 +186,7 @@ class Graph:
 
     def inputs(self, node: Node) -> list[Node]:
         """The distinct nodes that ``node`` uses, in argument order."""
-        return [self.nodes[name] for name in dict.fromkeys(ref.name for ref in node.refs())]
+        return [self.nodes[name] for name in self._inputs[node.name]]
 
     def node_of(self, arg: Arg) -> Node | None:
         """The node that ``arg`` refers to, or None for literals."""
