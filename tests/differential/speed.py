@@ -21,6 +21,10 @@ from torch.fx.traceback import NodeSource
 from torchao.quantization.pt2e.observer import HistogramObserver
 
 
+#: What :func:`hurry` replaces with :func:`search_range`.
+patient_search = HistogramObserver._non_linear_param_search
+
+
 @functools.cache
 def hurry() -> None:
     """For a process that lowers many programs, whatever else it does."""
