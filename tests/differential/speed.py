@@ -20,7 +20,6 @@ from torch.fx.graph_module import _WrappedCall
 from torch.fx.traceback import NodeSource
 from torchao.quantization.pt2e.observer import HistogramObserver
 
-
 #: What :func:`hurry` replaces with :func:`search_range`.
 patient_search = HistogramObserver._non_linear_param_search
 
