@@ -35,7 +35,6 @@ SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
 #: Programs of seed 1 on which verdict and judge are known to disagree, and on which releases for certain; on others
 #: they may. All of them are listed in docs/truth.md.
 KNOWN: dict[int, tuple[str, str]] = {
-    8: (">=1.4,<1.5", "OP709 is announced where a requantization (hand-made) keeps the rows"),
     12: (">=1.4,<1.5", "OP701 is announced; a lost annotation (hand-made) makes a runtime fault of it first"),
     13: (">=1.5", "PL406 announces a wrong result for avg_pool2d of floats (hand-made), which crashes"),
 }
