@@ -8,7 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import is_delegated, stays_on_cpu
+from fuseguard_rules.boundary.placement import delegated_reader, is_delegated, stays_on_cpu
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
 _SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"
@@ -81,7 +81,7 @@ class PartitionCycle(Rule):
                 continue
             reach = reach or _Reach(view, target)
             for kept in users:
-                behind = _goes_on(view, kept, target)
+                behind = delegated_reader(view, kept, target) if is_delegated(view, kept, target) else None
                 if behind is not None and reach.share_partition(start, behind):
                     yield self.finding(
                         view,
@@ -125,11 +125,3 @@ def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:
     q = view.graph.node_of(dq.args[0]) if dq.args else None
     owner = view.owner(q) if q is not None and view.is_q(q) else None
     return owner if owner is not None and is_delegated(view, owner, target) else None
-
-
-def _goes_on(view: View, node: Node, target: Target) -> Node | None:
-    """An op on the accelerator that reads the codes of ``node``, which is on it as well."""
-    if not is_delegated(view, node, target):
-        return None
-    readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
-    return next((reader for reader in readers if is_delegated(view, reader, target)), None)

@@ -55,6 +55,12 @@ def is_delegated(view: View, node: Node, target: Target) -> bool:
     return computes and node.annotated and not stays_on_cpu(view, node, target)
 
 
+def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
+    """An op that an INT-only backend takes and that reads the codes of ``node``."""
+    readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
+    return next((reader for reader in readers if is_delegated(view, reader, target)), None)
+
+
 def _is_unknown(node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
@@ -109,8 +115,7 @@ def has_company(view: View, node: Node, target: Target) -> bool:
     partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
     is split into its connected components (1.4 and newer).
     """
-    behind = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
-    if any(reader.op == "call" and is_delegated(view, reader, target) for reader in behind):
+    if delegated_reader(view, node, target) is not None:
         names = _component(view, node, target)
     else:
         apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
