@@ -127,15 +127,6 @@ def _widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-def _quantized_in_float32(
-    value: torch.Tensor, scale: float, zero_point: int, qmin: int, qmax: int, dtype: torch.dtype
-) -> torch.Tensor:
-    """What DecomposeQuantNodesPass makes of a Q: x * (1 / scale), and round as TOSA has it, by floor and ceil."""
-    steps = value.to(torch.float32) * torch.tensor(1.0 / scale, dtype=torch.float32)
-    rounded = torch.where(steps >= 0, torch.floor(steps + 0.5), torch.ceil(steps - 0.5))
-    return (rounded + zero_point).clamp(qmin, qmax).to(dtype)
-
-
 class _Float64(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
@@ -220,9 +211,6 @@ class _Float64(BodyInterpreter):
             if n.name in self.grids:
                 args = tuple(map(self._on_grid(self.grids[n.name]), args))
             result = self.call_function(n.target, args, kwargs)
-        elif n.name in self.decomposed:
-            args, _ = self.fetch_args_kwargs_from_env(n)
-            result = _quantized_in_float32(*args)
         else:
             result = super().run_node(n)
         steps = self.shaken.get(n.name, 0)
@@ -238,11 +226,15 @@ class _Float64(BodyInterpreter):
         name = str(target)
         if "quantized_decomposed.quantize_per_tensor.default" in name:
             value, scale, zero_point, qmin, qmax, dtype = args
-            scaled = value / scale
-            if self.running in self.of_floats:
-                scaled = (value.to(torch.float32) * (1.0 / scale)).to(torch.float64)
-            codes = torch.round(scaled + self._nudges(scaled)) + zero_point
-            return codes.clamp(qmin, qmax).to(dtype)
+            decomposed = self.running in self.decomposed
+            in_float32 = decomposed or self.running in self.of_floats
+            steps = value.to(torch.float32) * (1.0 / scale) if in_float32 else value / scale
+            if decomposed:  # floor and ceil, in float32 too, as TOSA has no other rounding
+                codes = torch.where(steps >= 0, torch.floor(steps + 0.5), torch.ceil(steps - 0.5))
+            else:
+                steps = steps.to(torch.float64)
+                codes = torch.round(steps + self._nudges(steps))
+            return (codes + zero_point).clamp(qmin, qmax).to(dtype)
         if "quantized_decomposed.dequantize_per_tensor.default" in name:
             return (args[0].to(torch.float64) - args[2]) * args[1]
         if "quantized_decomposed.dequantize_per_channel.default" in name:
