@@ -53,3 +53,16 @@ def gated_and_pooled() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """A multiplication between the table and the pool."""
     torch.manual_seed(0)
     return Gate().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class SummedGate(nn.Module):
+    """Probabilities summed up along the channels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cumsum(torch.sigmoid(x), 1)
+
+
+def sigmoid_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A cumulative sum right behind a table."""
+    torch.manual_seed(0)
+    return SummedGate().eval(), (torch.randn(1, 4, 8, 8),)

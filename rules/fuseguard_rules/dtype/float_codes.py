@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fuseguard.ir import Node, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.boundary.placement import stays_on_cpu_with_float
 from fuseguard_rules.operator.elementwise import LONGEST_CHAIN
 
 #: Table ops that torch gives a float result for integers. The others (floor, gelu, silu, hardswish ...) keep int8.
@@ -35,6 +37,32 @@ def sources_of(view: View, *, bounded: bool = False, behind_arithmetic: bool = F
             if floats and not (node.kind == "where" and len(floats) < len(deciding_operands(view, node))):
                 sources[node.name] = view.graph[floats[0]]
     return sources
+
+
+def early_dtypes(view: View, target: Target) -> dict[str, str]:
+    """By name of an op, what torch takes its int8 codes for until they are rescaled: float32 behind a lookup table,
+    int64 behind a cumulative sum. Ops whose codes it knows to be int8 are left out, and so is what the release does
+    not delegate.
+    """
+    dtypes: dict[str, str] = {}
+    for node in view.calls():
+        if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
+            continue
+        if stays_on_cpu_with_float(view, node, target):
+            continue
+        if node.kind == "cumsum":
+            if view.in_dq(node, 0) is not None:
+                dtypes[node.name] = "int64"
+        elif node.info.has(Trait.TABLE) and _makes_floats(node):
+            if view.in_dq(node, 0) is not None:
+                dtypes[node.name] = "float32"
+        elif node.info.has(Trait.TABLE | Trait.TRANSPARENT | Trait.MAC) and node.kind not in ("matmul", "leaky_relu"):
+            operands = deciding_operands(view, node)
+            seen = {dtypes[name] for data in operands if (name := producer_name(view, data)) in dtypes}
+            torn = node.kind == "where" and any(producer_name(view, data) not in dtypes for data in operands)
+            if seen and not torn:
+                dtypes[node.name] = "float32" if "float32" in seen else "int64"
+    return dtypes
 
 
 def _makes_floats(node: Node) -> bool:

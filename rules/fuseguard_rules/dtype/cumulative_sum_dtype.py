@@ -1,0 +1,177 @@
+"""DT509: a cumulative sum whose kernel, or result as torch has it, is of a dtype that the ops around it refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import (
+    VALUE,
+    Call,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Insert,
+    Pair,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Graph, Node, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+from fuseguard_rules.dtype.float_codes import early_dtypes, operands_of, producer_name
+from fuseguard_rules.qparams.boundaries import full_int16
+
+if TYPE_CHECKING:
+    import torch
+
+_KIND = "cumsum"
+_SHAPE = (1, 4, 8, 8)
+_CUMSUM = "aten.cumsum.default"
+_IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
+
+_KERNEL = "DecomposeCumsumPass gives the kernel the dtype of what it reads; DEPTHWISE_CONV2D takes int8 weights"
+_SELECT = "MatchArgDtypePass and DecomposeWherePass: SELECT gets branches of two dtypes"
+_PRODUCT = "bmm wants one dtype and gets int64 and int8"
+
+
+def _row(*ops: str) -> Callable[[], Graph]:
+    """Ops in a row, each with a Q and DQ behind it."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.quantized_input("x", _SHAPE, _IN)
+        for target in ops:
+            args = (1,) if target == _CUMSUM else ()
+            value = b.requantize(b.call(target, value, *args, shape=_SHAPE), _OUT)
+        return b.output(value)
+
+    return build
+
+
+def _int16() -> Graph:
+    b = GraphBuilder()
+    qparams = full_int16(0.0002)
+    value = b.call(_CUMSUM, b.quantized_input("x", _SHAPE, qparams), 1, shape=_SHAPE)
+    return b.output(b.requantize(value, full_int16(0.0008)))
+
+
+def _chosen(*, first: bool) -> Callable[[], Graph]:
+    """A choice between a cumulative sum, as its first branch or its second, and an int8 tensor."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, _OUT)
+        total = b.requantize(b.call(_CUMSUM, x, 1, shape=_SHAPE), _OUT)
+        branches = (total, y) if first else (y, total)
+        return b.output(b.requantize(b.call("aten.where.self", b.input("mask", _SHAPE, "bool"), *branches), _OUT))
+
+    return build
+
+
+def _product() -> Graph:
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", (1, 8, 8), _IN), b.quantized_input("y", (1, 8, 8), _IN)
+    total = b.requantize(b.call(_CUMSUM, x, 1, shape=(1, 8, 8)), _OUT)
+    return b.output(b.requantize(b.call("aten.bmm.default", total, y, shape=(1, 8, 8)), int8(0.0931, -4)))
+
+
+def _sigmoid_summed() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.dtype import example_modules
+
+    return example_modules.sigmoid_summed()
+
+
+class CumulativeSumDtype(Rule):
+    code = "DT509"
+    name = "cumulative-sum-dtype"
+    summary = "A cumulative sum of int16 codes, of a lookup table's or of another one's; or such a sum beside int8."
+    why = (
+        "DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the "
+        "kernel the dtype that its input has at that time. TOSA takes int8 weights alone. int16 codes make an int16 "
+        "kernel; codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
+        "float one; torch says of a cumulative sum of integers that it is int64, so a second one behind it gets that. "
+        "A view, a clamp, a pool or a convolution between them changes nothing of it. For the same reason where cannot "
+        "choose between such a sum and int8 codes, if the sum is its first branch, and before 1.4 a matrix product "
+        "cannot multiply the two."
+    )
+    remedy = (
+        "Let fuseguard keep the op on the CPU (guard), or repair the program: maximum(x, x) in front of it changes no "
+        "value and is integer arithmetic, which ends it. int16 has no such way out: quantize what is summed to int8."
+    )
+    scope = "cluster"
+    message = "{op} {fault}"
+    effects = EffectsTable(
+        [
+            EffectRow("int16", "*", "*", Effect.CRASH, reference=_KERNEL),
+            EffectRow("kernel", "*", "*", Effect.CRASH, reference=_KERNEL),
+            EffectRow("where", "*", "*", Effect.CRASH, reference=_SELECT),
+            EffectRow("product", "<1.4", "*", Effect.CRASH, reference=_PRODUCT),
+            EffectRow("product", ">=1.4", "*", Effect.EXACT, reference="not announced there"),
+        ]
+    )
+    bad = (
+        Example("cumsum of int16 codes", _int16, extensions=("int16",)),
+        Example("cumsum of a sigmoid", _row("aten.sigmoid.default", _CUMSUM), _sigmoid_summed),
+        Example("cumsum of a relu of a tanh", _row("aten.tanh.default", "aten.relu.default", _CUMSUM)),
+        Example("cumsum of a cumsum", _row(_CUMSUM, _CUMSUM)),
+        Example("cumsum of a relu of a cumsum", _row(_CUMSUM, "aten.relu.default", _CUMSUM)),
+        Example("where between a cumsum and an int8 tensor", _chosen(first=True)),
+        Example("bmm of a cumsum and an int8 tensor", _product, only_on="<1.4"),
+    )
+    good = (
+        Example("cumsum of int8 codes", _row(_CUMSUM)),
+        Example("cumsum of a relu", _row("aten.relu.default", _CUMSUM)),
+        Example("cumsum of a floor, which keeps int8", _row("aten.floor.default", _CUMSUM)),
+        Example("sigmoid of a cumsum", _row(_CUMSUM, "aten.sigmoid.default")),
+        Example("cumsum of an abs of a cumsum", _row(_CUMSUM, "aten.abs.default", _CUMSUM)),
+        Example("where between an int8 tensor and a cumsum", _chosen(first=False)),
+    )
+    references = ("found by this project's differential tests; not in the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not any(node.kind == _KIND and node.annotated for node in view.calls()):
+            return
+        dtypes = early_dtypes(view, target)
+        for node in view.calls():
+            case, fault = _asks(view, node, dtypes, target) if node.annotated else ("", "")
+            if case:
+                yield self.finding(view, target, (node,), case=case, op=node.name, fault=fault)
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Has integer arithmetic that changes no value in front of the op."""
+        node, dtypes = view.graph[finding.nodes[0]], early_dtypes(view, target)
+        if node.kind == "matmul" and target.release_in("<1.3"):
+            return None  # arithmetic becomes one of integers after the product has failed
+        edits = []
+        for data in operands_of(view, node):
+            qparams = view.qparams(data)
+            if qparams is None or qparams.per_channel or qparams.dtype != "int8":
+                continue
+            if producer_name(view, data) in dtypes:
+                edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
+        return Rewrite(tuple(edits)) if edits else None
+
+
+def _asks(view: View, node: Node, dtypes: dict[str, str], target: Target) -> tuple[str, str]:
+    """The row of the effects table and the fault in words; "" where the op gets one dtype that it can do with."""
+    if node.kind == _KIND:
+        qparams = view.in_qp(node, 0)
+        if qparams is None:
+            return "", ""
+        if qparams.dtype == "int16":
+            return "int16", "sums int16 codes; its kernel would be int16, and TOSA's convolutions take int8 weights"
+        source = producer_name(view, operands_of(view, node)[0])
+        if source not in dtypes:
+            return "", ""
+        return "kernel", f"sums the codes of {source}, which count as {dtypes[source]} until later; so would its kernel"
+    data = operands_of(view, node)
+    seen = [dtypes.get(producer_name(view, item), "int8") for item in data[:2]]
+    if "int64" not in seen or len(set(seen)) == 1 or not all(map(view.is_dq, data)):
+        return "", ""
+    fault = f"gets {' and '.join(seen)} codes, as torch counts them behind a cumulative sum"
+    if node.kind == "where" and seen[0] != "int8":
+        return "where", fault
+    return ("product", fault) if node.kind == "matmul" and target.release_in("<1.4") else ("", "")
