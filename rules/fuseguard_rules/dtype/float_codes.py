@@ -6,6 +6,7 @@ from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.boundary.placement import stays_on_cpu_with_float
 from fuseguard_rules.operator.elementwise import LONGEST_CHAIN
+from fuseguard_rules.per_view import once_per_view
 
 #: Table ops that torch gives a float result for integers. The others (floor, gelu, silu, hardswish ...) keep int8.
 _FLOATING = frozenset({
@@ -39,11 +40,30 @@ def sources_of(view: View, *, bounded: bool = False, behind_arithmetic: bool = F
     return sources
 
 
+@once_per_view
+def float_sources(view: View) -> dict[str, Node]:
+    """``sources_of`` as the graph stands."""
+    return sources_of(view)
+
+
 def early_dtypes(view: View, target: Target) -> dict[str, str]:
     """By name of an op, what torch takes its int8 codes for until they are rescaled: float32 behind a lookup table,
     int64 behind a cumulative sum. Ops whose codes it knows to be int8 are left out, and so is what the release does
     not delegate.
     """
+    kept, release = _dtypes_by_release(view), str(target.release)
+    if release not in kept:
+        kept[release] = _early_dtypes(view, target)
+    return kept[release]
+
+
+@once_per_view
+def _dtypes_by_release(view: View) -> dict[str, dict[str, str]]:
+    del view
+    return {}
+
+
+def _early_dtypes(view: View, target: Target) -> dict[str, str]:
     dtypes: dict[str, str] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):

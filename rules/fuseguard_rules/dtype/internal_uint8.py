@@ -8,6 +8,7 @@ from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, 
 from fuseguard.ir import Graph, Node, QParams, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
+from fuseguard_rules.per_view import once_per_view
 from fuseguard_rules.qparams.boundaries import Boundary, boundaries
 
 #: Before this RESCALE knows int8, int16 and int32 alone.
@@ -128,8 +129,7 @@ class InternalUint8(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
-        named = {tuple(node.name for node in item.nodes): item for item in boundaries(view)}
-        boundary = named.get(finding.nodes)
+        boundary = _by_nodes(view).get(finding.nodes)
         if boundary is None or boundary.qparams.per_channel or not target.release_in(HAS_UINT8_IO):
             return None
         qparams = boundary.qparams
@@ -147,6 +147,11 @@ class InternalUint8(Rule):
             if ops:
                 edits.append(Insert(reader.name, ops, (Pair(shifted),)))
         return Rewrite(tuple(edits)) if edits else None
+
+
+@once_per_view
+def _by_nodes(view: View) -> dict[tuple[str, ...], Boundary]:
+    return {tuple(node.name for node in item.nodes): item for item in boundaries(view)}
 
 
 def _case(view: View, boundary: Boundary) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from fuseguard.target import Target
 from fuseguard_rules.dtype import table_code_graphs as graphs
 from fuseguard_rules.dtype.float_codes import (
     deciding_operands,
+    float_sources,
     is_torn_product,
     operands_of,
     producer_name,
@@ -128,7 +129,7 @@ class TableCodesAsFloats(Rule):
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        early = sources_of(view)
+        early = float_sources(view)
         products = target.release_in("<1.4")
         # What 1.2 sees when it folds, and when it has rescaled arithmetic but quantized no bound yet.
         foldings = (True, False) if target.release_in("<1.3") else ()
@@ -155,7 +156,7 @@ class TableCodesAsFloats(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """What ends a delegate only since its reader is refused."""
         del target
-        sources = sources_of(view)
+        sources = float_sources(view)
         for node in view.calls():
             if node.name not in refused and _asks(view, node, sources, refused) in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
@@ -164,7 +165,7 @@ class TableCodesAsFloats(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
-        node, sources = view.graph[finding.nodes[0]], sources_of(view)
+        node, sources = view.graph[finding.nodes[0]], float_sources(view)
         if node.kind == "matmul" and target.release_in("<1.3"):
             return None  # arithmetic becomes one of integers after the product has failed
         edits = []

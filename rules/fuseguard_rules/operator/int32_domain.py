@@ -9,6 +9,7 @@ from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, QParams, View
 from fuseguard.ir.int32_domain import Bypass, fused_rescales, operand_scale, operands, result_scale
 from fuseguard_rules.operator.value_range import Reach
+from fuseguard_rules.per_view import once_per_view
 from fuseguard_rules.rewrites import standing_apart
 
 _SUMS = ("add", "sub")
@@ -93,11 +94,19 @@ def _told_apart(view: View, bypass: Bypass, reach: Reach) -> tuple[bool, bool]:
 def held_apart(view: View, producer: Node, reader: Node) -> Rewrite | None:
     """A view on each way from ``producer`` to ``reader``: the RESCALEs on its sides stay two."""
     edits: list[Edit] = []
-    for bypass in fused_rescales(view):
-        if bypass.producer is producer and bypass.reader is reader:
-            rewrite = standing_apart(view, reader, view.graph[bypass.path[-1]])
-            edits.extend(rewrite.edits if rewrite is not None else ())
+    for bypass in _ways(view).get((producer.name, reader.name), ()):
+        rewrite = standing_apart(view, reader, view.graph[bypass.path[-1]])
+        edits.extend(rewrite.edits if rewrite is not None else ())
     return Rewrite(tuple(edits)) if edits else None
+
+
+@once_per_view
+def _ways(view: View) -> dict[tuple[str, str], list[Bypass]]:
+    """By producer and reader, the ways between the two."""
+    ways: dict[tuple[str, str], list[Bypass]] = {}
+    for bypass in fused_rescales(view):
+        ways.setdefault((bypass.producer.name, bypass.reader.name), []).append(bypass)
+    return ways
 
 
 def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:

@@ -10,6 +10,7 @@ from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
 from fuseguard_rules.boundary.placement import has_company
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
+from fuseguard_rules.per_view import once_per_view
 from fuseguard_rules.placement.operands import (
     INPUT,
     OUTPUT,
@@ -252,6 +253,7 @@ class MissingOutputQ(Rule):
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
 
+@once_per_view
 def _leaks(view: View) -> dict[str, Node]:
     """By name of an annotated op, a reader through which its codes get into float.
 
@@ -276,6 +278,16 @@ def _reads_in_float(view: View, node: Node, user: Node, leaks: dict[str, Node]) 
     return user.name in leaks or not _is_decomposition(view, node, user)
 
 
+@once_per_view
+def _uses(view: View) -> dict[str, tuple[bool, int]]:
+    """By name of a node, whether a Q reads it, and how many kinds of ops do."""
+    uses = {}
+    for node in view.graph:
+        readers = view.users(node)
+        uses[node.name] = (any(map(view.is_q, readers)), len({reader.kind for reader in readers}))
+    return uses
+
+
 def _is_decomposition(view: View, node: Node, user: Node) -> bool:
     """Whether the two may be parts of one op, which has Q and DQ only at its ends.
 
@@ -288,11 +300,12 @@ def _is_decomposition(view: View, node: Node, user: Node) -> bool:
     moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user) and user.kind not in _INDEXED
     if node.info.has(Trait.MAC):
         return user.info.has(Trait.TRANSPARENT)
-    if any(map(view.is_q, view.users(node))) and moves:
+    quantized, kinds = _uses(view)[node.name]
+    if quantized and moves:
         return True  # the Q makes codes of the result, for this reader too
     if not node.info.has(Trait.TRANSPARENT) or node.info.has(Trait.ACTIVATION):
         return not is_float(node)
-    if len({other.kind for other in view.users(node)}) > 1:
+    if kinds > 1:
         return False  # two operators read it
     if user.kind == "matmul":
         # expand and view in front of both operands, or this one was left without its DQ

@@ -57,6 +57,7 @@ class View:
         self.graph = graph
         self._live = _reachable_backwards(graph)
         self._qparams: dict[str, QParams | None] = {}
+        self._clusters: dict[str, frozenset[str]] = {}
 
     # --- neighbours -------------------------------------------------------------------------------------
 
@@ -221,21 +222,30 @@ class View:
         then has a float input where its annotation promises integers. Arm's quantizer gives every reader a DQ
         of its own, so that in its programs clusters stay small.
         """
-        members: dict[str, Node] = {}
-        pending = list(nodes)
-        while pending:
-            node = pending.pop()
-            if node.name in members:
-                continue
-            members[node.name] = node
-            partner = self._partner(node)
-            if partner is not None:
-                pending.append(partner)
-            if self.is_dq(node):
-                pending.extend(self.users(node))
-            elif not self.is_q(node):
-                pending.extend(producer for producer in self.graph.inputs(node) if self.is_dq(producer))
-        return frozenset(members)
+        return frozenset().union(*map(self._cluster_of, nodes))
+
+    def _cluster_of(self, start: Node) -> frozenset[str]:
+        if self.is_q(start):
+            return frozenset((start.name,))  # comes along with a DQ in front of it, and brings nothing itself
+        if start.name not in self._clusters:
+            members: dict[str, Node] = {}
+            pending = [start]
+            while pending:
+                node = pending.pop()
+                if node.name in members:
+                    continue
+                members[node.name] = node
+                partner = self._partner(node)
+                if partner is not None:
+                    pending.append(partner)
+                if self.is_dq(node):
+                    pending.extend(self.users(node))
+                elif not self.is_q(node):
+                    pending.extend(producer for producer in self.graph.inputs(node) if self.is_dq(producer))
+            cluster = frozenset(members)
+            # Whichever member one starts from, the cluster is the same.
+            self._clusters.update((name, cluster) for name, node in members.items() if not self.is_q(node))
+        return self._clusters[start.name]
 
     def _partner(self, node: Node) -> Node | None:
         """The activation of an anchor, or the anchor of an activation."""

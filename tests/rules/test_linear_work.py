@@ -1,0 +1,122 @@
+"""A lint's work grows with the program, not with its square: function calls are counted, not seconds.
+
+Protects: what a rule asks of the whole graph must be asked once, not once a finding (a repair is asked for each).
+"""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from dataclasses import replace
+
+import pytest
+
+from fuseguard.engine import Rule, load_registry, run
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg, Ref
+from fuseguard.target import Target
+
+RULES = load_registry().rules
+TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
+QPARAMS = int8(0.05, -17)
+SHAPE = (1, 4, 8, 8)
+#: The two sizes are one to four; a square would make sixteen of it.
+SMALL, LARGE, AT_MOST = 10, 40, 4.2
+
+
+def work(graph: Graph) -> int:
+    """Function calls of one lint with all rules."""
+    profile = cProfile.Profile()
+    profile.enable()
+    report = run(graph, TARGET, RULES)
+    profile.disable()
+    assert not report.failures
+    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+
+def renamed(arg: Arg, suffix: str) -> Arg:
+    if isinstance(arg, Ref):
+        return replace(arg, name=arg.name + suffix)
+    return tuple(renamed(item, suffix) for item in arg) if isinstance(arg, tuple) else arg
+
+
+def side_by_side(graph: Graph, count: int) -> Graph:
+    """``count`` copies of a program in one."""
+    nodes, results, buffers = [], [], {}
+    for number in range(count):
+        suffix = f"__{number}"
+        for node in graph:
+            args = tuple(renamed(arg, suffix) for arg in node.args)
+            if node.op == "output":
+                results += [item for arg in args for item in (arg if isinstance(arg, tuple) else (arg,))]
+                continue
+            kwargs = {key: renamed(arg, suffix) for key, arg in node.kwargs.items()}
+            nodes.append(replace(node, name=node.name + suffix, args=args, kwargs=kwargs))
+        buffers |= {name + suffix: values for name, values in graph.buffers.items()}
+    (output,) = (node for node in graph if node.op == "output")
+    nodes.append(replace(output, args=(tuple(results),)))
+    numbered = [replace(node, index=index) for index, node in enumerate(nodes)]
+    return Graph(numbered, dialect=graph.dialect, buffers=buffers, subgraphs=graph.subgraphs)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """What is looked up once in a process must not count."""
+    work(side_by_side(gated(2), 1))
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.bad], ids=lambda rule: rule.code)
+def test_as_many_findings_as_copies_cost_as_many_times_the_work(rule: Rule) -> None:
+    for example in rule.bad[:2]:
+        graph = example.graph()
+        work(side_by_side(graph, 2))
+        small, large = work(side_by_side(graph, SMALL)), work(side_by_side(graph, LARGE))
+        assert large < small * AT_MOST, example.title
+
+
+def split_in(parts: int) -> Graph:
+    b = GraphBuilder()
+    split = b.call("aten.split.Tensor", b.quantized_input("x", (1, parts, 8, 8), QPARAMS), 1, 1)
+    halves = [b.call("operator.getitem", split, number, shape=(1, 1, 8, 8)) for number in range(parts)]
+    return b.output(*(b.requantize(half, QPARAMS) for half in halves))
+
+
+def gated(blocks: int) -> Graph:
+    """A chain in which every block reads the one before twice, as residual networks do."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", SHAPE, QPARAMS)
+    for _ in range(blocks):
+        gate = b.requantize(b.call("aten.tanh.default", value, shape=SHAPE), QPARAMS)
+        value = b.requantize(b.call("aten.add.Tensor", value, gate, shape=SHAPE), QPARAMS)
+    return b.output(value)
+
+
+def chosen(blocks: int) -> Graph:
+    b = GraphBuilder()
+    mask, other = b.input("mask", SHAPE, "bool"), b.quantized_input("y", SHAPE, QPARAMS)
+    value = b.requantize(b.call("aten.sigmoid.default", b.quantized_input("x", SHAPE, QPARAMS), shape=SHAPE), QPARAMS)
+    for _ in range(blocks):
+        value = b.requantize(b.call("aten.where.self", mask, value, other, shape=SHAPE), QPARAMS)
+    return b.output(value)
+
+
+def joined(inputs: int) -> Graph:
+    b = GraphBuilder()
+    values = tuple(b.quantized_input(f"x{number}", SHAPE, QPARAMS) for number in range(inputs))
+    return b.output(b.requantize(b.call("aten.cat.default", values, 1, shape=(1, 4 * inputs, 8, 8)), QPARAMS))
+
+
+def moved(ops: int) -> Graph:
+    b = GraphBuilder()
+    value = b.requantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, QPARAMS), shape=SHAPE), QPARAMS)
+    for _ in range(ops):
+        value = b.requantize(b.call("aten.permute.default", value, (0, 1, 3, 2), shape=SHAPE), QPARAMS)
+    return b.output(value)
+
+
+@pytest.mark.parametrize("program", [split_in, gated, chosen, joined, moved], ids=lambda program: program.__name__)
+def test_long_and_wide_programs(program: object) -> None:
+    assert callable(program)
+    small, large = program(100), program(400)
+    assert work(large) < work(small) * AT_MOST
