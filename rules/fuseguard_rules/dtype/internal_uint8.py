@@ -117,10 +117,12 @@ class InternalUint8(Rule):
             case, where = _case(view, boundary)
             if not case:
                 continue
+            # From 1.3 on what reads the codes is right with uint8 that comes from outside: the Q alone is at fault.
+            alone = case == "float-entry" and target.release_in(HAS_UINT8_IO)
             yield self.finding(
                 view,
                 target,
-                boundary.nodes,
+                boundary.quantizers[:1] if alone else boundary.nodes,
                 case=case,
                 qparams=((boundary.label, str(boundary.qparams)),),
                 value=boundary.label,
@@ -129,7 +131,8 @@ class InternalUint8(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
-        boundary = _by_nodes(view).get(finding.nodes)
+        known = _by_quantizer(view)
+        boundary = next((known[name] for name in finding.nodes if name in known), None)
         if boundary is None or boundary.qparams.per_channel or not target.release_in(HAS_UINT8_IO):
             return None
         qparams = boundary.qparams
@@ -150,8 +153,8 @@ class InternalUint8(Rule):
 
 
 @once_per_view
-def _by_nodes(view: View) -> dict[tuple[str, ...], Boundary]:
-    return {tuple(node.name for node in item.nodes): item for item in boundaries(view)}
+def _by_quantizer(view: View) -> dict[str, Boundary]:
+    return {item.quantizers[0].name: item for item in boundaries(view)}
 
 
 def _case(view: View, boundary: Boundary) -> tuple[str, str]:
