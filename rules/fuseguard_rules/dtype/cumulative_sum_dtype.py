@@ -86,7 +86,7 @@ def _sigmoid_summed() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
 
 class CumulativeSumDtype(Rule):
     code = "DT509"
-    name = "cumulative-sum-dtype"
+    name = "cumulative-sum-dtype-mismatch"
     summary = "A cumulative sum of int16 codes, of a lookup table's or of another one's; or such a sum beside int8."
     why = (
         "DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the "
