@@ -1,5 +1,5 @@
-"""DT509 at the edges of its predicate, torch-free. The verdicts are those of 194 lowered pairs of cumsum and another op
-on ExecuTorch 1.5.1 and 1.2.0, and of 73 programs with such an op between two cumsums.
+"""DT509 at the edges of its predicate, torch-free. The verdicts are those of 194 lowerings of cumsum next to another op
+on ExecuTorch 1.5.1 and 1.2.0 each, and of 73 with an op between two cumsums.
 """
 
 from __future__ import annotations
