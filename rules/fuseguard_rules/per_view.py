@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import wraps
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from fuseguard.ir import View
 
 _Found = TypeVar("_Found")
+_Further = ParamSpec("_Further")
 
 
-def once_per_view(find: Callable[[View], _Found]) -> Callable[[View], _Found]:
-    """``find``, whose answer is kept as long as the view lives."""
-    kept: WeakKeyDictionary[View, _Found] = WeakKeyDictionary()
+def once_per_view(find: Callable[Concatenate[View, _Further], _Found]) -> Callable[Concatenate[View, _Further], _Found]:
+    """``find``, whose answer to the same further arguments, all hashable, is kept as long as the view lives."""
+    kept: WeakKeyDictionary[View, dict[Hashable, _Found]] = WeakKeyDictionary()
 
     @wraps(find)
-    def found(view: View) -> _Found:
-        if view not in kept:
-            kept[view] = find(view)
-        return kept[view]
+    def found(view: View, /, *args: _Further.args, **kwargs: _Further.kwargs) -> _Found:
+        answers, key = kept.setdefault(view, {}), (args, *kwargs.items())
+        if key not in answers:
+            answers[key] = find(view, *args, **kwargs)
+        return answers[key]
 
     return found

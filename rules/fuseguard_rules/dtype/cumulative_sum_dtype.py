@@ -6,22 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fuseguard.engine import (
-    VALUE,
-    Call,
     Effect,
     EffectRow,
     EffectsTable,
     Example,
     Finding,
-    Insert,
-    Pair,
     Rewrite,
     Rule,
 )
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.float_codes import early_dtypes, operands_of, producer_name
+from fuseguard_rules.dtype.float_codes import early_dtypes, operands_of, producer_name, rescaled_in_front
 from fuseguard_rules.qparams.boundaries import full_int16
 
 if TYPE_CHECKING:
@@ -145,14 +141,12 @@ class CumulativeSumDtype(Rule):
         node, dtypes = view.graph[finding.nodes[0]], early_dtypes(view, target)
         if node.kind == "matmul" and target.release_in("<1.3"):
             return None  # arithmetic becomes one of integers after the product has failed
-        edits = []
-        for data in operands_of(view, node):
+
+        def is_mistaken(data: Node) -> bool:
             qparams = view.qparams(data)
-            if qparams is None or qparams.per_channel or qparams.dtype != "int8":
-                continue
-            if producer_name(view, data) in dtypes:
-                edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
-        return Rewrite(tuple(edits)) if edits else None
+            return qparams is not None and qparams.dtype == "int8" and producer_name(view, data) in dtypes
+
+        return rescaled_in_front(view, node, is_mistaken)
 
 
 def _asks(view: View, node: Node, dtypes: dict[str, str], target: Target) -> tuple[str, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from fuseguard.engine import VALUE, Call, Insert, Pair, Rewrite
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.boundary.placement import stays_on_cpu_with_float
@@ -17,6 +20,7 @@ _BOUNDED = ("relu", "hardtanh", "clamp")
 _AVERAGES_AND_PRODUCTS = ("avg_pool2d", "adaptive_avg_pool2d", "matmul")
 
 
+@once_per_view
 def sources_of(view: View, *, bounded: bool = False, behind_arithmetic: bool = False) -> dict[str, Node]:
     """By name of an op whose codes are taken for floats: the op it has that from, itself for a table op.
 
@@ -41,29 +45,11 @@ def sources_of(view: View, *, bounded: bool = False, behind_arithmetic: bool = F
 
 
 @once_per_view
-def float_sources(view: View) -> dict[str, Node]:
-    """``sources_of`` as the graph stands."""
-    return sources_of(view)
-
-
 def early_dtypes(view: View, target: Target) -> dict[str, str]:
     """By name of an op, what torch takes its int8 codes for until they are rescaled: float32 behind a lookup table,
     int64 behind a cumulative sum. Ops whose codes it knows to be int8 are left out, and so is what the release does
     not delegate.
     """
-    kept, release = _dtypes_by_release(view), str(target.release)
-    if release not in kept:
-        kept[release] = _early_dtypes(view, target)
-    return kept[release]
-
-
-@once_per_view
-def _dtypes_by_release(view: View) -> dict[str, dict[str, str]]:
-    del view
-    return {}
-
-
-def _early_dtypes(view: View, target: Target) -> dict[str, str]:
     dtypes: dict[str, str] = {}
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
@@ -102,6 +88,16 @@ def deciding_operands(view: View, node: Node) -> list[Node]:
 def operands_of(view: View, node: Node) -> list[Node]:
     """Both operands of a matrix product, of others what decides the dtype."""
     return view.graph.inputs(node)[:2] if node.kind == "matmul" else deciding_operands(view, node)
+
+
+def rescaled_in_front(view: View, node: Node, is_mistaken: Callable[[Node], bool]) -> Rewrite | None:
+    """Integer arithmetic that changes no value, maximum(x, x), in front of what is mistaken of the op's operands."""
+    edits = []
+    for data in operands_of(view, node):
+        qparams = view.qparams(data)
+        if qparams is not None and not qparams.per_channel and is_mistaken(data):
+            edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
+    return Rewrite(tuple(edits)) if edits else None
 
 
 def is_torn_product(view: View, node: Node, sources: dict[str, Node]) -> bool:

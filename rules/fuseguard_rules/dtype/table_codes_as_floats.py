@@ -6,15 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from fuseguard.engine import (
-    VALUE,
-    Call,
     Effect,
     EffectRow,
     EffectsTable,
     Example,
     Finding,
-    Insert,
-    Pair,
     Rewrite,
     Rule,
 )
@@ -23,11 +19,10 @@ from fuseguard.target import Target
 from fuseguard_rules.dtype import table_code_graphs as graphs
 from fuseguard_rules.dtype.float_codes import (
     deciding_operands,
-    float_sources,
     is_torn_product,
-    operands_of,
     producer_name,
     promoted_by,
+    rescaled_in_front,
     sources_of,
     way_from_table,
 )
@@ -129,7 +124,7 @@ class TableCodesAsFloats(Rule):
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        early = float_sources(view)
+        early = sources_of(view)
         products = target.release_in("<1.4")
         # What 1.2 sees when it folds, and when it has rescaled arithmetic but quantized no bound yet.
         foldings = (True, False) if target.release_in("<1.3") else ()
@@ -156,7 +151,7 @@ class TableCodesAsFloats(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """What ends a delegate only since its reader is refused."""
         del target
-        sources = float_sources(view)
+        sources = sources_of(view)
         for node in view.calls():
             if node.name not in refused and _asks(view, node, sources, refused) in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
@@ -165,17 +160,14 @@ class TableCodesAsFloats(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
-        node, sources = view.graph[finding.nodes[0]], float_sources(view)
+        node, sources = view.graph[finding.nodes[0]], sources_of(view)
         if node.kind == "matmul" and target.release_in("<1.3"):
             return None  # arithmetic becomes one of integers after the product has failed
-        edits = []
-        for data in operands_of(view, node):
-            qparams = view.qparams(data)
-            floats = producer_name(view, data) in sources or bool(promoted_by(view, data, sources))
-            if qparams is None or qparams.per_channel or not floats:
-                continue
-            edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
-        return Rewrite(tuple(edits)) if edits else None
+        return rescaled_in_front(
+            view,
+            node,
+            lambda data: producer_name(view, data) in sources or bool(promoted_by(view, data, sources)),
+        )
 
 
 def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[str]) -> str:
