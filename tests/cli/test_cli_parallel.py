@@ -155,6 +155,22 @@ def test_a_terminal_sees_the_bar_and_the_report_does_not(files: int) -> None:
     assert stdout.startswith("0 errors")
 
 
+def test_a_log_of_long_work_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A CI job that is silent for a quarter of an hour looks like one that hangs, and some systems end it."""
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    with progress.long_progress("lowering", 5) as step:
+        for number in range(1, 6):
+            now += 40.0
+            step(f"case {number}")
+    assert capsys.readouterr().err.splitlines() == [
+        "lowering: 2 of 5 done, the last one case 2",
+        "lowering: 4 of 5 done, the last one case 4",
+    ]
+
+
 def test_a_log_gets_no_bar() -> None:
     done = fuseguard("check", *(f"clean{number}.pt2" for number in range(20)), code=STAGED)
     assert (done.returncode, done.stderr) == (0, "")

@@ -60,6 +60,16 @@ def test_missing_extras_name_the_command_that_installs_them(cli: Cli, monkeypatc
 
 
 @pytest.mark.torch
+def test_a_case_whose_process_was_killed_is_no_case_that_agrees() -> None:
+    pytest.importorskip("torch")
+    from fuseguard.executorch.selftest import Case, _lost
+
+    lost = _lost(Case("FU101", "conv2d -> relu", False, "graph", "TOSA-1.0+INT"))
+    assert not lost.agrees
+    assert "-j" in lost.fault
+
+
+@pytest.mark.torch
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_rule_is_judged_on_the_installed_release(cli: Cli, jobs: str) -> None:

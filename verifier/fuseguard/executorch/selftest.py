@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Literal, TypeAlias
@@ -22,6 +20,8 @@ from fuseguard.executorch.judge import Proof, prove
 from fuseguard.executorch.materialize import materialize
 from fuseguard.executorch.partition import support_checks
 from fuseguard.executorch.quantizing import quantize
+from fuseguard.executorch.worker import start
+from fuseguard.parallel import in_processes, processors
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -103,20 +103,28 @@ def cases(rules: Iterable[Rule], profiles: Sequence[str] = PROFILES) -> tuple[Ca
 
 
 def run_cases(chosen: Sequence[Case], jobs: int = 1) -> Iterator[Result]:
-    """Judge each case, in order, in ``jobs`` processes. Raises KeyError for a case of no installed rule."""
+    """Judge each case, in order, in ``jobs`` processes, 0 for one per processor.
+
+    Raises KeyError for a case of no installed rule.
+    """
+    jobs = min(jobs or processors(), len(chosen))
     if jobs <= 1:
-        yield from map(judge_case, chosen)
-        return
+        return map(judge_case, chosen)
     # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_prepare) as pool:
-        yield from pool.map(judge_case, chosen)
+    return in_processes(chosen, judge_case, jobs, _lost, start, get_context("spawn"))
 
 
-def _prepare() -> None:
-    torch.set_num_threads(1)
-    # Half a million objects of the imports live for ever; searching them for cycles takes a third of a lowering's time.
-    gc.collect()
-    gc.freeze()
+def _lost(case: Case) -> Result:
+    return Result(
+        case=case,
+        expected="-",
+        evidence="",
+        announced=(),
+        outcome="-",
+        guarded="",
+        detail="",
+        fault="not judged: a process was killed, perhaps for want of memory. Try again with a smaller -j.",
+    )
 
 
 def judge_case(case: Case) -> Result:
