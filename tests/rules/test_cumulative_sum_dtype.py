@@ -74,7 +74,7 @@ CUMSUM, SIGMOID, ABS = "aten.cumsum.default", "aten.sigmoid.default", "aten.abs.
         (CUMSUM, "", True),
         (CUMSUM, ABS, True),
         (CUMSUM, SIGMOID, True),
-        (SIGMOID, CUMSUM, True),
+        (SIGMOID, CUMSUM, False),  # DT508's
         ("", CUMSUM, False),
         (ABS, CUMSUM, False),
         (CUMSUM, CUMSUM, False),

@@ -17,7 +17,18 @@ from fuseguard.engine import (
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.float_codes import early_dtypes, operands_of, producer_name, rescaled_in_front
+from fuseguard_rules.dtype.early_dtypes import (
+    INT64,
+    EarlyDtypes,
+    before_products,
+    early_dtype,
+    early_dtypes,
+    is_torn_choice,
+    is_torn_product,
+    operands_of,
+    producer_name,
+    rescaled_in_front,
+)
 from fuseguard_rules.qparams.boundaries import full_int16
 
 if TYPE_CHECKING:
@@ -67,6 +78,21 @@ def _chosen(*, first: bool) -> Callable[[], Graph]:
     return build
 
 
+def _chosen_twice(*, sum_first: bool) -> Callable[[], Graph]:
+    """A choice between a choice of int8 and a cumulative sum, and int8; or between such a sum and such a choice."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, _OUT)
+        mask = b.input("mask", _SHAPE, "bool")
+        total = b.requantize(b.call(_CUMSUM, x, 1, shape=_SHAPE), _OUT)
+        inner = b.requantize(b.call("aten.where.self", mask, y, total), _OUT)
+        branches = (b.requantize(b.call(_CUMSUM, x, 2, shape=_SHAPE), _OUT), inner) if sum_first else (inner, y)
+        return b.output(b.requantize(b.call("aten.where.self", mask, *branches), _OUT))
+
+    return build
+
+
 def _product() -> Graph:
     b = GraphBuilder()
     x, y = b.quantized_input("x", (1, 8, 8), _IN), b.quantized_input("y", (1, 8, 8), _IN)
@@ -90,8 +116,8 @@ class CumulativeSumDtype(Rule):
         "kernel; codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
         "float one; torch says of a cumulative sum of integers that it is int64, so a second one behind it gets that. "
         "A view, a clamp, a pool or a convolution between them changes nothing of it. For the same reason where cannot "
-        "choose between such a sum and int8 codes, if the sum is its first branch, and before 1.4 a matrix product "
-        "cannot multiply the two."
+        "choose between such a sum, or what may be one, and int8 codes, if the sum is its first branch, and before 1.4 "
+        "a matrix product cannot multiply the two."
     )
     remedy = (
         "Let fuseguard keep the op on the CPU (guard), or repair the program: maximum(x, x) in front of it changes no "
@@ -115,6 +141,9 @@ class CumulativeSumDtype(Rule):
         Example("cumsum of a cumsum", _row(_CUMSUM, _CUMSUM)),
         Example("cumsum of a relu of a cumsum", _row(_CUMSUM, "aten.relu.default", _CUMSUM)),
         Example("where between a cumsum and an int8 tensor", _chosen(first=True)),
+        Example(
+            "where between an int8 tensor and what chooses between it and a cumsum", _chosen_twice(sum_first=False)
+        ),
         Example("bmm of a cumsum and an int8 tensor", _product, only_on="<1.4"),
     )
     good = (
@@ -124,6 +153,7 @@ class CumulativeSumDtype(Rule):
         Example("sigmoid of a cumsum", _row(_CUMSUM, "aten.sigmoid.default")),
         Example("cumsum of an abs of a cumsum", _row(_CUMSUM, "aten.abs.default", _CUMSUM)),
         Example("where between an int8 tensor and a cumsum", _chosen(first=False)),
+        Example("where between a cumsum and what may be one", _chosen_twice(sum_first=True)),
     )
     references = ("found by this project's differential tests; not in the project's catalogue",)
 
@@ -141,31 +171,35 @@ class CumulativeSumDtype(Rule):
         node, dtypes = view.graph[finding.nodes[0]], early_dtypes(view, target)
         if node.kind == "matmul" and target.release_in("<1.3"):
             return None  # arithmetic becomes one of integers after the product has failed
-
-        def is_mistaken(data: Node) -> bool:
-            qparams = view.qparams(data)
-            return qparams is not None and qparams.dtype == "int8" and producer_name(view, data) in dtypes
-
-        return rescaled_in_front(view, node, is_mistaken)
+        if _sums_int16(view, node):
+            return None
+        return rescaled_in_front(view, node, dtypes.after if node.kind == _KIND else dtypes.before)
 
 
-def _asks(view: View, node: Node, dtypes: dict[str, str], target: Target) -> tuple[str, str]:
+def _sums_int16(view: View, node: Node) -> bool:
+    qparams = view.in_qp(node, 0)
+    return node.kind == _KIND and qparams is not None and qparams.dtype == "int16"
+
+
+def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[str, str]:
     """The row of the effects table and the fault in words; "" where the op gets one dtype that it can do with."""
-    if node.kind == _KIND:
-        qparams = view.in_qp(node, 0)
-        if qparams is None:
-            return "", ""
-        if qparams.dtype == "int16":
-            return "int16", "sums int16 codes; its kernel would be int16, and TOSA's convolutions take int8 weights"
-        source = producer_name(view, operands_of(view, node)[0])
-        if source not in dtypes:
-            return "", ""
-        return "kernel", f"sums the codes of {source}, which count as {dtypes[source]} until later; so would its kernel"
     data = operands_of(view, node)
-    seen = [dtypes.get(producer_name(view, item), "int8") for item in data[:2]]
-    if "int64" not in seen or len(set(seen)) == 1 or not all(map(view.is_dq, data)):
-        return "", ""
-    fault = f"gets {' and '.join(seen)} codes, as torch counts them behind a cumulative sum"
-    if node.kind == "where" and seen[0] != "int8":
-        return "where", fault
-    return ("product", fault) if node.kind == "matmul" and target.release_in("<1.4") else ("", "")
+    if node.kind == _KIND:
+        if view.in_qp(node, 0) is None:
+            return "", ""
+        if _sums_int16(view, node):
+            return "int16", "sums int16 codes; its kernel would be int16, and TOSA's convolutions take int8 weights"
+        source = producer_name(view, data[0])
+        if source not in dtypes.after:
+            return "", ""
+        dtype = dtypes.after[source].dtype
+        return "kernel", f"sums the codes of {source}, which count as {dtype} until later; so would its kernel"
+    if node.kind == "where":
+        asked = dtypes.before
+        case = "where" if is_torn_choice(view, node, asked) and early_dtype(view, data[0], asked) == INT64 else ""
+    else:
+        stages = before_products(view, target)
+        torn = (stage for stage in stages if is_torn_product(view, node, stage, INT64))
+        case = "product" if (asked := next(torn, {})) else ""
+    seen = " and ".join(early_dtype(view, item, asked) for item in data[:2])
+    return case, f"gets {seen} codes, as torch counts them behind a cumulative sum" if case else ""

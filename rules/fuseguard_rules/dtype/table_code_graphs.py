@@ -41,15 +41,25 @@ def row(*ops: tuple[str, tuple[int, ...], tuple[object, ...]], mixed: str = "") 
     return build
 
 
-def chosen_twice() -> Graph:
-    """A choice between a choice of int8 and a sigmoid's codes, and int8."""
+def _chosen_twice(*, alike: bool) -> Graph:
     b = GraphBuilder()
     qparams = int8(1 / 255.3, -128)
     mask = b.input("mask", _SHAPE, "bool")
     x, y = b.quantized_input("x", _SHAPE, int8(0.0487, 3)), b.quantized_input("y", _SHAPE, qparams)
     gate = b.requantize(b.call("aten.sigmoid.default", x), qparams)
     chosen = b.requantize(b.call("aten.where.self", mask, y, gate), qparams)
-    return b.output(b.requantize(b.call("aten.where.self", mask, chosen, y), qparams))
+    branches = (b.requantize(b.call("aten.tanh.default", x), qparams), chosen) if alike else (chosen, y)
+    return b.output(b.requantize(b.call("aten.where.self", mask, *branches), qparams))
+
+
+def chosen_twice() -> Graph:
+    """A choice between a choice of int8 and a sigmoid's codes, and int8."""
+    return _chosen_twice(alike=False)
+
+
+def chosen_twice_alike() -> Graph:
+    """A choice between a tanh's codes and a choice of int8 and a sigmoid's: both branches count as floats."""
+    return _chosen_twice(alike=True)
 
 
 def conv1d() -> Graph:

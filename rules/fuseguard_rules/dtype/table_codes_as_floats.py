@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fuseguard.engine import (
@@ -17,20 +17,24 @@ from fuseguard.engine import (
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.dtype import table_code_graphs as graphs
-from fuseguard_rules.dtype.float_codes import (
+from fuseguard_rules.dtype.early_dtypes import (
+    FLOAT,
+    EarlyDtype,
+    before_products,
     deciding_operands,
+    early_dtype,
+    early_dtypes,
+    is_average_of_floats,
+    is_torn_choice,
     is_torn_product,
-    producer_name,
-    promoted_by,
+    operands_of,
     rescaled_in_front,
-    sources_of,
-    way_from_table,
+    way_to,
 )
 
 if TYPE_CHECKING:
     import torch
 
-_AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
 
@@ -92,6 +96,7 @@ class TableCodesAsFloats(Rule):
     bad = (
         Example("avg_pool2d of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AVERAGE), _program("sigmoid_pooled")),
         Example("avg_pool2d of a relu of a sigmoid", graphs.row(graphs.SIGMOID, graphs.RELU, graphs.AVERAGE)),
+        Example("avg_pool2d of a floor of a sigmoid", graphs.row(graphs.SIGMOID, graphs.FLOOR, graphs.AVERAGE)),
         Example("where between a sigmoid and an int8 tensor", graphs.row(graphs.SIGMOID, mixed="first")),
         Example("where between an int8 tensor and what chooses between it and a sigmoid", graphs.chosen_twice),
         Example(
@@ -117,6 +122,7 @@ class TableCodesAsFloats(Rule):
         Example("permute behind an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
         Example("sigmoid that ends the program", graphs.row(graphs.SIGMOID)),
         Example("where between an int8 tensor and a sigmoid", graphs.row(graphs.SIGMOID, mixed="second")),
+        Example("where between a sigmoid and what may be one", graphs.chosen_twice_alike),
         Example("bmm of a sigmoid and itself", lambda: graphs.product(twice=True)),
         Example("bmm of a relu and itself", lambda: graphs.product(graphs.RELU[0], twice=True)),
         Example("sigmoid, multiplied and pooled", graphs.gated, _program("gated_and_pooled")),
@@ -124,20 +130,17 @@ class TableCodesAsFloats(Rule):
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        early = sources_of(view)
-        products = target.release_in("<1.4")
-        # What 1.2 sees when it folds, and when it has rescaled arithmetic but quantized no bound yet.
-        foldings = (True, False) if target.release_in("<1.3") else ()
-        stages = [sources_of(view, bounded=True, behind_arithmetic=folding) for folding in foldings]
+        plain, products = early_dtypes(view, target).before, before_products(view, target)
+        stages = (plain, *products) if products else ()
         for node in view.calls():
-            case, sources = _asks(view, node, early, frozenset()), early
-            if not case and products and is_torn_product(view, node, early):
-                case = "product"
-            elif not case:
-                torn = next((stage for stage in stages if is_torn_product(view, node, stage)), None)
-                case, sources = ("product behind arithmetic", torn) if torn is not None else ("", early)
+            case, dtypes = _asks(view, node, target, frozenset())
+            if not case:
+                torn = next((stage for stage in stages if is_torn_product(view, node, stage, FLOAT)), None)
+                if torn is not None:
+                    case, dtypes = ("product" if torn is plain else "product behind arithmetic"), torn
             if case:
-                table, way = way_from_table(view, node, sources)
+                mistaken = next(data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                table, way = way_to(view, mistaken, dtypes)
                 yield self.finding(
                     view,
                     target,
@@ -145,51 +148,43 @@ class TableCodesAsFloats(Rule):
                     case=case,
                     op=node.name,
                     source=table.name if table.info.has(Trait.ACTIVATION) else f"the lookup table of {table.name}",
-                    way=f" through {', '.join(way)}" if way else "",
+                    way=way,
                 )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """What ends a delegate only since its reader is refused."""
-        del target
-        sources = sources_of(view)
         for node in view.calls():
-            if node.name not in refused and _asks(view, node, sources, refused) in ("end", "end1d"):
+            if node.name not in refused and _asks(view, node, target, refused)[0] in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
                 if reader is not None:
                     yield node, reader
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
-        node, sources = view.graph[finding.nodes[0]], sources_of(view)
+        node, early = view.graph[finding.nodes[0]], early_dtypes(view, target)
         if node.kind == "matmul" and target.release_in("<1.3"):
             return None  # arithmetic becomes one of integers after the product has failed
-        return rescaled_in_front(
-            view,
-            node,
-            lambda data: producer_name(view, data) in sources or bool(promoted_by(view, data, sources)),
-        )
+        return rescaled_in_front(view, node, early.before if node.kind in ("where", "matmul") else early.after)
 
 
-def _asks(view: View, node: Node, sources: dict[str, Node], refused: frozenset[str]) -> str:
-    """How a node looks at dtypes too early, a case of the effects table; "" if it does not."""
+def _asks(view: View, node: Node, target: Target, refused: frozenset[str]) -> tuple[str, Mapping[str, EarlyDtype]]:
+    """How a node looks at dtypes too early, a case of the effects table, and what they are then; "" if it does not."""
+    early = early_dtypes(view, target)
     if not node.annotated:
-        return ""
+        return "", early.after
     data = deciding_operands(view, node)
-    floats = sum(producer_name(view, item) in sources for item in data)
-    if node.kind in _AVERAGES:
-        return "pool" if floats and not refused else ""
     if node.kind == "where":
-        # SELECT takes the dtype of the first branch; a first branch of int8 has the second one cast to it.
-        torn = 0 < floats < len(data) and producer_name(view, data[0]) in sources
-        torn = torn or (not floats and len(data) > 1 and bool(promoted_by(view, data[0], sources)))
-        return "where" if torn and all(map(view.is_dq, data)) and not refused else ""
+        torn = is_torn_choice(view, node, early.before) and early_dtype(view, data[0], early.before) == FLOAT
+        return ("where" if torn and not refused else ""), early.before
+    if is_average_of_floats(view, node, early.after):
+        return ("" if refused else "pool"), early.after
+    floats = any(early_dtype(view, item, early.after) == FLOAT for item in data)
     one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
-    if node.name not in sources or not (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
-        return ""
-    for reader in _readers(view, node):
-        if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
-            return "end1d" if one_dimensional else "end"
-    return ""
+    if floats and (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
+        for reader in _readers(view, node):
+            if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
+                return ("end1d" if one_dimensional else "end"), early.after
+    return "", early.after
 
 
 def _readers(view: View, node: Node) -> list[Node]:
