@@ -24,10 +24,10 @@ from fuseguard_rules.dtype.early_dtypes import (
     early_dtype,
     early_dtypes,
     is_torn_choice,
-    is_torn_product,
     operands_of,
     producer_name,
     rescaled_in_front,
+    torn_product,
 )
 from fuseguard_rules.qparams.boundaries import full_int16
 
@@ -199,7 +199,9 @@ def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[
         case = "where" if is_torn_choice(view, node, asked) and early_dtype(view, data[0], asked) == INT64 else ""
     else:
         stages = before_products(view, target)
-        torn = (stage for stage in stages if is_torn_product(view, node, stage, INT64))
+        torn = (stage for stage in stages if torn_product(view, node, stage) == INT64)
         case = "product" if (asked := next(torn, {})) else ""
-    seen = " and ".join(early_dtype(view, item, asked) for item in data[:2])
-    return case, f"gets {seen} codes, as torch counts them behind a cumulative sum" if case else ""
+    if not case:
+        return "", ""
+    seen = [early_dtype(view, item, asked) for item in data[:2]]
+    return case, f"gets {' and '.join(seen)}, as torch counts codes behind a cumulative sum"

@@ -75,12 +75,12 @@ def before_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtype
     """What torch says at each time that a release has it multiply matrices of codes: from 1.4 on at none."""
     if target.release_in(">=1.4"):
         return ()
+    early = early_dtypes(view, target)
     if target.release_in(">=1.3"):
-        return (early_dtypes(view, target).before,)
-    # When 1.2 folds, and when it has rescaled arithmetic but quantized no bound yet.
-    return tuple(
-        early_dtypes(view, target, bounded=True, behind_arithmetic=folding).before for folding in (True, False)
-    )
+        return (early.before,)
+    # When 1.2 folds; when it has rescaled arithmetic, but quantized no bound yet; and when choices are cast.
+    folded = (early_dtypes(view, target, bounded=True, behind_arithmetic=folding).before for folding in (True, False))
+    return (*folded, early.after)
 
 
 def _begins(node: Node) -> str:
@@ -134,13 +134,15 @@ def is_average_of_floats(view: View, node: Node, after: Mapping[str, EarlyDtype]
     return any(early_dtype(view, item, after) == FLOAT for item in operands)
 
 
-def is_torn_product(view: View, node: Node, dtypes: Mapping[str, EarlyDtype], dtype: str) -> bool:
-    """Whether one operand of a matrix product is taken for ``dtype`` and the other one is not."""
+def torn_product(view: View, node: Node, dtypes: Mapping[str, EarlyDtype]) -> str:
+    """What one operand of a matrix product is taken for and the other one is not, FLOAT before INT64; else ""."""
     if node.kind != "matmul" or not node.annotated:
-        return False
+        return ""
     operands = operands_of(view, node)
     seen = {early_dtype(view, item, dtypes) for item in operands}
-    return dtype in seen and len(seen) > 1 and all(map(view.is_dq, operands))
+    if len(seen) == 1 or not all(map(view.is_dq, operands)):
+        return ""
+    return FLOAT if FLOAT in seen else INT64
 
 
 def deciding_operands(view: View, node: Node) -> list[Node]:

@@ -26,9 +26,9 @@ from fuseguard_rules.dtype.early_dtypes import (
     early_dtypes,
     is_average_of_floats,
     is_torn_choice,
-    is_torn_product,
     operands_of,
     rescaled_in_front,
+    torn_product,
     way_to,
 )
 
@@ -130,14 +130,15 @@ class TableCodesAsFloats(Rule):
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        plain, products = early_dtypes(view, target).before, before_products(view, target)
-        stages = (plain, *products) if products else ()
+        early = early_dtypes(view, target)
+        stages = before_products(view, target)[::-1]  # what is torn without arithmetic is announced so
         for node in view.calls():
             case, dtypes = _asks(view, node, target, frozenset())
             if not case:
-                torn = next((stage for stage in stages if is_torn_product(view, node, stage, FLOAT)), None)
+                torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
                 if torn is not None:
-                    case, dtypes = ("product" if torn is plain else "product behind arithmetic"), torn
+                    plain = any(torn is stage for stage in early)
+                    case, dtypes = ("product" if plain else "product behind arithmetic"), torn
             if case:
                 mistaken = next(data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
                 table, way = way_to(view, mistaken, dtypes)
