@@ -20,13 +20,13 @@ from fuseguard.target import Target
 from fuseguard_rules.dtype.early_dtypes import (
     INT64,
     EarlyDtypes,
-    before_products,
     early_dtype,
     early_dtypes,
     is_torn_choice,
     operands_of,
     producer_name,
     rescaled_in_front,
+    seen_by_products,
     torn_product,
 )
 from fuseguard_rules.qparams.boundaries import full_int16
@@ -198,7 +198,7 @@ def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[
         asked = dtypes.before
         case = "where" if is_torn_choice(view, node, asked) and early_dtype(view, data[0], asked) == INT64 else ""
     else:
-        stages = before_products(view, target)
+        stages = seen_by_products(view, target)
         torn = (stage for stage in stages if torn_product(view, node, stage) == INT64)
         case = "product" if (asked := next(torn, {})) else ""
     if not case:

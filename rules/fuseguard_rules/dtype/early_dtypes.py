@@ -71,7 +71,7 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_ar
     return EarlyDtypes(before, after)
 
 
-def before_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtype], ...]:
+def seen_by_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtype], ...]:
     """What torch says at each time that a release has it multiply matrices of codes: from 1.4 on at none."""
     if target.release_in(">=1.4"):
         return ()

@@ -20,7 +20,6 @@ from fuseguard_rules.dtype import table_code_graphs as graphs
 from fuseguard_rules.dtype.early_dtypes import (
     FLOAT,
     EarlyDtype,
-    before_products,
     deciding_operands,
     early_dtype,
     early_dtypes,
@@ -28,6 +27,7 @@ from fuseguard_rules.dtype.early_dtypes import (
     is_torn_choice,
     operands_of,
     rescaled_in_front,
+    seen_by_products,
     torn_product,
     way_to,
 )
@@ -131,7 +131,7 @@ class TableCodesAsFloats(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = early_dtypes(view, target)
-        stages = before_products(view, target)[::-1]  # what is torn without arithmetic is announced so
+        stages = seen_by_products(view, target)[::-1]  # what is torn without arithmetic is announced so
         for node in view.calls():
             case, dtypes = _asks(view, node, target, frozenset())
             if not case:
