@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Trait, View
-from fuseguard.ir.control_flow import Call, calls, is_countable
+from fuseguard.ir import View
+from fuseguard.ir.control_flow import calls
 from fuseguard.target import Target
 from fuseguard_rules.boundary import control_flow_graphs as graphs
+from fuseguard_rules.boundary.control_flow_faults import (
+    among_operands,
+    at_entries,
+    at_exits,
+    behind_unentered,
+    between_rounds,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +51,6 @@ _WHAT = {
 
 #: From here on NormalizeWhileInitialArgsPass does not share meta between a placeholder and its clone.
 COPIES_META_FROM = ">=1.4"
-
-_Fault = tuple[str, str, str]
 
 
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
@@ -178,12 +183,12 @@ class ControlFlowBoundary(Rule):
         if "cf" not in target.extensions:
             return
         for call in calls(view):
-            faults = [*_operands(call), *_entries(call), *_exits(call), *_carried(call)]
+            faults = [*among_operands(call), *at_entries(call), *at_exits(call), *between_rounds(call)]
             if not target.release_in(COPIES_META_FROM):  # later ones lower it, and the program is not at fault
                 added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
                 faults = added or faults  # what crashes gets nothing wrong
             if call.is_never_entered:
-                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(_passed(call))
+                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(behind_unentered(call))
             for case, one, other in faults:
                 what = _WHAT[case].format(one=one, other=other)
                 yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)
@@ -191,66 +196,3 @@ class ControlFlowBoundary(Rule):
     def _crashes(self, case: str, target: Target) -> bool:
         """Whether lowering or loading fails, which needs no value that enters the loop."""
         return self.effects.look_up(case, target).effect not in (Effect.WRONG, Effect.BOUNDED)
-
-
-def _passed(call: Call) -> Iterator[_Fault]:
-    """Operands of a loop that no value enters whose codes mean something else behind it."""
-    for number, (node, given) in enumerate(zip(call.operands, call.operand_qparams(), strict=True)):
-        read = call.result_qparams(number)
-        if given is None or read is None or given.same_domain(read):
-            continue
-        codes = range(given.qmin, given.qmax + 1) if is_countable(given) and is_countable(read) else ()
-        if not codes or any(read.quantize(given.dequantize(code)) != code for code in codes):
-            yield "passed", node.name, str(read)
-
-
-def _operands(call: Call) -> Iterator[_Fault]:
-    """Operands with other qparams than the first that has some, which stand for all; and those in float on one side."""
-    known = [(node, qparams) for node, qparams in zip(call.operands, call.operand_qparams(), strict=True) if qparams]
-    first, common = known[0] if known else (None, None)
-    for number, (node, qparams) in enumerate(zip(call.operands, call.operand_qparams(), strict=True)):
-        bare = call.read_in_float(number)
-        if qparams is None:
-            quantized = node.meta is not None and node.meta.is_float and any(call.entries(number))
-            if quantized and first is not None:
-                yield "float-operand", node.name, first.name
-            elif quantized:
-                yield "float-operands", node.name, ""
-        elif bare is not None:
-            yield "no-entry", node.name, bare.name
-        elif common is not None and call.is_used(number) and call.tells_apart(number, qparams, common):
-            yield "operands", node.name, first.name if first is not None else ""
-
-
-def _exits(call: Call) -> Iterator[_Fault]:
-    """Quantized results that a body yields in float."""
-    for number, node in call.results.items():
-        end = call.bare_end(number) if call.result_qparams(number) is not None else None
-        if end is not None:
-            moved = end.annotated and end.info.has(Trait.TRANSPARENT)
-            yield "moved-exit" if moved else "no-exit", node.name, end.name
-
-
-def _entries(call: Call) -> Iterator[_Fault]:
-    """Operands that one body quantizes in more than one way."""
-    for number, node in enumerate(call.operands):
-        for entries in call.entries(number):
-            other = next((qparams for qparams in entries if not qparams.same_domain(entries[-1])), None)
-            if other is not None:
-                yield "entry", node.name, str(other)
-                break
-
-
-def _carried(call: Call) -> Iterator[_Fault]:
-    """Carried values that the next round reads otherwise than the body yields them."""
-    for number, carry in enumerate(call.carries() if call.is_loop else ()):
-        if carry is None:
-            continue
-        entries = {found[-1] for found in call.entries(number) if found and is_countable(found[-1])}
-        if any(
-            entry.quantize(carry.read(code)) != entry.quantize(carry.leaves.dequantize(code))
-            for code in carry.codes()
-            for entry in entries
-        ):
-            case = "rounded" if carry.only_rounds else "loop"
-            yield case, call.operands[number].name, str(carry.behind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fuseguard.engine import (
@@ -19,70 +19,15 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
-from fuseguard.ir import Arg, Graph, Node, QParams, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8, int16
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.operator.constant_cat_graphs import WIDE, WIDE_BEHIND, cat, stack
 
 if TYPE_CHECKING:
     import torch
 
 #: From here on FuseConstantArgsPass finds the qparams of a list's members under the index of the list (#18971).
 FOLDS_LISTS_FROM = ">=1.3"
-
-_PART = (1, 4, 8, 8)
-_QPARAMS, _BEHIND = int8(0.0487, 3), int8(0.0971, -2)
-_WIDE, _WIDE_BEHIND = int16(0.000487), int16(0.000971)
-
-
-#: Parts that are computed from a buffer: op and arguments.
-_COMPUTED: dict[str, tuple[str, tuple[Arg, ...]]] = {
-    "permute": ("aten.permute.default", ((0, 1, 3, 2),)),
-    "sigmoid": ("aten.sigmoid.default", ()),
-    "abs": ("aten.abs.default", ()),
-}
-
-
-def _graph(*parts: str, qparams: QParams = _QPARAMS, behind: QParams = _BEHIND) -> Callable[[], Graph]:
-    """A cat of ``parts`` plus an input.
-
-    Each part is a ``buffer``, ``again`` (the first buffer once more), ``pair`` (a buffer that is requantized),
-    ``float`` (a float buffer), a ``full``, an ``input`` or an op on a buffer.
-    """
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        whole = (1, 4 * len(parts), 8, 8)
-        x = b.quantized_input("x", whole, qparams)
-        values = []
-        for number, part in enumerate(parts):
-            if part == "full":
-                value = b.requantize(b.call("aten.full.default", _PART, number - 1.5, shape=_PART), qparams)
-            elif part == "float":
-                value = b.requantize(b.constant(f"part{number}", _PART, "float32"), qparams)
-            elif part == "input":
-                value = b.quantized_input(f"y{number}", _PART, qparams)
-            else:
-                codes = "part0" if part == "again" else b.constant(f"part{number}", _PART, qparams.dtype)
-                value = b.dequantize(codes, qparams)
-            if part in _COMPUTED:
-                target, arguments = _COMPUTED[part]
-                value = b.requantize(b.call(target, value, *arguments, shape=_PART), qparams)
-            elif part == "pair":
-                value = b.requantize(value, qparams)
-            values.append(value)
-        joint = b.requantize(b.call("aten.cat.default", tuple(values), 1, shape=whole), qparams)
-        return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), behind))
-
-    return build
-
-
-def _stack() -> Graph:
-    b = GraphBuilder()
-    whole = (1, 2, *_PART[1:])
-    x = b.quantized_input("x", whole, _QPARAMS)
-    values = tuple(b.dequantize(b.constant(f"part{number}", _PART), _QPARAMS) for number in range(2))
-    joint = b.requantize(b.call("aten.stack.default", values, 1, shape=whole), _QPARAMS)
-    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), _BEHIND))
 
 
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
@@ -120,25 +65,25 @@ class ConstantCatFolded(Rule):
         ]
     )
     bad = (
-        Example("cat of two quantized buffers", _graph("buffer", "buffer"), only_on="<1.3"),
-        Example("stack of two quantized buffers", _stack, only_on="<1.3"),
-        Example("cat of quantized constants", _graph("full", "full", "full"), _program, only_on="<1.3"),
-        Example("cat of one buffer twice and another one", _graph("buffer", "again", "buffer"), only_on="<1.3"),
-        Example("cat of a buffer and a permuted one", _graph("buffer", "permute"), only_on="<1.3"),
-        Example("cat of a buffer and a requantized one", _graph("buffer", "pair"), only_on="<1.3"),
-        Example("cat of two float buffers", _graph("float", "float"), only_on="<1.3"),
-        Example("cat of a constant and what a table makes of one", _graph("full", "sigmoid"), only_on="<1.3"),
+        Example("cat of two quantized buffers", cat("buffer", "buffer"), only_on="<1.3"),
+        Example("stack of two quantized buffers", stack, only_on="<1.3"),
+        Example("cat of quantized constants", cat("full", "full", "full"), _program, only_on="<1.3"),
+        Example("cat of one buffer twice and another one", cat("buffer", "again", "buffer"), only_on="<1.3"),
+        Example("cat of a buffer and a permuted one", cat("buffer", "permute"), only_on="<1.3"),
+        Example("cat of a buffer and a requantized one", cat("buffer", "pair"), only_on="<1.3"),
+        Example("cat of two float buffers", cat("float", "float"), only_on="<1.3"),
+        Example("cat of a constant and what a table makes of one", cat("full", "sigmoid"), only_on="<1.3"),
         Example(
             "cat of two int16 buffers",
-            _graph("buffer", "buffer", qparams=_WIDE, behind=_WIDE_BEHIND),
+            cat("buffer", "buffer", qparams=WIDE, behind=WIDE_BEHIND),
             only_on="<1.3",
             extensions=("int16",),
         ),
     )
     good = (
-        Example("cat of a quantized buffer and an input", _graph("buffer", "input")),
-        Example("cat of one buffer with itself", _graph("buffer", "again")),
-        Example("cat of a buffer and what abs makes of one", _graph("buffer", "abs")),
+        Example("cat of a quantized buffer and an input", cat("buffer", "input")),
+        Example("cat of one buffer with itself", cat("buffer", "again")),
+        Example("cat of a buffer and what abs makes of one", cat("buffer", "abs")),
     )
     references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
 
