@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.ir import Trait
 from fuseguard.ir.control_flow import Call, is_countable
 
-#: Case, name of the operand or result, what it disagrees with.
+#: Case (of BO603's effects table), name of the operand or result, what it disagrees with.
 Fault = tuple[str, str, str]
 
 

@@ -53,6 +53,7 @@ def cat(*parts: str, qparams: QParams = _QPARAMS, behind: QParams = _BEHIND) -> 
 
 
 def stack() -> Graph:
+    """A stack of two buffers, plus an input."""
     b = GraphBuilder()
     whole = (1, 2, *_PART[1:])
     x = b.quantized_input("x", whole, _QPARAMS)

@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
-from fuseguard_rules.placement.operands import (
-    INPUT,
-    OUTPUT,
-    SHAPE,
-)
+from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE
 
 PERMUTE = "aten.permute.default"
 
@@ -39,6 +35,7 @@ def unquantized_between(first: str, second: str) -> Callable[[], Graph]:
 
 
 def indexed_beside_q() -> Graph:
+    """A permute that a Q and an index_select read: the Q makes no codes for what takes indices."""
     b = GraphBuilder()
     moved = b.call(PERMUTE, b.quantized_input("x", SHAPE, INPUT), (0, 1, 3, 2), shape=SHAPE)
     rows = b.call("aten.arange.start_step", 3, -1, -1, shape=(4,), dtype="int32", annotated=False)
@@ -47,6 +44,7 @@ def indexed_beside_q() -> Graph:
 
 
 def stranded() -> Graph:
+    """A maximum of a relu without a Q, and of codes that stay on the accelerator."""
     b = GraphBuilder()
     codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
     relu = b.call("aten.relu.default", b.quantized_input("y", SHAPE, INPUT), shape=SHAPE)
@@ -68,6 +66,8 @@ def two_readers() -> Graph:
 def one_op(
     target: str, *rest: Arg, inputs: int = 1, quantized: bool = False, dtype: str = "float32"
 ) -> Callable[[], Graph]:
+    """One op on quantized inputs, its result in float unless ``quantized``."""
+
     def build() -> Graph:
         b = GraphBuilder()
         operands = [b.quantized_input(f"x{number}", SHAPE, INPUT) for number in range(inputs)]
