@@ -7,7 +7,7 @@ ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
@@ -90,7 +90,7 @@ class CpuReach:
     ) -> None:
         self.through: dict[str, Node] = {}
         requantized: set[str] = set()
-        for node in reversed(list(view.calls())):
+        for node in reversed(view.calls()):
             users = view.users(node)
             if any(view.is_q(user) or user.name in requantized for user in users):
                 requantized.add(node.name)
@@ -142,7 +142,7 @@ def _component(view: View, node: Node, target: Target) -> set[str]:
     return seen - {node.name}
 
 
-def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], list[Node]]) -> set[str]:
+def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], Sequence[Node]]) -> set[str]:
     """The names of what is reached from ``node`` through an op that stays on the CPU."""
     seen: set[tuple[str, bool]] = set()
     pending = [(node, False)]

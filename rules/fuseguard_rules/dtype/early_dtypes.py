@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fuseguard.engine import VALUE, Call, Insert, Pair, Rewrite
@@ -153,7 +153,7 @@ def deciding_operands(view: View, node: Node) -> list[Node]:
     return [item for item in producers if item.meta is not None and item.meta.is_float]
 
 
-def operands_of(view: View, node: Node) -> list[Node]:
+def operands_of(view: View, node: Node) -> Sequence[Node]:
     """Both operands of a matrix product, of others what decides the dtype."""
     return view.graph.inputs(node)[:2] if node.kind == "matmul" else deciding_operands(view, node)
 

@@ -164,7 +164,7 @@ def _is_between(view: View, node: Node) -> bool:
     ends = view.users(node)
     if node.info.has(Trait.MAC):
         operands = [_operand(view, node, 0), _operand(view, node, 1)]  # the bias may be in float
-        ends = [*ends, *(reader for user in ends if user.info.has(Trait.ACTIVATION) for reader in view.users(user))]
+        ends += tuple(reader for user in ends if user.info.has(Trait.ACTIVATION) for reader in view.users(user))
     else:
         operands = [*float_operands(view, node)]
     return bool(operands) and all(quantized_source(view, item) for item in operands) and any(map(view.is_q, ends))

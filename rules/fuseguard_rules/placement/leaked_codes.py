@@ -25,7 +25,7 @@ def leaking_readers(view: View) -> dict[str, Node]:
     an edge program is decomposed into carry the annotation of the whole, with Q and DQ only at the ends.
     """
     leaks: dict[str, Node] = {}
-    for node in reversed(list(view.calls())):
+    for node in reversed(view.calls()):
         if not _carries_codes(node) or node.info.has(NOT_CODES):
             continue
         reader = next((user for user in view.users(node) if reads_in_float(view, node, user, leaks)), None)

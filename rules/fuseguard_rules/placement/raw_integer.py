@@ -115,7 +115,7 @@ class RawInteger(Rule):
                 )
 
 
-def _raw_inputs(view: View, node: Node) -> list[Node]:
+def _raw_inputs(view: View, node: Node) -> tuple[Node, ...]:
     """The inputs of ``node`` if all of them are int8 or int16; one of another dtype would have them promoted."""
     inputs = view.graph.inputs(node)
-    return inputs if all(item.meta is not None and item.meta.dtype in _INTEGERS for item in inputs) else []
+    return inputs if all(item.meta is not None and item.meta.dtype in _INTEGERS for item in inputs) else ()

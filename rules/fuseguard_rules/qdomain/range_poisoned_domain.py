@@ -95,7 +95,7 @@ def _joined(view: View) -> set[str]:
     marked = {item.name for node, _ in origins_of(view).joins for item in code_inputs(view, node)}
     if not marked:
         return marked
-    for node in reversed(list(view.calls())):
+    for node in reversed(view.calls()):
         if node.name not in marked:
             continue
         if view.is_q(node) or view.is_dq(node):

@@ -130,13 +130,13 @@ def _line(source: SourceLine) -> tuple[str, ...]:
     return (file, source.function, " ".join(source.code.split()))
 
 
-def _kinds(view: View, node: Node, step: Callable[[Node], list[Node]]) -> list[str]:
+def _kinds(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
     """The kinds of the neighbours on one side, those behind Q and DQ in the place of these."""
     return sorted({item.kind or item.op for item in _beyond(view, node, step)})
 
 
-def _beyond(view: View, node: Node, step: Callable[[Node], list[Node]]) -> Iterator[Node]:
-    pending = step(node)
+def _beyond(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
+    pending = [*step(node)]
     seen = {node.name}
     while pending:
         item = pending.pop()

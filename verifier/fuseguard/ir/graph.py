@@ -72,7 +72,8 @@ class Node:
 
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
-    ``_arm_annotation_info.quantized``.
+    ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind, the
+    same for ATen and edge spellings; "" for what is no call.
     """
 
     name: str
@@ -88,15 +89,13 @@ class Node:
     constant: bool = False  # a placeholder for a parameter, buffer or lifted tensor
     subgraphs: tuple[str, ...] = ()
     index: int = 0
+    # Rules ask these of every node many times over, so they are worked out once.
+    info: OpInfo = field(init=False, repr=False, compare=False)
+    kind: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def info(self) -> OpInfo:
-        return lookup(self.target)
-
-    @property
-    def kind(self) -> str:
-        """The canonical kind, the same for ATen and edge spellings; "" for what is no call."""
-        return self.info.kind if self.op == "call" else ""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "info", lookup(self.target))
+        object.__setattr__(self, "kind", self.info.kind if self.op == "call" else "")
 
     @property
     def meta(self) -> TensorMeta | None:
@@ -154,19 +153,20 @@ class Graph:
         self.nodes: dict[str, Node] = {}
         self.buffers: Mapping[str, tuple[float, ...]] = dict(buffers or {})
         self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
-        users: dict[str, list[str]] = {}
-        self._inputs: dict[str, tuple[str, ...]] = {}
+        users: dict[str, list[Node]] = {}
+        self._inputs: dict[str, tuple[Node, ...]] = {}
         for node in nodes:
             if node.name in self.nodes:
                 raise ValueError(f"node name {node.name!r} occurs twice in graph {name or 'main'!r}")
             self.nodes[node.name] = node
             users[node.name] = []
-            self._inputs[node.name] = tuple(dict.fromkeys([ref.name for ref in node.refs()]))
-            for used in self._inputs[node.name]:
-                if used not in users or used == node.name:
-                    raise ValueError(f"node {node.name!r} uses {used!r}, which is not defined before it")
-                users[used].append(node.name)
-        self._users: dict[str, tuple[str, ...]] = {name: tuple(names) for name, names in users.items()}
+            used = dict.fromkeys([ref.name for ref in node.refs()])
+            for producer in used:
+                if producer not in users or producer == node.name:
+                    raise ValueError(f"node {node.name!r} uses {producer!r}, which is not defined before it")
+                users[producer].append(node)
+            self._inputs[node.name] = tuple([self.nodes[producer] for producer in used])
+        self._users: dict[str, tuple[Node, ...]] = {name: tuple(nodes) for name, nodes in users.items()}
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[name]
@@ -180,13 +180,13 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def users(self, node: Node) -> list[Node]:
+    def users(self, node: Node) -> tuple[Node, ...]:
         """The distinct nodes that use ``node``, in topological order."""
-        return [self.nodes[name] for name in self._users[node.name]]
+        return self._users[node.name]
 
-    def inputs(self, node: Node) -> list[Node]:
+    def inputs(self, node: Node) -> tuple[Node, ...]:
         """The distinct nodes that ``node`` uses, in argument order."""
-        return [self.nodes[name] for name in self._inputs[node.name]]
+        return self._inputs[node.name]
 
     def node_of(self, arg: Arg) -> Node | None:
         """The node that ``arg`` refers to, or None for literals."""

@@ -56,6 +56,8 @@ class View:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._live = _reachable_backwards(graph)
+        self._users = _live_users(graph, self._live)
+        self._calls: dict[Trait | None, tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
         self._clusters: dict[str, frozenset[str]] = {}
 
@@ -65,21 +67,26 @@ class View:
         """Whether the node's value reaches the output. PT2E leaves dead DQs, which no pass ever sees."""
         return node.name in self._live
 
-    def users(self, node: Node) -> list[Node]:
+    def users(self, node: Node) -> tuple[Node, ...]:
         """The live users of ``node``."""
-        return [user for user in self.graph.users(node) if user.name in self._live]
+        return self._users[node.name]
 
-    def calls(self, trait: Trait | None = None) -> Iterator[Node]:
+    def calls(self, trait: Trait | None = None) -> tuple[Node, ...]:
         """Live operator calls in topological order, those with ``trait`` if given."""
-        for node in self.graph:
-            if node.op == "call" and node.name in self._live and (trait is None or node.info.has(trait)):
-                yield node
+        if trait not in self._calls:
+            self._calls[trait] = tuple(self._calls_with(trait))
+        return self._calls[trait]
+
+    def _calls_with(self, trait: Trait | None) -> Iterator[Node]:
+        if trait is None:
+            return (node for node in self.graph if node.op == "call" and node.name in self._live)
+        return (node for node in self.calls() if node.info.has(trait))
 
     def is_q(self, node: Node) -> bool:
-        return node.op == "call" and node.info.has(Trait.QUANTIZE)
+        return node.kind == "quantize"
 
     def is_dq(self, node: Node) -> bool:
-        return node.op == "call" and node.info.has(Trait.DEQUANTIZE)
+        return node.kind == "dequantize"
 
     # --- qparams ----------------------------------------------------------------------------------------
 
@@ -130,9 +137,9 @@ class View:
         producer = self.in_dq(node, position)
         return self.qparams(producer) if producer is not None else None
 
-    def out_q(self, node: Node) -> list[Node]:
+    def out_q(self, node: Node) -> tuple[Node, ...]:
         """The Q nodes among the live users of ``node``."""
-        return [user for user in self.users(node) if self.is_q(user)]
+        return tuple([user for user in self.users(node) if self.is_q(user)])
 
     def owner(self, q: Node) -> Node | None:
         """The node that owns the output qparams which ``q`` carries: the one whose direct user it is."""
@@ -253,7 +260,7 @@ class View:
             return self._island(node).activation
         if node.info.has(Trait.ACTIVATION) and node.args:
             producer = self.graph.node_of(node.args[0])
-            if producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == [node]:
+            if producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == (node,):
                 return producer
         return None
 
@@ -331,6 +338,12 @@ def _bound(arg: Arg, missing: float) -> float:
 
 def _text(arg: Arg) -> str:
     return arg.name if isinstance(arg, Ref) else str(arg)
+
+
+def _live_users(graph: Graph, live: frozenset[str]) -> dict[str, tuple[Node, ...]]:
+    if len(live) == len(graph):
+        return {node.name: graph.users(node) for node in graph}
+    return {node.name: tuple([user for user in graph.users(node) if user.name in live]) for node in graph}
 
 
 def _reachable_backwards(graph: Graph) -> frozenset[str]:
