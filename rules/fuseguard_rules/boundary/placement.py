@@ -25,19 +25,22 @@ _SINCE = {"celu": "1.3", "selu": "1.3", "flip": "1.4", "prod": "1.5"}
 #: Ops of which alone no partition is made.
 _DROPPED = frozenset(("view", "clone", "getitem"))
 
+#: What stays where its values come from.
+_FOLLOWS = Trait.GETITEM | Trait.CONSTANT
+
 #: Traits of the ops that CheckProperQuantization wants a Q behind.
 _COMPUTES = Trait.MAC | Trait.TABLE | Trait.RESCALED
 
 
 def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the release knows."""
-    if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(Trait.GETITEM | Trait.CONSTANT):
+    if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(_FOLLOWS):
         return False
     if node.meta is None or not node.meta.is_float:
         return False
     if not node.annotated or _is_unknown(node, target):
         return True
-    if not node.info.traits & _COMPUTES:
+    if not node.info.has(_COMPUTES):
         return False
     users = view.users(node)
     fused = node.info.has(Trait.MAC) and any(user.info.has(Trait.ACTIVATION) for user in users)

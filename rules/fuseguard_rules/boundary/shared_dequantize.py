@@ -26,6 +26,9 @@ from fuseguard_rules.qdomain.codes import is_computed_with
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q behind an op whose DQ is in another delegate"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
 
+#: Traits of the data movement that does more than to hand on one value.
+_JOINS_OR_SPLITS = Trait.MULTI_OUTPUT | Trait.LIST_INPUT
+
 _X, _HALF = int8(0.0487, 3), (1, 1, 4, 4)
 
 
@@ -154,7 +157,7 @@ def _sharing(view: View, dq: Node) -> list[Node]:
     readers = [user for user in view.users(dq) if user.annotated and user.info.has(Trait.TRANSPARENT)]
     if len(readers) == 1 and readers[0].kind == "unbind":
         return [readers[0], *view.users(readers[0])]
-    return [reader for reader in readers if not reader.info.has(Trait.MULTI_OUTPUT | Trait.LIST_INPUT)]
+    return [reader for reader in readers if not reader.info.has(_JOINS_OR_SPLITS)]
 
 
 def _with_what_follows(view: View, parts: list[Node]) -> list[Node]:

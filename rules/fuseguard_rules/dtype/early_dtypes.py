@@ -54,9 +54,10 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_ar
     for node in view.calls():
         if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
             continue
-        if stays_on_cpu_with_float(view, node, target):
-            continue
-        if begins := _begins(node) or (FLOAT if bounded and _is_bounded(view, node) else ""):
+        begins = _begins(node) or (FLOAT if bounded and _is_bounded(view, node) else "")
+        if not (begins or before or after) or stays_on_cpu_with_float(view, node, target):
+            continue  # what does not begin anything has nothing to pass on either, as long as nothing has begun
+        if begins:
             qparams = view.in_qp(node, 0)
             if qparams is not None and not (node.kind == "cumsum" and qparams.dtype == "int16"):  # which never lowers
                 before[node.name] = after[node.name] = EarlyDtype(begins, node, node.name)

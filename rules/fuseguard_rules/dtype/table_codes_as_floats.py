@@ -20,6 +20,7 @@ from fuseguard_rules.dtype import table_code_graphs as graphs
 from fuseguard_rules.dtype.early_dtypes import (
     FLOAT,
     EarlyDtype,
+    EarlyDtypes,
     deciding_operands,
     early_dtype,
     early_dtypes,
@@ -132,8 +133,10 @@ class TableCodesAsFloats(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = early_dtypes(view, target)
         stages = seen_by_products(view, target)[::-1]  # what is torn without arithmetic is announced so
+        if not any((*early, *stages)):
+            return  # nothing is taken for anything but codes
         for node in view.calls():
-            case, dtypes = _asks(view, node, target, frozenset())
+            case, dtypes = _asks(view, node, early, frozenset())
             if not case:
                 torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
                 if torn is not None:
@@ -154,8 +157,9 @@ class TableCodesAsFloats(Rule):
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """What ends a delegate only since its reader is refused."""
-        for node in view.calls():
-            if node.name not in refused and _asks(view, node, target, refused)[0] in ("end", "end1d"):
+        early = early_dtypes(view, target)
+        for node in view.calls() if early.after else ():
+            if node.name not in refused and _asks(view, node, early, refused)[0] in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
                 if reader is not None:
                     yield node, reader
@@ -168,9 +172,8 @@ class TableCodesAsFloats(Rule):
         return rescaled_in_front(view, node, early.before if node.kind in ("where", "matmul") else early.after)
 
 
-def _asks(view: View, node: Node, target: Target, refused: frozenset[str]) -> tuple[str, Mapping[str, EarlyDtype]]:
+def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -> tuple[str, Mapping[str, EarlyDtype]]:
     """How a node looks at dtypes too early, a case of the effects table, and what they are then; "" if it does not."""
-    early = early_dtypes(view, target)
     if not node.annotated:
         return "", early.after
     data = deciding_operands(view, node)

@@ -16,6 +16,7 @@ from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import Island, View, activation_bounds
 from fuseguard.target import Target
+from fuseguard_rules.per_view import once_per_view
 
 #: From here on FuseQuantizedActivationPass no longer asks for zero_point == qmin (#21974), checks the upper
 #: bound of hardtanh, and RewriteConvPass looks through the view that Conv1d is wrapped in.
@@ -53,8 +54,13 @@ class FusedActivation:
         return self.low_fits and self.high_fits
 
 
-def fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
+@once_per_view
+def fused_activations(view: View, target: Target) -> tuple[FusedActivation, ...]:
     """Every island whose activation owns the anchor's output qparams, per tensor and readable."""
+    return tuple(_fused_activations(view, target))
+
+
+def _fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
     for island in view.islands:
         if not is_quantized_anchor(view, island) or island.activation is None or island.output_q is None:
             continue

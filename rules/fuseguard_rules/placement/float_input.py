@@ -17,6 +17,15 @@ _FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they we
 #: Kinds whose further operands are indices or conditions; of these only the first float operand counts.
 _FIRST_ONLY = frozenset(("index", "gather", "masked_fill"))
 
+#: Traits of other rules' ops: anchors are PL403's.
+_OTHERS = Trait.MAC | Trait.CONSTANT | Trait.CONTROL_FLOW
+
+#: Traits of the ops that have no codes of their own, whatever they read.
+_PASSED = Trait.GETITEM | Trait.CONTROL_FLOW
+
+#: Traits of the ops that may hand on codes without being annotated.
+_HANDS_ON = Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
+
 
 _PERMUTE = "aten.permute.default"
 
@@ -77,8 +86,8 @@ class FloatInput(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():
-            if not node.annotated or node.info.has(Trait.MAC | Trait.CONSTANT | Trait.CONTROL_FLOW):
-                continue  # anchors are PL403's
+            if not node.annotated or node.info.has(_OTHERS):
+                continue
             operands = float_operands(view, node)
             if node.kind in _FIRST_ONLY:
                 operands = operands[:1]
@@ -100,7 +109,7 @@ class FloatInput(Rule):
         """
         del target
         for node in view.calls():
-            if not node.annotated or node.name in refused or node.info.has(Trait.GETITEM | Trait.CONTROL_FLOW):
+            if not node.annotated or node.name in refused or node.info.has(_PASSED):
                 continue
             for producer in float_operands(view, node):
                 if producer.name in refused and not view.is_dq(producer):
@@ -117,6 +126,4 @@ def _is_plain(operand: Node) -> bool:
     """Float for certain: annotated ops and what picks one of their results hand on codes (PL401's)."""
     if operand.op != "call":
         return operand.op == "placeholder"
-    return not operand.annotated and not operand.info.has(
-        Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
-    )
+    return not operand.annotated and not operand.info.has(_HANDS_ON)

@@ -18,7 +18,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -64,6 +63,7 @@ class _Places:
     def __init__(self, views: Sequence[View]) -> None:
         self._views = {view.graph.name: view for view in views}
         self._positions: dict[tuple[str, str], dict[str, int]] = {}
+        self._numbered: dict[str, dict[tuple[str, str], _Key]] = {}
 
     def of(self, finding: Finding) -> _Key:
         view = self._views.get(finding.graph)
@@ -87,7 +87,10 @@ class _Places:
         return (*self._number(view, node), "output", steps) if steps else self._number(view, node)
 
     def _number(self, view: View, node: Node) -> _Key:
-        return self._numbered.get((view.graph.name, node.name), (node.kind,))
+        kind = node.kind or node.op
+        if kind not in self._numbered:
+            self._numbered[kind] = self._number_all(kind)
+        return self._numbered[kind].get((view.graph.name, node.name), (node.kind,))
 
     def _position(self, view: View, reader: Node, node: Node) -> int:
         where = view.graph.name, reader.name
@@ -96,14 +99,13 @@ class _Places:
             self._positions[where] = {item.name: number for number, item in enumerate(inputs)}
         return self._positions[where][node.name]
 
-    @cached_property
-    def _numbered(self) -> dict[tuple[str, str], _Key]:
-        """By body and name of a node: its key, and its number among the live nodes that share the key."""
+    def _number_all(self, kind: str) -> dict[tuple[str, str], _Key]:
+        """By body and name of a node of a kind: its key, and its number among the live nodes that share the key."""
         seen: Counter[_Key] = Counter()
         numbered: dict[tuple[str, str], _Key] = {}
         for view in self._views.values():
             for node in view.graph:
-                if view.is_live(node) and node.op != "output":
+                if (node.kind or node.op) == kind and view.is_live(node) and node.op != "output":
                     key = _key(view, node)
                     numbered[view.graph.name, node.name] = (*key, seen[key])
                     seen[key] += 1

@@ -73,7 +73,8 @@ class Node:
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
     ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind, the
-    same for ATen and edge spellings; "" for what is no call.
+    same for ATen and edge spellings; "" for what is no call. ``meta`` is the only output's dtype and shape, or the first
+    one's.
     """
 
     name: str
@@ -92,15 +93,12 @@ class Node:
     # Rules ask these of every node many times over, so they are worked out once.
     info: OpInfo = field(init=False, repr=False, compare=False)
     kind: str = field(init=False, repr=False, compare=False)
+    meta: TensorMeta | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "info", lookup(self.target))
         object.__setattr__(self, "kind", self.info.kind if self.op == "call" else "")
-
-    @property
-    def meta(self) -> TensorMeta | None:
-        """The only output's dtype and shape, or the first one's."""
-        return self.outputs[0] if self.outputs else None
+        object.__setattr__(self, "meta", self.outputs[0] if self.outputs else None)
 
     @property
     def source(self) -> SourceLine | None:

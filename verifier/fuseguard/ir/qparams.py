@@ -53,14 +53,14 @@ class QParams:
     @property
     def scale(self) -> float:
         """The per-tensor scale. Raises ValueError for per-channel qparams."""
-        if self.per_channel or not self.known:
+        if self.axis is not None or not self.scales or not self.zero_points:
             raise ValueError("per-channel or unknown qparams have no single scale")
         return self.scales[0]
 
     @property
     def zero_point(self) -> int:
         """The per-tensor zero point. Raises ValueError for per-channel qparams."""
-        if self.per_channel or not self.known:
+        if self.axis is not None or not self.scales or not self.zero_points:
             raise ValueError("per-channel or unknown qparams have no single zero point")
         return self.zero_points[0]
 
