@@ -55,17 +55,16 @@ class Numbers:
 
     def signature(self, node: Node) -> tuple[Hashable, ...]:
         """Operator and arguments, uses by number. Python takes 1, 1.0 and True for the same, hence the types."""
-        keywords = (
-            tuple((name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)) if node.kwargs else ()
-        )
-        return (node.target, self._argument(node.args), keywords)
+        keywords = [(name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)] if node.kwargs else ()
+        return (node.target, self._arguments(node.args), *keywords)
 
     def _argument(self, arg: Arg) -> Hashable:
         if isinstance(arg, Ref):
             return ("use", self._of[arg.name])
-        if isinstance(arg, tuple):
-            return tuple([self._argument(part) for part in arg])
-        return (type(arg), arg)
+        return self._arguments(arg) if isinstance(arg, tuple) else (type(arg), arg)
+
+    def _arguments(self, args: tuple[Arg, ...]) -> Hashable:
+        return tuple([self._argument(arg) for arg in args])
 
 
 @once_per_view

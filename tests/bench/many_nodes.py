@@ -20,7 +20,7 @@ def chain(nodes: int) -> Graph:
     signed = int8(0.05, -17)
     y = b.quantized_input("y", (1, 4, 8, 8), signed)
     value = b.quantized_input("x", (1, 4, 8, 8), signed)
-    blocks = nodes // 9
+    blocks = nodes // 12
     for index in range(blocks):
         weight = b.quantized_constant(f"w{index}", (4, 4, 3, 3))
         value = b.call("aten.conv2d.default", value, weight, None, (1, 1), (1, 1))

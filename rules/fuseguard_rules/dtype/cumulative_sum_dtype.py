@@ -158,10 +158,10 @@ class CumulativeSumDtype(Rule):
     references = ("found by this project's differential tests; not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not any(node.kind == _KIND and node.annotated for node in view.calls()):
+        if not any(node.kind == _KIND and node.annotated for node in view.ops):
             return
         dtypes = early_dtypes(view, target)
-        for node in view.calls():
+        for node in view.ops:
             case, fault = _asks(view, node, dtypes, target) if node.annotated else ("", "")
             if case:
                 yield self.finding(view, target, (node,), case=case, op=node.name, fault=fault)

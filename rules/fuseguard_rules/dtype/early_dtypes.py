@@ -51,8 +51,8 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_ar
     averages_break = target.release_in(">=1.3")  # RewriteAvgPool2dPass
     before: dict[str, EarlyDtype] = {}
     after: dict[str, EarlyDtype] = {}
-    for node in view.calls():
-        if not (node.annotated or node.info.has(Trait.GETITEM)) or view.is_q(node) or view.is_dq(node):
+    for node in view.ops:
+        if not (node.annotated or node.info.has(Trait.GETITEM)):
             continue
         begins = _begins(node) or (FLOAT if bounded and _is_bounded(view, node) else "")
         if not (begins or before or after) or stays_on_cpu_with_float(view, node, target):

@@ -108,7 +108,7 @@ class MixedDtype(Rule):
     references = ("executorch #20031", "class 17 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls():
+        for node in view.ops:
             case, rule, dtypes = _disagreement(view, node)
             if case:
                 yield self.finding(

@@ -135,7 +135,7 @@ class TableCodesAsFloats(Rule):
         stages = seen_by_products(view, target)[::-1]  # what is torn without arithmetic is announced so
         if not any((*early, *stages)):
             return  # nothing is taken for anything but codes
-        for node in view.calls():
+        for node in view.ops:
             case, dtypes = _asks(view, node, early, frozenset())
             if not case:
                 torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
@@ -158,7 +158,7 @@ class TableCodesAsFloats(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """What ends a delegate only since its reader is refused."""
         early = early_dtypes(view, target)
-        for node in view.calls() if early.after else ():
+        for node in view.ops if early.after else ():
             if node.name not in refused and _asks(view, node, early, refused)[0] in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
                 if reader is not None:

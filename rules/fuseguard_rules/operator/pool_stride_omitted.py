@@ -79,7 +79,7 @@ class PoolStrideOmitted(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if target.release_in(READS_DEFAULT_FROM):
             return
-        for node in view.calls():
+        for node in view.ops:
             if node.target.startswith(_POOLS) and _omits_stride(node):
                 yield self.finding(view, target, (node,), case="*", pool=node.name, release=target.release)
 

@@ -105,7 +105,7 @@ class RepeatedOperandLost(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not target.release_in(MOVES_FROM):
             return
-        for node in view.calls():
+        for node in view.ops:
             if node.kind != "cat" or not node.annotated:
                 continue
             operand = _repeated(view, node)

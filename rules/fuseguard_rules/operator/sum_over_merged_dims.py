@@ -101,7 +101,7 @@ class SumOverMergedDims(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not target.release_in(MOVES_ON):
             return
-        for node in view.calls():
+        for node in view.ops:
             if node.kind not in _REDUCTIONS or not node.annotated:
                 continue
             views = _views_before(view, node)

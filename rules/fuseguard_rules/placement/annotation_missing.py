@@ -120,8 +120,8 @@ class AnnotationMissing(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         foreign = not any(node.annotated for node in view.graph)
-        for node in view.calls():
-            if node.annotated or node.kind not in KINDS or view.is_q(node) or view.is_dq(node):
+        for node in view.ops:
+            if node.annotated or node.kind not in KINDS:
                 continue
             if not (foreign or node.info.has(Trait.MAC)) or node.info.has(_PASSED) or _is_fused(view, node):
                 continue

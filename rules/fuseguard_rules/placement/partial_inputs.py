@@ -132,7 +132,7 @@ class PartialInputs(Rule):
     references = ("executorch #21589", "executorch #22559", "bug class 9 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls():
+        for node in view.ops:
             case = _case(node)
             if not case or not node.annotated or half_quantized(view, node) is not None:
                 continue

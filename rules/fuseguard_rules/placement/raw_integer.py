@@ -96,7 +96,7 @@ class RawInteger(Rule):
     references = ("bug class 14 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls():
+        for node in view.ops:
             case = "table" if node.info.has(Trait.TABLE) else _CASES.get(node.kind)
             if case is None or node.meta is None:
                 continue

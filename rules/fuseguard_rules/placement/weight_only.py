@@ -46,7 +46,7 @@ class WeightOnly(Rule):
     references = ("bug class 15 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls():
+        for node in view.ops:
             half = half_quantized(view, node)
             if half is None:
                 continue

@@ -52,8 +52,8 @@ class SeveralOutputDomains(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         done: set[str] = set()
-        for node in view.calls():
-            if view.is_q(node) or view.is_dq(node) or not (node.annotated or node.info.has(Trait.GETITEM)):
+        for node in view.ops:
+            if not (node.annotated or node.info.has(Trait.GETITEM)):
                 continue
             quantizers = view.out_q(node)
             if len(quantizers) < 2:

@@ -96,9 +96,9 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
     for view in views:
         first = len(findings)
-        nodes += sum(1 for _ in view.calls())
+        nodes += len(view.calls())
         islands += len(view.islands)
-        quantized = quantized or any(view.is_q(node) or view.is_dq(node) for node in view.calls())
+        quantized = quantized or len(view.ops) < len(view.calls())
         for rule in active:
             started = perf_counter()
             try:

@@ -72,9 +72,9 @@ class Node:
 
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
-    ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind, the
-    same for ATen and edge spellings; "" for what is no call. ``meta`` is the only output's dtype and shape, or the first
-    one's.
+    ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind,
+    the same for ATen and edge spellings; "" for what is no call. ``meta`` is the only output's dtype and shape, or the
+    first one's.
     """
 
     name: str

@@ -6,6 +6,7 @@ A :class:`View` is read-only, made once per graph, and computes each answer at m
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,7 @@ class View:
         self._users = _live_users(graph, self._live)
         self._calls: dict[Trait | None, tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
+        self._keys: dict[str, dict[str, str]] = {}
         self._clusters: dict[str, frozenset[str]] = {}
 
     # --- neighbours -------------------------------------------------------------------------------------
@@ -82,6 +84,11 @@ class View:
             return (node for node in self.graph if node.op == "call" and node.name in self._live)
         return (node for node in self.calls() if node.info.has(trait))
 
+    @cached_property
+    def ops(self) -> tuple[Node, ...]:
+        """Live operator calls other than Q and DQ, in topological order."""
+        return tuple([node for node in self.calls() if not (self.is_q(node) or self.is_dq(node))])
+
     def is_q(self, node: Node) -> bool:
         return node.kind == "quantize"
 
@@ -92,8 +99,10 @@ class View:
 
     def qparams(self, node: Node) -> QParams | None:
         """The qparams that a Q or DQ node carries; None for other nodes and for unreadable ones."""
+        if not (self.is_q(node) or self.is_dq(node)):
+            return None
         if node.name not in self._qparams:
-            self._qparams[node.name] = self._read_qparams(node) if self.is_q(node) or self.is_dq(node) else None
+            self._qparams[node.name] = self._read_qparams(node)
         return self._qparams[node.name]
 
     def _read_qparams(self, node: Node) -> QParams | None:
@@ -153,11 +162,14 @@ class View:
         return tuple(island for node in self.calls(Trait.MAC) if (island := self._island(node)).inputs)
 
     def _island(self, anchor: Node) -> Island:
-        inputs = tuple(node for node in self.graph.inputs(anchor) if self.is_dq(node))
-        users = self.users(anchor)
-        activation = users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else None
+        inputs = tuple([node for node in self.graph.inputs(anchor) if self.is_dq(node)])
+        activation = self._activation(anchor)
         quantizers = self.out_q(activation or anchor)
         return Island(anchor, activation, inputs, quantizers[0] if quantizers else None)
+
+    def _activation(self, anchor: Node) -> Node | None:
+        users = self.users(anchor)
+        return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else None
 
     def anchor_form(self, anchor: Node) -> AnchorForm:
         """Which decomposition the backend applies to this anchor (see AnchorForm)."""
@@ -197,20 +209,19 @@ class View:
 
         Module path, canonical kind, and the ordinal among the live calls that share both.
         """
-        return self._keys.get(node.name, node.name)
+        named = self._pool_of(node) or node
+        kind = _SAME_KIND.get(named.kind, named.kind)
+        if kind not in self._keys:
+            self._keys[kind] = self._keys_of(kind)
+        return self._keys[kind].get(named.name, node.name)
 
-    @cached_property
-    def _keys(self) -> dict[str, str]:
-        seen: dict[tuple[str, str], int] = {}
+    def _keys_of(self, kind: str) -> dict[str, str]:
+        seen: Counter[str] = Counter()
         keys: dict[str, str] = {}
         for node in self.calls():
-            pool = self._pool_of(node)
-            if pool is not None:
-                keys[node.name] = keys[pool.name]
-                continue
-            place = (node.module, _SAME_KIND.get(node.kind, node.kind))
-            seen[place] = seen.get(place, -1) + 1
-            keys[node.name] = f"{self.graph.name}/{node.module}:{place[1]}#{seen[place]}"
+            if _SAME_KIND.get(node.kind, node.kind) == kind and self._pool_of(node) is None:
+                keys[node.name] = f"{self.graph.name}/{node.module}:{kind}#{seen[node.module]}"
+                seen[node.module] += 1
         return keys
 
     def _pool_of(self, node: Node) -> Node | None:
@@ -246,18 +257,18 @@ class View:
                 if partner is not None:
                     pending.append(partner)
                 if self.is_dq(node):
-                    pending.extend(self.users(node))
+                    pending += self.users(node)
                 elif not self.is_q(node):
-                    pending.extend(producer for producer in self.graph.inputs(node) if self.is_dq(producer))
+                    pending += [producer for producer in self.graph.inputs(node) if self.is_dq(producer)]
             cluster = frozenset(members)
             # Whichever member one starts from, the cluster is the same.
-            self._clusters.update((name, cluster) for name, node in members.items() if not self.is_q(node))
+            self._clusters.update({name: cluster for name, node in members.items() if not self.is_q(node)})
         return self._clusters[start.name]
 
     def _partner(self, node: Node) -> Node | None:
         """The activation of an anchor, or the anchor of an activation."""
         if node.info.has(Trait.MAC):
-            return self._island(node).activation
+            return self._activation(node)
         if node.info.has(Trait.ACTIVATION) and node.args:
             producer = self.graph.node_of(node.args[0])
             if producer is not None and producer.info.has(Trait.MAC) and self.users(producer) == (node,):
@@ -348,12 +359,8 @@ def _live_users(graph: Graph, live: frozenset[str]) -> dict[str, tuple[Node, ...
 
 def _reachable_backwards(graph: Graph) -> frozenset[str]:
     """Names of nodes that an output depends on; placeholders always count as live."""
-    live = {node.name for node in graph if node.op == "placeholder"}
-    pending = [node for node in graph if node.op == "output"]
-    while pending:
-        node = pending.pop()
-        if node.name in live and node.op != "placeholder":
-            continue
-        live.add(node.name)
-        pending.extend(producer for producer in graph.inputs(node) if producer.name not in live)
+    live = {node.name for node in graph if node.op in ("placeholder", "output")}
+    for node in reversed(graph.nodes.values()):  # users come before what they use
+        if node.name in live:
+            live.update([producer.name for producer in graph.inputs(node)])
     return frozenset(live)
