@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import cProfile
 import pstats
-from dataclasses import replace
 
 import pytest
 
 from fuseguard.engine import Rule, load_registry, run
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.ir.graph import Arg, Ref
 from fuseguard.target import Target
+from fuseguard_testkit.side_by_side import side_by_side
 
 RULES = load_registry().rules
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
@@ -35,43 +34,18 @@ def work(graph: Graph) -> int:
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
 
 
-def renamed(arg: Arg, suffix: str) -> Arg:
-    if isinstance(arg, Ref):
-        return replace(arg, name=arg.name + suffix)
-    return tuple(renamed(item, suffix) for item in arg) if isinstance(arg, tuple) else arg
-
-
-def side_by_side(graph: Graph, count: int) -> Graph:
-    """``count`` copies of a program in one."""
-    nodes, results, buffers = [], [], {}
-    for number in range(count):
-        suffix = f"__{number}"
-        for node in graph:
-            args = tuple(renamed(arg, suffix) for arg in node.args)
-            if node.op == "output":
-                results += [item for arg in args for item in (arg if isinstance(arg, tuple) else (arg,))]
-                continue
-            kwargs = {key: renamed(arg, suffix) for key, arg in node.kwargs.items()}
-            nodes.append(replace(node, name=node.name + suffix, args=args, kwargs=kwargs))
-        buffers |= {name + suffix: values for name, values in graph.buffers.items()}
-    (output,) = (node for node in graph if node.op == "output")
-    nodes.append(replace(output, args=(tuple(results),)))
-    numbered = [replace(node, index=index) for index, node in enumerate(nodes)]
-    return Graph(numbered, dialect=graph.dialect, buffers=buffers, subgraphs=graph.subgraphs)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     """What is looked up once in a process must not count."""
-    work(side_by_side(gated(2), 1))
+    work(gated(2))
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.bad], ids=lambda rule: rule.code)
 def test_as_many_findings_as_copies_cost_as_many_times_the_work(rule: Rule) -> None:
     for example in rule.bad[:2]:
         graph = example.graph()
-        work(side_by_side(graph, 2))
-        small, large = work(side_by_side(graph, SMALL)), work(side_by_side(graph, LARGE))
+        work(side_by_side([graph] * 2))
+        small, large = (work(side_by_side([graph] * copies)) for copies in (SMALL, LARGE))
         assert large < small * AT_MOST, example.title
 
 

@@ -1,0 +1,44 @@
+"""Several torch-free graphs in one, for tests and measurements that need a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fuseguard.ir import Graph
+from fuseguard.ir.graph import Arg, Node, Ref
+
+
+def side_by_side(graphs: Sequence[Graph]) -> Graph:
+    """One graph with the nodes, outputs and bodies of all ``graphs``, which are of one dialect; names get a number."""
+    nodes, results, buffers, bodies = [], [], {}, {}
+    for number, graph in enumerate(graphs):
+        suffix = f"__{number}"
+        for node in graph:
+            copy = _renamed(node, suffix)
+            if node.op == "output":
+                results += [item for arg in copy.args for item in (arg if isinstance(arg, tuple) else (arg,))]
+            else:
+                nodes.append(copy)
+        buffers |= {name + suffix: values for name, values in graph.buffers.items()}
+        bodies |= {name + suffix: body for name, body in graph.subgraphs.items()}
+    nodes.append(replace(copy, args=(tuple(results),)))
+    numbered = [replace(node, index=index) for index, node in enumerate(nodes)]
+    return Graph(numbered, dialect=graphs[0].dialect, buffers=buffers, subgraphs=bodies)
+
+
+def _renamed(node: Node, suffix: str) -> Node:
+    def renamed(arg: Arg) -> Arg:
+        if isinstance(arg, Ref):
+            return replace(arg, name=arg.name + suffix)
+        if isinstance(arg, str) and arg in node.subgraphs:
+            return arg + suffix
+        return tuple(renamed(item) for item in arg) if isinstance(arg, tuple) else arg
+
+    return replace(
+        node,
+        name=node.name + suffix,
+        args=tuple(renamed(arg) for arg in node.args),
+        kwargs={key: renamed(arg) for key, arg in node.kwargs.items()},
+        subgraphs=tuple(name + suffix for name in node.subgraphs),
+    )
