@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -103,13 +104,21 @@ class _Places:
         """By body and name of a node of a kind: its key, and its number among the live nodes that share the key."""
         seen: Counter[_Key] = Counter()
         numbered: dict[tuple[str, str], _Key] = {}
+        for view, node in self._by_kind[kind]:
+            key = _key(view, node)
+            numbered[view.graph.name, node.name] = (*key, seen[key])
+            seen[key] += 1
+        return numbered
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[tuple[View, Node]]]:
+        """The live nodes of each kind, in all bodies. Only the kinds that findings are at get keys, which cost more."""
+        groups: defaultdict[str, list[tuple[View, Node]]] = defaultdict(list)
         for view in self._views.values():
             for node in view.graph:
-                if (node.kind or node.op) == kind and view.is_live(node) and node.op != "output":
-                    key = _key(view, node)
-                    numbered[view.graph.name, node.name] = (*key, seen[key])
-                    seen[key] += 1
-        return numbered
+                if view.is_live(node) and node.op != "output":
+                    groups[node.kind or node.op].append((view, node))
+        return groups
 
 
 def _key(view: View, node: Node) -> _Key:

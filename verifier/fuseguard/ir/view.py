@@ -6,8 +6,8 @@ A :class:`View` is read-only, made once per graph, and computes each answer at m
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -218,11 +218,19 @@ class View:
     def _keys_of(self, kind: str) -> dict[str, str]:
         seen: Counter[str] = Counter()
         keys: dict[str, str] = {}
-        for node in self.calls():
-            if _SAME_KIND.get(node.kind, node.kind) == kind and self._pool_of(node) is None:
+        for node in self._by_kind[kind]:
+            if self._pool_of(node) is None:
                 keys[node.name] = f"{self.graph.name}/{node.module}:{kind}#{seen[node.module]}"
                 seen[node.module] += 1
         return keys
+
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[Node]]:
+        """The live calls of each kind, in topological order; what has two names is under one."""
+        groups: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self.calls():
+            groups[_SAME_KIND.get(node.kind, node.kind)].append(node)
+        return groups
 
     def _pool_of(self, node: Node) -> Node | None:
         """The max_pool2d_with_indices of which a getitem takes the values."""
