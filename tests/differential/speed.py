@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import gc
 import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy
 import torch
 import torch._export.utils
+import torch._subclasses.fake_impls
 import torch.export.decomp_utils
 import torch.export.exported_program
 from torch._C import DispatchKey
-from torch._ops import OperatorBase
+from torch._ops import OpOverload
 from torch.fx import GraphModule
 from torch.fx.graph import _PyTreeCodeGen
 from torch.fx.graph_module import _WrappedCall
@@ -31,11 +35,13 @@ def hurry() -> None:
     NodeSource.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     # Some 40 operator namespaces are walked in each run_decompositions; after the imports they stay as they are.
     collected = functools.cache(torch._export.utils._collect_all_valid_cia_ops)
+    own_decomposition = _own_decompositions(torch._export.utils._get_decomp_for_cia)
     for module in (torch._export.utils, torch.export.decomp_utils, torch.export.exported_program):
         holder: Any = module
         holder._collect_all_valid_cia_ops = collected
+        holder._get_decomp_for_cia = own_decomposition
     HistogramObserver._non_linear_param_search = search_range
-    _register_cheaply()
+    _register_once()
     # The imports leave half a million objects that live for ever: searching them for cycles is of no use.
     gc.collect()
     gc.freeze()
@@ -51,24 +57,64 @@ def hurry_alone() -> None:
     gc.disable()
 
 
-def _register_cheaply() -> None:
-    """``py_impl`` without evaluating the annotations of a closure: each export registers six thousand kernels."""
-    original = OperatorBase.py_impl
+def _own_decompositions(look_up: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """One function for each operator that has none in Python: ``look_up`` makes it anew each time it is asked."""
+    made = functools.cache(look_up)
 
-    def py_impl(self: Any, key: Any) -> Any:
-        if not isinstance(key, DispatchKey) or key == DispatchKey.Python:
-            return original(self, key)
+    def own_decomposition(op: Any) -> Any:
+        kernel = op.py_kernels.get(DispatchKey.CompositeImplicitAutograd)
+        return made(op) if kernel is None or isinstance(kernel, DispatchKey) else kernel
 
-        def register(kernel: Any) -> Any:
-            if key in self.py_kernels:
-                return original(self, key)(kernel)  # which raises
-            self.py_kernels[key] = kernel
-            self._dispatch_cache.clear()
-            return kernel
+    return own_decomposition
 
-        return register
 
-    OperatorBase.py_impl = py_impl  # type: ignore[method-assign]
+def _register_once() -> None:
+    """Each export registers some six thousand kernels for its time, the same ones: later ones put back the first's."""
+    module: Any = torch.export.exported_program
+    register = module._override_composite_implicit_decomp
+    rules = torch._subclasses.fake_impls.op_implementations_dict
+    made: dict[tuple[OpOverload, Any], _Registered] = {}
+
+    @contextmanager
+    def override(decompositions: Mapping[OpOverload, Any]) -> Iterator[None]:
+        own = {op: dict(op.py_kernels) for op in decompositions}
+        ruled = {op: op in rules for op in decompositions}
+        known = {
+            op: kept
+            for op, decompose in decompositions.items()
+            if (kept := made.get((op, decompose))) is not None and kept.own == own[op] and kept.ruled == ruled[op]
+        }
+        with register({op: decompose for op, decompose in decompositions.items() if op not in known}):
+            for op, decompose in decompositions.items():
+                if op in known:
+                    _put(op, known[op].kernels)
+                    rules[op] = known[op].rule
+                else:
+                    made[op, decompose] = _Registered(own[op], dict(op.py_kernels), ruled[op], rules.get(op))
+            try:
+                yield
+            finally:
+                for op in known:
+                    _put(op, own[op])
+                    module._deregister_op_impl(op)
+
+    module._override_composite_implicit_decomp = override
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """``own`` and ``ruled``: an operator's kernels before, and whether fake tensors had a rule for it; and after."""
+
+    own: dict[Any, Any]
+    kernels: dict[Any, Any]
+    ruled: bool
+    rule: Any
+
+
+def _put(op: OpOverload, kernels: Mapping[Any, Any]) -> None:
+    op.py_kernels.clear()
+    op.py_kernels.update(kernels)
+    op._dispatch_cache.clear()
 
 
 def _compile_when_called() -> None:
