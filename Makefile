@@ -5,7 +5,7 @@ RELEASE ?= 1.5.1
 RELEASES ?= 1.5.1 1.4.1 1.3.1 1.2.0
 # Two workers: the machines this is tested on have two cores, and most tests lower a program.
 PYTEST_ARGS ?= -n 2 --dist worksteal
-# A thorough run judges every example under both profiles and every repair: MARKS="not campaign".
+# A thorough run judges every example under both profiles, on every release, and every repair: MARKS="not campaign".
 MARKS ?= not campaign and not thorough
 
 BIN := $(CURDIR)/.venvs/$(RELEASE)/bin
