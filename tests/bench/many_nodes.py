@@ -1,4 +1,4 @@
-"""All rules on large graphs: wall time, and the ratio when the node count doubles (2 is linear).
+"""All rules on large graphs: time, function calls, and the ratios when the node count doubles (2 is linear).
 
 python tests/bench/many_nodes.py [nodes]
 """
@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from fuseguard.engine import load_registry, run
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.target import Target
-from fuseguard_testkit.side_by_side import side_by_side
+from fuseguard_testkit.lint_work import TARGET, function_calls
+from fuseguard_testkit.side_by_side import bad_examples, side_by_side
 
 
 def chain(nodes: int) -> Graph:
@@ -36,31 +36,33 @@ def chain(nodes: int) -> Graph:
 
 def mixed(nodes: int) -> Graph:
     """Bad examples of every rule side by side, so that every rule has findings; one in some ten nodes."""
-    examples = [example.graph() for rule in load_registry().rules for example in rule.bad]
-    aten = [graph for graph in examples if graph.dialect == "aten"]
-    copies = nodes * len(aten) // sum(len(graph) - 1 for graph in aten)  # the outputs become one
-    return side_by_side(list(islice(cycle(aten), copies)))
+    examples = bad_examples()
+    copies = nodes * len(examples) // sum(len(graph) - 1 for graph in examples)  # the outputs become one
+    return side_by_side(list(islice(cycle(examples), copies)))
 
 
-def measure(name: str, graph: Graph, before: float) -> float:
-    """Prints and returns the best of three lints in seconds; ``before`` is that of half as many nodes, or 0."""
-    target = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
+def seconds(graph: Graph) -> float:
+    """The best of five lints."""
     best = float("inf")
-    for _ in range(3):
+    for _ in range(5):
         start = time.perf_counter()
-        report = run(graph, target, load_registry().rules)
+        run(graph, TARGET, load_registry().rules)
         best = min(best, time.perf_counter() - start)
-    ratio = f", {best / before:.2f} times the time of half as many" if before else ""
-    print(f"{name}: {len(graph):6} nodes, {len(report.findings):5} findings: {best:.3f} s{ratio}")
     return best
 
 
 def main() -> None:
     nodes = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     for program in (chain, mixed):
-        before = 0.0
+        before = None
         for count in (nodes // 2, nodes, nodes * 2):
-            before = measure(program.__name__, program(count), before)
+            graph = program(count)
+            taken, calls = seconds(graph), function_calls(graph)
+            ratios = (
+                f"; {taken / before[0]:.2f} and {calls / before[1]:.2f} times those of half as many" if before else ""
+            )
+            print(f"{program.__name__}: {len(graph):6} nodes, {taken:.3f} s, {calls:8} function calls{ratios}")
+            before = taken, calls
 
 
 if __name__ == "__main__":

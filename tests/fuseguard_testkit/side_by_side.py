@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fuseguard.engine import load_registry
 from fuseguard.ir import Graph
 from fuseguard.ir.graph import Arg, Node, Ref
 
@@ -25,6 +26,12 @@ def side_by_side(graphs: Sequence[Graph]) -> Graph:
     nodes.append(replace(copy, args=(tuple(results),)))
     numbered = [replace(node, index=index) for index, node in enumerate(nodes)]
     return Graph(numbered, dialect=graphs[0].dialect, buffers=buffers, subgraphs=bodies)
+
+
+def bad_examples() -> list[Graph]:
+    """Those of all rules, in the ATen dialect."""
+    graphs = [example.graph() for rule in load_registry().rules for example in rule.bad]
+    return [graph for graph in graphs if graph.dialect == "aten"]
 
 
 def _renamed(node: Node, suffix: str) -> Node:

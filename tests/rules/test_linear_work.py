@@ -5,48 +5,42 @@ Protects: what a rule asks of the whole graph must be asked once, not once a fin
 
 from __future__ import annotations
 
-import cProfile
-import pstats
-
 import pytest
 
-from fuseguard.engine import Rule, load_registry, run
+from fuseguard.engine import Rule, load_registry
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.target import Target
-from fuseguard_testkit.side_by_side import side_by_side
+from fuseguard_testkit.lint_work import function_calls
+from fuseguard_testkit.side_by_side import bad_examples, side_by_side
 
 RULES = load_registry().rules
-TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 QPARAMS = int8(0.05, -17)
 SHAPE = (1, 4, 8, 8)
 #: The two sizes are one to four; a square would make sixteen of it.
 SMALL, LARGE, AT_MOST = 10, 40, 4.2
 
 
-def work(graph: Graph) -> int:
-    """Function calls of one lint with all rules."""
-    profile = cProfile.Profile()
-    profile.enable()
-    report = run(graph, TARGET, RULES)
-    profile.disable()
-    assert not report.failures
-    return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
-
-
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
     """What is looked up once in a process must not count."""
-    work(gated(2))
+    function_calls(gated(2))
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule.bad], ids=lambda rule: rule.code)
 def test_as_many_findings_as_copies_cost_as_many_times_the_work(rule: Rule) -> None:
     for example in rule.bad[:2]:
         graph = example.graph()
-        work(side_by_side([graph] * 2))
-        small, large = (work(side_by_side([graph] * copies)) for copies in (SMALL, LARGE))
+        function_calls(side_by_side([graph] * 2))
+        small, large = (function_calls(side_by_side([graph] * copies)) for copies in (SMALL, LARGE))
         assert large < small * AT_MOST, example.title
+
+
+def test_all_findings_at_once_cost_as_many_times_the_work() -> None:
+    """Also what is asked once a lint, of all findings together: fingerprints, and what refusals expose."""
+    examples = bad_examples()
+    function_calls(side_by_side(examples))
+    small, large = (function_calls(side_by_side(examples * copies)) for copies in (2, 8))
+    assert large < small * AT_MOST
 
 
 def split_in(parts: int) -> Graph:
@@ -93,4 +87,4 @@ def moved(ops: int) -> Graph:
 def test_long_and_wide_programs(program: object) -> None:
     assert callable(program)
     small, large = program(100), program(400)
-    assert work(large) < work(small) * AT_MOST
+    assert function_calls(large) < function_calls(small) * AT_MOST

@@ -51,6 +51,20 @@ def test_who_shares_a_dq_with_the_cluster_belongs_to_it() -> None:
     assert conv not in view.cluster(found.anchor)
 
 
+def test_what_else_is_an_output_does_not_belong_to_the_cluster() -> None:
+    """The output node reads whatever leaves the program: through it, one refusal took in all branches."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 8, 8), SIGNED)
+    other = b.requantize(b.call("aten.sigmoid.default", x, shape=(1, 4, 8, 8)), SIGNED)
+    apart = b.call("aten.relu.default", other, shape=(1, 4, 8, 8))  # reads the DQ that is an output, too
+    y = b.quantized_input("y", (1, 4, 8, 8), SIGNED)
+    relu = b.call("aten.relu.default", y, shape=(1, 4, 8, 8))
+    view = View(b.output(y, b.requantize(relu, SIGNED), other, b.requantize(apart, SIGNED)))
+    assert view.cluster(view.graph[relu]) == {y, relu}
+    output = next(node for node in view.graph if node.op == "output")
+    assert view.cluster(output) == {output.name}
+
+
 def test_dead_dqs_are_no_users() -> None:
     """PT2E leaves dead DQs behind; counting them would hide a single user."""
     b = GraphBuilder()

@@ -148,9 +148,9 @@ class Int16ConvFork(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """A view between the convolution's codes and each reader in int32: the rescales on its sides stay two."""
         del target
-        island = next(item for item in view.islands if item.anchor.name == finding.nodes[0])
+        island = view.island_of(view.graph[finding.nodes[0]])
         edits: list[Edit] = []
-        for bypass in int32_readers(view, island)[0]:
+        for bypass in int32_readers(view, island)[0] if island is not None else ():
             rewrite = standing_apart(view, bypass.reader, view.graph[bypass.path[-1]])
             edits.extend(rewrite.edits if rewrite is not None else ())
         return Rewrite(tuple(edits)) if edits else None

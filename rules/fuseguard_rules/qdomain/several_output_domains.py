@@ -111,7 +111,8 @@ def _from_codes(view: View, node: Node) -> tuple[str, ...] | None:
     A copy of it then reads codes and constants as well, and nothing in front of it changes. Its data must be of a
     known shape, or the copy could not be told apart from the op (QD201's repair).
     """
-    anchor = next((island.anchor for island in view.islands if island.owner is node), node)
+    island = view.island_of(node)
+    anchor = island.anchor if island is not None else node
     inputs = view.graph.inputs(anchor)
     data = next((item for item in inputs if view.is_dq(item)), None)
     if data is None or data.meta is None or None in data.meta.shape or node.info.has(Trait.GETITEM):

@@ -28,9 +28,15 @@ def take_in_exposed(
                 failed[rule.code] = error
         if not exposed:
             break
+        holders: dict[str, int] = {}  # the first finding that refuses a node, by its name
+        for number, finding in enumerate(closed):
+            for name in finding.cluster if finding.refuse else ():
+                holders.setdefault(name, number)
         for node, by in exposed:
-            number = next(n for n, item in enumerate(closed) if item.refuse and by.name in item.cluster)
+            number = holders[by.name]
             cluster = view.cluster(node).union(closed[number].cluster)
+            for name in cluster:
+                holders[name] = min(number, holders.get(name, number))
             ordered = tuple(sorted(cluster, key=lambda name: view.graph[name].index))
             closed[number] = replace(closed[number], cluster=ordered)
     return closed, failed

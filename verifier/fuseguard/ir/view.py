@@ -161,6 +161,14 @@ class View:
         """Every anchor with at least one DQ input, in topological order."""
         return tuple(island for node in self.calls(Trait.MAC) if (island := self._island(node)).inputs)
 
+    def island_of(self, node: Node) -> Island | None:
+        """The island of which ``node`` is the anchor or the activation."""
+        return self._island_by_member.get(node.name)
+
+    @cached_property
+    def _island_by_member(self) -> dict[str, Island]:
+        return {node.name: island for island in self.islands for node in (island.anchor, island.owner)}
+
     def _island(self, anchor: Node) -> Island:
         inputs = tuple([node for node in self.graph.inputs(anchor) if self.is_dq(node)])
         activation = self._activation(anchor)
@@ -245,14 +253,14 @@ class View:
         That is: an anchor with its activation and an activation with its anchor (refusing half of the pair
         makes the crash that it should prevent), the DQs that feed them, and whatever else reads such a DQ. A DQ
         that stays behind for another reader ends up in a partition of its own, without the reader: the reader
-        then has a float input where its annotation promises integers. Arm's quantizer gives every reader a DQ
-        of its own, so that in its programs clusters stay small.
+        then has a float input where its annotation promises integers. The output node is no such reader: it may
+        have floats. Arm's quantizer gives every reader a DQ of its own, so that in its programs clusters stay small.
         """
         return frozenset().union(*map(self._cluster_of, nodes))
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
-        if self.is_q(start):
-            return frozenset((start.name,))  # comes along with a DQ in front of it, and brings nothing itself
+        if self.is_q(start) or start.op == "output":
+            return frozenset((start.name,))  # a Q comes along with a DQ in front of it, and brings nothing itself
         if start.name not in self._clusters:
             members: dict[str, Node] = {}
             pending = [start]
@@ -265,7 +273,7 @@ class View:
                 if partner is not None:
                     pending.append(partner)
                 if self.is_dq(node):
-                    pending += self.users(node)
+                    pending += [user for user in self.users(node) if user.op != "output"]
                 elif not self.is_q(node):
                     pending += [producer for producer in self.graph.inputs(node) if self.is_dq(producer)]
             cluster = frozenset(members)
