@@ -4,6 +4,7 @@ from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
 from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
 from fuseguard_rules.boundary.partition_cycle import PartitionCycle
 from fuseguard_rules.boundary.shared_dequantize import SharedDequantizeCutOff
+from fuseguard_rules.boundary.shared_dequantize_leaves import SharedDequantizeLeaves
 from fuseguard_rules.dtype.cumulative_sum_dtype import CumulativeSumDtype
 from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.internal_uint8 import InternalUint8
@@ -80,6 +81,7 @@ RULES = (
     PartitionCycle,
     ControlFlowBoundary,
     SharedDequantizeCutOff,
+    SharedDequantizeLeaves,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,

@@ -1,14 +1,15 @@
-"""BO602: one dequantized value feeds both the CPU and the accelerator, and the partition loses its middle."""
+"""BO602: one dequantized value leaves the accelerator and is read there, and the partition loses its middle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
 from fuseguard.ir import Graph, Node, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import delegated_reader, is_delegated, stays_on_cpu
+from fuseguard_rules.boundary.placement import delegated_reader, is_delegated, outside_reader, stays_on_cpu
+from fuseguard_rules.boundary.shared_dequantize_leaves import with_own_dequantize
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
 _SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"
@@ -18,20 +19,23 @@ _SHAPE = (1, 4, 8, 8)
 _FIRST, _SECOND, _THIRD = int8(0.0487, 3), int8(0.00791, 1), int8(1 / 255.3, -128)
 
 
-def _graph(*, shared: bool, behind: bool = True) -> Callable[[], Graph]:
+def _graph(*, shared: bool, behind: bool = True, output: bool = False) -> Callable[[], Graph]:
     """Tanh -> sigmoid -> abs on the accelerator; exp on the CPU reads the tanh through the sigmoid's DQ (``shared``)
-    or through one of its own. ``behind``: whether anything follows the sigmoid.
+    or through one of its own; or (``output``) the tanh is an output instead. ``behind``: whether anything follows the
+    sigmoid.
     """
 
     def build() -> Graph:
         b = GraphBuilder()
         codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", _SHAPE, _FIRST)), _SECOND)
         value = b.dequantize(codes, _SECOND)
-        slow = b.call("aten.exp.default", value if shared else b.dequantize(codes, _SECOND), annotated=False)
+        apart = value if shared else b.dequantize(codes, _SECOND)
+        if not output:
+            apart = b.call("aten.exp.default", apart, annotated=False)
         value = b.requantize(b.call("aten.sigmoid.default", value), _THIRD)
         if behind:
             value = b.requantize(b.call("aten.abs.default", value), _THIRD)
-        return b.output(value, slow)
+        return b.output(value, apart)
 
     return build
 
@@ -39,21 +43,22 @@ def _graph(*, shared: bool, behind: bool = True) -> Callable[[], Graph]:
 class PartitionCycle(Rule):
     code = "BO602"
     name = "partition-cycle"
-    summary = "Ops on the CPU and on the accelerator share a dequantize op in the middle of an INT partition."
+    summary = "An op in the middle of an INT partition shares a dequantize op with the CPU or with an output."
     why = (
         "TOSAPartitioner._detag_boundary_nodes takes out of an INT partition each dequantize op with a user outside, "
-        "and with it every op inside that reads it: that op has a float input now. Where the partition goes on behind "
-        "that op and has begun before it, its two ends depend on each other through a node outside, and fusing it "
-        "raises 'Invalid partition, found dependency cycles'. Since 1.4 (#18191) such a partition is split in two, "
-        "and the op between runs on the CPU. Arm's quantizer gives each reader a DQ of its own; where one operator is "
-        "decomposed into several, or another tool made the program, they share it."
+        "an output of the program among them, and with it every op inside that reads it: that op has a float input "
+        "now. Where the partition goes on behind that op and has begun before it, its two ends depend on each other "
+        "through a node outside, and fusing it raises 'Invalid partition, found dependency cycles'. Since 1.4 "
+        "(#18191) such a partition is split in two, and the op between runs on the CPU. Arm's quantizer gives each "
+        "reader a DQ of its own; where one operator is decomposed into several, or another tool made the program, "
+        "they share it."
     )
     remedy = (
-        "Give each reader a dequantize op of its own, let fuseguard keep the op in the middle on the CPU (guard), or "
-        "upgrade ExecuTorch to 1.4 or newer."
+        "Give each reader a dequantize op of its own (repair), let fuseguard keep the op in the middle on the CPU "
+        "(guard), or upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "boundary"
-    message = "{dq} feeds {kept}, which goes on to {behind} on the accelerator, and {cpu}, which stays on the CPU"
+    message = "{dq} feeds {kept}, which goes on to {behind} on the accelerator, and {outside}, which is not there"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "INT", Effect.CRASH, reference=_DETAG),
@@ -61,9 +66,13 @@ class PartitionCycle(Rule):
             EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
         ]
     )
-    bad = (Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),)
+    bad = (
+        Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),
+        Example("a DQ shared by sigmoid and an output, between tanh and abs", _graph(shared=True, output=True)),
+    )
     good = (
         Example("a DQ for the sigmoid and one for the op on the CPU", _graph(shared=False)),
+        Example("a DQ for the sigmoid and one for an output", _graph(shared=False, output=True)),
         Example("a DQ shared at the end of the partition", _graph(shared=True, behind=False)),
     )
     references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
@@ -72,15 +81,14 @@ class PartitionCycle(Rule):
         shared = [node for node in view.calls(Trait.DEQUANTIZE) if len(view.users(node)) > 1]
         reach: _Reach | None = None
         for dq in shared:
-            users = view.users(dq)
-            cpu = next((user for user in users if stays_on_cpu(view, user, target)), None)
-            if cpu is None:
+            outside = outside_reader(view, dq, target)
+            if outside is None:
                 continue
             start = _delegated_source(view, dq, target)
             if start is None:
                 continue
             reach = reach or _Reach(view, target)
-            for kept in users:
+            for kept in view.users(dq):
                 behind = delegated_reader(view, kept, target) if is_delegated(view, kept, target) else None
                 if behind is not None and reach.share_partition(start, behind):
                     yield self.finding(
@@ -91,9 +99,12 @@ class PartitionCycle(Rule):
                         dq=dq.name,
                         kept=kept.name,
                         behind=behind.name,
-                        cpu=cpu.name,
+                        outside=outside.name,
                     )
                     break
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        return with_own_dequantize(view, view.graph[finding.nodes[0]], target)
 
 
 class _Reach:

@@ -58,6 +58,14 @@ def is_delegated(view: View, node: Node, target: Target) -> bool:
     return computes and node.annotated and not stays_on_cpu(view, node, target)
 
 
+def outside_reader(view: View, dq: Node, target: Target) -> Node | None:
+    """What reads ``dq`` outside of an INT delegate that reads it too: an output, or an op that stays on the CPU."""
+    users = view.users(dq)
+    if not any(is_delegated(view, user, target) for user in users):
+        return None
+    return next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
+
+
 def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
     """An op that an INT-only backend takes and that reads the codes of ``node``."""
     readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
@@ -111,27 +119,27 @@ class CpuReach:
                     break
 
 
-def has_company(view: View, node: Node, target: Target) -> bool:
+def has_company(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:
     """Whether the DQs in front of ``node`` stay in an INT delegate when ``node`` itself is taken out of it.
 
     They do where anything is computed in their partition; one of views, clones, Q and DQ alone is dropped. The
     partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
-    is split into its connected components (1.4 and newer).
+    is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too.
     """
     if delegated_reader(view, node, target) is not None:
-        names = _component(view, node, target)
+        names = _component(view, node, target, detagged)
     else:
         apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
         names = {other.name for other in view.calls()} - apart - {node.name}
     return any(_computes(view, view.graph[name], target) for name in names)
 
 
-def _component(view: View, node: Node, target: Target) -> set[str]:
+def _component(view: View, node: Node, target: Target, detagged: frozenset[str]) -> set[str]:
     """The names of what is joined to the DQs in front of ``node`` otherwise than through it.
 
     A Q whose input stays on the CPU is taken out of a partition, too, and joins nothing.
     """
-    seen = {node.name}
+    seen = {node.name, *detagged}
     pending = [producer for producer in view.graph.inputs(node) if view.is_dq(producer)]
     while pending:
         item = pending.pop()
@@ -142,7 +150,7 @@ def _component(view: View, node: Node, target: Target) -> set[str]:
         if owner is None or owner.op != "call" or owner.name == node.name or stays_on_cpu(view, owner, target):
             continue
         pending += [*view.graph.inputs(item), *view.users(item)]
-    return seen - {node.name}
+    return seen - {node.name, *detagged}
 
 
 def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], Sequence[Node]]) -> set[str]:
