@@ -58,6 +58,10 @@ def _several(module: GraphModule) -> list[Node]:
     return [node for node in _inner(module) if sum(len(dq.users) for dq in _dequantizers(node)) > 1]
 
 
+def _shared(module: GraphModule) -> list[Node]:
+    return [node for node in _quantizers(module) if len(_dequantizers(node)) > 1]
+
+
 def _annotated(module: GraphModule) -> list[Node]:
     return [
         node
@@ -189,6 +193,18 @@ def _to_int16(module: GraphModule, node: Node, factor: float) -> None:
     _set_all(node, scale=scale, zero_point=0, qmin=INT16[0], qmax=INT16[1], dtype=torch.int16)
 
 
+def _share(module: GraphModule, node: Node, factor: float) -> str:
+    """All readers of a value read its first DQ, outputs too: common subexpressions are eliminated."""
+    shared = 0
+    for quantizer in _quantizers(module):
+        first, *others = _dequantizers(quantizer)
+        for dq in others:
+            dq.replace_all_uses_with(first)
+            module.graph.erase_node(dq)
+            shared += 1
+    return f" and elsewhere, {shared} in all"
+
+
 _EDITS: dict[str, tuple[Callable[[GraphModule], list[Node]], Callable[[GraphModule, Node, float], str | None]]] = {
     "output_scale": (_inner, _scale),
     "output_zero_point": (_int8, _zero_point),
@@ -203,4 +219,5 @@ _EDITS: dict[str, tuple[Callable[[GraphModule], list[Node]], Callable[[GraphModu
     "bias_scale": (_biases, _bias_scale),
     "tiny_scale": (_inner, _tiny),
     "dtype_int16": (_int8, _to_int16),
+    "share_dqs": (_shared, _share),  # not among those that the grammar draws
 }

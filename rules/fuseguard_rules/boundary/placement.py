@@ -124,13 +124,15 @@ def has_company(view: View, node: Node, target: Target, detagged: frozenset[str]
 
     They do where anything is computed in their partition; one of views, clones, Q and DQ alone is dropped. The
     partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
-    is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too.
+    is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too,
+    and with them what reads them.
     """
     if delegated_reader(view, node, target) is not None:
         names = _component(view, node, target, detagged)
     else:
         apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
         names = {other.name for other in view.calls()} - apart - {node.name}
+    names -= {reader.name for name in detagged for reader in view.users(view.graph[name])}
     return any(_computes(view, view.graph[name], target) for name in names)
 
 

@@ -50,6 +50,16 @@ def _graph(op: str, *, outside: str = "output", shared: bool = True, behind: boo
     return build
 
 
+def _copied_and_permuted() -> Graph:
+    """All that reads the copy is taken out of the partition, and a copy alone is none."""
+    b = GraphBuilder()
+    value = b.requantize(b.call("aten.clone.default", b.quantized_input("x", _SHAPE, _X), shape=_SHAPE), _X)
+    weight = b.quantized_constant("weight", (4, 4, 3, 3), 0.01031)
+    made = b.call("aten.conv2d.default", value, weight, None, (1, 1), (1, 1))
+    moved = b.call("aten.permute.default", value, (0, 1, 3, 2), shape=_SHAPE)
+    return b.output(value, b.requantize(moved, _X), b.requantize(made, _X))
+
+
 class SharedDequantizeLeaves(Rule):
     code = "BO605"
     name = "shared-dequantize-leaves"
@@ -80,6 +90,7 @@ class SharedDequantizeLeaves(Rule):
         Example("mul of a tanh that the CPU reads too, by one DQ", _graph("mul", outside="exp")),
         Example("cat of a tanh that is an output too, by one DQ", _graph("cat")),
         Example("conv2d of an input that is an output too, by one DQ", _graph("conv", behind=False), only_on="<1.4"),
+        Example("conv2d and permute of a copy that is an output too, by one DQ", _copied_and_permuted, only_on="<1.4"),
     )
     good = (
         Example("conv2d and an output, a DQ each", _graph("conv", shared=False)),
