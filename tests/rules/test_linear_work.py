@@ -10,7 +10,8 @@ import pytest
 from fuseguard.engine import Rule, load_registry
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard_testkit.lint_work import function_calls
+from fuseguard.target import Target
+from fuseguard_testkit.lint_work import function_calls, lines_run
 from fuseguard_testkit.side_by_side import bad_examples, side_by_side
 
 RULES = load_registry().rules
@@ -32,6 +33,16 @@ def test_as_many_findings_as_copies_cost_as_many_times_the_work(rule: Rule) -> N
         graph = example.graph()
         function_calls(side_by_side([graph] * 2))
         small, large = (function_calls(side_by_side([graph] * copies)) for copies in (SMALL, LARGE))
+        assert large < small * AT_MOST, example.title
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_no_loop_runs_over_the_whole_graph_for_each_finding(rule: Rule) -> None:
+    """A comprehension is one call, however long: BO605 took seconds where it found nothing. So lines are counted."""
+    target = Target.parse("TOSA-1.0+INT", "1.5.1")
+    for example in (*rule.bad, *rule.good):
+        graph = example.graph()
+        small, large = (lines_run(side_by_side([graph] * copies), [rule], target) for copies in (SMALL, LARGE))
         assert large < small * AT_MOST, example.title
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
-from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import delegated_reader, is_delegated, outside_reader, stays_on_cpu
+from fuseguard_rules.boundary.placement import delegated_reader, is_delegated, outside_readers, stays_on_cpu
 from fuseguard_rules.boundary.shared_dequantize_leaves import with_own_dequantize
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
@@ -78,12 +78,9 @@ class PartitionCycle(Rule):
     references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        shared = [node for node in view.calls(Trait.DEQUANTIZE) if len(view.users(node)) > 1]
         reach: _Reach | None = None
-        for dq in shared:
-            outside = outside_reader(view, dq, target)
-            if outside is None:
-                continue
+        for name, outside in outside_readers(view, target).items():
+            dq = view.graph[name]
             start = _delegated_source(view, dq, target)
             if start is None:
                 continue

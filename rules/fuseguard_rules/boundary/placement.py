@@ -7,11 +7,12 @@ ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
 from fuseguard.target import Target
+from fuseguard_rules.per_view import once_per_view
 
 #: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
 _FURTHER = frozenset((
@@ -58,12 +59,18 @@ def is_delegated(view: View, node: Node, target: Target) -> bool:
     return computes and node.annotated and not stays_on_cpu(view, node, target)
 
 
-def outside_reader(view: View, dq: Node, target: Target) -> Node | None:
-    """What reads ``dq`` outside of an INT delegate that reads it too: an output, or an op that stays on the CPU."""
-    users = view.users(dq)
-    if not any(is_delegated(view, user, target) for user in users):
-        return None
-    return next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
+@once_per_view
+def outside_readers(view: View, target: Target) -> Mapping[str, Node]:
+    """What reads a DQ outside of an INT delegate that reads it too, by the DQ's name: an output or an op on the CPU."""
+    found = {}
+    for dq in view.calls(Trait.DEQUANTIZE):
+        users = view.users(dq)
+        if len(users) < 2 or not any(is_delegated(view, user, target) for user in users):
+            continue
+        outside = next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
+        if outside is not None:
+            found[dq.name] = outside
+    return found
 
 
 def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
@@ -119,6 +126,14 @@ class CpuReach:
                     break
 
 
+def leaves_dqs_behind(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:
+    """Whether the DQs in front of ``node`` are lowered without it when it is taken out of an INT delegate.
+
+    Before 1.4 they always are: the nodes that a partition began with say there whether it computes anything.
+    """
+    return target.release_in("<1.4") or has_company(view, node, target, detagged)
+
+
 def has_company(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:
     """Whether the DQs in front of ``node`` stay in an INT delegate when ``node`` itself is taken out of it.
 
@@ -127,32 +142,37 @@ def has_company(view: View, node: Node, target: Target, detagged: frozenset[str]
     is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too,
     and with them what reads them.
     """
+    computing = _computing(view, target, detagged)
     if delegated_reader(view, node, target) is not None:
-        names = _component(view, node, target, detagged)
-    else:
-        apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
-        names = {other.name for other in view.calls()} - apart - {node.name}
-    names -= {reader.name for name in detagged for reader in view.users(view.graph[name])}
-    return any(_computes(view, view.graph[name], target) for name in names)
+        return any(name in computing for name in _component(view, node, target, detagged))
+    apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
+    return any(name not in apart and name != node.name for name in computing)
 
 
-def _component(view: View, node: Node, target: Target, detagged: frozenset[str]) -> set[str]:
-    """The names of what is joined to the DQs in front of ``node`` otherwise than through it.
+@once_per_view
+def _computing(view: View, target: Target, detagged: frozenset[str]) -> frozenset[str]:
+    """The names of the ops that a partition is made of, but for those that read one of ``detagged``."""
+    ops = [node for node in view.ops if node.kind not in _DROPPED and is_delegated(view, node, target)]
+    return frozenset(node.name for node in ops if not any(item.name in detagged for item in view.graph.inputs(node)))
+
+
+def _component(view: View, node: Node, target: Target, detagged: frozenset[str]) -> Iterator[str]:
+    """The names of what is joined to the DQs in front of ``node`` otherwise than through it or one of ``detagged``.
 
     A Q whose input stays on the CPU is taken out of a partition, too, and joins nothing.
     """
-    seen = {node.name, *detagged}
+    seen = {node.name}
     pending = [producer for producer in view.graph.inputs(node) if view.is_dq(producer)]
     while pending:
         item = pending.pop()
-        if item.op != "call" or item.name in seen or stays_on_cpu(view, item, target):
+        if item.op != "call" or item.name in seen or item.name in detagged or stays_on_cpu(view, item, target):
             continue
         seen.add(item.name)
+        yield item.name
         owner = view.owner(item) if view.is_q(item) else item
         if owner is None or owner.op != "call" or owner.name == node.name or stays_on_cpu(view, owner, target):
             continue
         pending += [*view.graph.inputs(item), *view.users(item)]
-    return seen - {node.name, *detagged}
 
 
 def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], Sequence[Node]]) -> set[str]:
@@ -166,10 +186,6 @@ def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], S
                 seen.add((other.name, beyond))
                 pending.append((other, beyond or stays_on_cpu(view, other, target)))
     return {name for name, beyond in seen if beyond}
-
-
-def _computes(view: View, node: Node, target: Target) -> bool:
-    return is_delegated(view, node, target) and node.kind not in _DROPPED
 
 
 def is_quantized_split(view: View, node: Node) -> bool:

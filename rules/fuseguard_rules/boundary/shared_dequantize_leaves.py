@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
-from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import has_company, is_delegated, outside_reader
+from fuseguard_rules.boundary.placement import is_delegated, leaves_dqs_behind, outside_readers
 
 _DETAG = (
     "TOSAPartitioner._detag_boundary_nodes has passed the op's other DQs when it de-tags the op: they stay, and yield "
     "floats"
 )
-#: Where the nodes that a partition began with, not those that are left, say whether it computes anything.
-_KEEPS_PARTITIONS = "<1.4"
 _LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
 
 _SHAPE = (1, 4, 8, 8)
@@ -99,14 +97,15 @@ class SharedDequantizeLeaves(Rule):
     references = ("found by this project's own tests: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        detagged = {dq.name: out for dq in view.calls(Trait.DEQUANTIZE) if (out := outside_reader(view, dq, target))}
+        outside = outside_readers(view, target)
+        detagged = frozenset(outside)
         for node in view.ops if detagged else ():
             dqs = [item for item in view.graph.inputs(node) if view.is_dq(item)]
             shared = next((dq for dq in dqs if dq.name in detagged), None)
             others = [dq.name for dq in dqs if dq.name not in detagged]
             if shared is None or not others or not is_delegated(view, node, target):
                 continue
-            if target.release_in(_KEEPS_PARTITIONS) or has_company(view, node, target, frozenset(detagged)):
+            if leaves_dqs_behind(view, node, target, detagged):
                 yield self.finding(
                     view,
                     target,
@@ -114,7 +113,7 @@ class SharedDequantizeLeaves(Rule):
                     case="*",
                     op=node.name,
                     dq=shared.name,
-                    outside=detagged[shared.name].name,
+                    outside=outside[shared.name].name,
                     others=", ".join(others),
                 )
 
@@ -124,5 +123,5 @@ class SharedDequantizeLeaves(Rule):
 
 def with_own_dequantize(view: View, node: Node, target: Target) -> Rewrite:
     """A dequantize op of the node's own for each that something outside of its delegate reads too."""
-    shared = [dq for dq in view.graph.inputs(node) if view.is_dq(dq) and outside_reader(view, dq, target)]
-    return Rewrite(tuple(Duplicate((dq.name,), (node.name,)) for dq in shared))
+    outside = outside_readers(view, target)
+    return Rewrite(tuple(Duplicate((dq.name,), (node.name,)) for dq in view.graph.inputs(node) if dq.name in outside))

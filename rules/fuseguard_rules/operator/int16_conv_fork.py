@@ -149,8 +149,10 @@ class Int16ConvFork(Rule):
         """A view between the convolution's codes and each reader in int32: the rescales on its sides stay two."""
         del target
         island = view.island_of(view.graph[finding.nodes[0]])
+        if island is None:
+            return None
         edits: list[Edit] = []
-        for bypass in int32_readers(view, island)[0] if island is not None else ():
+        for bypass in int32_readers(view, island)[0]:
             rewrite = standing_apart(view, bypass.reader, view.graph[bypass.path[-1]])
             edits.extend(rewrite.edits if rewrite is not None else ())
         return Rewrite(tuple(edits)) if edits else None

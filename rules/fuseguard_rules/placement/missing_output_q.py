@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import Island, Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.boundary.placement import has_company
+from fuseguard_rules.boundary.placement import leaves_dqs_behind
 from fuseguard_rules.fusion.activation_fusion import is_quantized_anchor
 from fuseguard_rules.placement.leaked_code_graphs import (
     PERMUTE,
@@ -106,13 +106,13 @@ class MissingOutputQ(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         leaks = leaking_readers(view)
-        islands = {island.anchor.name: island for island in view.islands}
         for node in view.calls():
             if node.name not in leaks or not node.annotated or not any(map(view.is_dq, view.graph.inputs(node))):
                 continue
             if half_quantized(view, node) is not None:
                 continue  # PL403's
-            if node.name in islands and _is_stranded(view, islands[node.name]):
+            island = view.island_of(node)
+            if island is not None and _is_stranded(view, island):
                 continue
             chain = chain_behind(node, leaks)
             reader = leaks[chain[-1].name]
@@ -145,7 +145,7 @@ class MissingOutputQ(Rule):
         return any(
             is_unchecked(reader)
             and any(map(view.is_dq, view.graph.inputs(reader)))
-            and (target.release_in("<1.4") or has_company(view, reader, target))
+            and leaves_dqs_behind(view, reader, target)
             for reader in readers
         )
 
