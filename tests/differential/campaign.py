@@ -305,6 +305,13 @@ def _work(seed: int, repairs: bool) -> int:
     return 0
 
 
+def disagreements(record: dict[str, Any]) -> list[str]:
+    """What of a record verdict and judge, or lint and guard, do not agree on; nothing where all is well."""
+    faults = [record["verdict"]] if record["verdict"] in (*DISAGREEMENTS, "eager-fault") else []
+    faults += [f"guard {record['guard']}"] if record["guard"] in ("broken", "changed") else []
+    return faults + [note for note in record["notes"] if note.startswith(("rule", "guard", "lint"))]
+
+
 def signature(record: dict[str, Any]) -> tuple[Any, ...]:
     """What has to stay while a program is made smaller."""
     errors = ("crash", "wrong", "undefined", "runtime_fault")

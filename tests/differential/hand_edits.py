@@ -196,7 +196,7 @@ def _to_int16(module: GraphModule, node: Node, factor: float) -> None:
 def _share(module: GraphModule, node: Node, factor: float) -> str:
     """All readers of a value read its first DQ, outputs too: common subexpressions are eliminated."""
     shared = 0
-    for quantizer in _quantizers(module):
+    for quantizer in _shared(module):
         first, *others = _dequantizers(quantizer)
         for dq in others:
             dq.replace_all_uses_with(first)

@@ -202,16 +202,10 @@ def test_verdict_and_judge_agree_on_a_short_campaign(index: int) -> None:
     from .verdict import judge_program
 
     record = judge_program(program_of(1, index), sampled=True)
-    faults = _disagreements(record)
+    faults = campaign.disagreements(record)
     releases, reason = KNOWN.get(index, ("", ""))
     if reason and Target.parse("TOSA-1.0+INT").release_in(releases):
         assert faults, f"{reason}: this holds no longer, remove it from KNOWN and from docs/truth.md"
     if reason and faults:
         pytest.xfail(reason)
     assert not faults, (faults, record)
-
-
-def _disagreements(record: dict[str, Any]) -> list[str]:
-    faults = [record["verdict"]] if record["verdict"] in (*campaign.DISAGREEMENTS, "eager-fault") else []
-    faults += [f"guard {record['guard']}"] if record["guard"] in ("broken", "changed") else []
-    return faults + [note for note in record["notes"] if note.startswith(("rule", "guard", "lint"))]

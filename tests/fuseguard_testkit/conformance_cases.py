@@ -12,8 +12,10 @@ from functools import cache
 
 from fuseguard.engine import run
 from fuseguard.engine.registry import load_registry
-from fuseguard.executorch.selftest import Case
+from fuseguard.executorch.selftest import Case, example_of
 from fuseguard.target import MEASURED_RELEASES, Target
+
+_REGISTRY = load_registry()
 
 
 def short_run(cases: Sequence[Case], release: str) -> frozenset[Case]:
@@ -35,16 +37,11 @@ def short_run(cases: Sequence[Case], release: str) -> frozenset[Case]:
 
 def is_told_apart(case: Case, release: str) -> bool:
     """Whether the rules say something else of the case on ``release`` than on the newest one."""
-    return _said(case.code, case.title, case.spec, release) != _said(
-        case.code, case.title, case.spec, MEASURED_RELEASES[-1]
-    )
+    return _said(case, release) != _said(case, MEASURED_RELEASES[-1])
 
 
 @cache
-def _said(code: str, title: str, spec: str, release: str) -> tuple[tuple[object, ...], ...]:
-    registry = load_registry()
-    rule = registry.get(code)
-    assert rule is not None
-    (example,) = (item for item in (*rule.bad, *rule.good) if item.title == title)
-    report = run(example.graph(), Target.parse(spec, release), registry.select())
+def _said(case: Case, release: str) -> tuple[tuple[object, ...], ...]:
+    _, example = example_of(case, _REGISTRY)
+    report = run(example.graph(), Target.parse(case.spec, release), _REGISTRY.select())
     return tuple((item.code, item.effect, item.refuse, item.bound_steps, item.nodes) for item in report.findings)

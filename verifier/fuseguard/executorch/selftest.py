@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from fuseguard.engine.finding import Effect, Finding
-from fuseguard.engine.registry import load_registry
+from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.judge import Proof, prove
@@ -130,10 +130,7 @@ def _lost(case: Case) -> Result:
 def judge_case(case: Case) -> Result:
     """Lint and judge one case. Raises KeyError if no installed rule has it."""
     registry = load_registry()
-    rule = registry.get(case.code)
-    example = next((item for item in (*rule.bad, *rule.good) if item.title == case.title), None) if rule else None
-    if rule is None or example is None:
-        raise KeyError(f"no installed rule has the example {case}")
+    rule, example = example_of(case, registry)
     rules = tuple(dict.fromkeys((*registry.select(), rule)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -159,6 +156,15 @@ def judge_case(case: Case) -> Result:
         detail=proof.exception.partition("\n")[0],
         fault=fault,
     )
+
+
+def example_of(case: Case, registry: Registry) -> tuple[Rule, Example]:
+    """The example that a case is about, and its rule. Raises KeyError if no rule of ``registry`` has it."""
+    rule = registry.get(case.code)
+    example = next((item for item in (*rule.bad, *rule.good) if item.title == case.title), None) if rule else None
+    if rule is None or example is None:
+        raise KeyError(f"no installed rule has the example {case}")
+    return rule, example
 
 
 def make_program(example: Example, case: Case) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
