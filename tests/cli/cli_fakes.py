@@ -43,7 +43,7 @@ def unquantized() -> Graph:
 
 
 def fake_read(program: object) -> tuple[Graph, str]:
-    """Stands in for ``fuseguard.api.read``: what a file holds follows from its name."""
+    """Stands in for ``fuseguard.readers.open.read``: what a file holds follows from its name."""
     name = Path(str(program)).name
     if name.startswith("clean"):
         return conv_relu(-128), name

@@ -24,7 +24,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs ``fuseguard ARGS...`` on the release 1.5.1; files are those of ``fake_read``."""
-    monkeypatch.setattr("fuseguard.api.read", fake_read)
+    monkeypatch.setattr("fuseguard.readers.open.read", fake_read)
 
     def run(*args: str) -> Result:
         from fuseguard.cli.main import cli as group
@@ -62,7 +62,7 @@ def fresh_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs ``fuseguard ARGS...`` in an empty folder, where no executorch is installed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fuseguard.api.read", fake_read)
+    monkeypatch.setattr("fuseguard.readers.open.read", fake_read)
     monkeypatch.setattr("fuseguard.target.metadata.version", _not_installed)
 
     def run(*args: str) -> Result:

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 import fuseguard
 from fuseguard.cli import check as check_module
-from fuseguard.engine.config import _Table
 from fuseguard.engine.run import POLICIES
+from fuseguard.gate.config import _Table
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM
 from fuseguard.testing import assert_lowerable
 

@@ -310,7 +310,7 @@ def test_every_installed_rule_reports_its_own_examples(
 ) -> None:
     """Formatting a finding must not depend on which facts a rule fills in."""
     graphs = {f"{rule.code}-{number}.pt2": e.graph() for rule in registry.rules for number, e in enumerate(rule.bad)}
-    monkeypatch.setattr("fuseguard.api.read", lambda path: (graphs[str(path)], str(path)))
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path: (graphs[str(path)], str(path)))
     for release in ("1.2.0", "1.5.1"):
         result = cli("check", *graphs, "--executorch", release, "--output-format", "json")
         assert result.exit_code in (0, 1), result.output

@@ -17,8 +17,8 @@ STAGED = f"""
 import sys
 sys.path.insert(0, {str(HERE)!r})
 import cli_fakes
-from fuseguard import api
-api.read = cli_fakes.fake_read
+from fuseguard.readers import open as readers
+readers.read = cli_fakes.fake_read
 from fuseguard.cli.main import main
 main()
 """
@@ -81,8 +81,8 @@ def test_a_pipe_gets_plain_text() -> None:
 
 
 def test_a_locale_that_cannot_encode_a_name_does_not_break_the_report() -> None:
-    program = "api.read = lambda path: (cli_fakes.conv_relu(-17, 'm\\xf6del.py'), 'x')"
-    code = STAGED.replace("api.read = cli_fakes.fake_read", program)
+    program = "readers.read = lambda path: (cli_fakes.conv_relu(-17, 'm\\xf6del.py'), 'x')"
+    code = STAGED.replace("readers.read = cli_fakes.fake_read", program)
     done = fuseguard("check", "x.pt2", code=code, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 1, done
     assert "m\\xf6del.py:42" in done.stdout
@@ -160,8 +160,8 @@ def test_a_full_disk_is_an_error_and_no_bug_of_fuseguards() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_ends_quietly_with_130() -> None:
     code = STAGED.replace(
-        "api.read = cli_fakes.fake_read",
-        "import time\napi.read = lambda p: (print('reading', flush=True), time.sleep(60))",
+        "readers.read = cli_fakes.fake_read",
+        "import time\nreaders.read = lambda p: (print('reading', flush=True), time.sleep(60))",
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, "check", "x.pt2"],

@@ -89,7 +89,7 @@ def torch() -> Any:
 def broken(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """conv2d -> relu into a cat with a signed branch, saved."""
     from fuseguard.executorch.materialize import materialize
-    from fuseguard_rules.fusion import examples
+    from fuseguard_rules.examples.fusion import islands as examples
 
     program, _ = materialize(examples.OUT_OF_RANGE[0].graph())
     path = tmp_path_factory.mktemp("repair") / "broken.pt2"
@@ -116,7 +116,8 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
     import fuseguard
     from fuseguard.readers.pt2 import read_pt2
 
-    monkeypatch.setattr("fuseguard.api.read", lambda path: (read_pt2(Path(path)), str(path)))  # the real one again
+    # The real reader again.
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path: (read_pt2(Path(path)), str(path)))
     assert not fuseguard.check(out, "TOSA-1.0+INT+FP").findings
     again = cli("repair", str(out), "--trust", "--diff", "--output-format", "json", "--no-prove")
     assert json.loads(again.stdout)["repairs"] == []
@@ -126,7 +127,7 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
 @pytest.mark.slow
 def test_a_program_with_nothing_to_repair_is_copied_and_told_so(cli: Cli, torch: Any, tmp_path: Path) -> None:
     from fuseguard.executorch.materialize import materialize
-    from fuseguard_rules.fusion.fused_activation_out_of_range import FusedActivationOutOfRange
+    from fuseguard_rules.fusion.fu101_fused_activation_out_of_range import FusedActivationOutOfRange
 
     clean, out = tmp_path / "clean.pt2", tmp_path / "out.pt2"
     torch.export.save(materialize(FusedActivationOutOfRange.good[0].graph())[0], clean)

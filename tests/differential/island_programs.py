@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from fuseguard_rules.fusion.example_modules import anchor_module
+from fuseguard_rules.examples.fusion.modules import anchor_module
 
 ANCHORS = (
     "conv2d", "depthwise", "grouped", "conv1d", "grouped1d", "conv3d", "depthwise3d", "transposed", "linear",

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from documents import ROOT, Block, Command, blocks, commands
 
-from fuseguard.engine.config import load_config
 from fuseguard.engine.registry import Registry
+from fuseguard.gate.config import load_config
 
 DATA = ROOT / "tests" / "readers" / "data"
 

@@ -20,7 +20,7 @@ from executorch.exir import to_edge_transform_and_lower  # noqa: E402
 
 from fuseguard.executorch import guard, lower  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
-from fuseguard_rules.fusion import examples  # noqa: E402
+from fuseguard_rules.examples.fusion import islands as examples  # noqa: E402
 
 BROKEN = examples.OUT_OF_RANGE[0]  # conv2d -> relu into a cat with a signed branch
 

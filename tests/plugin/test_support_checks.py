@@ -24,7 +24,7 @@ from fuseguard.engine.registry import Registry, RulePack  # noqa: E402
 from fuseguard.executorch import guard, prove, report_of, support_checks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
-from fuseguard_rules.fusion import examples  # noqa: E402
+from fuseguard_rules.examples.fusion import islands as examples  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
 BROKEN = examples.OUT_OF_RANGE[0]  # conv2d -> relu into a cat with a signed branch

@@ -49,7 +49,7 @@ def test_the_selftest_notices_a_table_that_is_wrong(monkeypatch: pytest.MonkeyPa
     """A selftest that could not fail would prove nothing."""
     from fuseguard.engine.effects import EffectRow, EffectsTable
     from fuseguard.engine.finding import Effect
-    from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+    from fuseguard_rules.operator.op702_conv_weight_layout_unsupported import TransposedConvUnsupported
 
     monkeypatch.setattr(
         TransposedConvUnsupported, "effects", EffectsTable([EffectRow("*", "*", "*", Effect.UNDEFINED)])

@@ -19,7 +19,7 @@ from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import run_eager  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
-from fuseguard_rules.boundary import control_flow_graphs as graphs  # noqa: E402
+from fuseguard_rules.examples.boundary import control_flow_graphs as graphs  # noqa: E402
 
 ops = torch.ops.quantized_decomposed
 

@@ -18,7 +18,7 @@ pytest.importorskip("tosa_reference_model")
 import fuseguard  # noqa: E402
 from fuseguard.executorch import prove  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
-from fuseguard_rules.fusion.example_modules import activation_into_cat  # noqa: E402
+from fuseguard_rules.examples.fusion.modules import activation_into_cat  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "seed_issue"))

@@ -13,7 +13,7 @@ from fuseguard.ir import Graph, Trait, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
-from fuseguard_rules.boundary.float_tail import FloatTailLeavesDelegate
+from fuseguard_rules.boundary.bo601_float_tail_leaves_delegate import FloatTailLeavesDelegate
 
 TARGET = Target.parse("TOSA-1.0+INT", "1.5.1")
 QPARAMS = int8(0.0487, 3)

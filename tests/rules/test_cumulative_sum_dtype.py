@@ -10,7 +10,7 @@ from fuseguard.engine import Finding, run
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.cumulative_sum_dtype import CumulativeSumDtype
+from fuseguard_rules.dtype.dt509_cumulative_sum_dtype_mismatch import CumulativeSumDtype
 
 SHAPE = (1, 4, 4, 4)
 QPARAMS = int8(0.05, 3)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from fuseguard.backend.quantized_values import full_int16
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.int16_without_extension import Int16WithoutExtension
-from fuseguard_rules.dtype.internal_uint8 import InternalUint8
-from fuseguard_rules.dtype.lookup_table import LookupTable
-from fuseguard_rules.dtype.mixed_dtype import MixedDtype
-from fuseguard_rules.qparams.boundaries import full_int16
+from fuseguard_rules.dtype.dt501_mixed_dtype_in_one_op import MixedDtype
+from fuseguard_rules.dtype.dt502_int16_without_extension import Int16WithoutExtension
+from fuseguard_rules.dtype.dt503_lookup_table_width import LookupTable
+from fuseguard_rules.dtype.dt504_internal_uint8 import InternalUint8
 
 SHAPE = (1, 4, 4, 4)
 WIDE = full_int16(0.0002)

@@ -6,8 +6,8 @@ import pytest
 
 from fuseguard.engine import Effect, run
 from fuseguard.target import Target
-from fuseguard_rules.dtype.cumulative_sum_dtype import CumulativeSumDtype
-from fuseguard_rules.dtype.table_codes_as_floats import TableCodesAsFloats
+from fuseguard_rules.dtype.dt508_table_codes_taken_for_floats import TableCodesAsFloats
+from fuseguard_rules.dtype.dt509_cumulative_sum_dtype_mismatch import CumulativeSumDtype
 from fuseguard_testkit.choices import CASES, Case, graph_of, title
 
 

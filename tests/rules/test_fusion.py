@@ -11,7 +11,7 @@ from fuseguard.ir import QParams
 from fuseguard.ir.builder import int8
 from fuseguard.target import Target
 from fuseguard_rules import RULES
-from fuseguard_rules.fusion.examples import RELU, RELU6, island
+from fuseguard_rules.examples.fusion.islands import RELU, RELU6, island
 
 ALL = [kind() for kind in RULES if kind.code.startswith("FU")]
 

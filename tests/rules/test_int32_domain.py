@@ -10,14 +10,14 @@ import math
 
 import pytest
 
+from fuseguard.backend.int32_rescales import fused_rescales
+from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8, int16
-from fuseguard.ir.int32_domain import fused_rescales
 from fuseguard.target import Target
-from fuseguard_rules.operator.product_overflows import ProductOverflows
-from fuseguard_rules.operator.saturation_skipped import SaturationSkipped
-from fuseguard_rules.operator.value_range import Reach
+from fuseguard_rules.operator.op706_saturation_skipped import SaturationSkipped
+from fuseguard_rules.operator.op710_unsaturated_product_overflows import ProductOverflows
 
 SHAPE = (1, 4, 8, 8)
 

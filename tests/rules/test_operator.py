@@ -10,10 +10,10 @@ from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import MEASURED_RELEASES, Target
-from fuseguard_rules.operator.int16_conv_fork import Int16ConvFork
-from fuseguard_rules.operator.permute_lands_on_scalar import PermuteLandsOnScalar
-from fuseguard_rules.operator.pool_stride_omitted import PoolStrideOmitted
-from fuseguard_rules.operator.transposed_conv_unsupported import TransposedConvUnsupported
+from fuseguard_rules.operator.op701_int16_conv_read_in_int32 import Int16ConvFork
+from fuseguard_rules.operator.op702_conv_weight_layout_unsupported import TransposedConvUnsupported
+from fuseguard_rules.operator.op703_max_pool_stride_omitted import PoolStrideOmitted
+from fuseguard_rules.operator.op708_permute_lands_on_scalar import PermuteLandsOnScalar
 
 INT16 = QParams.per_tensor(0.00031, 0, -32768, 32767, "int16")
 SHAPE = (1, 4, 8, 8)

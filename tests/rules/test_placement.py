@@ -6,15 +6,15 @@ import time
 
 import pytest
 
+from fuseguard.backend.quantized_operands import INPUT, OUTPUT, SHAPE, anchor_graph
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
-from fuseguard_rules.fusion.activation_strands_anchor import ActivationStrandsAnchor
-from fuseguard_rules.placement.missing_output_q import MissingOutputQ
-from fuseguard_rules.placement.operands import INPUT, OUTPUT, SHAPE, anchor_graph
-from fuseguard_rules.placement.partial_inputs import PartialInputs
-from fuseguard_rules.placement.weight_only import WeightOnly
+from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
+from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
+from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
+from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
 
 
 def find(rule: Rule, graph: Graph, spec: str = "TOSA-1.0+INT+FP") -> tuple[Finding, ...]:

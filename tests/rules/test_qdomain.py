@@ -12,16 +12,16 @@ from collections.abc import Callable
 
 import pytest
 
+from fuseguard.backend.fold_qparams import largest_change, same_codes
 from fuseguard.engine import Duplicate, Effect, Finding, Insert, Pair, Rewrite, Rule, SwapOperands
 from fuseguard.ir import Graph, QParams, View
 from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
-from fuseguard_rules.qdomain.codes import largest_change, same_codes
-from fuseguard_rules.qdomain.duplicate_consumers_merged import DuplicateConsumersMerged
-from fuseguard_rules.qdomain.joined_inputs_disagree import JoinedInputsDisagree
-from fuseguard_rules.qdomain.range_poisoned_domain import RangePoisonedDomain
-from fuseguard_rules.qdomain.several_output_domains import SeveralOutputDomains
-from fuseguard_rules.qdomain.value_transparent_requant import ValueTransparentRequant
+from fuseguard_rules.qdomain.qd201_duplicate_consumers_merged import DuplicateConsumersMerged
+from fuseguard_rules.qdomain.qd202_value_transparent_requant import ValueTransparentRequant
+from fuseguard_rules.qdomain.qd203_joined_inputs_disagree import JoinedInputsDisagree
+from fuseguard_rules.qdomain.qd204_several_output_quantizers import SeveralOutputDomains
+from fuseguard_rules.qdomain.qd205_range_poisoned_domain import RangePoisonedDomain
 
 RULES: tuple[type[Rule], ...] = (
     DuplicateConsumersMerged, ValueTransparentRequant, JoinedInputsDisagree, SeveralOutputDomains, RangePoisonedDomain,

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from fuseguard.backend.quantized_values import boundaries, full_int16
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, Node, QParams, Ref, TensorMeta
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.qparams.bias_scale import BiasScale
-from fuseguard_rules.qparams.boundaries import boundaries, full_int16
-from fuseguard_rules.qparams.collapsed_constant import CollapsedConstant
-from fuseguard_rules.qparams.illegal_zero_point import IllegalZeroPoint
-from fuseguard_rules.qparams.impossible_qparams import ImpossibleQParams
-from fuseguard_rules.qparams.scale_ratio import ScaleRatio
+from fuseguard_rules.qparams.qp301_collapsed_constant import CollapsedConstant
+from fuseguard_rules.qparams.qp302_scale_ratio_out_of_range import ScaleRatio
+from fuseguard_rules.qparams.qp303_illegal_zero_point import IllegalZeroPoint
+from fuseguard_rules.qparams.qp304_impossible_qparams import ImpossibleQParams
+from fuseguard_rules.qparams.qp305_bias_scale_not_input_times_weight import BiasScale
 
 SHAPE = (1, 4, 4, 4)
 FLOOR = 2.0**-16

@@ -14,12 +14,12 @@ from fuseguard.engine import VALUE, Call, Effect, Finding, Insert, Pair, Rule, r
 from fuseguard.ir import Arg, Graph, QParams, Ref, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.boundary import control_flow_graphs as control_flow
-from fuseguard_rules.boundary.control_flow import ControlFlowBoundary
-from fuseguard_rules.boundary.partition_cycle import PartitionCycle
-from fuseguard_rules.operator.constant_cat_folded import ConstantCatFolded
-from fuseguard_rules.placement.annotation_missing import AnnotationMissing
-from fuseguard_rules.placement.raw_integer import RawInteger
+from fuseguard_rules.boundary.bo602_partition_cycle import PartitionCycle
+from fuseguard_rules.boundary.bo603_control_flow_qparams_disagree import ControlFlowBoundary
+from fuseguard_rules.examples.boundary import control_flow_graphs as control_flow
+from fuseguard_rules.operator.op704_constant_cat_folded_wrong import ConstantCatFolded
+from fuseguard_rules.placement.pl404_annotation_missing import AnnotationMissing
+from fuseguard_rules.placement.pl405_raw_integers_taken_for_quantized import RawInteger
 
 SHAPE = (1, 4, 8, 8)
 QPARAMS = int8(0.05)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from fuseguard.engine import Effect, Evidence, Finding, Report, RuleFailure, Severity
+from fuseguard.gate.result import CheckResult, FileError, FileResult
 from fuseguard.ir.graph import SourceLine
-from fuseguard.report.result import CheckResult, FileError, FileResult
 from fuseguard.target import Target
 
 TARGET = Target.parse("TOSA-1.0+INT", "1.5.1")

@@ -10,7 +10,7 @@ import pytest
 
 from cli.cli_fakes import conv_relu
 from fuseguard.engine import Registry, RuleFailure, Severity
-from fuseguard.engine.baseline import (
+from fuseguard.gate.baseline import (
     Baseline,
     BaselineError,
     Entry,
@@ -20,8 +20,8 @@ from fuseguard.engine.baseline import (
     read,
     render,
 )
-from fuseguard.engine.config import Config
-from fuseguard.engine.gate import Gate, make_gate
+from fuseguard.gate.config import Config
+from fuseguard.gate.gate import Gate, make_gate
 from fuseguard.ir.graph import SourceLine
 
 

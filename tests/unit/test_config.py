@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fuseguard.engine import Registry, Severity
-from fuseguard.engine.config import ConfigError, _Suppression, _Table, find_config, load_config, nearest_config
 from fuseguard.engine.finding import SuppressionKind
+from fuseguard.gate.config import ConfigError, _Suppression, _Table, find_config, load_config, nearest_config
 
 FULL = """
 [project]
@@ -74,7 +74,7 @@ def test_a_pyproject_toml_that_is_not_about_fuseguard_is_passed_by(text: str) ->
 
 
 def test_no_configuration_says_nothing(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fuseguard.engine.config.NAMES", ("there-is-none.toml",))
+    monkeypatch.setattr("fuseguard.gate.config.NAMES", ("there-is-none.toml",))
     config = nearest_config(Path(), registry)
     assert (config.files, config.targets, config.suppressions) == ((), None, ())
 

@@ -8,8 +8,8 @@ import pytest
 from report_fakes import finding, report
 
 import fuseguard
-from fuseguard.engine.difference import Change, compare
 from fuseguard.engine.finding import Severity
+from fuseguard.gate.difference import Change, compare
 
 DATA = Path(__file__).parents[1] / "readers" / "data"
 NOTE, ERROR = (finding(severity=level, fingerprint="fg1:0") for level in (Severity.NOTE, Severity.ERROR))

@@ -9,7 +9,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.ir import Graph, Node, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.table_codes_as_floats import TableCodesAsFloats
+from fuseguard_rules.dtype.dt508_table_codes_taken_for_floats import TableCodesAsFloats
 
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 RULES = load_registry().rules

@@ -10,8 +10,8 @@ import math
 
 import pytest
 
+from fuseguard.backend.lookup_table import table_error, worst_error
 from fuseguard.ir.builder import GraphBuilder
-from fuseguard.ir.int16_table import table_error, worst_error
 from fuseguard.ir.qparams import QParams
 from fuseguard.target import Target
 

@@ -7,7 +7,7 @@ import pytest
 from fuseguard.engine import run
 from fuseguard.engine.registry import load_registry
 from fuseguard.target import Target
-from fuseguard_rules.fusion import examples
+from fuseguard_rules.examples.fusion import islands as examples
 
 RULES = load_registry().select()
 BROKEN = examples.OUT_OF_RANGE[0].graph  # conv2d -> relu into a signed cat

@@ -11,7 +11,7 @@ from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
 from fuseguard.engine.registry import SelectorError, load_registry, make_pack
 from fuseguard.target import Target
 from fuseguard_rules import FusedActivationOutOfRange
-from fuseguard_rules.fusion import examples
+from fuseguard_rules.examples.fusion import islands as examples
 
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 

@@ -16,9 +16,9 @@ from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of,
 
 from fuseguard.engine import Effect, Severity
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 
 ALL = result(FileResult("m.pt2", report(FINDING, BARE, failures=(FAILURE,), notices=("Look.",))), UNREADABLE, BUGGY)
 MATRIX = finding(

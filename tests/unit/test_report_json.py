@@ -11,9 +11,9 @@ from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of,
 
 import fuseguard
 from fuseguard.engine import Finding
+from fuseguard.gate.result import FileResult
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.json import SCHEMA_VERSION, finding_dict, render, to_dict
-from fuseguard.report.result import FileResult
 
 #: The contract of schema 1.0. Adding a key is a minor version; renaming or removing one is a major version.
 TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}

@@ -15,10 +15,10 @@ from report_fakes import BUGGY, FAILURE, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Severity, run
 from fuseguard.engine.registry import load_registry
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.target import Target
 
 REGISTRY = load_registry()

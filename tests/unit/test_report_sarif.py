@@ -20,11 +20,11 @@ from fuseguard.engine import Finding, run
 from fuseguard.engine.finding import Suppression, SuppressionKind
 from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
 from fuseguard.engine.registry import load_registry
+from fuseguard.gate.result import CheckResult, FileError, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report import sarif
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileError, FileResult
 from fuseguard.target import Target
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "data/sarif-2.1.0-rtm.5.json").read_text())

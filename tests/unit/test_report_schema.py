@@ -14,21 +14,21 @@ import pytest
 from report_fakes import BARE, BUGGY, FAILURE, FINDING, TARGET, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Evidence, Severity, run
-from fuseguard.engine.config import Config
-from fuseguard.engine.difference import compare as differences
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
-from fuseguard.engine.gate import make_gate
 from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import POLICIES
-from fuseguard.engine.upgrade import compare
+from fuseguard.gate.config import Config
+from fuseguard.gate.difference import compare as differences
+from fuseguard.gate.gate import make_gate
+from fuseguard.gate.result import CheckResult, FileResult
+from fuseguard.gate.upgrade import compare
 from fuseguard.ir import Graph
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report import difference, upgrade
 from fuseguard.report.difference import Difference
 from fuseguard.report.formats import render_document
 from fuseguard.report.json_lines import records
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.schemas import SCHEMAS, load_schema
 from fuseguard.target import Target

@@ -8,11 +8,11 @@ import pytest
 from report_fakes import BARE, BUGGY, FAILURE, FINDING, TARGET, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Finding, Severity
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.lines import Line, clean, paragraph, plain, table
 from fuseguard.report.numbers import counted, json_number, short
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.text import finding_lines, render
 
 

@@ -7,7 +7,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.ir import Graph, Node, Ref, TensorMeta
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
-from fuseguard_rules.fusion import examples
+from fuseguard_rules.examples.fusion import islands as examples
 
 RULES = load_registry().select()
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")

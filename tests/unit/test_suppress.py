@@ -10,9 +10,9 @@ import pytest
 
 from cli.cli_fakes import ERROR_RULE, FAILING_RULE, WARNING_RULE, conv_relu, registry_of
 from fuseguard.engine import Finding, Registry, Report, Rule
-from fuseguard.engine.config import Config
-from fuseguard.engine.gate import Gate, make_gate
-from fuseguard.engine.suppress import SuppressionError, SuppressionRule, code_of
+from fuseguard.gate.config import Config
+from fuseguard.gate.gate import Gate, make_gate
+from fuseguard.gate.suppress import SuppressionError, SuppressionRule, code_of
 
 TODAY = date(2026, 6, 15)
 

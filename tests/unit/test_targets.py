@@ -6,10 +6,10 @@ import pytest
 
 from cli.cli_fakes import ERROR_RULE, NOTE_RULE, conv_relu, registry_of
 from fuseguard.engine import Effect, Registry, Severity
-from fuseguard.engine.config import Config
-from fuseguard.engine.gate import make_gate
-from fuseguard.engine.targets import matrix
-from fuseguard.engine.upgrade import Change, compare
+from fuseguard.gate.config import Config
+from fuseguard.gate.gate import make_gate
+from fuseguard.gate.targets import matrix
+from fuseguard.gate.upgrade import Change, compare
 from fuseguard.target import ACCELERATORS, ALL_TARGETS, MEASURED_RELEASES, Target, TargetError
 
 

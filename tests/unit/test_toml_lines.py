@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.engine.toml_lines import key_lines, line_of
+from fuseguard.gate.toml_lines import key_lines, line_of
 
 DOCUMENT = '''\
 # a comment = 1

@@ -8,7 +8,7 @@ import pytest
 
 from fuseguard.ir import Graph, Node, Ref, View, activation_bounds
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard_rules.fusion.examples import ANCHORS, RELU, SIGNED, island
+from fuseguard_rules.examples.fusion.islands import ANCHORS, RELU, SIGNED, island
 
 
 def test_a_fused_activation_owns_the_anchors_output_qparams() -> None:

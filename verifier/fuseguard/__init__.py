@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from fuseguard.api import check, check_files, render
     from fuseguard.engine.finding import Effect, Finding, Severity
     from fuseguard.engine.run import Report
-    from fuseguard.engine.suppress import SuppressionError, SuppressionRule
+    from fuseguard.gate.result import CheckResult
+    from fuseguard.gate.suppress import SuppressionError, SuppressionRule
     from fuseguard.readers.errors import UnreadableInput
-    from fuseguard.report.result import CheckResult
     from fuseguard.target import Target, TargetError
 
 __version__ = "0.1.0"
@@ -36,13 +36,13 @@ __all__ = [
 
 #: Name -> module, imported when asked for: pytest imports this package in every run, for fuseguard.pytest_plugin.
 _LATE = {
-    "CheckResult": "report.result",
+    "CheckResult": "gate.result",
     "Effect": "engine.finding",
     "Finding": "engine.finding",
     "Report": "engine.run",
     "Severity": "engine.finding",
-    "SuppressionError": "engine.suppress",
-    "SuppressionRule": "engine.suppress",
+    "SuppressionError": "gate.suppress",
+    "SuppressionRule": "gate.suppress",
     "Target": "target",
     "TargetError": "target",
     "UnreadableInput": "readers.errors",

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Severity
-from fuseguard.engine.gate import Gate, make_gate
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
-from fuseguard.engine.suppress import SuppressionRule
-from fuseguard.ir.graph import Graph
+from fuseguard.gate.gate import Gate, make_gate
+from fuseguard.gate.suppress import SuppressionRule
+from fuseguard.readers import open as readers
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
-    from fuseguard.report.result import CheckResult
+    from fuseguard.gate.result import CheckResult
+    from fuseguard.ir.graph import Graph
 
 T = TypeVar("T", bound=Target)
 
@@ -66,7 +67,7 @@ def check(
             configuration (ConfigError) or baseline (BaselineError) that cannot be used.
     """
     gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
-    graph, file = read(program)
+    graph, file = readers.read(program)
     report = gate.check(graph, file)
     return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
 
@@ -102,7 +103,7 @@ def check_files(
     Raises:
         TargetError, RulePackError, ValueError: as :func:`check` does. UnreadableInput is not raised.
     """
-    from fuseguard.files import check_with
+    from fuseguard.gate.files import check_with
 
     gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
     paths = [Path(file) for file in files]
@@ -147,8 +148,8 @@ def render(
 
 
 def _as_result(report: Report) -> CheckResult:
-    from fuseguard.exit_codes import exit_code
-    from fuseguard.report.result import CheckResult, FileResult
+    from fuseguard.gate.exit_codes import exit_code
+    from fuseguard.gate.result import CheckResult, FileResult
 
     files = (FileResult(report.file or "program", report),)
     code = exit_code(files, report.fail_on)
@@ -168,8 +169,8 @@ def _gate(
     config: str | os.PathLike[str] | None,
 ) -> Gate:
     """The gate that the options of :func:`check` ask for."""
-    from fuseguard.engine.baseline import read as read_baseline
-    from fuseguard.engine.config import Config, load_config
+    from fuseguard.gate.baseline import read as read_baseline
+    from fuseguard.gate.config import Config, load_config
 
     registry = load_registry()
     configured = Config() if config is None else load_config(Path(config), registry)
@@ -196,16 +197,3 @@ def _several(value: str | T | Sequence[str | T] | None) -> list[str | T] | None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return list(value)
     return [value]
-
-
-def read(program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str]) -> tuple[Graph, str]:
-    """The graph of a program and its file name ("" for a live one). Raises UnreadableInput, TypeError."""
-    if isinstance(program, Graph):
-        return program, ""
-    if isinstance(program, str | os.PathLike):
-        from fuseguard.readers.pt2 import read_pt2
-
-        return read_pt2(Path(program)), str(program)
-    from fuseguard.readers.fx import read_program  # imports torch, which a caller with a live program has
-
-    return read_program(program), ""

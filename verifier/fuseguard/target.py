@@ -11,8 +11,10 @@ from importlib import metadata
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from fuseguard import measured
+
 #: Releases on which the effects tables were measured, oldest first.
-MEASURED_RELEASES: tuple[str, ...] = ("1.2.0", "1.3.1", "1.4.1", "1.5.1")
+MEASURED_RELEASES = measured.RELEASES
 OLDEST_SUPPORTED = Version("1.2.0")
 
 PROFILES: tuple[str, ...] = ("INT", "FP")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fuseguard.engine.finding import Severity
     from fuseguard.engine.rule import Rule
     from fuseguard.engine.run import Report
-    from fuseguard.engine.suppress import SuppressionRule
+    from fuseguard.gate.suppress import SuppressionRule
     from fuseguard.ir.graph import Graph
     from fuseguard.target import Target
 

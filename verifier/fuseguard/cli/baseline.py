@@ -13,12 +13,12 @@ import msgspec
 from fuseguard.cli import exits, output, settings
 from fuseguard.cli.hints import Group
 from fuseguard.cli.progress import progress
-from fuseguard.engine import baseline as baselines
-from fuseguard.engine.baseline import Baseline, Entry
-from fuseguard.engine.gate import Gate
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
-from fuseguard.files import check_programs
+from fuseguard.gate import baseline as baselines
+from fuseguard.gate.baseline import Baseline, Entry
+from fuseguard.gate.files import check_programs
+from fuseguard.gate.gate import Gate
 from fuseguard.report.lines import Line, clean
 from fuseguard.report.numbers import counted
 

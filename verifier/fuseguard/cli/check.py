@@ -12,7 +12,7 @@ from fuseguard.cli import exits, output, settings
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
-from fuseguard.files import check_with
+from fuseguard.gate.files import check_with
 from fuseguard.report.options import Options
 
 EPILOG = """\b

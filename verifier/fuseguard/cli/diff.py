@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from fuseguard.cli import exits, output, settings
-from fuseguard.engine.difference import compare
 from fuseguard.engine.registry import load_registry
-from fuseguard.exit_codes import exit_code
-from fuseguard.files import check_file
+from fuseguard.gate.difference import compare
+from fuseguard.gate.exit_codes import exit_code
+from fuseguard.gate.files import check_file
 from fuseguard.report.difference import Difference
 
 EPILOG = """\b

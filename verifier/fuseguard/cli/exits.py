@@ -9,8 +9,8 @@ from typing import IO, Any
 
 import click
 
-from fuseguard.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, FINDINGS, INTERRUPTED, UNREADABLE
-from fuseguard.internal_error import debugging, internal_error
+from fuseguard.engine.internal_error import debugging, internal_error
+from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, FINDINGS, INTERRUPTED, UNREADABLE
 from fuseguard.report.lines import clean
 
 __all__ = [

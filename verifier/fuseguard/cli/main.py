@@ -83,9 +83,9 @@ class Commands(Group):
 
 
 def _as_failure(error: Exception) -> exits.Failure:
-    from fuseguard.engine.baseline import BaselineError
-    from fuseguard.engine.config_file import ConfigError
     from fuseguard.engine.registry import RulePackError, SelectorError
+    from fuseguard.gate.baseline import BaselineError
+    from fuseguard.gate.config_file import ConfigError
     from fuseguard.readers.errors import UnreadableInput
     from fuseguard.target import TargetError
 

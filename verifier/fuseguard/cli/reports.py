@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from fuseguard.cli import candidates, exits, output, settings
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,11 +13,11 @@ import click
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.exits import Failure
 from fuseguard.cli.hints import Choice
-from fuseguard.engine.baseline import Baseline, BaselineError, displayed, read
 from fuseguard.engine.finding import Severity
-from fuseguard.engine.gate import Gate, NothingToRun, make_gate
 from fuseguard.engine.registry import Registry
 from fuseguard.engine.run import POLICIES
+from fuseguard.gate.baseline import Baseline, BaselineError, displayed, read
+from fuseguard.gate.gate import Gate, NothingToRun, make_gate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -152,7 +152,7 @@ def resolve(
 
     ``no_baseline`` leaves out the configuration's too. Raises Failure, or what ``cli.main`` turns into one.
     """
-    from fuseguard.engine.config import Config, load_config, nearest_config
+    from fuseguard.gate.config import Config, load_config, nearest_config
 
     if config is not None and no_config:
         raise click.UsageError("--config and --no-config exclude each other.")

@@ -11,9 +11,9 @@ from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.cli.progress import progress
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
-from fuseguard.engine.upgrade import Change, compare
-from fuseguard.exit_codes import exit_code
-from fuseguard.files import check_programs
+from fuseguard.gate.exit_codes import exit_code
+from fuseguard.gate.files import check_programs
+from fuseguard.gate.upgrade import Change, compare
 from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.target import Target
 

@@ -12,11 +12,11 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from fuseguard.backend.control_flow import Carry, loop_roundings
+from fuseguard.backend.int32_rescales import bypasses
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.outputs import off_by, quantizers_of_floats
-from fuseguard.ir.control_flow import Carry, loop_roundings
 from fuseguard.ir.graph import Node
-from fuseguard.ir.int32_domain import bypasses
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View, smallest_scales
 from fuseguard.readers.fx import read_program
@@ -45,11 +45,12 @@ def run_exactly(
     even, RESCALE half up. In float64 a sum of int8 products is exact, so what differs from it by more than a
     tie is an error. ``snapped`` computes between ops that work in int32 as the backend does: it rounds the operands of
     maximum, minimum and the comparisons to multiples of the smaller of their scales first (InsertRescaleInt32Pass),
-    and leaves out the quantize ops that the backend leaves out (fuseguard.ir.int32_domain.bypasses). What a loop
-    carries from round to round it rounds once more (fuseguard.ir.control_flow.Carry). What an op left in float computes
-    is moved by its float32 roundings as well. Ops ``on_cpu`` compute as the program says. ``scattered`` moves each
-    value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties differently.
-    ``decomposed`` are names of Qs that round as DecomposeQuantNodesPass has them: in float32, ties away from zero.
+    and leaves out the quantize ops that the backend leaves out (fuseguard.backend.int32_rescales.bypasses). What a loop
+    carries from round to round it rounds once more (fuseguard.backend.control_flow.Carry). What an op left in float
+    computes is moved by its float32 roundings as well. Ops ``on_cpu`` compute as the program says. ``scattered`` moves
+    each value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
+    differently. ``decomposed`` are names of Qs that round as DecomposeQuantNodesPass has them: in float32, ties away
+    from zero.
     """
     interpreter = _Float64(program.graph_module, nudge)
     interpreter.decomposed = frozenset(decomposed)

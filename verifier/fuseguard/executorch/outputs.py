@@ -11,9 +11,9 @@ import torch
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
 from fuseguard.ir.graph import Node, Ref
-from fuseguard.ir.int16_table import table_error
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View, activation_bounds
@@ -30,7 +30,7 @@ class OutputGrid:
     steps, if the output is int16. An anchor's RESCALE has 16-bit multipliers for the INT48 accumulator, a relative
     error of 2^-15, which is up to one step at the end of the int16 range; elementwise ops bring their operands to one
     int32 domain with no more than 12 bits to spare (InsertRescaleInt32Pass), which rounds them once more than the
-    program does; a table interpolates, see fuseguard.ir.int16_table. int8 outputs have none.
+    program does; a table interpolates, see fuseguard.backend.lookup_table. int8 outputs have none.
     """
 
     step: float | None

@@ -21,7 +21,7 @@ from fuseguard.executorch.materialize import materialize
 from fuseguard.executorch.partition import support_checks
 from fuseguard.executorch.quantizing import quantize
 from fuseguard.executorch.worker import start
-from fuseguard.parallel import in_processes, processors
+from fuseguard.gate.parallel import in_processes, processors
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import warnings
 
-from fuseguard.internal_error import debugging
+from fuseguard.engine.internal_error import debugging
 
 
 def start() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import effects_short
 from fuseguard.report.lines import Line, Style, clean
 from fuseguard.report.locations import Locator
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.statistics import statistics_lines
 from fuseguard.report.text import summary
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.difference import Change, Pair
 from fuseguard.engine.finding import Severity
+from fuseguard.gate.difference import Change, Pair
+from fuseguard.gate.result import FileResult
 from fuseguard.report.effects import effects_short
 from fuseguard.report.json import envelope, failure_dict, finding_dict, target_dict
 from fuseguard.report.lines import Line, Style, clean
-from fuseguard.report.result import FileResult
 from fuseguard.target import Target
 
 _TITLES: dict[Change, tuple[str, Style]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.lines import Line, plain
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 
 #: Formats for people -> module with ``render(result, options, errors=) -> Iterator[Line]``.
 LINES: dict[str, str] = {"text": "fuseguard.report.text", "concise": "fuseguard.report.concise"}

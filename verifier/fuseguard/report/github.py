@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.lines import clean
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _SHOWN = 10  # annotations of each kind that GitHub makes of one step's output; the log has them all

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.NOTE: "info"}
 

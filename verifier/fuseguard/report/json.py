@@ -8,10 +8,10 @@ from typing import Any
 import fuseguard
 from fuseguard.engine.finding import Finding, Outcome, Severity, Suppression, SuppressionKind
 from fuseguard.engine.run import RuleFailure
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.statistics import statistics
 from fuseguard.target import MEASURED_RELEASES, Target
 

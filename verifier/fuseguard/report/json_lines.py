@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.json import envelope, failure_dict, finding_dict, summary_dict, target_dict
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 
 
 def render(result: CheckResult, options: Options | None = None) -> str:

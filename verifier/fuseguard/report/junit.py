@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from xml.etree import ElementTree
 
 from fuseguard.engine.finding import Finding
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.lines import clean, plain
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.text import finding_lines
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Finding, Outcome, Severity
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.lines import Line, clean, table
-from fuseguard.report.result import CheckResult
 
 _ABREAST = 6  # columns of targets; more would not fit next to one another, and get a table of their own
 

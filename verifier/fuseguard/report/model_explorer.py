@@ -10,10 +10,10 @@ import json
 from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.lines import clean
 from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 
 _GRAPH = "graph"  # what the stock adapter calls the graph of every .pt2 file
 _COLOURS = {Severity.ERROR: "#d93025", Severity.WARNING: "#f9ab00", Severity.NOTE: "#4285f4"}

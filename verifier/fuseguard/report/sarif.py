@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 import fuseguard
 from fuseguard.engine.finding import Finding, Suppression, SuppressionKind
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.json import dump
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.numbers import counted, json_number
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 from fuseguard.report.sarif_rules import descriptors, shortened
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -8,8 +8,8 @@ from typing import Any
 from fuseguard.engine.finding import Evidence, Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
 from fuseguard.engine.rule import Rule
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult
 from fuseguard.report.rule_markdown import rule_markdown
 
 _LONGEST = 1024  # characters of a description that GitHub takes

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
+from fuseguard.gate.result import CheckResult
 from fuseguard.report.lines import Line, clean, table
-from fuseguard.report.result import CheckResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure
+from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.lines import Line, Style, clean
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
-from fuseguard.report.result import CheckResult, FileResult
 from fuseguard.report.statistics import statistics_lines
 from fuseguard.target import Target
 

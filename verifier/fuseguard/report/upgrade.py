@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseguard.engine.finding import Outcome
-from fuseguard.engine.upgrade import Change, Place, Step, Upgrade
+from fuseguard.gate.result import FileError
+from fuseguard.gate.upgrade import Change, Place, Step, Upgrade
 from fuseguard.report.json import envelope, finding_dict, outcome_dict, target_dict
 from fuseguard.report.lines import Line, Style, clean
 from fuseguard.report.numbers import counted
-from fuseguard.report.result import FileError
 from fuseguard.target import Target
 
 _TITLES: dict[Change, tuple[str, Style]] = {

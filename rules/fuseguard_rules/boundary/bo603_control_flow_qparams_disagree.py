@@ -1,0 +1,198 @@
+"""BO603: the qparams around a cond or while_loop are not what the backend takes them for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.backend.control_flow import calls
+from fuseguard.backend.control_flow_faults import (
+    among_operands,
+    at_entries,
+    at_exits,
+    behind_unentered,
+    between_rounds,
+)
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import View
+from fuseguard.target import Target
+from fuseguard_rules.examples.boundary import control_flow_graphs as graphs
+
+if TYPE_CHECKING:
+    import torch
+
+_ONE_SET = "InsertControlFlowRescalesPass._get_input_qparams_map, FoldAndAnnotateQParamsPass._merge_qparams"
+_UNEQUAL = "FoldAndAnnotateQParamsPass before 1.3: Input qparams do not match"
+_LOOP = "InsertControlFlowRescalesPass._rescale_while_submodules, #16274"
+_LAST = "FoldAndAnnotateQParamsPass._handle_control_flow_node keeps the last Q of a placeholder"
+_MIXED = "FoldAndAnnotateQParamsPass folds the DQs that are there"
+_ENTRY = "FoldAndAnnotateQParamsPass folds the DQ in front of the op, and nothing in the body: Expecting ... float32"
+_EXIT = "InsertControlFlowRescalesPass._rescale_submodule_outputs: KeyError"
+_ONE_END = "FoldAndAnnotateQParamsPass folds the ends that are quantized: When merging two branches' output"
+_SHARED_META = (
+    "NormalizeWhileInitialArgsPass before 1.4 gives the clone its placeholder's meta: Unexpected key output_qparams"
+)
+_REJECTED = "ControlFlowOpSupported: Submodule was not fully partitioned"
+
+#: What is said of an operand or result (``one``) and another node or qparams (``other``), by case.
+_WHAT = {
+    "additional": "its body quantizes operand {one}, which it does not carry along, by {other}",
+    "operands": "operand {one} has other qparams than the first, {other}",
+    "float-operand": "operand {one} is in float, while {other} is dequantized and a body quantizes both",
+    "float-operands": "operand {one} is in float, and a body quantizes it",
+    "entry": "a body quantizes operand {one} to {other} and to something else",
+    "no-entry": "a body reads operand {one} in float, in {other}",
+    "no-exit": "{one} is quantized, but a body yields it in float, by {other}",
+    "moved-exit": "{one} is quantized, but a body moves it once more behind its last dequantize op, by {other}",
+    "loop": "operand {one} comes out of a round with other qparams than the next one reads it with: {other}",
+    "passed": "no value meets its condition: operand {one} comes out as it is, and is read with other qparams, {other}",
+    "rounded": "operand {one} is rounded once more between two rounds, to {other}",
+}
+
+#: From here on NormalizeWhileInitialArgsPass does not share meta between a placeholder and its clone.
+COPIES_META_FROM = ">=1.4"
+
+
+def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.boundary.modules import stepping_up_to_a_limit
+
+    return stepping_up_to_a_limit()
+
+
+def _never_entered() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.boundary.modules import calibrated_outside_its_condition
+
+    return calibrated_outside_its_condition()
+
+
+class ControlFlowBoundary(Rule):
+    code = "BO603"
+    name = "control-flow-qparams-disagree"
+    summary = (
+        "The operands or carried values of a cond or while_loop have qparams that the backend does not keep apart."
+    )
+    why = (
+        "The backend folds the DQs in front of a control-flow op and the Qs behind it, the Qs at the entries of its "
+        "bodies and the DQs at their exits, and puts RESCALEs into the bodies for the difference "
+        "(InsertControlFlowRescalesPass). It keeps one set of qparams for all operands, the first's, and one Q for "
+        "each entry of a body, the last. What a loop yields is rescaled to the qparams behind the loop, also where it "
+        "goes into the next round, which reads it with those of the operands; where the two are the same, that is one "
+        "rounding more for each round. Arm's quantizer shares qparams among the operands and results, but not with the "
+        "additional inputs of a while_loop; before 1.4 a body that quantizes one of them does not lower at all. A loop "
+        "that was calibrated on values which never meet its condition is not warned about: what it compares is clamped "
+        "to what was seen, and no input enters it. Control flow is delegated only with the cf extension; without it "
+        "the op stays on the CPU, and nothing is reported."
+    )
+    remedy = (
+        "Share one set of qparams among all operands of a cond, and among the operands and results of a while_loop: "
+        "carry additional inputs along (return step.clone() from the body). Quantize an operand once in each body, "
+        "and not at all if it is in float outside. Or drop the cf extension. The guard cannot help: it refuses nodes "
+        "one by one, and bodies that are delegated without their op fail to lower."
+    )
+    scope = "boundary"
+    message = "{op}: {what}"
+    effects = EffectsTable(
+        [
+            EffectRow("additional", "<1.4", "*", Effect.CRASH, reference=_SHARED_META),
+            EffectRow(
+                "additional", ">=1.4", "*", Effect.EXACT, reference="NormalizeWhileInitialArgsPass copies the meta"
+            ),
+            EffectRow("operands", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
+            EffectRow("operands", ">=1.3", "*", Effect.WRONG, reference=_ONE_SET),
+            EffectRow("float-operand", "<1.3", "*", Effect.CRASH, reference=_UNEQUAL),
+            EffectRow("float-operand", ">=1.3", "INT", Effect.CRASH, reference=_MIXED),
+            EffectRow("float-operand", ">=1.3", "INT+FP", Effect.RUNTIME_FAULT, reference=_MIXED),
+            EffectRow("float-operands", "*", "INT", Effect.CRASH, reference=_MIXED),
+            EffectRow("float-operands", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_MIXED),
+            EffectRow("entry", "*", "*", Effect.WRONG, reference=_LAST),
+            EffectRow("no-entry", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
+            EffectRow("no-entry", "*", "INT+FP", Effect.CRASH, reference=_ENTRY),
+            EffectRow("no-exit", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
+            EffectRow("no-exit", "*", "INT+FP", Effect.CRASH, reference=_ONE_END),
+            EffectRow("moved-exit", "*", "*", Effect.CRASH, reference=_EXIT),
+            EffectRow("loop", "*", "*", Effect.WRONG, reference=_LOOP),
+            EffectRow("passed", "*", "*", Effect.WRONG, reference=_LOOP),
+            EffectRow("rounded", "*", "*", Effect.BOUNDED, reference=_LOOP),
+        ]
+    )
+    bad = (
+        Example("cond whose operands have different qparams", graphs.cond(graphs.FINE), extensions=("cf",)),
+        Example("cond with an operand in float", graphs.cond(None), extensions=("cf",)),
+        Example("cond with all operands in float", graphs.cond(None, first=None), extensions=("cf",)),
+        Example("cond that quantizes an operand twice", graphs.cond(entry=graphs.FINE), extensions=("cf",)),
+        Example("cond with a branch left in float", graphs.cond(branches=("add", "float")), extensions=("cf",)),
+        Example(
+            "cond in float with a branch that is not quantized in the end",
+            graphs.cond(None, first=None, branches=("float", "float-result")),
+            extensions=("cf",),
+        ),
+        Example(
+            "cond with branches that permute in the end",
+            graphs.cond(branches=("permuted", "permuted")),
+            companions=("PL401",),
+            extensions=("cf",),
+        ),
+        Example("while_loop with finer qparams inside", graphs.loop(inside=graphs.FINER), extensions=("cf",)),
+        Example("while_loop with other qparams behind it", graphs.loop(graphs.COARSE), extensions=("cf",)),
+        Example(
+            "while_loop that no value enters, with other qparams behind it",
+            graphs.loop(graphs.COARSE, limit=0.0),
+            extensions=("cf",),
+        ),
+        Example(
+            "while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)
+        ),
+        Example(
+            "while_loop whose body quantizes an additional input",
+            graphs.loop(additional=True),
+            only_on="<1.4",
+            extensions=("cf",),
+        ),
+        Example(
+            "while_loop with an additional input of other qparams",
+            graphs.loop(second=graphs.COARSE, additional=True),
+            extensions=("cf",),
+        ),
+        Example(
+            "while_loop with a step that is not carried along, from Arm's quantizer",
+            graphs.loop(second=graphs.COARSE),
+            _program,
+            extensions=("cf",),
+        ),
+    )
+    good = (
+        Example("cond with one set of qparams for its operands", graphs.cond(), extensions=("cf",)),
+        Example("while_loop with one set of qparams", graphs.loop(), extensions=("cf",)),
+        Example(
+            "while_loop that no value enters, with coarser qparams inside",
+            graphs.loop(inside=graphs.COARSE, limit=0.0),
+            _never_entered,
+            extensions=("cf",),
+        ),
+    )
+    references = (
+        "executorch #16274",
+        "executorch #19109",
+        "executorch #22212",
+        "bug class 22 of the project's catalogue",
+    )
+    #: Refused alone the op leaves its bodies behind, tagged for a delegate, and lowering dies (seen on 1.5.1).
+    refused = False
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if "cf" not in target.extensions:
+            return
+        for call in calls(view):
+            faults = [*among_operands(call), *at_entries(call), *at_exits(call), *between_rounds(call)]
+            if not target.release_in(COPIES_META_FROM):  # later ones lower it, and the program is not at fault
+                added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
+                faults = added or faults  # what crashes gets nothing wrong
+            if call.is_never_entered:
+                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(behind_unentered(call))
+            for case, one, other in faults:
+                what = _WHAT[case].format(one=one, other=other)
+                yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)
+
+    def _crashes(self, case: str, target: Target) -> bool:
+        """Whether lowering or loading fails, which needs no value that enters the loop."""
+        return self.effects.look_up(case, target).effect not in (Effect.WRONG, Effect.BOUNDED)

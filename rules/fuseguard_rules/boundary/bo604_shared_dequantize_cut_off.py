@@ -1,0 +1,172 @@
+"""BO604: ops that share a dequantize op end up in another delegate than it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.fold_qparams import is_computed_with
+from fuseguard.backend.partition import CpuReach, stays_on_cpu_with_float
+from fuseguard.engine import (
+    Call,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Insert,
+    Pair,
+    Replace,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+_FLOAT = "FoldAndAnnotateQParamsPass folds the Q behind an op whose DQ is in another delegate"
+_DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
+
+#: Traits of the data movement that does more than to hand on one value.
+_JOINS_OR_SPLITS = Trait.MULTI_OUTPUT | Trait.LIST_INPUT
+
+_X, _HALF = int8(0.0487, 3), (1, 1, 4, 4)
+
+
+def _parts(first: str, second: str, *, unbind: bool = True) -> Callable[[], Graph]:
+    """``first`` and ``second`` say what becomes of each part: ``cpu``, ``flip`` (so before 1.4), ``npu`` or
+    ``output``.
+    """
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantize(b.input("x", (2, *_HALF)), _X)
+        if unbind:
+            parts = b.call("aten.unbind.int", b.dequantize(x, _X), 0, shape=_HALF)
+            values = [b.call("operator.getitem", parts, number, shape=_HALF) for number in (0, 1)]
+        else:
+            values = [b.call("aten.select.int", b.dequantize(x, _X), 0, number, shape=_HALF) for number in (0, 1)]
+        outputs = []
+        for value, fate in zip(values, (first, second), strict=True):
+            part = b.requantize(value, _X)
+            if fate == "cpu":
+                part = b.requantize(b.call("aten.trunc.default", part, shape=_HALF, annotated=False), _X)
+            if fate == "flip":
+                part = b.requantize(b.call("aten.flip.default", part, (2,), shape=_HALF), _X)
+            elif fate != "output":
+                part = b.requantize(b.call("aten.tanh.default", part, shape=_HALF), int8(0.00787, 3))
+            outputs.append(part)
+        return b.output(*outputs)
+
+    return build
+
+
+class SharedDequantizeCutOff(Rule):
+    code = "BO604"
+    name = "shared-dequantize-cut-off"
+    summary = "Parts of one tensor share its dequantize op, and the CPU in the way of one puts the other elsewhere."
+    why = (
+        "The edge dialect makes a slice for each part of an unbind, and all of them read one DQ. Where one part goes "
+        "through an op that the backend does not have, and comes back, the delegate is cut there, and the parts that "
+        "do not go that way are put behind the cut, the DQ before it. Their slices then read floats, and "
+        "FoldAndAnnotateQParamsPass takes the Q behind them away all the same: values go on as if they were codes, "
+        "silently where they leave the delegate. Without float support they stay on the CPU."
+    )
+    remedy = (
+        "Select each part by itself (x[:, 0], x[:, 1]) so that each has a dequantize op of its own (repair), or let "
+        "fuseguard keep the parts off the accelerator (guard)."
+    )
+    scope = "boundary"
+    message = "{kept} and {left} share {dq}; {left} goes through {cpu}, which stays on the CPU, and {kept} does not"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_DETAGGED),
+            EffectRow("read", "*", "INT+FP", Effect.CRASH, reference=_FLOAT),
+            EffectRow("leaves", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
+        ]
+    )
+    bad = (
+        Example("unbind: one part through the CPU, the other an output", _parts("cpu", "output")),
+        Example("unbind: one part flipped, the other an output", _parts("flip", "output"), only_on="<1.4"),
+        Example("unbind: one part through the CPU, the other computed with", _parts("npu", "cpu")),
+    )
+    good = (
+        Example("unbind: both parts on the accelerator", _parts("npu", "output")),
+        Example("unbind: both parts through the CPU", _parts("cpu", "cpu")),
+        Example("select, each with a dequantize op of its own", _parts("cpu", "npu", unbind=False)),
+    )
+    references = ("class 30, found by the differential campaign: not in the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for dq, parts, kept, left, cpu in _cut_off(view, target):
+            yield self.finding(
+                view,
+                target,
+                _with_what_follows(view, parts),
+                case="read" if is_computed_with(view, _with_what_follows(view, [kept])[-1]) else "leaves",
+                dq=dq.name,
+                kept=kept.name,
+                left=left.name,
+                cpu=cpu.name,
+            )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Parts that are cut off only since something on the way of another one is refused."""
+        if "FP" in target.profiles:
+            for _, parts, _, _, cpu in _cut_off(view, target, refused):
+                if cpu.name in refused:
+                    yield from ((part, cpu) for part in _with_what_follows(view, parts))
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A dequantize op for each part."""
+        del target
+        first = view.graph[finding.nodes[0]]
+        source = view.in_dq(first, 0)
+        qparams = view.qparams(source) if source is not None else None
+        if source is None or qparams is None or qparams.per_channel:
+            return None
+        if first.kind != "unbind":
+            others = [user for user in view.users(source) if user.name in finding.nodes and user is not first]
+            return Rewrite(tuple(Insert(source.name, (user.name,), (Pair(qparams),)) for user in others))
+        dim = first.arg(1, "dim", 0)
+        edits = []
+        for part in view.graph.users(first):
+            select = Call("aten.select.int", (dim, part.arg(1, "index")))
+            ends_in_q = all(view.is_q(user) for user in view.users(part))
+            edits.append(Replace(part.name, source.name, (select,) if ends_in_q else (select, Pair(qparams))))
+        return Rewrite(tuple(edits))
+
+
+def _cut_off(
+    view: View, target: Target, refused: frozenset[str] = frozenset()
+) -> Iterator[tuple[Node, list[Node], Node, Node, Node]]:
+    """A DQ, the ops that share it, one that stays on the accelerator, one that leaves it, and the CPU's first op."""
+    shared = [(dq, parts) for dq in view.calls(Trait.DEQUANTIZE) if len(parts := _sharing(view, dq)) > 1]
+    if not shared:
+        return
+    reach = CpuReach(view, target, refused, stays_on_cpu_with_float)
+    for dq, parts in shared:
+        values = [part for part in parts if part.kind != "unbind"]
+        left = next((part for part in values if part.name in reach.through), None)
+        kept = next((part for part in values if part.name not in reach.through), None)
+        if left is not None and kept is not None:
+            yield dq, parts, kept, left, reach.through[left.name]
+
+
+def _sharing(view: View, dq: Node) -> list[Node]:
+    """Ops that move the codes of one DQ; an unbind, of which the edge dialect makes several, with its parts."""
+    readers = [user for user in view.users(dq) if user.annotated and user.info.has(Trait.TRANSPARENT)]
+    if len(readers) == 1 and readers[0].kind == "unbind":
+        return [readers[0], *view.users(readers[0])]
+    return [reader for reader in readers if not reader.info.has(_JOINS_OR_SPLITS)]
+
+
+def _with_what_follows(view: View, parts: list[Node]) -> list[Node]:
+    """``parts``, each with the data movement behind it that the edge dialect makes of the same op."""
+    found = {part.name: part for part in parts}
+    pending = list(parts)
+    while pending:
+        for user in view.users(pending.pop(0)):
+            if user.annotated and user.info.has(Trait.TRANSPARENT) and user.name not in found:
+                found[user.name] = user
+                pending.append(user)
+    return list(found.values())

@@ -1,0 +1,180 @@
+"""DT501: one operator reads codes of two dtypes that it cannot bring together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.quantized_values import full_int16
+from fuseguard.backend.rewrites import lossless_int16, pair_before, pair_behind
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Graph, Node, QParams, Ref, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+_INT16 = ("int16",)
+_SHAPE = (1, 4, 4, 4)
+_NARROW = int8(0.0487, 3)
+_WIDE = full_int16(0.000187)
+_RESULT = int8(0.1713, 2)
+
+
+def _pair(target: str, y: QParams, *, listed: bool = False) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        left, right = b.quantized_input("x", _SHAPE, _NARROW), b.quantized_input("y", _SHAPE, y)
+        if listed:
+            value = b.call(target, (left, right), 1, shape=(1, 8, 4, 4))
+        else:
+            value = b.call(target, left, right)
+        return b.output(b.requantize(value, _NARROW if listed else int8(0.0713, 2)))
+
+    return build
+
+
+def _bmm(y: QParams, x: QParams = _NARROW, result: QParams = _RESULT) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        left, right = b.quantized_input("x", (1, 4, 4), x), b.quantized_input("y", (1, 4, 4), y)
+        return b.output(b.requantize(b.call("aten.bmm.default", left, right), result))
+
+    return build
+
+
+def _conv(weight: str) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _WIDE)
+        w = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031 if weight == "int8" else 0.0001031, weight)
+        value = b.call("aten.conv2d.default", x, w, None, shape=_SHAPE)
+        return b.output(b.requantize(value, full_int16(0.000713)))
+
+    return build
+
+
+_RESULT_DTYPE = "RewriteMatmulPass rescales to the dtype of the operands, by the qparams of the result"
+
+
+class MixedDtype(Rule):
+    code = "DT501"
+    name = "mixed-dtype-in-one-op"
+    summary = "One operator reads or yields codes of different dtypes, and has no form for that."
+    why = (
+        "add and sub choose one int32 domain by the dtype of their operands, cat copies codes, MATMUL takes one "
+        "dtype, and a convolution or linear takes int8 weights whatever its activations are. The quantizer "
+        "requantizes where int8 and A16W8 modules meet; a graph that mixes them otherwise dies in lowering. mul, "
+        "maximum, minimum and the comparisons rescale each operand by itself and may mix. Before 1.3 a matrix product "
+        "yields the dtype of its operands, whatever it is quantized to."
+    )
+    remedy = (
+        "Requantize one operand: insert a quantize/dequantize pair with the dtype of the other in front of the op. "
+        "Where it is the result that differs, insert one with the operands' dtype behind the op."
+    )
+    scope = "node"
+    message = "{node} reads codes of {dtypes}; {rule}"
+    effects = EffectsTable(
+        [
+            EffectRow("add", "*", "*", Effect.CRASH, reference="InsertRescaleInt32Pass: Mismatch in dtype args"),
+            EffectRow("list", "*", "*", Effect.CRASH, reference="FoldAndAnnotateQParamsPass cannot merge them"),
+            EffectRow("matmul", "*", "*", Effect.CRASH, reference="tosa.MATMUL: must have the same dtype"),
+            EffectRow("shifted result", "<1.3", "*", Effect.CRASH, reference=_RESULT_DTYPE),
+            EffectRow("result", "<1.3", "INT", Effect.RUNTIME_FAULT, reference=_RESULT_DTYPE),
+            EffectRow("result", "<1.3", "INT+FP", Effect.WRONG, reference=_RESULT_DTYPE),
+            EffectRow("shifted result", ">=1.3", "*", Effect.EXACT, reference="rescaled to the dtype of its Q"),
+            EffectRow("result", ">=1.3", "*", Effect.EXACT, reference="rescaled to the dtype of its Q"),
+            EffectRow("weight", "*", "*", Effect.CRASH, reference="tosa.CONV2D: only supports torch.int8 weights"),
+        ]
+    )
+    bad = (
+        Example("add of int8 and int16", _pair("aten.add.Tensor", _WIDE), extensions=_INT16),
+        Example(
+            "cat of int8 and int16",
+            _pair("aten.cat.default", _WIDE, listed=True),
+            companions=("QD203",),
+            extensions=_INT16,
+        ),
+        Example("bmm of int8 and int16", _bmm(_WIDE), extensions=_INT16),
+        Example("conv with int16 weights", _conv("int16"), extensions=_INT16),
+        Example("bmm of int16 quantized to int8", _bmm(_WIDE, _WIDE), extensions=_INT16),
+        Example("bmm of int16 quantized to int8 around 0", _bmm(_WIDE, _WIDE, int8(0.1713, 0)), extensions=_INT16),
+        Example("bmm of int8 quantized to int16", _bmm(_NARROW, result=full_int16(0.000713)), extensions=_INT16),
+    )
+    good = (
+        Example("bmm of int16 quantized to int16", _bmm(_WIDE, _WIDE, full_int16(0.000713)), extensions=_INT16),
+        Example("mul of int8 and int16", _pair("aten.mul.Tensor", _WIDE), extensions=_INT16),
+        Example("maximum of int8 and int16", _pair("aten.maximum.default", _WIDE), extensions=_INT16),
+        Example("add of int8 and int8", _pair("aten.add.Tensor", int8(0.0311, -5))),
+        Example("int16 conv with int8 weights", _conv("int8"), extensions=_INT16),
+    )
+    references = ("executorch #20031", "class 17 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.ops:
+            case, rule, dtypes = _disagreement(view, node)
+            if case:
+                yield self.finding(
+                    view, target, (node,), case=case, node=node.name, dtypes=" and ".join(dtypes), rule=rule
+                )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """int8 codes as int16 codes of the same scale: no value changes. A list takes on its output's qparams.
+
+        An int16 product is quantized to int16 codes of the scale of its int8 ones first: these are clamped versions.
+        """
+        del target
+        node = view.graph[finding.nodes[0]]
+        if node.info.has(Trait.LIST_INPUT):
+            found = {view.qparams(q) for q in view.out_q(node)}
+            after = found.pop() if len(found) == 1 else None
+            quantized = [item for item in view.graph.inputs(node) if view.is_dq(item)]
+            return pair_before(view, node, quantized, after) if after is not None else None
+        if node.kind in ("conv", "linear"):
+            return None  # weights are int8, whatever the activations are
+        after = view.qparams(view.out_q(node)[0]) if node.kind == "matmul" and view.out_q(node) else None
+        if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
+            wide = lossless_int16(after)
+            return pair_behind(view, node, wide) if wide is not None else None
+        edits = []
+        for item in view.graph.inputs(node):
+            qparams = view.qparams(item)
+            wide = lossless_int16(qparams) if qparams is not None else None
+            if wide is not None:
+                edits.append(Insert(item.name, (node.name,), (Pair(wide),)))
+        return Rewrite(tuple(edits)) if edits else None
+
+
+def _disagreement(view: View, node: Node) -> tuple[str, str, tuple[str, ...]]:
+    """The case, what the operator demands, and the dtypes that it reads; an empty case if all is well."""
+    if node.kind in ("conv", "linear"):
+        weight = view.in_qp(node, 1)
+        wrong = weight is not None and weight.dtype != "int8" and view.in_qp(node, 0) is not None
+        data = view.in_qp(node, 0)
+        if wrong and weight is not None and data is not None:
+            return "weight", "its weights must be int8", (data.dtype, f"{weight.dtype} weights")
+        return "", "", ()
+    if node.kind in ("add", "sub"):
+        case, rule, names = "add", "both operands must have one dtype", node.args[:2]
+    elif node.kind == "matmul":
+        case, rule, names = "matmul", "both operands must have one dtype", node.args[:2]
+    elif node.info.has(Trait.LIST_INPUT) and node.args and isinstance(node.args[0], tuple):
+        case, rule, names = "list", "all inputs must have one dtype", node.args[0]
+    else:
+        return "", "", ()
+    producers = [view.graph[name.name] for name in names if isinstance(name, Ref)]
+    found = [view.qparams(producer) for producer in producers if view.is_dq(producer)]
+    dtypes = tuple(dict.fromkeys(qparams.dtype for qparams in found if qparams is not None))
+    if case == "matmul" and len(dtypes) == 1:
+        return _result(view, node, dtypes[0])
+    return (case, rule, dtypes) if len(dtypes) > 1 else ("", "", ())
+
+
+def _result(view: View, node: Node, read: str) -> tuple[str, str, tuple[str, ...]]:
+    """A product whose result is quantized to another dtype than ``read``, that of its operands."""
+    yielded = next((qp for q in view.out_q(node) if (qp := view.qparams(q)) is not None and qp.dtype != read), None)
+    if yielded is None or {read, yielded.dtype} != {"int8", "int16"}:
+        return "", "", ()
+    case = "shifted result" if yielded.dtype == "int8" and yielded.zero_point else "result"
+    return case, "its result must have the dtype of its operands", (read, f"yields {yielded.dtype}")
+
+
+def _read(view: View, node: Node) -> list[QParams]:
+    return [qp for item in view.graph.inputs(node) if (qp := view.qparams(item)) is not None]

@@ -1,0 +1,66 @@
+"""DT507: uint8 at the boundary of a program, for a release that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.quantized_values import boundaries
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import View
+from fuseguard.ir.builder import int8
+from fuseguard.target import Target
+from fuseguard_rules.dtype.dt504_internal_uint8 import HAS_UINT8_IO, uint8, uint8_conv
+
+
+class Uint8Boundary(Rule):
+    code = "DT507"
+    name = "uint8-boundary-unsupported"
+    summary = "The program takes or yields uint8 codes, which the backend before 1.3 cannot lower."
+    why = (
+        "From 1.3 on the backend carries uint8 as flags on the RESCALE between a program's uint8 inputs and outputs "
+        "and the int8 codes behind them. Before, RESCALE and the serializer know int8, int16 and int32 alone. Nothing "
+        "in the program is at fault, so releases that lower it are not warned about it."
+    )
+    remedy = (
+        "Upgrade ExecuTorch to 1.3 or newer, or give the program int8 inputs and outputs. The guard cannot help: "
+        "whatever it keeps on the CPU, the uint8 values still enter and leave delegates."
+    )
+    scope = "boundary"
+    message = "{value} is uint8 at the boundary of the program, which ExecuTorch {release} does not lower"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.3", "*", Effect.CRASH, reference="TOSA RESCALE and serializer: Unsupported type: uint8"),
+            EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="InsertRescalePass: output_unsigned"),
+        ]
+    )
+    bad = (
+        Example(
+            "uint8 input and output, int8 at the conv",
+            uint8_conv(uint8(0.0487, 131), uint8(0.0713, 130), entry="uint8"),
+            only_on="<1.3",
+        ),
+    )
+    good = (Example("int8 conv without uint8 anywhere", uint8_conv(int8(0.0487, 3), int8(0.0713, 2))),)
+    references = ("class 21 of the project's catalogue",)
+    refused = False
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if target.release_in(HAS_UINT8_IO):
+            return
+        for boundary in boundaries(view):
+            first = boundary.quantizers[0]
+            source = view.graph.node_of(first.args[0]) if first.args else None
+            if boundary.qparams.dtype != "uint8" or boundary.constant:
+                continue
+            if view.is_q(first) and source is not None and not view.is_dq(source):
+                continue  # quantized from a float: DT504's
+            if not boundary.ops:
+                yield self.finding(
+                    view,
+                    target,
+                    boundary.nodes,
+                    case="*",
+                    qparams=((boundary.label, str(boundary.qparams)),),
+                    value=boundary.label,
+                    release=target.release,
+                )

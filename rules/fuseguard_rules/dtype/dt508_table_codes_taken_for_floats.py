@@ -1,0 +1,198 @@
+"""DT508: what comes out of a lookup table is taken for floats until the table is made, and something looks before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from fuseguard.backend.early_dtypes import (
+    FLOAT,
+    EarlyDtype,
+    EarlyDtypes,
+    deciding_operands,
+    early_dtype,
+    early_dtypes,
+    is_average_of_floats,
+    is_torn_choice,
+    operands_of,
+    rescaled_in_front,
+    seen_by_products,
+    torn_product,
+    way_to,
+)
+from fuseguard.engine import (
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Node, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.dtype import table_code_graphs as graphs
+
+if TYPE_CHECKING:
+    import torch
+
+_POOLS = ("max_pool2d", "max_pool2d_with_indices")
+_EXTREMES = ("amax", "amin")
+
+_POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
+_SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
+_CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
+_PROMOTED = "FoldAndAnnotateQParamsPass and the passes behind it: bmm wants one dtype"
+_NO_DQ = "the DQ at the end of the delegate stays on the CPU"
+
+
+def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.examples.dtype import modules as example_modules
+
+        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(example_modules, name)()
+        return made
+
+    return build
+
+
+class TableCodesAsFloats(Rule):
+    code = "DT508"
+    name = "table-codes-taken-for-floats"
+    summary = "Codes from a lookup table reach an op that asks for their dtype before the backend has made the table."
+    why = (
+        "FoldAndAnnotateQParamsPass takes away the DQ in front of a table op and the Q behind it; torch then says of "
+        "sigmoid, tanh, exp and the like that they make floats of integers, and of all that moves, clamps or "
+        "convolves their result that it is float too. That is put right only by InsertTableOpsPass, late. Passes that "
+        "ask before it see float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is given "
+        "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
+        "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
+        "Arithmetic ends it: add, mul and the like are rescaled, which yields integers. Before 1.4 a matrix product of "
+        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there, "
+        "and behind a relu or clamp, whose bounds are floats until then."
+    )
+    remedy = (
+        "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
+        "changes no value and is integer arithmetic. A multiplication between the two (as in squeeze-and-excite) has "
+        "the same effect. For a matrix product that helps from 1.3 on only; upgrade ExecuTorch to 1.4 or newer."
+    )
+    scope = "cluster"
+    message = "{op} gets codes from {source}{way}, which still count as floats, and asks for their dtype"
+    effects = EffectsTable(
+        [
+            EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
+            EffectRow("pool", ">=1.3", "*", Effect.CRASH, reference=_POOL),
+            EffectRow("where", "*", "*", Effect.CRASH, reference=_SELECT),
+            EffectRow("product", "<1.4", "*", Effect.CRASH, reference=_PROMOTED),
+            EffectRow("product behind arithmetic", "<1.3", "*", Effect.CRASH, reference=_PROMOTED),
+            EffectRow("product", ">=1.4", "*", Effect.EXACT, reference="not announced there"),
+            EffectRow("product behind arithmetic", ">=1.3", "*", Effect.EXACT, reference="not announced there"),
+            EffectRow("end", "*", "INT", Effect.EXACT, reference=_NO_DQ),
+            EffectRow("end", "*", "INT+FP", Effect.CRASH, reference=_CAST),
+            EffectRow("end1d", "*", "INT", Effect.EXACT, reference=_NO_DQ),
+            EffectRow("end1d", "<1.5", "INT+FP", Effect.CRASH, reference=_CAST),
+            EffectRow("end1d", ">=1.5", "INT+FP", Effect.EXACT, reference="Conv1d keeps its output qparams"),
+        ]
+    )
+    bad = (
+        Example("avg_pool2d of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AVERAGE), _program("sigmoid_pooled")),
+        Example("avg_pool2d of a relu of a sigmoid", graphs.row(graphs.SIGMOID, graphs.RELU, graphs.AVERAGE)),
+        Example("avg_pool2d of a floor of a sigmoid", graphs.row(graphs.SIGMOID, graphs.FLOOR, graphs.AVERAGE)),
+        Example("where between a sigmoid and an int8 tensor", graphs.row(graphs.SIGMOID, mixed="first")),
+        Example("where between an int8 tensor and what chooses between it and a sigmoid", graphs.chosen_twice),
+        Example(
+            "tanh and a linear that ends the program",
+            graphs.row(graphs.SIGMOID, graphs.LINEAR),
+            _program("tanh_perceptron"),
+        ),
+        Example("conv1d of a sigmoid that ends the program", graphs.conv1d, _program("sigmoid_conv1d")),
+        Example("amax of a sigmoid that ends the program", graphs.row(graphs.SIGMOID, graphs.AMAX)),
+        Example("max_pool2d of a sigmoid that ends the program", graphs.row(graphs.SIGMOID, graphs.MAX_POOL)),
+        Example("bmm of a sigmoid and an int8 tensor", graphs.product, only_on="<1.4"),
+        Example("bmm of an int8 tensor and a gated one", lambda: graphs.product(gated=True), only_on="<1.3"),
+        Example(
+            "bmm of a gated relu and the relu",
+            lambda: graphs.product(graphs.RELU[0], gated=True, twice=True),
+            only_on="<1.3",
+        ),
+        Example("bmm of a relu and an int8 tensor", lambda: graphs.product(graphs.RELU[0]), only_on="<1.3"),
+    )
+    good = (
+        Example("avg_pool2d of an abs", graphs.row(graphs.ABS, graphs.AVERAGE)),
+        Example("avg_pool2d of a floor, which keeps int8", graphs.row(graphs.FLOOR, graphs.AVERAGE)),
+        Example("permute behind an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
+        Example("sigmoid that ends the program", graphs.row(graphs.SIGMOID)),
+        Example("where between an int8 tensor and a sigmoid", graphs.row(graphs.SIGMOID, mixed="second")),
+        Example("where between a sigmoid and what may be one", graphs.chosen_twice_alike),
+        Example("bmm of a sigmoid and itself", lambda: graphs.product(twice=True)),
+        Example("bmm of a relu and itself", lambda: graphs.product(graphs.RELU[0], twice=True)),
+        Example("sigmoid, multiplied and pooled", graphs.gated, _program("gated_and_pooled")),
+    )
+    references = ("class 29, found by the differential campaign: not in the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        early = early_dtypes(view, target)
+        stages = seen_by_products(view, target)[::-1]  # what is torn without arithmetic is announced so
+        if not any((*early, *stages)):
+            return  # nothing is taken for anything but codes
+        for node in view.ops:
+            case, dtypes = _asks(view, node, early, frozenset())
+            if not case:
+                torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
+                if torn is not None:
+                    plain = any(torn is stage for stage in early)
+                    case, dtypes = ("product" if plain else "product behind arithmetic"), torn
+            if case:
+                mistaken = next(data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                table, way = way_to(view, mistaken, dtypes)
+                yield self.finding(
+                    view,
+                    target,
+                    (node,),
+                    case=case,
+                    op=node.name,
+                    source=table.name if table.info.has(Trait.ACTIVATION) else f"the lookup table of {table.name}",
+                    way=way,
+                )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """What ends a delegate only since its reader is refused."""
+        early = early_dtypes(view, target)
+        for node in view.ops if early.after else ():
+            if node.name not in refused and _asks(view, node, early, refused)[0] in ("end", "end1d"):
+                reader = next((user for user in _readers(view, node) if user.name in refused), None)
+                if reader is not None:
+                    yield node, reader
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Has integer arithmetic that changes no value in front of the op."""
+        node, early = view.graph[finding.nodes[0]], early_dtypes(view, target)
+        if node.kind == "matmul" and target.release_in("<1.3"):
+            return None  # arithmetic becomes one of integers after the product has failed
+        return rescaled_in_front(view, node, early.before if node.kind in ("where", "matmul") else early.after)
+
+
+def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -> tuple[str, Mapping[str, EarlyDtype]]:
+    """How a node looks at dtypes too early, a case of the effects table, and what they are then; "" if it does not."""
+    if not node.annotated:
+        return "", early.after
+    data = deciding_operands(view, node)
+    if node.kind == "where":
+        torn = is_torn_choice(view, node, early.before) and early_dtype(view, data[0], early.before) == FLOAT
+        return ("where" if torn and not refused else ""), early.before
+    if is_average_of_floats(view, node, early.after):
+        return ("" if refused else "pool"), early.after
+    floats = any(early_dtype(view, item, early.after) == FLOAT for item in data)
+    one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
+    if floats and (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
+        for reader in _readers(view, node):
+            if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
+                return ("end1d" if one_dimensional else "end"), early.after
+    return "", early.after
+
+
+def _readers(view: View, node: Node) -> list[Node]:
+    """Who reads the dequantized result of a node."""
+    results = [node, *(user for user in view.users(node) if user.info.has(Trait.GETITEM) and node.kind in _POOLS)]
+    dequantized = [dq for item in results for q in view.out_q(item) for dq in view.users(q) if view.is_dq(dq)]
+    return [reader for dq in dequantized for reader in view.users(dq)]

@@ -1,0 +1,1 @@
+"""Programs that the rules must flag, and programs that they must accept."""

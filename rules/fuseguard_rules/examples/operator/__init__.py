@@ -1,0 +1,1 @@
+"""Examples of the rules in ``fuseguard_rules.operator``."""

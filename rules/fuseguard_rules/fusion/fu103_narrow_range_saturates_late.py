@@ -1,0 +1,80 @@
+"""FU103: a code range narrower than its dtype, which the backend's rescale does not honour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.fused_activation import fused_activations, is_quantized_anchor, labelled_qparams
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import QParams, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.fusion import islands as examples
+
+
+class NarrowRangeSaturates(Rule):
+    code = "FU103"
+    name = "narrow-range-saturates-late"
+    summary = "An anchor's output code range is narrower than its dtype; the backend saturates at the dtype's limits."
+    why = (
+        "TOSA's RESCALE saturates to int8 or int16; it knows no qmin and qmax. Where a program quantizes to a "
+        "narrower range ([-127, 127] in symmetric configurations), a clipped value comes out one code further than "
+        "in the eager program. Nothing else changes, and the difference is never more than the codes cut off."
+    )
+    remedy = (
+        "Nothing needs doing if a step at the clipped end does not matter. To be bit-exact, quantize activations over "
+        "the full range (act_qmin=-128 in get_symmetric_quantization_config), or guard with policy='bit-exact'."
+    )
+    scope = "cluster"
+    message = "{owner} is quantized to codes [{qmin}, {qmax}]; the backend saturates at {dtype}'s [{low}, {high}]"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
+            EffectRow("*", "*", "INT+FP", Effect.BOUNDED, reference="RewriteConvPass.insert_output_rescale"),
+        ]
+    )
+    bad = examples.NARROW
+    good = examples.FULL_RANGE
+    references = ("bug class 28 of the project's catalogue",)
+    refused = False
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        # An activation that stays a separate clamp cuts the excess codes off again.
+        reported = {f.island.anchor.name for f in fused_activations(view, target) if not (f.fused and f.expressible)}
+        for island in view.islands:
+            if island.output_q is None or island.anchor.name in reported or not is_quantized_anchor(view, island):
+                continue
+            qparams = view.qparams(island.output_q)
+            if qparams is None or qparams.per_channel or not qparams.known or qparams.dtype != "int8":
+                continue  # the one code that Arm's int16 configuration leaves out is beneath int16's own rounding
+            low, high = qparams.dtype_range
+            excess = max(qparams.qmin - low, high - qparams.qmax)
+            if excess <= 0:
+                continue
+            yield self.finding(
+                view,
+                target,
+                (island.anchor, island.activation) if island.activation is not None else (island.anchor,),
+                case="*",
+                island=island,
+                bound_steps=excess,
+                bound_value=excess * qparams.scale,
+                qparams=labelled_qparams(view, island),
+                owner=island.owner.name,
+                qmin=qparams.qmin,
+                qmax=qparams.qmax,
+                dtype=qparams.dtype,
+                low=low,
+                high=high,
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """The full range behind the anchor, and the narrow one as a clamp of its own."""
+        del target
+        owner = view.graph[finding.nodes[-1]]
+        quantizers = view.out_q(owner)
+        qparams = view.qparams(quantizers[0]) if quantizers else None
+        if qparams is None or view.users(owner) != quantizers or len(quantizers) != 1:
+            return None
+        full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)
+        clamp = Call("aten.hardtanh.default", (qparams.low, qparams.high))
+        return Rewrite((Insert(owner.name, (quantizers[0].name,), (Pair(full), clamp)),))

@@ -1,0 +1,179 @@
+"""OP704: a cat of quantized constants, which the backend before 1.3 computes from codes instead of values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import (
+    VALUE,
+    Call,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Example,
+    Finding,
+    Insert,
+    Pair,
+    Rewrite,
+    Rule,
+)
+from fuseguard.ir import Node, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.operator.constant_cat_graphs import WIDE, WIDE_BEHIND, cat, stack
+
+if TYPE_CHECKING:
+    import torch
+
+#: From here on FuseConstantArgsPass finds the qparams of a list's members under the index of the list (#18971).
+FOLDS_LISTS_FROM = ">=1.3"
+
+
+def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.operator.arithmetic_modules import joined_constants
+
+    return joined_constants()
+
+
+class ConstantCatFolded(Rule):
+    code = "OP704"
+    name = "constant-cat-folded-wrong"
+    summary = "A cat joins quantized constants alone; the backend before 1.3 takes all but the first for values."
+    why = (
+        "FuseConstantArgsPass computes an op whose inputs are all constants in advance: it dequantizes them, runs the "
+        "op and quantizes the result. It looks for each input's qparams under the input's own number, and "
+        "FoldAndAnnotateQParamsPass has put those of a list under the number of the list. So the second and later "
+        "constants stay codes, and are quantized once more. What an op without a RESCALE makes of constants (a "
+        "permute, a table, a requantization) is a constant by then, and where floats are lowered, what comes of float "
+        "ones. Fixed in 1.3 (#18971). Arm's own quantizer folds a cat of buffers or parameters before it "
+        "annotates the program, but not one of constants that the program makes itself (torch.full, zeros, ones). "
+        "Nothing in the program is at fault, so releases that lower it are not warned about it."
+    )
+    remedy = (
+        "Join the constants in the model's constructor and keep the result as a buffer (costs nothing at run time), "
+        "let fuseguard put maximum(c, c), which is c and is not computed in advance, behind the smallest of them "
+        "(repair) or keep the cat on the CPU (guard), or upgrade ExecuTorch to 1.3 or newer."
+    )
+    scope = "cluster"
+    message = "{op} joins the constants {constants}, which ExecuTorch {release} folds by the first's qparams"
+    effects = EffectsTable(
+        [
+            EffectRow("float", "<1.3", "INT", Effect.EXACT, reference="TOSAPartitioner._detag_boundary_nodes: the Q"),
+            EffectRow("*", "<1.3", "*", Effect.WRONG, reference="FuseConstantArgsPass._fuse_nodes, #18971"),
+            EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="FuseConstantArgsPass, #18971"),
+        ]
+    )
+    bad = (
+        Example("cat of two quantized buffers", cat("buffer", "buffer"), only_on="<1.3"),
+        Example("stack of two quantized buffers", stack, only_on="<1.3"),
+        Example("cat of quantized constants", cat("full", "full", "full"), _program, only_on="<1.3"),
+        Example("cat of one buffer twice and another one", cat("buffer", "again", "buffer"), only_on="<1.3"),
+        Example("cat of a buffer and a permuted one", cat("buffer", "permute"), only_on="<1.3"),
+        Example("cat of a buffer and a requantized one", cat("buffer", "pair"), only_on="<1.3"),
+        Example("cat of two float buffers", cat("float", "float"), only_on="<1.3"),
+        Example("cat of a constant and what a table makes of one", cat("full", "sigmoid"), only_on="<1.3"),
+        Example(
+            "cat of two int16 buffers",
+            cat("buffer", "buffer", qparams=WIDE, behind=WIDE_BEHIND),
+            only_on="<1.3",
+            extensions=("int16",),
+        ),
+    )
+    good = (
+        Example("cat of a quantized buffer and an input", cat("buffer", "input")),
+        Example("cat of one buffer with itself", cat("buffer", "again")),
+        Example("cat of a buffer and what abs makes of one", cat("buffer", "abs")),
+    )
+    references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if target.release_in(FOLDS_LISTS_FROM):
+            return
+        joins = [node for node in view.ops if node.kind in ("cat", "stack") and node.annotated]
+        quantized, known = (_known_in_advance(view, floats) if joins else set() for floats in (False, True))
+        for node in joins:
+            members = view.graph.inputs(node)
+            if not all(member.name in known and view.is_dq(member) for member in members):
+                continue
+            # Behind the folded DQs stand codes, and the pass takes those that it has met for the first member.
+            sources = {source.name: source for member in members if (source := _source(view, member)) is not None}
+            if len(sources) > 1:
+                yield self.finding(
+                    view,
+                    target,
+                    (node, *_behind(view, node)),
+                    case="*" if all(member.name in quantized for member in members) else "float",
+                    op=node.name,
+                    constants=", ".join(_label(view, source) for source in sources.values()),
+                    release=target.release,
+                )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """An op that is no constant to the pass, behind the smallest member: maximum, around which RESCALEs stand.
+
+        Both operands are the same codes, so that every one of them comes out as it is.
+        """
+        del target
+        node = view.graph[finding.nodes[0]]
+        smallest = min(view.graph.inputs(node), key=_size)
+        qparams = view.qparams(smallest)
+        if qparams is None or qparams.per_channel or qparams.dtype not in ("int8", "int16"):
+            return None
+        steps = (Call("aten.maximum.default", (VALUE,)), Pair(qparams))
+        return Rewrite((Insert(smallest.name, (node.name,), steps),))
+
+
+def _behind(view: View, cat: Node) -> list[Node]:
+    """The annotated views that a stack leaves between its cat and its Q: without the cat they would move floats."""
+    found: list[Node] = []
+    users = view.users(cat)
+    while len(users) == 1 and users[0].annotated and users[0].info.has(Trait.TRANSPARENT):
+        found.append(users[0])
+        users = view.users(users[0])
+    return found
+
+
+def _known_in_advance(view: View, floats: bool) -> set[str]:
+    """The constants, and what FuseConstantArgsPass makes constants before it comes to what reads them.
+
+    ``floats``: of floats as well, which an INT delegate is given as codes. InsertRescaleInt32Pass has put RESCALEs,
+    which the pass leaves alone, around what computes in int32.
+    """
+    # The plug-in sees an edge graph without its signature, which does not tell inputs from constants. Inputs that
+    # are codes already are rare, so there any codes count as constant.
+    labelled = view.graph.dialect != "edge" or any(node.constant for node in view.graph)
+    known: set[str] = set()
+    for node in view.graph:
+        if node.op != "call":
+            codes = node.meta is not None and not node.meta.is_float
+            constant = (codes or floats) if node.constant else codes and not labelled and node.op == "placeholder"
+        elif view.is_q(node) or view.is_dq(node):
+            source = _source(view, node)
+            constant = source is not None and source.name in known
+        else:
+            inputs = view.graph.inputs(node)
+            constant = node.info.has(Trait.CONSTANT) or (
+                node.info.has(Trait.TRANSPARENT | Trait.TABLE)
+                and (floats or node.annotated or node.info.has(Trait.GETITEM))
+                and bool(inputs)
+                and all(item.name in known for item in inputs)
+            )
+        if constant:
+            known.add(node.name)
+    return known
+
+
+def _source(view: View, node: Node) -> Node | None:
+    """What a Q or DQ reads."""
+    return view.graph.node_of(node.args[0]) if node.args else None
+
+
+def _label(view: View, source: Node) -> str:
+    """The node that a reader knows a member by: a buffer, or what the program quantizes."""
+    return ((_source(view, source) if view.is_q(source) else None) or source).name
+
+
+def _size(node: Node) -> float:
+    shape = node.meta.shape if node.meta is not None else (None,)
+    return math.prod(math.inf if size is None else size for size in shape)

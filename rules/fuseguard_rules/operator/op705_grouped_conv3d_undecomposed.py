@@ -1,0 +1,68 @@
+"""OP705: a grouped 3-D convolution reaches a backend that accepts it and cannot lower it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.fused_activation import fused_activations, is_quantized_anchor
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Graph, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+#: DecomposeGroupedConvPass handles Conv3d from here on.
+LOWERED_FROM = ">=1.4"
+
+
+def _conv3d(groups: int) -> Graph:
+    b = GraphBuilder()
+    shape = (1, 2, 4, 6, 6)
+    x = b.quantized_input("x", shape, int8(0.0487, 3))
+    w = b.quantized_constant("weight", (2, 2 // groups, 3, 3, 3), 0.01031)
+    bias = b.quantized_constant("bias", (2,), 0.0487 * 0.01031, "int32")
+    ones = (1, 1, 1)
+    value = b.call("aten.conv3d.default", x, w, bias, ones, ones, ones, groups, shape=shape)
+    return b.output(b.requantize(value, int8(0.0517, -17)))
+
+
+class GroupedConv3dUndecomposed(Rule):
+    code = "OP705"
+    name = "grouped-conv3d-undecomposed"
+    summary = "A grouped or depthwise Conv3d, which the backend before 1.4 delegates and then cannot lower."
+    why = (
+        "TOSA's CONV3D has no groups. DecomposeGroupedConvPass splits grouped convolutions, but before 1.4 only those "
+        "of one and two dimensions; the partitioner accepts Conv3d with groups all the same and RewriteConvPass dies "
+        "with 'CONV3D with groups != 1 is not supported'. Nothing in the program is at fault, so releases that lower "
+        "it are not warned about it."
+    )
+    remedy = "Upgrade ExecuTorch to 1.4 or newer, or let fuseguard keep the convolution on the CPU (guard)."
+    scope = "node"
+    message = "{anchor} is a Conv3d with {groups} groups, which ExecuTorch {release} cannot lower"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.4", "INT", Effect.CRASH, reference="RewriteConvPass: CONV3D with groups != 1"),
+            EffectRow("*", "<1.4", "INT+FP", Effect.CRASH, reference="RewriteConvPass: CONV3D with groups != 1"),
+            EffectRow("*", ">=1.4", "*", Effect.EXACT, reference="DecomposeGroupedConvPass"),
+        ]
+    )
+    bad = (Example("depthwise conv3d", lambda: _conv3d(2), only_on="<1.4"),)
+    good = (Example("conv3d without groups", lambda: _conv3d(1)),)
+    references = ("found by this project's differential tests; not in the catalogue of bug classes",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if target.release_in(LOWERED_FROM):
+            return
+        # Where an activation strands the anchor, the INT profile leaves both on the CPU to begin with.
+        stranded = {fusion.island.anchor.name for fusion in fused_activations(view, target) if not fusion.fused}
+        for island in view.islands:
+            anchor = island.anchor
+            if not is_quantized_anchor(view, island) or (anchor.name in stranded and not target.has_float):
+                continue
+            data = view.in_dq(anchor, 0)
+            if anchor.kind != "conv" or data is None or data.meta is None or data.meta.rank != 5:
+                continue
+            groups = view.groups(anchor)
+            if groups > 1 and not view.transposed(anchor):
+                yield self.finding(
+                    view, target, (anchor,), case="*", anchor=anchor.name, groups=groups, release=target.release
+                )

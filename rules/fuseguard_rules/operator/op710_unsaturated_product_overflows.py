@@ -1,0 +1,107 @@
+"""OP710: an int16 product reads what the quantize op in front of it would have saturated, and leaves int32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.int32_bounds import held_apart, overflows
+from fuseguard.backend.int32_rescales import FUSES_RESCALES_FROM, fused_rescales
+from fuseguard.backend.value_range import Reach
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
+from fuseguard.ir import Graph, View
+from fuseguard.ir.builder import GraphBuilder, int16
+from fuseguard.target import Target
+
+_FUSED = "FuseConsecutiveRescalesPass, #17830; TOSA MUL of int32 wraps around"
+
+#: What Arm's A16W8 observers choose for all values up to 8.
+_FLOOR = int16(2.0**-12)
+
+
+def _graph(terms: int) -> Callable[[], Graph]:
+    """X times the sum over ``terms`` of its elements."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", (1, 4, 8, terms), _FLOOR)
+        total = b.requantize(b.call("aten.sum.dim_IntList", x, (3,), True, shape=(1, 4, 8, 1)), _FLOOR)
+        return b.output(b.requantize(b.call("aten.mul.Tensor", total, x, shape=(1, 4, 8, terms)), int16(2.0**-9)))
+
+    return build
+
+
+def _mean() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 8, 6), _FLOOR)
+    total = b.requantize(b.call("aten.sum.dim_IntList", x, (3,), True, shape=(1, 4, 8, 1)), _FLOOR)
+    reciprocal = b.dequantize(b.constant("reciprocal", (1,), "int16"), _FLOOR)
+    return b.output(b.requantize(b.call("aten.mul.Tensor", total, reciprocal), _FLOOR))
+
+
+class ProductOverflows(Rule):
+    code = "OP710"
+    name = "unsaturated-product-overflows"
+    summary = "A product of int16 values reads past the quantize op that would have saturated one of them."
+    why = (
+        "The product of two int16 codes fits into int32 with one bit to spare. Where FuseConsecutiveRescalesPass "
+        "leaves out the quantize op behind a sum, add or another op that works in int32 (OP706), the product reads "
+        "the int32 result; a value more than twice as large as the codes hold overflows, and what comes out is "
+        "garbage with a sign of its own."
+    )
+    remedy = (
+        "Put an op between that moves data, calibrate with values as large as they get, repair the program (a view "
+        "between the two), or let fuseguard keep the two ops on the CPU (guard)."
+    )
+    scope = "cluster"
+    message = (
+        "{second} multiplies the result of {first} in int32, {least:.4g} to {most:.4g}, where the quantize op between "
+        "would have stopped at {low:.4g} and {high:.4g}"
+    )
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.3", "*", Effect.EXACT, reference="no FuseConsecutiveRescalesPass"),
+            EffectRow("*", ">=1.3", "*", Effect.WRONG, reference=_FUSED),
+        ]
+    )
+    bad = (
+        Example(
+            "sum over 6 multiplied by what it sums up",
+            _graph(6),
+            only_on=FUSES_RESCALES_FROM,
+            extensions=("int16",),
+        ),
+    )
+    good = (
+        Example("sum over 1 multiplied by what it sums up", _graph(1), extensions=("int16",)),
+        Example("mean over 6, with its reciprocal of 6", _mean, extensions=("int16",)),
+    )
+    references = ("executorch #17830", "found beside bug class 24 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not target.release_in(FUSES_RESCALES_FROM):
+            return
+        pairs = list({(pair.q.name, pair.reader.name): pair for pair in fused_rescales(view)}.values())
+        reach = Reach(view, pairs)
+        for pair in pairs:
+            between = view.qparams(pair.q)
+            if between is None or not overflows(view, pair, reach):
+                continue
+            least, most = reach.of(pair.producer)
+            yield self.finding(
+                view,
+                target,
+                (pair.producer, pair.reader),
+                case="*",
+                qparams=(("between", str(between)),),
+                first=pair.producer.name,
+                second=pair.reader.name,
+                low=between.low,
+                high=between.high,
+                least=least,
+                most=most,
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A view between the two: the RESCALEs on its sides stay two."""
+        del target
+        return held_apart(view, *(view.graph[name] for name in finding.nodes))

@@ -1,0 +1,203 @@
+"""OP711: a cat that joins a tensor with itself, of which the backend keeps one where it moves a permute past it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from fuseguard.backend.elementwise import CHANNELS_LAST, LONGEST_CHAIN, has_one_operand, readers_of
+from fuseguard.backend.merged_duplicates import numbers_of
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Finding, Replace, Rewrite, Rule
+from fuseguard.ir import Arg, Graph, Node, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    import torch
+
+#: From here on permutes are moved in front of a cat.
+MOVES_FROM = ">=1.4"
+
+_MOVED = "PropagateViewCopyPermuteUpPass._maybe_split_upwards_cat_fanout: all_input_nodes names each input once"
+_SHAPE, _QPARAMS = (1, 1, 8, 8), int8(0.0487, 3)
+#: The permute in front of what the backend computes in NHWC, by rank.
+_NHWC = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+
+
+def _graph(
+    parts: str, reader: str, *between: str, shape: tuple[int, ...] = _SHAPE, dim: int = 1
+) -> Callable[[], Graph]:
+    """A cat of ``parts`` (one letter an input, t a tanh of x made anew each time), perhaps ops, and a ``reader``."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        codes = {name: b.quantize(b.input(name, shape), _QPARAMS) for name in sorted({*parts.replace("t", "x")})}
+        values = []
+        for name in parts:
+            value = b.dequantize(codes["x" if name == "t" else name], _QPARAMS)
+            values.append(b.requantize(b.call("aten.tanh.default", value), _QPARAMS) if name == "t" else value)
+        joint = tuple(size * (len(parts) if axis == dim else 1) for axis, size in enumerate(shape))
+        value = b.requantize(b.call("aten.cat.default", tuple(values), dim, shape=joint), _QPARAMS)
+        for target in between:
+            value = b.requantize(b.call(target, value), _QPARAMS)
+        channels, rest = joint[1], joint[2:]
+        if reader == "conv":
+            weight = b.quantized_constant("weight", (4, channels, *(1 for _ in rest)), 0.0103)
+            value = b.call(f"aten.conv{len(rest)}d.default", value, weight, None, shape=(joint[0], 4, *rest))
+        elif reader == "pool":
+            shrunk = (*joint[:2], *(size // 2 for size in rest))
+            value = b.call("aten.max_pool2d.default", value, (2, 2), (2, 2), shape=shrunk)
+        elif reader == "permute":
+            value = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=(joint[0], *rest, channels))
+        return b.output(b.requantize(value, int8(0.0971, -2) if reader == "conv" else _QPARAMS))
+
+    return build
+
+
+def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.operator.modules import grey_as_rgb
+
+    return grey_as_rgb()
+
+
+class RepeatedOperandLost(Rule):
+    code = "OP711"
+    name = "repeated-operand-lost"
+    summary = "A cat joins a one-channel tensor with itself (grey to RGB) in front of a convolution, pool or permute."
+    why = (
+        "Since 1.4 PropagateViewCopyPermuteUpPass moves the permute in front of a convolution or pool past a cat if it "
+        "changes none of the cat's inputs, as it does not where they have one channel. It makes the new cat of "
+        "node.all_input_nodes, which names every input once: cat([x, x, x]) becomes cat([x]). The convolution then "
+        "reads weights that are not there, a pool or permute hands out a tensor that is too small. Equal operands that "
+        "are computed twice are merged before, and lost likewise."
+    )
+    remedy = (
+        "Write x.repeat(1, 3, 1, 1) or x.expand(-1, 3, -1, -1), which the repair does where all operands are the same, "
+        "or let fuseguard keep the cat on the CPU (guard)."
+    )
+    scope = "node"
+    message = "{op} joins {operand} with itself, and the permute of {reader} moves past it: it is joined once"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.4", "*", Effect.EXACT, reference="permutes are not moved past a cat"),
+            EffectRow("3d", ">=1.4,<1.5", "*", Effect.EXACT, reference="convolutions of rank 3 put a view between"),
+            EffectRow("3d", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
+            EffectRow("*", ">=1.4", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
+        ]
+    )
+    bad = (
+        Example("grey as RGB in front of conv2d", _graph("xxx", "conv"), _program, only_on=MOVES_FROM),
+        Example("x with itself in front of max_pool2d", _graph("xx", "pool"), only_on=MOVES_FROM),
+        Example("x with itself and a tanh, in front of a permute", _graph("xx", "permute", "aten.tanh.default"),
+                only_on=MOVES_FROM),
+        Example("x, y and x again in front of a permute", _graph("xyx", "permute"), only_on=MOVES_FROM),
+        Example("the same tanh made twice, in front of conv2d", _graph("tt", "conv"), only_on=MOVES_FROM),
+        Example("x with itself in front of conv1d", _graph("xx", "conv", shape=(1, 1, 8)), only_on=">=1.5"),
+    )  # fmt: skip
+    good = (
+        Example("x with y in front of conv2d", _graph("xy", "conv")),
+        Example("four channels with themselves in front of conv2d", _graph("xx", "conv", shape=(1, 4, 8, 8))),
+        Example("x with itself along its height, in front of max_pool2d", _graph("xx", "pool", dim=2)),
+        Example("x with itself, and a tanh", _graph("xx", "", "aten.tanh.default")),
+    )
+    references = ("executorch #20625",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not target.release_in(MOVES_FROM):
+            return
+        for node in view.ops:
+            if node.kind != "cat" or not node.annotated:
+                continue
+            operand = _repeated(view, node)
+            reader = _reader(view, node) if operand is not None else None
+            if operand is None or reader is None:
+                continue
+            flat = reader.kind == "conv" and node.meta is not None and node.meta.rank == 3
+            if flat and not target.release_in(">=1.5"):
+                continue
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case="3d" if flat else "*",
+                op=node.name,
+                operand=operand.name,
+                reader=reader.name,
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A repeat in place of a cat whose operands are all the same."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        operands = [view.graph.node_of(arg) for arg in _operands(node)]
+        numbers = {numbers_of(view).number(item) for item in operands if item is not None}
+        first, dim = operands[0], _dim(node)
+        if len(numbers) != 1 or first is None or node.meta is None or dim is None or not view.is_dq(first):
+            return None
+        repeats = tuple(len(operands) if axis == dim else 1 for axis in range(node.meta.rank))
+        return Rewrite((Replace(node.name, first.name, (Call("aten.repeat.default", (repeats,)),)),))
+
+
+def _operands(node: Node) -> tuple[Arg, ...]:
+    members = node.arg(0, "tensors", ())
+    return members if isinstance(members, tuple) else ()
+
+
+def _dim(node: Node) -> int | None:
+    dim, rank = node.arg(1, "dim", 0), node.meta.rank if node.meta is not None else 0
+    return dim % rank if isinstance(dim, int) and rank else None
+
+
+def _repeated(view: View, cat: Node) -> Node | None:
+    """An operand that the cat has twice, or an equal one."""
+    seen: set[int] = set()
+    for operand in map(view.graph.node_of, _operands(cat)):
+        if operand is None:
+            return None
+        number = numbers_of(view).number(operand)
+        if number in seen:
+            return operand
+        seen.add(number)
+    return None
+
+
+def _reader(view: View, cat: Node) -> Node | None:
+    """The op whose permute moves past the cat: it changes the cat, and none of its operands."""
+    layouts = _layouts_behind(view, cat)
+    if not layouts or cat.meta is None:
+        return None
+    reader, permutation = layouts[0]
+    shapes = [item.meta.shape for arg in _operands(cat) if (item := view.graph.node_of(arg)) and item.meta]
+    if any(other != permutation for _, other in layouts) or len(permutation) != cat.meta.rank:
+        return None
+    unchanged = all(_keeps_order(shape, permutation) for shape in shapes)
+    return reader if unchanged and not _keeps_order(cat.meta.shape, permutation) else None
+
+
+def _layouts_behind(view: View, node: Node) -> list[tuple[Node, tuple[int, ...]]]:
+    """The permutes of all that reads ``node``, elementwise ops on one tensor between; empty if anything else does."""
+    for _ in range(LONGEST_CHAIN):
+        readers = readers_of(view, node)
+        layouts = [(reader, permutation) for reader in readers if (permutation := _permutation(reader))]
+        if len(layouts) == len(readers):
+            return layouts
+        if len(readers) != 1 or not has_one_operand(view, readers[0]):
+            return []
+        node = readers[0]
+    return []
+
+
+def _permutation(reader: Node) -> tuple[int, ...]:
+    """How the backend permutes what ``reader`` reads; () if it does not."""
+    if reader.kind == "permute":
+        dims = reader.arg(1, "dims", ())
+        rank = len(dims) if isinstance(dims, tuple) else 0
+        return tuple(dim % rank for dim in dims if isinstance(dim, int)) if isinstance(dims, tuple) else ()
+    rank = reader.meta.rank if reader.meta is not None else 0
+    return _NHWC.get(rank, ()) if reader.op == "call" and reader.kind in CHANNELS_LAST else ()
+
+
+def _keeps_order(shape: tuple[int | None, ...], permutation: tuple[int, ...]) -> bool:
+    """Whether a permutation moves dimensions of size one alone."""
+    axes = [axis for axis in permutation if shape[axis] != 1]
+    return axes == sorted(axes)

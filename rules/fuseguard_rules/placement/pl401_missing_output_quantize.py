@@ -1,0 +1,179 @@
+"""PL401: the backend takes an op for quantized, and its result is used in float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.fused_activation import is_quantized_anchor
+from fuseguard.backend.leaked_codes import NOT_CODES, chain_behind, leak_case, leaking_readers, reads_in_float
+from fuseguard.backend.partition import leaves_dqs_behind
+from fuseguard.backend.quantized_operands import anchor_graph, half_quantized, is_float, is_unchecked
+from fuseguard.backend.rewrites import pair_behind, stays_on_grid
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
+from fuseguard.ir import Island, Node, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.placement.leaked_code_graphs import (
+    PERMUTE,
+    indexed_beside_q,
+    one_op,
+    stranded,
+    two_readers,
+    unquantized_between,
+)
+
+_CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
+_CHECKED = "CheckProperQuantization"
+_NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
+_READER = "the op behind it is given no input qparams"
+_STRANDED = "the reader is de-tagged for its float operand, and the DQ of its other one stays"
+_RAW = "the int32 accumulator goes on as it is"
+_WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"
+
+
+class MissingOutputQ(Rule):
+    code = "PL401"
+    name = "missing-output-quantize"
+    summary = "An op that was annotated as quantized has dequantized inputs, and its result is used in float."
+    why = (
+        "FoldAndAnnotateQParamsPass assumes 'one Q node to the output' of every annotated op: it folds the DQs of the "
+        "inputs into the op, which then works on codes, and without a Q nobody turns the codes back into values. "
+        "Where a pass needs the output qparams lowering dies (convolutions, lookup tables, clamps); elsewhere the "
+        "delegate yields int8 or int32 where the program expects float. The INT profile leaves on the CPU what "
+        "CheckProperQuantization lists; permute, cat, maximum, abs and the like are not on that list."
+    )
+    remedy = (
+        "Quantize the op's output (a configuration with an output_activation, or a Q/DQ pair behind the op), leave "
+        "the op unannotated, or let fuseguard keep it on the CPU (guard)."
+    )
+    scope = "cluster"
+    message = "{node} has dequantized inputs and no quantize op behind it; {reader} reads its result in float"
+    effects = EffectsTable(
+        [
+            EffectRow("checked-codes", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-codes", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_CODES),
+            EffectRow("codes", "*", "*", Effect.RUNTIME_FAULT, reference=_CODES),
+            EffectRow("checked-qparams", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("qparams", "*", "INT", Effect.CRASH, reference=_WEIGHT),
+            EffectRow("qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("stranded", "*", "*", Effect.CRASH, reference=_STRANDED),
+            EffectRow("reader", "*", "*", Effect.CRASH, reference=_READER),
+            EffectRow("checked-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("checked-reader", "*", "INT+FP", Effect.CRASH, reference=_READER),
+            EffectRow("conv-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("conv-reader", "<1.5", "INT+FP", Effect.CRASH, reference=_READER),
+            EffectRow("conv-reader", ">=1.5", "INT+FP", Effect.EXACT, reference="the codes are the convolution's own"),
+            EffectRow("mover", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
+            EffectRow("mover", "*", "INT+FP", Effect.EXACT, reference="codes go through both"),
+            EffectRow("checked-raw", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("checked-raw", "*", "INT+FP", Effect.WRONG, reference=_RAW),
+            EffectRow("raw", "*", "INT", Effect.RUNTIME_FAULT, reference=_RAW),
+            EffectRow("raw", "*", "INT+FP", Effect.WRONG, reference=_RAW),
+            EffectRow("accumulator", "*", "INT", Effect.RUNTIME_FAULT, reference=_RAW),
+            EffectRow("accumulator", "*", "INT+FP", Effect.CRASH, reference=_RAW),
+        ]
+    )
+    bad = (
+        Example("add whose result leaves in float", one_op("aten.add.Tensor", inputs=2), companions=("BO601",)),
+        Example(
+            "permute whose result leaves in float", one_op("aten.permute.default", (0, 1, 3, 2)), companions=("BO601",)
+        ),
+        Example(
+            "conv2d whose result leaves in float", lambda: anchor_graph("conv2d", output=False), companions=("BO601",)
+        ),
+        Example(
+            "linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)
+        ),
+        Example("sigmoid straight behind permute", unquantized_between(PERMUTE, "aten.sigmoid.default")),
+        Example("abs straight behind permute", unquantized_between(PERMUTE, "aten.abs.default")),
+        Example("conv2d straight behind permute", unquantized_between(PERMUTE, "aten.conv2d.default")),
+        Example("relu straight behind permute", unquantized_between(PERMUTE, "aten.relu.default")),
+        Example("add straight behind sigmoid", unquantized_between("aten.sigmoid.default", "aten.add.Tensor")),
+        Example("index_select straight behind permute", unquantized_between(PERMUTE, "aten.index_select.default")),
+        Example("index_select straight behind permute, which is quantized as well", indexed_beside_q),
+        Example("maximum straight behind relu, and of codes from the accelerator", stranded),
+        Example("linear and stack straight behind permute", two_readers),
+        Example("permute straight behind add", unquantized_between("aten.add.Tensor", PERMUTE)),
+        Example("sigmoid straight behind abs", unquantized_between("aten.abs.default", "aten.sigmoid.default")),
+        Example("permute straight behind abs", unquantized_between("aten.abs.default", PERMUTE)),
+    )
+    good = (
+        Example("comparison, whose result is a bool", one_op("aten.gt.Tensor", inputs=2, dtype="bool")),
+        Example("permute behind permute", unquantized_between(PERMUTE, PERMUTE)),
+        Example("add with a quantized result", one_op("aten.add.Tensor", inputs=2, quantized=True)),
+    )
+    references = ("executorch #18999", "bug class 8 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        leaks = leaking_readers(view)
+        for node in view.calls():
+            if node.name not in leaks or not node.annotated or not any(map(view.is_dq, view.graph.inputs(node))):
+                continue
+            if half_quantized(view, node) is not None:
+                continue  # PL403's
+            island = view.island_of(node)
+            if island is not None and _is_stranded(view, island):
+                continue
+            chain = chain_behind(node, leaks)
+            reader = leaks[chain[-1].name]
+            # Who reads the codes is refused as well: it would be left with floats where its annotation promises codes.
+            readers = [
+                user
+                for item in chain
+                for user in view.users(item)
+                if user.op == "call" and user.annotated and reads_in_float(view, item, user, leaks)
+            ]
+            nodes = list({item.name: item for item in (*chain, *readers)}.values())
+            case = self._worst_case(view, target, chain, leaks)
+            if not target.has_float and case.startswith("checked") and self._strands(view, target, case, readers):
+                case = "stranded"
+            yield self.finding(view, target, nodes, case=case, node=node.name, reader=reader.name)
+
+    def _worst_case(self, view: View, target: Target, chain: list[Node], leaks: dict[str, Node]) -> str:
+        """That of the reader of the codes by which most is lost; a part of a split is as good as the split."""
+        node = next((item for item in chain if not leaks[item.name].info.has(Trait.GETITEM)), chain[0])
+        readers = [user for user in view.users(node) if reads_in_float(view, node, user, leaks)]
+        cases = list(dict.fromkeys(leak_case(node, reader) for reader in readers))
+        ends = (Effect.CRASH, Effect.RUNTIME_FAULT, Effect.WRONG)
+        told = {self.effects.look_up(case, target).effect: case for case in reversed(cases)}
+        return next((told[effect] for effect in ends if effect in told), cases[0])
+
+    def _strands(self, view: View, target: Target, case: str, readers: list[Node]) -> bool:
+        """Whether the op itself stays on the CPU, and a reader is one that PL402 would find."""
+        if self.effects.look_up(case, target).effect is not Effect.CPU_FALLBACK:
+            return False
+        return any(
+            is_unchecked(reader)
+            and any(map(view.is_dq, view.graph.inputs(reader)))
+            and leaves_dqs_behind(view, reader, target)
+            for reader in readers
+        )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Annotated ops whose codes get into float only since who reads them is refused.
+
+        Such are the first ops of an operator that the edge dialect makes several of: the permute of a linear's weight.
+        """
+        del target
+        for node in view.calls():
+            if node.name in refused or not node.annotated or not is_float(node) or node.info.has(NOT_CODES):
+                continue
+            by = next((user for user in view.users(node) if user.name in refused and not view.is_q(user)), None)
+            if by is not None:
+                yield node, by
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Ends the chain in a Q where its values are codes already; else the op is left to compute in float."""
+        del target
+        chain = chain_behind(view.graph[finding.nodes[0]], leaking_readers(view))
+        data = view.in_qp(chain[0], 0)
+        if data is not None and not data.per_channel and all(stays_on_grid(node, data) for node in chain):
+            readers = [user for user in view.users(chain[-1]) if not view.is_q(user)]
+            return pair_behind(view, chain[-1], data, readers)
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
+
+
+def _is_stranded(view: View, island: Island) -> bool:
+    """Whether FU102 reports the anchor: several users, and no Q among them."""
+    users = view.users(island.anchor)
+    return len(users) > 1 and is_quantized_anchor(view, island) and not any(map(view.is_q, users))

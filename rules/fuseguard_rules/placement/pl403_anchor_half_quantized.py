@@ -1,0 +1,72 @@
+"""PL403: a convolution or linear with only its weight, or only its data, quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.quantized_operands import anchor_graph, half_quantized
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
+from fuseguard.ir import View
+from fuseguard.target import Target
+
+_CHECKED = "CheckProperQuantization"
+_TYPES = "tosa.CONV2D requires weights of the same type as its input"
+_WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"
+
+
+class WeightOnly(Rule):
+    code = "PL403"
+    name = "anchor-half-quantized"
+    summary = "A convolution or linear has a quantized weight and float data, or quantized data and a float weight."
+    why = (
+        "The backend folds the DQs of an annotated convolution or linear whatever else it reads. With one of the two "
+        "in integers and the other in float no TOSA operator fits, and lowering dies. The INT profile leaves the op on "
+        "the CPU (CheckProperQuantization), but a linear with float data is decomposed there, and the transpose of "
+        "its quantized weight is delegated alone, as a float constant that the profile does not have."
+    )
+    remedy = (
+        "Quantize data and weight both, or neither (weight-only and dynamic configurations are not for this backend), "
+        "or let fuseguard keep the op on the CPU (guard)."
+    )
+    scope = "cluster"
+    message = "{anchor} has a quantized {quantized} and its {plain} in float"
+    effects = EffectsTable(
+        [
+            EffectRow("linear weight", "*", "INT", Effect.CRASH, reference=_WEIGHT),
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("*", "*", "INT+FP", Effect.CRASH, reference=_TYPES),
+        ]
+    )
+    bad = (
+        Example("conv2d with a quantized weight only", lambda: anchor_graph("conv2d", data=False)),
+        Example("linear with a quantized weight only", lambda: anchor_graph("linear", data=False)),
+        Example("conv2d with quantized data only", lambda: anchor_graph("conv2d", weight=False)),
+    )
+    good = (Example("linear quantized throughout", lambda: anchor_graph("linear")),)
+    references = ("bug class 15 of the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.ops:
+            half = half_quantized(view, node)
+            if half is None:
+                continue
+            yield self.finding(
+                view,
+                target,
+                (node, *half.between),
+                case="linear weight" if half.weight_only and node.kind != "conv" else "other",
+                anchor=node.name,
+                quantized="weight" if half.weight_only else "input",
+                plain="input" if half.weight_only else "weight",
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """What is quantized by halves computes in float: that is what the program says. Not a convolution.
+
+        FoldScalarMulIntoConvPass (1.4 and newer) tries to fold the Q behind a float convolution into its weights, and
+        dies of weights that are buffers, as quantized ones are.
+        """
+        del target
+        if view.graph[finding.nodes[0]].kind == "conv":
+            return None
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))

@@ -1,0 +1,184 @@
+"""PL404: a quantized op that does not bear Arm's annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.merged_duplicates import owner_of
+from fuseguard.backend.quantized_operands import INPUT, OUTPUT, SHAPE, anchor_graph, float_operands, quantized_source
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.ir import Arg, Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.ops import KINDS
+from fuseguard.target import Target
+
+_REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm backend"
+_FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"
+_SCALED = "FoldScalarMulIntoConvPass folds the Q's 1/scale into a weight that is a buffer, #20838"
+
+#: Ops that no quantizer annotates: they make a value from none or pick one of several.
+_PASSED = Trait.CONSTANT | Trait.GETITEM | Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.MULTI_OUTPUT
+
+
+def _op(target: str, *rest: Arg, inputs: int = 1) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        operands = [b.quantized_input(f"x{number}", SHAPE, INPUT) for number in range(inputs)]
+        return b.output(b.requantize(b.call(target, *operands, *rest, annotated=False), OUTPUT))
+
+    return build
+
+
+def _chain(*annotated: bool) -> Callable[[], Graph]:
+    """Convolutions one behind the other, each but the last with a relu."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.quantized_input("x", SHAPE, INPUT)
+        for number, known in enumerate(annotated):
+            weight = b.quantized_constant(f"w{number}", (4, 4, 3, 3), 0.0103)
+            value = b.call("aten.conv2d.default", value, weight, None, (1, 1), (1, 1), shape=SHAPE, annotated=known)
+            last = number == len(annotated) - 1
+            value = value if last else b.call("aten.relu.default", value, annotated=known)
+            value = b.requantize(value, OUTPUT if last else int8(0.0311, -128))
+        return b.output(value)
+
+    return build
+
+
+def _conv(target: str, weights: tuple[int, ...], *rest: Arg, tapped: bool = False) -> Callable[[], Graph]:
+    """A convolution that keeps its input's shape; ``tapped``: the program yields its result in float as well."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        shape = SHAPE if len(weights) == 4 else SHAPE[:3]
+        value = b.quantized_input("x", shape, INPUT)
+        weight = b.quantized_constant("weight", weights, 0.0103)
+        value = b.call(f"aten.{target}", value, weight, None, *rest, shape=shape, annotated=False)
+        outputs = [b.requantize(value, OUTPUT), *([value] if tapped else [])]
+        return b.output(*outputs)
+
+    return build
+
+
+def _float_between() -> Graph:
+    """What PT2E makes of tanh, exp and abs with exp left out."""
+    b = GraphBuilder()
+    value = b.requantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), int8(0.0079, 1))
+    value = b.requantize(b.call("aten.exp.default", value, annotated=False), int8(0.0107, -128))
+    return b.output(b.requantize(b.call("aten.abs.default", value), int8(0.0107, -128)))
+
+
+class AnnotationMissing(Rule):
+    code = "PL404"
+    name = "annotation-missing"
+    summary = "An op between dequantize and quantize ops does not bear the mark of Arm's quantizer."
+    why = (
+        "The backend takes an op for quantized if its meta says so (_arm_annotation_info); Q and DQ around it do not "
+        "count. The mark is missing where another quantizer made the program, or a transformation rebuilt nodes "
+        "without their meta. The INT profile then leaves the op on the CPU (CheckArmQuantized). With float support it "
+        "is computed in float, between Q and DQ that are decomposed to arithmetic; since 1.4 (a conv1d: 1.5) the "
+        "1/scale of the Q behind a convolution is folded into its weight, and dies on a weight that is a buffer, as "
+        "quantized ones are (not if the convolution is transposed, grouped or read in float as well). "
+        "A single op may be left in float on purpose, so one is reported only if its weight is quantized or if nothing "
+        "in the program is annotated."
+    )
+    remedy = (
+        "Quantize with the backend's own quantizer (TOSAQuantizer, VgfQuantizer, EthosUQuantizer) and keep "
+        "node.meta['custom'] when rewriting graphs, or let fuseguard keep the op on the CPU (guard)."
+    )
+    scope = "cluster"
+    message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
+            EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, reference=_SCALED),
+            EffectRow("conv1d", ">=1.5", "INT+FP", Effect.CRASH, reference=_SCALED),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_FLOAT),
+        ]
+    )
+    bad = (
+        Example("conv2d that lost its annotation", lambda: anchor_graph("conv2d", annotated=False)),
+        Example("conv2d with relu that lost its annotation, between others", _chain(True, False, True)),
+        Example("conv_transpose2d that lost its annotation", _conv("conv_transpose2d.input", (4, 4, 1, 1))),
+        Example(
+            "grouped conv2d that lost its annotation", _conv("conv2d.default", (4, 2, 1, 1), (1, 1), (0, 0), (1, 1), 2)
+        ),
+        Example("conv1d that lost its annotation", _conv("conv1d.default", (4, 4, 3), (1,), (1,))),
+        Example(
+            "conv2d that lost its annotation, read in float as well", _conv("conv2d.default", (4, 4, 1, 1), tapped=True)
+        ),
+        Example("linear that lost its annotation", lambda: anchor_graph("linear", annotated=False)),
+        Example("add of another quantizer", _op("aten.add.Tensor", inputs=2)),
+        Example("permute of another quantizer", _op("aten.permute.default", (0, 1, 3, 2))),
+    )
+    good = (
+        Example("exp left in float in an otherwise quantized program", _float_between),
+        Example("three annotated convolutions", _chain(True, True, True)),
+    )
+    references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        foreign = not any(node.annotated for node in view.graph)
+        for node in view.ops:
+            if node.annotated or node.kind not in KINDS:
+                continue
+            if not (foreign or node.info.has(Trait.MAC)) or node.info.has(_PASSED) or _is_fused(view, node):
+                continue
+            lost = _has_quantized_weight(view, node)
+            if not (foreign or lost) or not _is_between(view, node):
+                continue
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case=_scaled(view, node) if lost else "other",
+                node=node.name,
+                where="throughout the program" if foreign else "from it",
+            )
+
+
+def _has_quantized_weight(view: View, node: Node) -> bool:
+    """Whether the op's weight is quantized, and stored: nobody quantizes the weight of an op left in float."""
+    source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
+    codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
+    return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
+
+
+def _scaled(view: View, node: Node) -> str:
+    """The case of an op whose mark is lost: a convolution or ``conv1d`` where FoldScalarMulIntoConvPass takes what
+    becomes of the Q behind it for a factor of its weight.
+
+    Others than plain convolutions it leaves alone, those with readers besides, and before 1.5 a conv1d, which is a
+    conv2d between two views by then.
+    """
+    if node.kind != "conv" or view.transposed(node) or view.anchor_form(node) == "grouped":
+        return "other"
+    if not all(map(view.is_q, view.users(owner_of(view, node)))):
+        return "other"
+    return "conv1d" if view.anchor_form(node) == "conv1d" else "conv"
+
+
+def _is_between(view: View, node: Node) -> bool:
+    """Whether all that the op computes with is dequantized, and its result quantized, behind an activation or not."""
+    ends = view.users(node)
+    if node.info.has(Trait.MAC):
+        operands = [_operand(view, node, 0), _operand(view, node, 1)]  # the bias may be in float
+        ends += tuple(reader for user in ends if user.info.has(Trait.ACTIVATION) for reader in view.users(user))
+    else:
+        operands = [*float_operands(view, node)]
+    return bool(operands) and all(quantized_source(view, item) for item in operands) and any(map(view.is_q, ends))
+
+
+def _operand(view: View, node: Node, place: int) -> Node | None:
+    """The data (0) or the weight (1) of a convolution, linear or matmul, also one decomposed to addmm."""
+    position = place + (node.kind == "addmm")
+    return view.graph.node_of(node.args[position]) if position < len(node.args) else None
+
+
+def _is_fused(view: View, node: Node) -> bool:
+    """Whether the op is the activation of a MAC, which is reported with it."""
+    if not node.info.has(Trait.ACTIVATION) or not node.args:
+        return False
+    producer = view.graph.node_of(node.args[0])
+    return producer is not None and producer.info.has(Trait.MAC)

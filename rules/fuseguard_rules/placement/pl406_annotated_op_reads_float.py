@@ -1,0 +1,129 @@
+"""PL406: the backend takes an op for quantized, and all that it reads is float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.fold_qparams import is_computed_with
+from fuseguard.backend.quantized_operands import INPUT, SHAPE, float_operands
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
+from fuseguard.ir import Graph, Node, Trait, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
+
+_CHECKED = "CheckProperQuantization, or de-tagged as the first of its partition"
+_FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they were codes"
+
+#: Kinds whose further operands are indices or conditions; of these only the first float operand counts.
+_FIRST_ONLY = frozenset(("index", "gather", "masked_fill"))
+
+#: Traits of other rules' ops: anchors are PL403's.
+_OTHERS = Trait.MAC | Trait.CONSTANT | Trait.CONTROL_FLOW
+
+#: Traits of the ops that have no codes of their own, whatever they read.
+_PASSED = Trait.GETITEM | Trait.CONTROL_FLOW
+
+#: Traits of the ops that may hand on codes without being annotated.
+_HANDS_ON = Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
+
+
+_PERMUTE = "aten.permute.default"
+
+
+def _graph(target: str, *rest: tuple[int, ...], quantized: bool = False, read: bool = False) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, INPUT) if quantized else b.input("x", SHAPE)
+        value = b.requantize(b.call(target, x, *rest, shape=SHAPE), INPUT)
+        if read:
+            value = b.requantize(b.call("aten.tanh.default", value), int8(0.0079, 1))
+        return b.output(value)
+
+    return build
+
+
+def _float_outside() -> Graph:
+    b = GraphBuilder()
+    value = b.call("aten.exp.default", b.input("x", SHAPE), annotated=False)
+    return b.output(b.requantize(b.call("aten.abs.default", b.requantize(value, INPUT)), INPUT))
+
+
+class FloatInput(Rule):
+    code = "PL406"
+    name = "annotated-op-reads-float"
+    summary = "An op that was annotated as quantized has a quantized result, and what it reads was never quantized."
+    why = (
+        "FoldAndAnnotateQParamsPass takes the Q behind an annotated op away, whether or not there was a DQ in front. "
+        "With float support the op then computes in float, and its values are read as the codes that the Q would have "
+        "made: silently wrong where they leave the delegate, a crash where a lookup table or RESCALE reads them. The "
+        "INT profile leaves the op on the CPU."
+    )
+    remedy = (
+        "Quantize what the op reads (a Q/DQ pair in front of it), leave the op unannotated, or let fuseguard keep it "
+        "on the CPU (guard)."
+    )
+    scope = "node"
+    message = "{node} is annotated and its result quantized, but it reads {plain} in float"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("read", "*", "INT+FP", Effect.CRASH, reference=_FLOAT),
+            EffectRow("*", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
+        ]
+    )
+    bad = (
+        Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
+        Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
+        Example("relu of a float input", _graph("aten.relu.default")),
+        Example("abs of a float input, read by a lookup table", _graph("aten.abs.default", read=True)),
+        Example("permute of a float input, read by a lookup table", _graph(_PERMUTE, (0, 1, 3, 2), read=True)),
+    )
+    good = (
+        Example("permute of a quantized input", _graph(_PERMUTE, (0, 1, 3, 2), quantized=True)),
+        Example("abs of what was computed in float and quantized", _float_outside),
+    )
+    references = ("executorch #18999", "bug class 9 of the project's catalogue")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for node in view.calls():
+            if not node.annotated or node.info.has(_OTHERS):
+                continue
+            operands = float_operands(view, node)
+            if node.kind in _FIRST_ONLY:
+                operands = operands[:1]
+            if not operands or not all(map(_is_plain, operands)) or not view.out_q(node):
+                continue
+            yield self.finding(
+                view,
+                target,
+                (node,),
+                case="read" if is_computed_with(view, node) else "leaves",
+                node=node.name,
+                plain=", ".join(operand.name for operand in operands),
+            )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Annotated ops that read float only since what they read is refused.
+
+        Such are the rest of an operator that the edge dialect makes several of: the view behind the cat of a stack.
+        """
+        del target
+        for node in view.calls():
+            if not node.annotated or node.name in refused or node.info.has(_PASSED):
+                continue
+            for producer in float_operands(view, node):
+                if producer.name in refused and not view.is_dq(producer):
+                    yield node, producer
+                    break
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """What computes in float is left to: that is what the program says."""
+        del view, target
+        return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
+
+
+def _is_plain(operand: Node) -> bool:
+    """Float for certain: annotated ops and what picks one of their results hand on codes (PL401's)."""
+    if operand.op != "call":
+        return operand.op == "placeholder"
+    return not operand.annotated and not operand.info.has(_HANDS_ON)

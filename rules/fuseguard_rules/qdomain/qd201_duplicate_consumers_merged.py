@@ -1,0 +1,128 @@
+"""QD201: two ops that read alike are merged by the backend, though their outputs are quantized differently."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
+
+from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes
+from fuseguard.backend.merged_duplicates import numbers_of, outputs_of, owner_of
+from fuseguard.backend.rewrites import mirrored, pair_behind, standing_apart
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
+from fuseguard.engine.rewrite import Edit
+from fuseguard.ir import Node, Ref, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.qdomain import graphs as examples
+
+_MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
+
+
+class DuplicateConsumersMerged(Rule):
+    code = "QD201"
+    name = "duplicate-consumers-merged"
+    summary = (
+        "The same op on the same tensors occurs twice with different output qparams; the backend keeps one of them."
+    )
+    why = (
+        "FuseDuplicateUsersPass merges the users of a tensor that have the same operator and the same arguments. It "
+        "runs after FoldAndAnnotateQParamsPass has put the Q/DQ ops into node metadata, and does not look there: what "
+        "read the op that is dropped now reads codes made with the other's scale and zero point. Then the users of the "
+        "merged op are compared in turn. A value that is computed twice, once into a cat (whose range it takes on) and "
+        "once alone, is enough: a gate or normalization written out in two branches."
+    )
+    remedy = (
+        "Let fuseguard keep the second of the two off the accelerator (fuseguard.executorch.guard), or compute the "
+        "value once in the model and use it twice."
+    )
+    scope = "cluster"
+    message = "{op} computes the same as {twin} on the same tensors, but its output has {out} and {twin}'s has {other}"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGE),
+        ]
+    )
+    bad = examples.DUPLICATES
+    good = examples.NO_DUPLICATES
+    references = ("executorch #15218", "executorch #22374", "executorch #21380")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        kept: dict[Hashable, tuple[Node, Hashable]] = {}
+        merged: set[str] = set()  # what goes rightly into a twin of its own
+        for name, (signature, meaning) in numbers_of(view).described.items():
+            node = view.graph[name]
+            twin, its_meaning = kept.setdefault(signature, (node, meaning))
+            if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
+                if twin is not node:
+                    merged.add(node.name)
+                continue
+            if carries_codes(node) and node.kind not in MOVES_ZERO_POINT:
+                continue  # one of the two changes the domain: QD202's
+            yield self.finding(
+                view,
+                target,
+                (node, *_merged_producers(view, node, merged)),
+                case="*",
+                qparams=((f"output of {node.name}", _text(view, node)), (f"output of {twin.name}", _text(view, twin))),
+                op=node.name,
+                twin=twin.name,
+                out=_text(view, node),
+                other=_text(view, twin),
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Makes the later of the two read something else of the same value."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        if node.kind in ("add", "mul", "maximum", "minimum") and _differs_when_swapped(view, node):
+            return Rewrite((SwapOperands(node.name),))
+        data = next((item for item in view.graph.inputs(node) if view.is_dq(item)), None)
+        if data is None:
+            return None
+        if node.kind in MOVES_ZERO_POINT:
+            return _alike(view, node, data)  # a view in front of it would be moved behind it
+        return standing_apart(view, node, data)
+
+
+def _differs_when_swapped(view: View, node: Node) -> bool:
+    """Whether no op computes the same as ``node`` with its operands exchanged, ``node`` itself included."""
+    operands = node.args[:2]
+    if len(operands) != 2 or node.kwargs or not all(isinstance(operand, Ref) for operand in operands):
+        return False
+    numbers = numbers_of(view)
+    return numbers.signature(replace(node, args=(operands[1], operands[0], *node.args[2:]))) not in numbers.signatures
+
+
+def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
+    """One domain behind every such op on the same codes: merging them is then right."""
+    qparams = view.qparams(data)
+    source = view.graph.node_of(data.args[0])
+    if qparams is None or qparams.per_channel or source is None:
+        return None
+    edits: list[Edit] = []
+    for reader in (user for dq in view.users(source) if view.is_dq(dq) for user in view.users(dq)):
+        if reader.target == node.target and any(view.qparams(q) != mirrored(qparams) for q in view.out_q(reader)):
+            rewrite = pair_behind(view, reader, mirrored(qparams))
+            edits += rewrite.edits if rewrite is not None else ()
+    return Rewrite(tuple(edits)) if edits else None
+
+
+def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
+    """The duplicates that ``node`` reads, however far up: refused with it.
+
+    Left delegated, a producer is merged into its twin, which then has one result inside of the delegate and one
+    that leaves it, and lowering fails.
+    """
+    found: dict[str, Node] = {}
+    pending = [node]
+    while pending:
+        for item in view.graph.inputs(pending.pop()):
+            producer = view.graph.node_of(item.args[0]) if view.is_dq(item) and item.args else None
+            owner = view.owner(producer) if producer is not None and view.is_q(producer) else item
+            if owner is not None and owner.name in merged and owner.name not in found:
+                found[owner.name] = owner
+                pending.append(owner)
+    return list(found.values())
+
+
+def _text(view: View, node: Node) -> str:
+    return " and ".join(f"({qparams})" for qparams in outputs_of(view, owner_of(view, node))) or "no qparams"

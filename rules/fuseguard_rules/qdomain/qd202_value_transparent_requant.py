@@ -1,0 +1,144 @@
+"""QD202: the qparams change across an op whose codes the backend lets through unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fuseguard.backend.fold_qparams import (
+    MOVES_ZERO_POINT,
+    Origin,
+    Origins,
+    carries_codes,
+    chain_behind,
+    is_computed_with,
+    is_sane,
+    largest_change,
+    members_agree,
+    origins_of,
+    same_codes,
+)
+from fuseguard.backend.rewrites import mirrored, pair_before, pair_behind, stays_on_grid
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.qdomain import graphs as examples
+
+_FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
+_FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
+_POOL = "AVG_POOL2D with both zero points"
+_BOUNDS = "CLAMP has the dtype of its input, and the bounds are codes of its output"
+_RETYPED = "the delegate yields codes of the input's dtype"
+_READ = "a TABLE, RESCALE or MAC is made for the other dtype"
+
+#: Kinds that pick or copy codes, so that the worst change of a single code bounds the error. An average, a clamp's
+#: bounds and a negated value are computed from the codes and have no such bound.
+_COPIES = frozenset({
+    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
+    "cat", "stack", "flip", "max_pool2d", "max_pool2d_with_indices", "pixel_shuffle", "pixel_unshuffle",
+})  # fmt: skip
+
+
+class ValueTransparentRequant(Rule):
+    code = "QD202"
+    name = "value-transparent-requant"
+    summary = "An op that only moves codes has other qparams behind it than in front of it, and nothing requantizes."
+    why = (
+        "FoldAndAnnotateQParamsPass takes away the DQs in front of an annotated op and the Q behind it. For ops that "
+        "compute, later passes put a RESCALE in their place; an op that only moves values (view, permute, slice, cat, "
+        "pad, max_pool2d, clamp and the like) gets none, and its codes are read downstream with a scale and zero "
+        "point they were not made with. neg honours the zero points, no scale. Arm's own quantizer gives "
+        "neg and movedim an output observer of their own from 1.4 on."
+    )
+    remedy = (
+        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize it with one set of "
+        "qparams (SharedQuantizationSpec) and requantize behind an op that computes."
+    )
+    scope = "cluster"
+    message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
+    effects = EffectsTable(
+        [
+            EffectRow("bounds", "*", "INT", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, reference=_RETYPED),
+            EffectRow("bounds", "*", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, reference=_BOUNDS),
+            EffectRow("retyped", "*", "INT", Effect.RUNTIME_FAULT, reference=_RETYPED),
+            EffectRow("retyped", "*", "INT+FP", Effect.WRONG, reference=_RETYPED),
+            EffectRow("retyped and read", "*", "*", Effect.CRASH, reference=_READ),
+            EffectRow("moved", "*", "*", Effect.WRONG, reference=_FOLD),
+            EffectRow("pool", "<1.3", "*", Effect.EXACT, reference=_POOL),
+            EffectRow("pool", ">=1.3", "*", Effect.WRONG, reference=_FOLD),
+            EffectRow("flip", "<1.4", "*", Effect.CPU_FALLBACK, reference=_FLIP),
+            EffectRow("flip", ">=1.4", "*", Effect.WRONG, reference=_FOLD),
+        ]
+    )
+    bad = (*examples.DOMAIN_CHANGES, *examples.DTYPE_CHANGES)
+    good = examples.DOMAIN_KEPT
+    references = ("executorch #18999", "executorch #19758", "executorch #20314")
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        origins = origins_of(view)
+        torn = {node.name for node, members in origins.joins if not members_agree(members)}
+        done: set[str] = set()
+        for node in view.calls():
+            origin = origins.of.get(node.name)
+            if origin is None or not carries_codes(node) or node.name in torn:
+                continue  # inputs that disagree among themselves are QD203's
+            after = _only_output(view, node)
+            if after is None or same_codes(origin.qparams, after, any_zero_point=origin.moves_zero_point):
+                continue
+            yield self._report(view, target, node, origin, after, origins, done)
+
+    def _report(
+        self, view: View, target: Target, node: Node, origin: Origin, after: QParams, origins: Origins, done: set[str]
+    ) -> Finding:
+        chain = [item for item in chain_behind(view, node, origins, done) if item is not node]
+        copies = all(item.kind in _COPIES for item in (node, *chain))
+        bound = largest_change(origin.qparams, after) if copies else None
+        return self.finding(
+            view,
+            target,
+            (node, *chain),
+            case=_case(view, node, origin.qparams, after),
+            bound_steps=bound,
+            bound_value=bound * after.scale if bound is not None else None,
+            qparams=(("input", str(origin.qparams)), ("output", str(after))),
+            op=node.name,
+            before=origin.qparams,
+            after=after,
+        )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Requantizes behind the op in the domain it worked in; in front of it where its bounds lie off that grid."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        origin, after = origins_of(view).of.get(node.name), _only_output(view, node)
+        if origin is None or after is None:
+            return None
+        before = origin.qparams
+        if node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
+            return pair_behind(view, node, mirrored(before))
+        if origin.moves_zero_point:
+            return None
+        if stays_on_grid(node, before):
+            return pair_behind(view, node, before)
+        if node.info.has(Trait.ACTIVATION) and view.in_dq(node, 0) is origin.dq:
+            return pair_before(view, node, [origin.dq], after)
+        # avg_pool2d, bilinear: what they make of codes and of values is rounded differently
+        rewrite = pair_behind(view, node, before)
+        return replace(rewrite, exact=False) if rewrite is not None else None
+
+
+def _case(view: View, node: Node, before: QParams, after: QParams) -> str:
+    if before.dtype != after.dtype:
+        if node.info.has(Trait.ACTIVATION):
+            return "bounds"
+        return "retyped and read" if is_computed_with(view, node) else "retyped"
+    if node.kind == "avg_pool2d" and same_codes(before, after, any_zero_point=True):
+        return "pool"  # only its zero point changes
+    return "flip" if node.kind == "flip" else "moved"
+
+
+def _only_output(view: View, node: Node) -> QParams | None:
+    """The qparams of the Q behind ``node``; None if there is none, or several that differ (QD204)."""
+    found = [view.qparams(q) for q in view.out_q(node)]
+    known = {qparams for qparams in found if qparams is not None and is_sane(qparams)}
+    return known.pop() if len(known) == 1 and len(found) >= 1 else None

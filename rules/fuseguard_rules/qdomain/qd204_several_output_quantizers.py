@@ -1,0 +1,139 @@
+"""QD204: the result of one op is quantized more than once, with different qparams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_behind, is_sane, origins_of
+from fuseguard.backend.rewrites import mirrored, pair_behind, stays_on_grid
+from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.target import Target
+from fuseguard_rules.examples.qdomain import graphs as examples
+
+_FIRST = "readers of output_qparams take the first"
+_TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter"
+_RESCALED = "InsertRescaleInt32Pass._rescale_outputs: wants one set of output qparams"
+#: Cases in which the backend counts the quantize ops and does not compare them.
+_COUNTED = ("table", "rescaled")
+
+
+class SeveralOutputDomains(Rule):
+    code = "QD204"
+    name = "several-output-quantizers"
+    summary = "Several quantize ops follow one op; the backend keeps one set of qparams for its output."
+    why = (
+        "FoldAndAnnotateQParamsPass replaces every quantize op behind an op by the op itself and notes their qparams "
+        "under the number of the user. What reads the note takes the first (convolution, linear, matmul), so the other "
+        "consumers read codes of another scale; or insists on one note, equal or not, and stops lowering (elementwise "
+        "ops, lookup tables). "
+        "PT2E makes one quantize op per output; a tool that inserts one per consumer makes this."
+    )
+    remedy = (
+        "Quantize the output once and requantize behind the dequantize op where a consumer needs other qparams. Or let "
+        "fuseguard compute the op once for each set of qparams (repair), which costs computing it again, or keep it "
+        "off the accelerator (guard)."
+    )
+    scope = "cluster"
+    message = "{op} is followed by {count} quantize ops: ({first}) and ({other}) among them"
+    effects = EffectsTable(
+        [
+            EffectRow("mac", "*", "*", Effect.WRONG, reference=_FIRST),
+            EffectRow("moved", "*", "*", Effect.WRONG, reference=_FIRST),
+            EffectRow("table", "*", "*", Effect.CRASH, reference=_TABLE),
+            EffectRow("rescaled", "*", "*", Effect.CRASH, reference=_RESCALED),
+            EffectRow("other", "*", "*", Effect.WRONG, Evidence.SOURCE_READ, reference=_FIRST),
+        ]
+    )
+    bad = examples.SEVERAL_OUTPUTS
+    good = examples.ONE_OUTPUT
+    references = ("bug class 13 of the project's catalogue",)
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        done: set[str] = set()
+        for node in view.ops:
+            if not (node.annotated or node.info.has(Trait.GETITEM)):
+                continue
+            quantizers = view.out_q(node)
+            if len(quantizers) < 2:
+                continue
+            found = [qparams for q in quantizers if (qparams := view.qparams(q)) is not None and is_sane(qparams)]
+            case = _case(node)
+            other = next((qparams for qparams in found[1:] if not qparams.same_domain(found[0])), None)
+            if not found or (other is None and case not in _COUNTED):
+                continue
+            chain = chain_behind(view, node, origins_of(view), done) if carries_codes(node) else []
+            yield self.finding(
+                view,
+                target,
+                (node, *(item for item in chain if item is not node)),
+                case=case,
+                qparams=tuple((f"output {q.name}", str(view.qparams(q))) for q in quantizers),
+                op=node.name,
+                count=len(quantizers),
+                first=found[0],
+                other=other or found[-1],
+            )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """One set of qparams at the op and the others behind it where that is exact, else a copy of the op for each.
+
+        Exact are the qparams in which an op that moves codes works already. No requantization is exact behind an op
+        that computes: what the first Q rounds away, the second cannot know.
+        """
+        del target
+        node = view.graph[finding.nodes[0]]
+        origin = origins_of(view).of.get(node.name)
+        if origin is not None and node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
+            return pair_behind(view, node, mirrored(origin.qparams))
+        if origin is not None and not origin.moves_zero_point and stays_on_grid(node, origin.qparams):
+            return pair_behind(view, node, origin.qparams)
+        quantizers = view.out_q(node)
+        first = view.qparams(quantizers[0])
+        if first is None or not is_sane(first):
+            return None
+        others = [q for q in quantizers if view.qparams(q) != first]
+        if not others:
+            return pair_behind(view, node, first)
+        # A copy of a pool would still change the domain (QD202), and for a pool that has no exact repair.
+        chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
+        if chain is not None:
+            return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))
+        sane = [found for q in quantizers if (found := view.qparams(q)) is not None and is_sane(found)]
+        rewrite = pair_behind(view, node, max(sane, key=lambda qparams: qparams.high - qparams.low))
+        return replace(rewrite, exact=False) if rewrite is not None else None
+
+
+def _from_codes(view: View, node: Node) -> tuple[str, ...] | None:
+    """``node``, behind the anchor that it is fused to if any; None if that reads anything but codes and constants.
+
+    A copy of it then reads codes and constants as well, and nothing in front of it changes. Its data must be of a
+    known shape, or the copy could not be told apart from the op (QD201's repair).
+    """
+    island = view.island_of(node)
+    anchor = island.anchor if island is not None else node
+    inputs = view.graph.inputs(anchor)
+    data = next((item for item in inputs if view.is_dq(item)), None)
+    if data is None or data.meta is None or None in data.meta.shape or node.info.has(Trait.GETITEM):
+        return None
+    if not all(view.is_dq(item) or item.constant for item in inputs):
+        return None
+    return (node.name,) if anchor is node else (anchor.name, node.name)
+
+
+def _by_qparams(view: View, quantizers: list[Node]) -> list[tuple[str, ...]]:
+    groups: dict[QParams | None, list[str]] = {}
+    for q in quantizers:
+        groups.setdefault(view.qparams(q), []).append(q.name)
+    return [tuple(group) for group in groups.values()]
+
+
+def _case(node: Node) -> str:
+    if node.info.has(Trait.MAC):
+        return "mac"
+    if node.info.has(Trait.TABLE):
+        return "table"
+    if node.info.has(Trait.RESCALED):
+        return "rescaled"
+    return "moved" if carries_codes(node) else "other"

@@ -1,0 +1,173 @@
+"""QP304: qparams that no integer arithmetic can carry out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from fuseguard.backend.quantized_values import Boundary, boundaries, passes_codes, reads_zero_point
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule
+from fuseguard.ir import Graph, QParams, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.target import Target
+
+#: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
+_SMALLEST_NORMAL = 2.0**-126
+_SHAPE = (1, 4, 4, 4)
+
+
+def _between_adds(middle: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, int8(0.0487, 3))
+        y = b.quantized_input("y", _SHAPE, int8(0.0311, -5))
+        value = b.requantize(b.call("aten.add.Tensor", x, y), middle)
+        return b.output(b.requantize(b.call("aten.mul.Tensor", value, y), int8(0.0713, 2)))
+
+    return build
+
+
+def _into_conv(data: QParams) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, data)
+    weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
+    return b.output(b.requantize(b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE), int8(0.0713, 2)))
+
+
+def _requantized(after: QParams) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.call("aten.permute.default", b.quantized_input("x", _SHAPE, int8(0.0487, 3)), (0, 2, 1, 3))
+        return b.output(b.requantize(b.requantize(value, int8(0.0487, 3)), after))
+
+    return build
+
+
+def _float_into_permute(qparams: QParams) -> Graph:
+    b = GraphBuilder()
+    x = b.input("x", _SHAPE)
+    value = b.requantize(b.call("aten.mul.Tensor", x, x, annotated=False), qparams)
+    return b.output(b.requantize(b.call("aten.permute.default", value, (0, 2, 1, 3)), qparams))
+
+
+def _into_sigmoid(data: QParams) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, data)
+    return b.output(b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 256, -128)))
+
+
+class ImpossibleQParams(Rule):
+    code = "QP304"
+    name = "impossible-qparams"
+    summary = "Scale, zero point, code range or channel count that no quantized tensor can have."
+    why = (
+        "Nothing between the quantizer and the serializer validates qparams: FoldAndAnnotateQParamsPass copies them "
+        "into the operators, and _compute_multiplier_and_shift asserts, or serializes, what comes of them. A scale "
+        "must be a positive normal float, a zero point and both ends of the code range must be codes of the dtype, "
+        "and per-channel qparams must name an axis of the tensor and hold one scale for each of its channels."
+    )
+    remedy = (
+        "Correct the observer or the tool that wrote these qparams. A range of zero width or with NaN or infinity in "
+        "it (an observer that never saw data, or saw infinities) is the usual cause."
+    )
+    scope = "node"
+    message = "{value} is quantized with impossible qparams: {fault}"
+    effects = EffectsTable(
+        [
+            EffectRow("scale", "*", "*", Effect.CRASH, reference="RescaleVisitor._compute_multiplier_and_shift"),
+            EffectRow("scale-in-table", "*", "*", Effect.EXACT, reference="InsertTableOpsPass: no RESCALE"),
+            EffectRow("zero-point", "*", "*", Effect.CRASH, reference="tosa.RESCALE: zero point outside valid range"),
+            EffectRow("zero-point-read", "*", "*", Effect.WRONG, reference="operand input_zp wraps to 8 bits"),
+            EffectRow("zero-point-passed", "*", "*", Effect.EXACT, reference="codes pass through, no zero point"),
+            EffectRow("range", "*", "*", Effect.BOUNDED, reference="RESCALE knows no qmin and qmax"),
+            EffectRow("channels", "*", "*", Effect.CRASH, Evidence.SOURCE_READ, "dequantize_per_channel asserts"),
+        ]
+    )
+    bad = (
+        Example("negative scale between add and mul", _between_adds(int8(-0.0487))),
+        Example("NaN scale between add and mul", _between_adds(int8(math.nan))),
+        Example("infinite scale between add and mul", _between_adds(int8(math.inf))),
+        Example("subnormal scale between add and mul", _between_adds(int8(1e-41))),
+        Example("zero point 200 of an int8 between add and mul", _between_adds(int8(0.0487, 200))),
+        Example("zero point 200 of an int8 into a conv", lambda: _into_conv(int8(0.0487, 200))),
+        Example("zero point 200 of an int8 into a sigmoid", lambda: _into_sigmoid(int8(0.0487, 200))),
+        Example("negative scale into a sigmoid", lambda: _into_sigmoid(int8(-0.0487))),
+        Example("zero point 200 of a float op's result", lambda: _float_into_permute(int8(0.0487, 200))),
+        Example("int8 requantized to zero point 200", _requantized(int8(0.0487, 200))),
+        Example("int8 requantized to a negative scale", _requantized(int8(-0.0487, 3))),
+        Example("qmin above qmax between add and mul", _between_adds(int8(0.0487, 0, 127, -128))),
+    )
+    good = (
+        Example("healthy add and mul", _between_adds(int8(0.0487, -17))),
+        Example("zero point at the end of int8 into a conv", lambda: _into_conv(int8(0.0487, -128))),
+    )
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for boundary in boundaries(view):
+            found = _fault(view, boundary)
+            if found is None:
+                continue
+            aspect, text = found
+            yield self.finding(
+                view,
+                target,
+                boundary.nodes,
+                case=_case(aspect, boundary),
+                qparams=() if boundary.qparams.per_channel else ((boundary.label, str(boundary.qparams)),),
+                value=boundary.label,
+                fault=text,
+            )
+
+
+def _fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
+    """Which aspect is impossible, and how; the gravest first."""
+    qparams = boundary.qparams
+    for scale in qparams.scales:
+        if not math.isfinite(scale) or scale < _SMALLEST_NORMAL:
+            return "scale", f"scale {scale:g} is not a positive normal float"
+    low, high = qparams.dtype_range
+    if qparams.dtype in INTEGER_RANGES:
+        for zero_point in qparams.zero_points:
+            if not low <= zero_point <= high:
+                return "zero-point", f"zero point {zero_point} is no code of {qparams.dtype}"
+    if qparams.qmin > qparams.qmax:
+        return "range", f"qmin {qparams.qmin} is above qmax {qparams.qmax}"
+    if qparams.qmin < low or qparams.qmax > high:
+        return "range", f"codes [{qparams.qmin}, {qparams.qmax}] do not fit {qparams.dtype}"
+    return _channel_fault(view, boundary) if qparams.per_channel else None
+
+
+def _channel_fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
+    """Axis and channel count. The count is the length of the scales, which needs none of their values."""
+    node, axis = boundary.quantizers[0], boundary.qparams.axis
+    scales = view.graph.node_of(node.arg(1, "scales"))
+    if axis is None or node.meta is None:
+        return None
+    if not -node.meta.rank <= axis < node.meta.rank:
+        return "channels", f"axis {axis} of a tensor with {node.meta.rank} dimensions"
+    channels = node.meta.shape[axis]
+    counts = scales.meta.shape if scales is not None and scales.meta is not None else ()
+    if channels is not None and len(counts) == 1 and counts[0] is not None and counts[0] != channels:
+        return "channels", f"{counts[0]} scales for the {channels} channels on axis {axis}"
+    return None
+
+
+def _case(aspect: str, boundary: Boundary) -> str:
+    """The row of the effects table: what the ops around the value make of the fault."""
+    passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
+    scales = boundary.qparams.scales
+    if aspect == "scale":
+        negative = all(math.isfinite(scale) and abs(scale) >= _SMALLEST_NORMAL for scale in scales)
+        return "scale-in-table" if passed and negative else "scale"
+    if aspect == "zero-point":
+        if passed:
+            return "zero-point-passed"
+        producer = boundary.producer
+        rescaled = boundary.requantized or any(
+            not passes_codes(op) and not reads_zero_point(op) for op in boundary.consumers
+        )
+        if rescaled or (producer is not None and not passes_codes(producer)):
+            return "zero-point"
+        return "zero-point-read"
+    return aspect

@@ -1,0 +1,96 @@
+"""Value numbering: which values the backend takes for one (FuseDuplicateUsersPass)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from fuseguard.backend.per_view import once_per_view
+from fuseguard.ir import Node, QParams, Ref, Trait, View
+from fuseguard.ir.graph import Arg
+
+
+class Numbers:
+    """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so.
+
+    ``described`` says of each op that may be merged, by name, what it computes and what a merge must not change of it.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._of: dict[str, int] = {}
+        self._known: dict[Hashable, int] = {}
+        self.described: dict[str, tuple[Hashable, Hashable]] = {}
+        for node in view.graph:
+            if node.op != "call" or not view.is_live(node):
+                self.unique(node)
+            elif view.is_dq(node) and node.args and isinstance(node.args[0], Ref):
+                self.same(node, node.args[0].name)  # folded: users read the codes themselves
+            elif view.is_q(node):
+                self.requantized(node, view.qparams(node))
+            elif not (node.annotated or node.info.has(Trait.GETITEM)):
+                self.unique(node)
+            else:
+                self.described[node.name] = self.signature(node), _meaning(view, node)
+                self.shared(node, self.described[node.name])
+        self.signatures = frozenset(signature for signature, _ in self.described.values())
+
+    def number(self, node: Node) -> int:
+        """The number of a node's value, which a DQ shares with the codes that it reads."""
+        return self._of[node.name]
+
+    def unique(self, node: Node) -> None:
+        self.shared(node, ("node", node.name))
+
+    def same(self, node: Node, as_name: str) -> None:
+        self._of[node.name] = self._of[as_name]
+
+    def requantized(self, node: Node, qparams: QParams | None) -> None:
+        producer = node.args[0] if node.args else None
+        if qparams is None or not isinstance(producer, Ref):
+            self.unique(node)
+        else:
+            self.shared(node, (self._of[producer.name], qparams))
+
+    def shared(self, node: Node, key: Hashable) -> None:
+        self._of[node.name] = self._known.setdefault(key, len(self._known))
+
+    def signature(self, node: Node) -> tuple[Hashable, ...]:
+        """Operator and arguments, uses by number. Python takes 1, 1.0 and True for the same, hence the types."""
+        keywords = [(name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)] if node.kwargs else ()
+        return (node.target, self._arguments(node.args), *keywords)
+
+    def _argument(self, arg: Arg) -> Hashable:
+        if isinstance(arg, Ref):
+            return ("use", self._of[arg.name])
+        return self._arguments(arg) if isinstance(arg, tuple) else (type(arg), arg)
+
+    def _arguments(self, args: tuple[Arg, ...]) -> Hashable:
+        return tuple([self._argument(arg) for arg in args])
+
+
+@once_per_view
+def numbers_of(view: View) -> Numbers:
+    """The numbers of a view, computed once for the check and for the repairs of all that it finds."""
+    return Numbers(view)
+
+
+def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:
+    """What a merge must not change: the qparams the codes are read with and written with.
+
+    An anchor whose activation owns the output qparams is told apart by activation and qparams.
+    """
+    inputs = tuple(view.qparams(item) for item in view.graph.inputs(node) if view.is_dq(item))
+    owner = owner_of(view, node)
+    activation = (owner.target, owner.args[1:]) if owner is not node else None
+    return (inputs, activation, frozenset(outputs_of(view, owner)))
+
+
+def owner_of(view: View, node: Node) -> Node:
+    """The op whose quantize op an anchor's result has: the activation that it fuses with, or itself."""
+    users = view.users(node)
+    fused = node.info.has(Trait.MAC) and len(users) == 1 and users[0].info.has(Trait.ACTIVATION)
+    return users[0] if fused else node
+
+
+def outputs_of(view: View, node: Node) -> list[QParams]:
+    """The qparams behind an op."""
+    return [qparams for q in view.out_q(node) if (qparams := view.qparams(q)) is not None]

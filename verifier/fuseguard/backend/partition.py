@@ -1,0 +1,198 @@
+"""What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
+
+Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
+ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) and
+``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of 1.2.0 to 1.5.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from fuseguard.backend.per_view import once_per_view
+from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.ops import KINDS
+from fuseguard.target import Target
+
+#: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
+_FURTHER = frozenset((
+    "celu", "copy", "cumsum", "eye", "floor_divide", "glu", "group_norm", "linspace", "native_group_norm", "prod",
+    "selu", "slice_scatter", "to", "_to_copy", "var",
+))  # fmt: skip
+
+#: Ops that were not in the support lists before a release.
+_SINCE = {"celu": "1.3", "selu": "1.3", "flip": "1.4", "prod": "1.5"}
+
+#: Ops of which alone no partition is made.
+_DROPPED = frozenset(("view", "clone", "getitem"))
+
+#: What stays where its values come from.
+_FOLLOWS = Trait.GETITEM | Trait.CONSTANT
+
+#: Traits of the ops that CheckProperQuantization wants a Q behind.
+_COMPUTES = Trait.MAC | Trait.TABLE | Trait.RESCALED
+
+
+def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
+    """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the release knows."""
+    if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(_FOLLOWS):
+        return False
+    if node.meta is None or not node.meta.is_float:
+        return False
+    if not node.annotated or _is_unknown(node, target):
+        return True
+    if not node.info.has(_COMPUTES):
+        return False
+    users = view.users(node)
+    fused = node.info.has(Trait.MAC) and any(user.info.has(Trait.ACTIVATION) for user in users)
+    return not fused and not any(view.is_q(user) for user in users)
+
+
+def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
+    """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the release knows."""
+    return stays_on_cpu(view, node, target) and _is_unknown(node, target)
+
+
+def is_delegated(view: View, node: Node, target: Target) -> bool:
+    """Whether ``node`` is an op that an INT-only backend takes."""
+    computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)
+    return computes and node.annotated and not stays_on_cpu(view, node, target)
+
+
+@once_per_view
+def outside_readers(view: View, target: Target) -> Mapping[str, Node]:
+    """What reads a DQ outside of an INT delegate that reads it too, by the DQ's name: an output or an op on the CPU."""
+    found = {}
+    for dq in view.calls(Trait.DEQUANTIZE):
+        users = view.users(dq)
+        if len(users) < 2 or not any(is_delegated(view, user, target) for user in users):
+            continue
+        outside = next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
+        if outside is not None:
+            found[dq.name] = outside
+    return found
+
+
+def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
+    """An op that an INT-only backend takes and that reads the codes of ``node``."""
+    readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
+    return next((reader for reader in readers if is_delegated(view, reader, target)), None)
+
+
+def _is_unknown(node: Node, target: Target) -> bool:
+    if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
+        return True
+    return (node.kind not in KINDS and node.kind not in _FURTHER) or _indexes_behind_none(node)
+
+
+def _indexes_behind_none(node: Node) -> bool:
+    """Whether an index leaves a dimension in front alone (``x[:, i]``), which IndexTensorSupported rejects."""
+    indices = node.arg(1, "indices", ())
+    return node.target == "aten.index.Tensor" and isinstance(indices, tuple) and None in indices
+
+
+class CpuReach:
+    """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
+
+    ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are. A Q or
+    DQ is refused along with its op, and counts by itself only where it has none: a Q right behind a DQ, whose codes go
+    on to a DQ that is not refused.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        target: Target,
+        refused: frozenset[str] = frozenset(),
+        stays: Callable[[View, Node, Target], bool] = stays_on_cpu,
+    ) -> None:
+        self.through: dict[str, Node] = {}
+        requantized: set[str] = set()
+        for node in reversed(view.calls()):
+            users = view.users(node)
+            if any(view.is_q(user) or user.name in requantized for user in users):
+                requantized.add(node.name)
+            for user in users:
+                if view.is_q(user) or view.is_dq(user):
+                    comes_back = any(reader.name not in refused for reader in view.users(user))
+                    leaves = view.is_dq(node) and view.is_q(user) and user.name in refused and comes_back
+                else:
+                    leaves = user.name in requantized and (stays(view, user, target) or user.name in refused)
+                if leaves:
+                    self.through[node.name] = user
+                    break
+                if user.name in self.through:
+                    self.through[node.name] = self.through[user.name]
+                    break
+
+
+def leaves_dqs_behind(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:
+    """Whether the DQs in front of ``node`` are lowered without it when it is taken out of an INT delegate.
+
+    Before 1.4 they always are: the nodes that a partition began with say there whether it computes anything.
+    """
+    return target.release_in("<1.4") or has_company(view, node, target, detagged)
+
+
+def has_company(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:
+    """Whether the DQs in front of ``node`` stay in an INT delegate when ``node`` itself is taken out of it.
+
+    They do where anything is computed in their partition; one of views, clones, Q and DQ alone is dropped. The
+    partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
+    is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too,
+    and with them what reads them.
+    """
+    computing = _computing(view, target, detagged)
+    if delegated_reader(view, node, target) is not None:
+        return any(name in computing for name in _component(view, node, target, detagged))
+    apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
+    return any(name not in apart and name != node.name for name in computing)
+
+
+@once_per_view
+def _computing(view: View, target: Target, detagged: frozenset[str]) -> frozenset[str]:
+    """The names of the ops that a partition is made of, but for those that read one of ``detagged``."""
+    ops = [node for node in view.ops if node.kind not in _DROPPED and is_delegated(view, node, target)]
+    return frozenset(node.name for node in ops if not any(item.name in detagged for item in view.graph.inputs(node)))
+
+
+def _component(view: View, node: Node, target: Target, detagged: frozenset[str]) -> Iterator[str]:
+    """The names of what is joined to the DQs in front of ``node`` otherwise than through it or one of ``detagged``.
+
+    A Q whose input stays on the CPU is taken out of a partition, too, and joins nothing.
+    """
+    seen = {node.name}
+    pending = [producer for producer in view.graph.inputs(node) if view.is_dq(producer)]
+    while pending:
+        item = pending.pop()
+        if item.op != "call" or item.name in seen or item.name in detagged or stays_on_cpu(view, item, target):
+            continue
+        seen.add(item.name)
+        yield item.name
+        owner = view.owner(item) if view.is_q(item) else item
+        if owner is None or owner.op != "call" or owner.name == node.name or stays_on_cpu(view, owner, target):
+            continue
+        pending += [*view.graph.inputs(item), *view.users(item)]
+
+
+def _beyond_cpu(view: View, target: Target, node: Node, step: Callable[[Node], Sequence[Node]]) -> set[str]:
+    """The names of what is reached from ``node`` through an op that stays on the CPU."""
+    seen: set[tuple[str, bool]] = set()
+    pending = [(node, False)]
+    while pending:
+        item, beyond = pending.pop()
+        for other in step(item):
+            if other.op == "call" and (other.name, beyond) not in seen:
+                seen.add((other.name, beyond))
+                pending.append((other, beyond or stays_on_cpu(view, other, target)))
+    return {name for name, beyond in seen if beyond}
+
+
+def is_quantized_split(view: View, node: Node) -> bool:
+    """An annotated op that cuts codes into parts: split, split_with_sizes, chunk.
+
+    The edge dialect makes slices of unbind and tensor_split, and each part has the partition of what follows it.
+    """
+    if node.kind != "split" or "tensor_split" in node.target or not node.annotated:
+        return False
+    return view.in_dq(node, 0) is not None

@@ -1,0 +1,115 @@
+"""What the QP and DT rules share: each quantized value of a program once, with the ops on both its sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fuseguard.backend.per_view import once_per_view
+from fuseguard.ir import Node, QParams, Trait, View
+
+#: An op that reads its zero point, though it has no RESCALE. AVG_POOL2D does so too, but with the same zero
+#: point on both sides the two cancel, whatever they wrap to.
+_READ_ZERO_POINT = ("neg",)
+
+
+#: eps of Arm's observers: get_symmetric_quantization_config and get_symmetric_a16w8_quantization_config.
+OBSERVER_FLOORS = (2.0**-16, 2.0**-12)
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """One Q with the DQs that read its codes under the same qparams, or one DQ of a constant.
+
+    ``producer`` is the op whose result is quantized (None for a graph input or constant), ``consumers`` the
+    ops that read the dequantized value. ``requantized``: between these codes and others stands no op but a RESCALE,
+    since the Q reads a DQ or a Q reads one of the DQs.
+    """
+
+    qparams: QParams
+    quantizers: tuple[Node, ...]
+    producer: Node | None
+    consumers: tuple[Node, ...]
+    constant: bool
+    requantized: bool = False
+
+    @property
+    def ops(self) -> tuple[Node, ...]:
+        return (self.producer, *self.consumers) if self.producer is not None else self.consumers
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The ops, then the Q and DQs: refusing all of them leaves no trace of the qparams in a delegate."""
+        return (*self.ops, *self.quantizers)
+
+    @property
+    def label(self) -> str:
+        """The node a reader knows the value by."""
+        return self.nodes[0].name if self.producer is not None else self.quantizers[0].name
+
+
+@once_per_view
+def boundaries(view: View) -> tuple[Boundary, ...]:
+    """Every quantized value, in topological order. A DQ with other qparams than its Q stands for itself."""
+    return tuple(_boundaries(view))
+
+
+def _boundaries(view: View) -> Iterator[Boundary]:
+    merged: set[str] = set()
+    for node in view.calls():
+        if node.name in merged or not (view.is_q(node) or view.is_dq(node)):
+            continue
+        qparams = view.qparams(node)
+        if qparams is None:
+            continue
+        source = view.graph.node_of(node.args[0]) if node.args else None
+        if view.is_dq(node):
+            consumers = tuple(user for user in view.users(node) if user.op == "call" and not view.is_q(user))
+            stored = source is not None and (source.op == "get_attr" or source.constant)
+            yield Boundary(qparams, (node,), None, consumers, stored, requantized=bool(view.out_q(node)))
+            continue
+        readers = [user for user in view.users(node) if view.is_dq(user) and _same(view.qparams(user), qparams)]
+        merged.update(reader.name for reader in readers)
+        distinct: dict[str, Node] = {}
+        for reader in readers:
+            distinct.update((user.name, user) for user in view.users(reader) if not view.is_q(user))
+        consumers = tuple(user for user in distinct.values() if user.op == "call")
+        producer = source if source is not None and source.op == "call" and not view.is_dq(source) else None
+        requantized = (source is not None and view.is_dq(source)) or any(view.out_q(reader) for reader in readers)
+        yield Boundary(qparams, (node, *readers), producer, consumers, False, requantized)
+
+
+def _same(one: QParams | None, other: QParams) -> bool:
+    """Equality, but by text at need: a NaN scale is not equal to itself, and its DQ must still be found."""
+    return one == other or repr(one) == repr(other)
+
+
+def is_constant(view: View, node: Node) -> bool:
+    """Whether the op reads a constant: a literal in the graph or a stored tensor. It has few codes, or one."""
+    dq = view.in_dq(node, 0)
+    source = view.graph.node_of(dq.args[0]) if dq is not None and dq.args else None
+    if source is not None and view.is_q(source):
+        source = view.owner(source)
+    return source is not None and (source.constant or source.op == "get_attr" or source.info.has(Trait.CONSTANT))
+
+
+def computes_in_float(node: Node) -> bool:
+    """Whether the op is float to the backend: Q and DQ at it stay arithmetic on floats (DecomposeQuantNodesPass)."""
+    return not node.annotated and not node.info.has(Trait.GETITEM | Trait.CONTROL_FLOW)
+
+
+def passes_codes(node: Node) -> bool:
+    """Whether the op has no RESCALE of its own: it hands codes on, looks them up in a table, or computes in float."""
+    return computes_in_float(node) or (
+        node.info.has(Trait.TABLE | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
+    )
+
+
+def reads_zero_point(node: Node) -> bool:
+    """Whether the TOSA operator takes the input's zero point as an operand."""
+    return node.info.has(Trait.MAC) or node.kind in _READ_ZERO_POINT
+
+
+def full_int16(scale: float, zero_point: int = 0) -> QParams:
+    """int16 over all its codes: in examples, so that saturation at the dtype's limits changes nothing."""
+    return QParams.per_tensor(scale, zero_point, -(2**15), 2**15 - 1, "int16")

@@ -1,0 +1,138 @@
+"""The RESCALEs that the backend puts around an operator, and what TOSA demands of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fuseguard.backend.quantized_values import OBSERVER_FLOORS
+from fuseguard.ir import Node, QParams, View
+
+#: Both inputs are rescaled to the smaller of the two scales.
+_SMALLEST_SCALE = ("maximum", "minimum", "eq", "ge", "gt", "le", "lt")
+_COMPARISONS = ("eq", "ge", "gt", "le", "lt")
+
+
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width.
+
+    32 bits are for values of int32, 16 for those of int48.
+    """
+
+    what: str
+    factor: float
+    reach: float
+    bits: int = 32
+
+    def fault(self) -> str:
+        """``shift`` if the shift cannot be encoded, ``overflow`` if a value exceeds what it allows, else ""."""
+        if not math.isfinite(self.factor) or self.factor <= 0:
+            return ""  # QP304's
+        offset = self.bits - 1
+        mantissa, exponent = math.frexp(self.factor)
+        if round(mantissa * 2**offset) == 2**offset:
+            exponent += 1
+        shift = offset - exponent
+        if shift < 2:
+            return "shift"
+        if self.bits == 16:
+            # TOSA apply_scale_16: REQUIRE(result >= minimum_s<i32_t> && result <= maximum_s<i32_t>)
+            return "overflow" if self.reach * self.factor >= 2.0**31 else ""
+        # TOSA apply_scale_32: REQUIRE(value >= (-1 << (shift - 1)) && value < (1 << (shift - 1)))
+        return "overflow" if self.reach >= 2.0 ** (shift - 1) else ""
+
+
+def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
+    """What InsertRescalesPass and RewriteConvPass put around ``node``."""
+    if view.is_dq(node):
+        data = _plain(view.qparams(node))
+        for q in view.out_q(node):
+            out = _plain(view.qparams(q))
+            if data is not None and out is not None:
+                yield Rescale(f"its codes for {q.name}", data.scale / out.scale, _reach(data))
+        return
+    if node.kind in ("conv", "linear"):
+        yield from _anchor_rescales(view, node)
+        return
+    if node.kind not in (*_SMALLEST_SCALE, "add", "sub", "mul", "abs", "sum"):
+        return
+    inputs = [_plain(view.in_qp(node, position)) for position in range(1 if node.kind in ("abs", "sum") else 2)]
+    known = [qparams for qparams in inputs if qparams is not None]
+    if len(known) != len(inputs):
+        return
+    quantizers = view.out_q(node)
+    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    accumulator, reach = _accumulator(node, known)
+    if node.kind == "sum":
+        reach *= _summed(view, node)
+    observed = out is not None and out.scale >= min(OBSERVER_FLOORS)
+    if node.kind == "mul" and observed and any(_at_the_floor(view, node, position) for position in (0, 1)):
+        reach = 0.0  # a collapsed constant (QP301) uses few of its codes
+    if node.kind in _SMALLEST_SCALE:
+        for qparams in known:
+            yield Rescale("an input", qparams.scale / accumulator, _reach(qparams))
+    if out is not None and node.kind not in _COMPARISONS:
+        yield Rescale("the result", accumulator / out.scale, reach)
+
+
+def _summed(view: View, node: Node) -> float:
+    """How many values each sum is of."""
+    data = view.graph.node_of(node.args[0])
+    if data is None or data.meta is None or node.meta is None:
+        return 1.0
+    before, after = (math.prod(size or 1 for size in meta.shape) for meta in (data.meta, node.meta))
+    return before / max(after, 1)
+
+
+def _at_the_floor(view: View, node: Node, position: int) -> bool:
+    """Whether an operand is a stored constant at the smallest scale that an observer gives."""
+    stored, qparams = view.in_dq(node, position), view.in_qp(node, position)
+    source = view.graph.node_of(stored.args[0]) if stored is not None else None
+    constant = source is not None and source.op != "call" and source.constant
+    return constant and qparams is not None and any(scale in OBSERVER_FLOORS for scale in qparams.scales)
+
+
+def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
+    """Scale of the int32 accumulator (InsertRescaleInt32Pass._get_inputs_rescaled_qparams) and its largest value."""
+    values = [_reach(qparams) * qparams.scale for qparams in inputs]
+    if node.kind == "mul":
+        scale = math.prod(qparams.scale for qparams in inputs)
+        return scale, math.prod(_reach(qparams) for qparams in inputs)
+    if node.kind in ("add", "sub"):
+        scale = 2 * max(qparams.scale for qparams in inputs) / 2 ** (12 if inputs[0].dtype == "int16" else 20)
+        return scale, sum(values) / scale
+    scale = min(qparams.scale for qparams in inputs)
+    return scale, max(values) / scale
+
+
+def _anchor_rescales(view: View, anchor: Node) -> Iterator[Rescale]:
+    """The output rescale of an anchor, whose accumulator reaches what codes at their ends add up to."""
+    data, weight = _plain(view.in_qp(anchor, 0)), view.in_qp(anchor, 1)
+    users = view.users(anchor)
+    owner = users[0] if len(users) == 1 and not view.is_q(users[0]) else anchor
+    quantizers = view.out_q(owner)
+    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    if data is None or out is None or weight is None or not weight.scales:
+        return
+    factor = data.scale * max(weight.scales) / out.scale
+    stored = view.in_dq(anchor, 1)
+    shape = stored.meta.shape if stored is not None and stored.meta is not None else ()
+    products = math.prod(size or 1 for size in shape[1:])
+    reach = products * _reach(data) * max(abs(weight.qmin), abs(weight.qmax))
+    yield Rescale("the result", factor, reach, 16 if data.dtype == "int16" else 32)
+
+
+def _plain(qparams: QParams | None) -> QParams | None:
+    """Per-tensor qparams with a usable scale, else None (QP304 reports the unusable ones)."""
+    if qparams is None or qparams.per_channel or not qparams.known:
+        return None
+    return qparams if math.isfinite(qparams.scale) and qparams.scale >= 2.0**-126 else None
+
+
+def _reach(qparams: QParams) -> float:
+    """The largest distance of a code from the zero point; 0 for int32, of whose codes values use but a few."""
+    if qparams.dtype == "int32":
+        return 0.0
+    return float(max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point)))

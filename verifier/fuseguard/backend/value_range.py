@@ -1,0 +1,138 @@
+"""Which values a quantized program can hold at a node, whatever it is given: intervals, from front to back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from fuseguard.backend.int32_rescales import Bypass
+from fuseguard.ir import Node, Ref, Trait, View, activation_bounds
+
+Range: TypeAlias = tuple[float, float]
+
+_ANY: Range = (-math.inf, math.inf)
+
+#: What these functions yield at most, whatever they are given.
+_BOUNDED: dict[str, Range] = {
+    "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0),
+    "sin": (-1.0, 1.0), "cos": (-1.0, 1.0), "sign": (-1.0, 1.0), "atan": (-math.pi / 2, math.pi / 2),
+    "asin": (-math.pi / 2, math.pi / 2), "acos": (0.0, math.pi), "exp": (0.0, math.inf), "sqrt": (0.0, math.inf),
+    "rsqrt": (0.0, math.inf), "cosh": (1.0, math.inf),
+}  # fmt: skip
+
+#: Every value that these put out is one that they took in.
+_MOVES = frozenset({
+    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
+    "flip", "roll", "gather", "clone", "max_pool2d", "max_pool2d_with_indices", "amax", "amin", "upsample_nearest2d",
+    "pixel_shuffle", "pixel_unshuffle",
+})  # fmt: skip
+
+
+class Reach:
+    """Ranges of the values of one view, each computed once. ``skipped``: quantize ops that the backend leaves out."""
+
+    def __init__(self, view: View, skipped: Iterable[Bypass] = ()) -> None:
+        self.view = view
+        self._known: dict[str, Range] = {}
+        self._producers = {(bypass.reader.name, bypass.path[-1]): bypass.producer for bypass in skipped}
+
+    def of(self, node: Node) -> Range:
+        """The least and the greatest value that ``node`` can have; infinite where nothing is known.
+
+        What a DQ yields lies within its codes, and what an op computes is not quantized yet.
+        """
+        pending = [node]
+        while pending:
+            missing = [item for item in self._sources(pending[-1]) if item.name not in self._known]
+            if missing:
+                pending += missing
+                continue
+            current = pending.pop()
+            if current.name not in self._known:
+                self._known[current.name] = self._compute(current)
+        return self._known[node.name]
+
+    def _sources(self, node: Node) -> list[Node]:
+        """The nodes whose ranges that of ``node`` follows from."""
+        if node.op != "call" or node.kind in _BOUNDED:
+            return []
+        moves = self.view.is_q(node) or self.view.is_dq(node) or node.kind in _MOVES
+        if not (moves or node.info.has(Trait.ACTIVATION | Trait.LIST_INPUT) or node.kind in _ARITHMETIC):
+            return []
+        return [self._producers.get((node.name, item.name), item) for item in self.view.graph.inputs(node)]
+
+    def _compute(self, node: Node) -> Range:
+        if node.op != "call":
+            return _ANY
+        ranges = [self._known[item.name] for item in self._sources(node)]
+        if self.view.is_q(node) or self.view.is_dq(node):
+            return self._quantized(node, ranges)
+        if node.kind in _BOUNDED:
+            return _BOUNDED[node.kind]
+        if node.kind == "full":
+            value = node.arg(1, "fill_value") if node.target.startswith("aten.full.") else None
+            return (float(value), float(value)) if isinstance(value, int | float) else _ANY
+        if not ranges:
+            return _ANY
+        if node.info.has(Trait.ACTIVATION):
+            low, high = activation_bounds(node)
+            if math.isnan(low) or math.isnan(high):
+                return _ANY
+            return min(max(ranges[0][0], low), high), max(min(ranges[0][1], high), low)
+        if node.kind in _MOVES:
+            return ranges[0]
+        if node.info.has(Trait.LIST_INPUT):
+            return min(low for low, _ in ranges), max(high for _, high in ranges)
+        return self._arithmetic(node)
+
+    def _quantized(self, node: Node, ranges: list[Range]) -> Range:
+        qparams = self.view.qparams(node)
+        if qparams is None or not qparams.known or qparams.per_channel or not qparams.scale > 0:
+            return _ANY
+        low, high = ranges[0] if ranges else _ANY
+        if math.isnan(low) or math.isnan(high):
+            return qparams.low, qparams.high
+        return qparams.dequantize(qparams.quantize(low)), qparams.dequantize(qparams.quantize(high))
+
+    def _arithmetic(self, node: Node) -> Range:
+        places = []
+        for arg in node.args[: 1 if node.kind in ("abs", "sum", "neg") else 2]:
+            if isinstance(arg, Ref):
+                places.append(self._known[self._producers.get((node.name, arg.name), self.view.graph[arg.name]).name])
+            elif isinstance(arg, int | float):
+                places.append((float(arg), float(arg)))
+            else:
+                return _ANY
+        if node.kwargs.get("alpha", 1) != 1 or "rsub" in node.target or not places:
+            return _ANY
+        first, second = places[0], places[-1]
+        if node.kind == "add":
+            return first[0] + second[0], first[1] + second[1]
+        if node.kind == "sub":
+            return first[0] - second[1], first[1] - second[0]
+        if node.kind == "mul":
+            corners = [a * b if a and b else 0.0 for a in first for b in second]  # 0 times infinity is 0 here
+            return min(corners), max(corners)
+        if node.kind == "neg":
+            return -first[1], -first[0]
+        if node.kind == "abs":
+            return max(first[0], -first[1], 0.0), max(abs(first[0]), abs(first[1]))
+        if node.kind == "sum":
+            terms = self._summed(node)
+            return (terms * first[0], terms * first[1]) if terms else _ANY
+        pick = max if node.kind == "maximum" else min
+        return pick(first[0], second[0]), pick(first[1], second[1])
+
+    def _summed(self, node: Node) -> int | None:
+        """How many values each element of a sum adds up."""
+        data = self.view.graph.node_of(node.args[0]) if node.args else None
+        if data is None or data.meta is None or node.meta is None:
+            return None
+        if any(size is None for size in (*data.meta.shape, *node.meta.shape)):
+            return None
+        count = math.prod(size or 0 for size in data.meta.shape)
+        return count // max(math.prod(size or 0 for size in node.meta.shape), 1)
+
+
+_ARITHMETIC = frozenset({"add", "sub", "mul", "maximum", "minimum", "abs", "neg", "sum"})

@@ -1,0 +1,99 @@
+"""Work on many items, on several processors if asked for: the files of a check, the cases of a selftest."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from fuseguard.gate.result import FileError, FileResult
+
+Check: TypeAlias = Callable[[Path], FileResult]
+#: Called with a file's name when it is done.
+Step: TypeAlias = Callable[[str], None]
+T = TypeVar("T")
+R = TypeVar("R")
+
+_check: Check | None = None  # of a worker process
+
+
+def check_all(files: Sequence[Path], check: Check, jobs: int = 1, step: Step | None = None) -> tuple[FileResult, ...]:
+    """The results in the order of ``files``, however many processes made them.
+
+    ``jobs`` is the number of processes, 0 for one per processor. ``check`` is a picklable function that raises nothing.
+    """
+    jobs = min(jobs or processors(), len(files))
+    # What is checked for goes to each worker once; files then go to whichever is free.
+    found = map(check, files) if jobs <= 1 else in_processes(files, _work, jobs, _lost, partial(_set_up, check))
+    results = []
+    for result in found:
+        results.append(result)
+        if step is not None:
+            step(result.file)
+    return tuple(results)
+
+
+def in_processes(
+    items: Sequence[T],
+    work: Callable[[T], R],
+    jobs: int,
+    lost: Callable[[T], R],
+    start: Callable[[], None],
+    context: BaseContext | None = None,
+) -> Iterator[R]:
+    """The results in the order of ``items``, made by ``jobs`` processes.
+
+    ``work`` and ``start``, which each process calls first, are picklable. ``lost`` makes the result of an item whose
+    process was killed. ``context`` says how processes are made, by default as the system does.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(start,)) as pool:
+        try:
+            futures = [pool.submit(work, item) for item in items]
+            for item, future in zip(items, futures, strict=True):
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    yield lost(item)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(start: Callable[[], None]) -> None:
+    # Ctrl-C at a terminal reaches all processes; only the first one is to say something about it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    start()
+
+
+def processors() -> int:
+    """How many this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
+
+
+def _set_up(check: Check) -> None:
+    global _check
+    _check = check
+
+
+def _work(file: Path) -> FileResult:
+    assert _check is not None
+    return _check(file)
+
+
+def _lost(file: Path) -> FileResult:
+    return FileResult(str(file), error=FileError("internal", _DIED))
+
+
+_DIED = (
+    "a worker process was killed, perhaps for want of memory, so that this file was not checked. "
+    "Check fewer files at once with a smaller -j."
+)

@@ -1,0 +1,101 @@
+"""What one run of ``fuseguard check`` produced: the model that every report format renders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from fuseguard.engine.finding import Finding, Severity, SuppressionKind
+from fuseguard.engine.run import Report
+from fuseguard.gate.targets import summed
+from fuseguard.target import Target
+
+ErrorKind: TypeAlias = Literal["unreadable", "internal"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """Why a file has no report: it could not be read or was refused, or fuseguard itself failed on it."""
+
+    kind: ErrorKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One file and its report, or the error that stands in its place.
+
+    ``upkeep`` marks a configuration or a baseline whose report holds SU findings: no program, and not counted as one.
+    """
+
+    file: str
+    report: Report | None = None
+    error: FileError | None = None
+    upkeep: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """The error as a sentence that starts with the file; "" if there is none."""
+        if self.error is None:
+            return ""
+        named = self.error.message.startswith(f"{self.file}:")  # readers name the file themselves
+        return self.error.message if named else f"{self.file}: {self.error.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """All files of one run, in the order given on the command line, then those with SU findings.
+
+    ``target`` is the first of ``targets``, where there are several. ``rules`` are the codes that ran. ``exit_code`` is
+    what the command is about to exit with, ``fail_on`` the severity from which on it counts a finding.
+    """
+
+    target: Target
+    policy: str
+    files: tuple[FileResult, ...]
+    rules: tuple[str, ...] = ()
+    exit_code: int = 0
+    targets: tuple[Target, ...] = ()
+    fail_on: Severity = Severity.ERROR
+
+    @property
+    def programs(self) -> tuple[FileResult, ...]:
+        """The files that were checked, or were to be."""
+        return tuple(result for result in self.files if not result.upkeep)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(finding for report in self.reports() for finding in report.findings)
+
+    @property
+    def nodes(self) -> int:
+        return sum(report.nodes for report in self.reports())
+
+    @property
+    def islands(self) -> int:
+        return sum(report.islands for report in self.reports())
+
+    @property
+    def failures(self) -> int:
+        """How often a rule raised."""
+        return sum(len(report.failures) for report in self.reports())
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each rule took over all files and targets, by code."""
+        return summed(report.seconds for report in self.reports())
+
+    def reports(self) -> Iterator[Report]:
+        return (result.report for result in self.files if result.report is not None)
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def count_suppressed(self, *kinds: SuppressionKind) -> int:
+        """How many findings are not reported for one of these reasons."""
+        told = (finding.suppression for report in self.reports() for finding in report.suppressed)
+        return sum(suppression is not None and suppression.kind in kinds for suppression in told)
+
+    def errors(self, kind: ErrorKind) -> int:
+        return sum(result.error is not None and result.error.kind == kind for result in self.files)
