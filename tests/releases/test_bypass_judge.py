@@ -58,6 +58,6 @@ def test_where_the_scales_do_not_cancel_out_it_is() -> None:
 @needs_the_pass
 def test_without_bypasses_there_is_no_other_variant(monkeypatch: pytest.MonkeyPatch) -> None:
     """That the first test can fail."""
-    monkeypatch.setattr(float64, "bypasses", lambda view, release_in: [])
+    monkeypatch.setattr(float64, "bypasses", lambda view, target: [])
     program, _ = materialize(two_additions(WIDE.scale))
     torch.testing.assert_close(run_exactly(program, INPUTS, snapped=True), run_exactly(program, INPUTS))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.backend.quantized_values import full_int16
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, QParams
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.builder import GraphBuilder, full_int16, int8
 from fuseguard.target import Target
 from fuseguard_rules.dtype.dt501_mixed_dtype_in_one_op import MixedDtype
 from fuseguard_rules.dtype.dt502_int16_without_extension import Int16WithoutExtension

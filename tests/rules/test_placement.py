@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from fuseguard.backend.quantized_operands import INPUT, OUTPUT, SHAPE, anchor_graph
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
+from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE, anchor_graph
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from fuseguard.backend.quantized_values import boundaries, full_int16
+from fuseguard.backend.quantized_values import boundaries
 from fuseguard.engine import Effect, Finding, Rule, run
 from fuseguard.ir import Graph, Node, QParams, Ref, TensorMeta
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.builder import GraphBuilder, full_int16, int8
 from fuseguard.target import Target
 from fuseguard_rules.qparams.qp301_collapsed_constant import CollapsedConstant
 from fuseguard_rules.qparams.qp302_scale_ratio_out_of_range import ScaleRatio

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.partition import delegated_reader, is_delegated, outside_readers, stays_on_cpu
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
-from fuseguard.ir import Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.rewrites import with_own_dequantize
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.boundary.bo605_shared_dequantize_leaves import with_own_dequantize
+from fuseguard_rules.examples.boundary import bo602 as examples
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
 _SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"
 _LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
-
-_SHAPE = (1, 4, 8, 8)
-_FIRST, _SECOND, _THIRD = int8(0.0487, 3), int8(0.00791, 1), int8(1 / 255.3, -128)
-
-
-def _graph(*, shared: bool, behind: bool = True, output: bool = False) -> Callable[[], Graph]:
-    """Tanh -> sigmoid -> abs on the accelerator; exp on the CPU reads the tanh through the sigmoid's DQ (``shared``)
-    or through one of its own; or (``output``) the tanh is an output instead. ``behind``: whether anything follows the
-    sigmoid.
-    """
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", _SHAPE, _FIRST)), _SECOND)
-        value = b.dequantize(codes, _SECOND)
-        apart = value if shared else b.dequantize(codes, _SECOND)
-        if not output:
-            apart = b.call("aten.exp.default", apart, annotated=False)
-        value = b.requantize(b.call("aten.sigmoid.default", value), _THIRD)
-        if behind:
-            value = b.requantize(b.call("aten.abs.default", value), _THIRD)
-        return b.output(value, apart)
-
-    return build
 
 
 class PartitionCycle(Rule):
@@ -66,15 +42,8 @@ class PartitionCycle(Rule):
             EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_LOWERED),
         ]
     )
-    bad = (
-        Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),
-        Example("a DQ shared by sigmoid and an output, between tanh and abs", _graph(shared=True, output=True)),
-    )
-    good = (
-        Example("a DQ for the sigmoid and one for the op on the CPU", _graph(shared=False)),
-        Example("a DQ for the sigmoid and one for an output", _graph(shared=False, output=True)),
-        Example("a DQ shared at the end of the partition", _graph(shared=True, behind=False)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from fuseguard.backend.control_flow import calls
 from fuseguard.backend.control_flow_faults import (
@@ -13,13 +12,11 @@ from fuseguard.backend.control_flow_faults import (
     behind_unentered,
     between_rounds,
 )
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.backend.releases import COPIES_LOOP_META
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import control_flow_graphs as graphs
-
-if TYPE_CHECKING:
-    import torch
+from fuseguard_rules.examples.boundary import bo603 as examples
 
 _ONE_SET = "InsertControlFlowRescalesPass._get_input_qparams_map, FoldAndAnnotateQParamsPass._merge_qparams"
 _UNEQUAL = "FoldAndAnnotateQParamsPass before 1.3: Input qparams do not match"
@@ -48,21 +45,6 @@ _WHAT = {
     "passed": "no value meets its condition: operand {one} comes out as it is, and is read with other qparams, {other}",
     "rounded": "operand {one} is rounded once more between two rounds, to {other}",
 }
-
-#: From here on NormalizeWhileInitialArgsPass does not share meta between a placeholder and its clone.
-COPIES_META_FROM = ">=1.4"
-
-
-def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.boundary.modules import stepping_up_to_a_limit
-
-    return stepping_up_to_a_limit()
-
-
-def _never_entered() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.boundary.modules import calibrated_outside_its_condition
-
-    return calibrated_outside_its_condition()
 
 
 class ControlFlowBoundary(Rule):
@@ -115,61 +97,8 @@ class ControlFlowBoundary(Rule):
             EffectRow("rounded", "*", "*", Effect.BOUNDED, reference=_LOOP),
         ]
     )
-    bad = (
-        Example("cond whose operands have different qparams", graphs.cond(graphs.FINE), extensions=("cf",)),
-        Example("cond with an operand in float", graphs.cond(None), extensions=("cf",)),
-        Example("cond with all operands in float", graphs.cond(None, first=None), extensions=("cf",)),
-        Example("cond that quantizes an operand twice", graphs.cond(entry=graphs.FINE), extensions=("cf",)),
-        Example("cond with a branch left in float", graphs.cond(branches=("add", "float")), extensions=("cf",)),
-        Example(
-            "cond in float with a branch that is not quantized in the end",
-            graphs.cond(None, first=None, branches=("float", "float-result")),
-            extensions=("cf",),
-        ),
-        Example(
-            "cond with branches that permute in the end",
-            graphs.cond(branches=("permuted", "permuted")),
-            companions=("PL401",),
-            extensions=("cf",),
-        ),
-        Example("while_loop with finer qparams inside", graphs.loop(inside=graphs.FINER), extensions=("cf",)),
-        Example("while_loop with other qparams behind it", graphs.loop(graphs.COARSE), extensions=("cf",)),
-        Example(
-            "while_loop that no value enters, with other qparams behind it",
-            graphs.loop(graphs.COARSE, limit=0.0),
-            extensions=("cf",),
-        ),
-        Example(
-            "while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)
-        ),
-        Example(
-            "while_loop whose body quantizes an additional input",
-            graphs.loop(additional=True),
-            only_on="<1.4",
-            extensions=("cf",),
-        ),
-        Example(
-            "while_loop with an additional input of other qparams",
-            graphs.loop(second=graphs.COARSE, additional=True),
-            extensions=("cf",),
-        ),
-        Example(
-            "while_loop with a step that is not carried along, from Arm's quantizer",
-            graphs.loop(second=graphs.COARSE),
-            _program,
-            extensions=("cf",),
-        ),
-    )
-    good = (
-        Example("cond with one set of qparams for its operands", graphs.cond(), extensions=("cf",)),
-        Example("while_loop with one set of qparams", graphs.loop(), extensions=("cf",)),
-        Example(
-            "while_loop that no value enters, with coarser qparams inside",
-            graphs.loop(inside=graphs.COARSE, limit=0.0),
-            _never_entered,
-            extensions=("cf",),
-        ),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = (
         "executorch #16274",
         "executorch #19109",
@@ -184,7 +113,7 @@ class ControlFlowBoundary(Rule):
             return
         for call in calls(view):
             faults = [*among_operands(call), *at_entries(call), *at_exits(call), *between_rounds(call)]
-            if not target.release_in(COPIES_META_FROM):  # later ones lower it, and the program is not at fault
+            if not COPIES_LOOP_META.in_force(target):  # later ones lower it, and the program is not at fault
                 added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
                 faults = added or faults  # what crashes gets nothing wrong
             if call.is_never_entered:

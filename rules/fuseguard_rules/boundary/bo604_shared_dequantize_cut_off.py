@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import is_computed_with
 from fuseguard.backend.partition import CpuReach, stays_on_cpu_with_float
@@ -11,7 +11,6 @@ from fuseguard.engine import (
     Effect,
     EffectRow,
     EffectsTable,
-    Example,
     Finding,
     Insert,
     Pair,
@@ -19,45 +18,15 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
-from fuseguard.ir import Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.boundary import bo604 as examples
 
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q behind an op whose DQ is in another delegate"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
 
 #: Traits of the data movement that does more than to hand on one value.
 _JOINS_OR_SPLITS = Trait.MULTI_OUTPUT | Trait.LIST_INPUT
-
-_X, _HALF = int8(0.0487, 3), (1, 1, 4, 4)
-
-
-def _parts(first: str, second: str, *, unbind: bool = True) -> Callable[[], Graph]:
-    """``first`` and ``second`` say what becomes of each part: ``cpu``, ``flip`` (so before 1.4), ``npu`` or
-    ``output``.
-    """
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantize(b.input("x", (2, *_HALF)), _X)
-        if unbind:
-            parts = b.call("aten.unbind.int", b.dequantize(x, _X), 0, shape=_HALF)
-            values = [b.call("operator.getitem", parts, number, shape=_HALF) for number in (0, 1)]
-        else:
-            values = [b.call("aten.select.int", b.dequantize(x, _X), 0, number, shape=_HALF) for number in (0, 1)]
-        outputs = []
-        for value, fate in zip(values, (first, second), strict=True):
-            part = b.requantize(value, _X)
-            if fate == "cpu":
-                part = b.requantize(b.call("aten.trunc.default", part, shape=_HALF, annotated=False), _X)
-            if fate == "flip":
-                part = b.requantize(b.call("aten.flip.default", part, (2,), shape=_HALF), _X)
-            elif fate != "output":
-                part = b.requantize(b.call("aten.tanh.default", part, shape=_HALF), int8(0.00787, 3))
-            outputs.append(part)
-        return b.output(*outputs)
-
-    return build
 
 
 class SharedDequantizeCutOff(Rule):
@@ -84,16 +53,8 @@ class SharedDequantizeCutOff(Rule):
             EffectRow("leaves", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
         ]
     )
-    bad = (
-        Example("unbind: one part through the CPU, the other an output", _parts("cpu", "output")),
-        Example("unbind: one part flipped, the other an output", _parts("flip", "output"), only_on="<1.4"),
-        Example("unbind: one part through the CPU, the other computed with", _parts("npu", "cpu")),
-    )
-    good = (
-        Example("unbind: both parts on the accelerator", _parts("npu", "output")),
-        Example("unbind: both parts through the CPU", _parts("cpu", "cpu")),
-        Example("select, each with a dequantize op of its own", _parts("cpu", "npu", unbind=False)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("class 30, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

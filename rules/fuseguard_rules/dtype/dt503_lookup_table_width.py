@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import SHIFT_CLAMPED_FROM, parameters_of, table_error, worst_error
-from fuseguard.backend.quantized_values import full_int16, is_constant
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, Node, QParams, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.lookup_table import parameters_of, table_error, worst_error
+from fuseguard.backend.quantized_values import is_constant
+from fuseguard.backend.releases import TABLE_SHIFT_CLAMPED
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.dtype import dt503 as examples
 
-_INT16 = ("int16",)
-_SHAPE = (1, 4, 4, 4)
 _WIDER = ("int16", "int32")
-
-
-def _unary(target: str, data: QParams, out: QParams) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", _SHAPE, data)
-        return b.output(b.requantize(b.call(target, x), out))
-
-    return build
 
 
 class LookupTable(Rule):
@@ -54,47 +44,12 @@ class LookupTable(Rule):
             EffectRow("interpolated", "*", "*", Effect.WRONG, reference="TOSA TABLE: 513 entries for 65536 codes"),
         ]
     )
-    bad = (
-        Example(
-            "sigmoid from int8 to int16",
-            _unary("aten.sigmoid.default", int8(0.0487, 3), full_int16(1 / 32768)),
-            extensions=_INT16,
-        ),
-        Example(
-            "sigmoid from int16 to int8",
-            _unary("aten.sigmoid.default", full_int16(0.000187), int8(1 / 256, -128)),
-            extensions=_INT16,
-        ),
-        Example(
-            "int16 sigmoid in a range of 400",
-            _unary("aten.sigmoid.default", full_int16(0.000187), full_int16(400 / 32767)),
-            only_on="<1.4",
-            extensions=_INT16,
-        ),
-        Example(
-            "int16 exp whose last codes are steep",
-            _unary("aten.exp.default", full_int16(0.0001), full_int16(27 / 32767)),
-            only_on="<1.5",
-            extensions=_INT16,
-        ),
-        Example(
-            "int16 sin over thirty periods",
-            _unary("aten.sin.default", full_int16(0.00301), full_int16(1 / 32767)),
-            extensions=_INT16,
-        ),
-    )
-    good = (
-        Example("int8 sigmoid", _unary("aten.sigmoid.default", int8(0.0487, 3), int8(1 / 256, -128))),
-        Example(
-            "int16 sigmoid over its own range",
-            _unary("aten.sigmoid.default", full_int16(0.000287), full_int16(1 / 32767)),
-            extensions=_INT16,
-        ),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #20668", "executorch #21629", "class 11 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls(Trait.TABLE):
+        for node in view.calls(Trait.UNARY):
             data, quantizers = view.in_qp(node, 0), view.out_q(node)
             out = view.qparams(quantizers[0]) if quantizers else None
             if is_constant(view, node) or data is None or out is None:
@@ -120,14 +75,14 @@ def _judged(node: Node, data: QParams, out: QParams, target: Target) -> tuple[st
         return "", "", None  # a 16-bit table, and a RESCALE that widens what it yields
     if data.dtype != out.dtype:
         return "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype", None
-    error = table_error(node, data, out, target.release_in)
+    error = table_error(node, data, out, target)
     if error.tolerable:
         # Where only a newer release gets it right nothing in the program is at fault, so that one is not told of it.
         return "", "", None
     steps = float(error.steps)
     if not worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=True).tolerable:
         return "interpolated", "changes too much between two of the table's entries, 128 codes apart", steps
-    if not target.release_in(SHIFT_CLAMPED_FROM) and not (
+    if not TABLE_SHIFT_CLAMPED.in_force(target) and not (
         worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=False).tolerable
     ):
         return "width", "uses so few codes of int16 that its table comes out as zeros", steps

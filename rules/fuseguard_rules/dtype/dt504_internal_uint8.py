@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.quantized_values import Boundary, boundaries
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Graph, Node, QParams, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import RESCALES_UINT8
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.dtype import dt504 as examples
 
-#: Before this RESCALE knows int8, int16 and int32 alone.
-HAS_UINT8_IO = ">=1.3"
 _NO_UINT8 = "TOSA RESCALE and serializer before 1.3: Unsupported type: torch.uint8"
-_SHAPE = (1, 4, 4, 4)
-_IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
-
-
-def uint8(scale: float, zero_point: int) -> QParams:
-    return QParams.per_tensor(scale, zero_point, 0, 255, "uint8")
-
-
-def uint8_conv(data: QParams, out: QParams, *, entry: str = "same") -> Callable[[], Graph]:
-    """A conv in int8 or uint8. ``entry``: what reaches it, its own codes (``same``), codes requantized from a float
-    that was quantized to uint8 (``float``), from a uint8 input of the program (``uint8``, which ends in uint8 too,
-    as the quantizer's set_io makes it), or such an input itself (``raw``).
-    """
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        if entry == "raw":
-            x = b.dequantize(b.input("x", _SHAPE, "uint8"), data)
-        elif entry == "uint8":
-            x = b.requantize(b.dequantize(b.input("x", _SHAPE, "uint8"), data), _IN)
-        else:
-            x = b.quantized_input("x", _SHAPE, data)
-            x = x if entry == "same" else b.requantize(x, _IN)
-        weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.01031)
-        value = b.call("aten.conv2d.default", x, weight, None, shape=_SHAPE)
-        if entry != "uint8":
-            return b.output(b.requantize(value, out))
-        return b.output(b.quantize(b.requantize(value, _OUT), out))
-
-    return build
-
-
-def _unary(target: str, qparams: QParams, out: QParams, *args: object) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", _SHAPE, qparams)
-        return b.output(b.requantize(b.call(target, x, *args, shape=_SHAPE), out))  # type: ignore[arg-type]
-
-    return build
-
-
-def _between() -> Graph:
-    b = GraphBuilder()
-    x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, int8(0.0311, -5))
-    value = b.requantize(b.call("aten.add.Tensor", x, y), uint8(0.0487, 128))
-    return b.output(b.requantize(b.call("aten.mul.Tensor", value, y), _OUT))
 
 
 class InternalUint8(Rule):
@@ -92,22 +45,8 @@ class InternalUint8(Rule):
             EffectRow("float-entry", ">=1.3", "INT+FP", Effect.WRONG, reference="the quantize op becomes CAST to int8"),
         ]
     )
-    bad = (
-        Example("uint8 into a conv", uint8_conv(uint8(0.0487, 131), _OUT)),
-        Example("uint8 out of a conv", uint8_conv(_IN, uint8(0.0713, 131))),
-        Example("uint8 through a sigmoid", _unary("aten.sigmoid.default", uint8(0.0487, 131), uint8(1 / 256, 0))),
-        Example("uint8 between add and mul", _between),
-        Example(
-            "uint8 through a permute",
-            _unary("aten.permute.default", uint8(0.0487, 131), uint8(0.0487, 131), (0, 2, 1, 3)),
-        ),
-        Example(
-            "float input quantized to uint8, int8 at the conv",
-            uint8_conv(uint8(0.0487, 131), _OUT, entry="float"),
-        ),
-        Example("uint8 input straight into a conv", uint8_conv(uint8(0.0487, 131), _OUT, entry="raw")),
-    )
-    good = (Example("int8 throughout", uint8_conv(_IN, _OUT)),)
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -118,7 +57,7 @@ class InternalUint8(Rule):
             if not case:
                 continue
             # From 1.3 on what reads the codes is right with uint8 that comes from outside: the Q alone is at fault.
-            alone = case == "float-entry" and target.release_in(HAS_UINT8_IO)
+            alone = case == "float-entry" and RESCALES_UINT8.in_force(target)
             yield self.finding(
                 view,
                 target,
@@ -133,7 +72,7 @@ class InternalUint8(Rule):
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
         known = _by_quantizer(view)
         boundary = next((known[name] for name in finding.nodes if name in known), None)
-        if boundary is None or boundary.qparams.per_channel or not target.release_in(HAS_UINT8_IO):
+        if boundary is None or boundary.qparams.per_channel or not RESCALES_UINT8.in_force(target):
             return None
         qparams = boundary.qparams
         shifted = QParams.per_tensor(
@@ -164,7 +103,7 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
         at = f"at {', '.join(op.name for op in ops)}"
         if all(op.info.has(Trait.TRANSPARENT) for op in ops):
             return "moved", at
-        silent = all(op.info.has(Trait.RESCALED | Trait.TRANSPARENT) for op in ops)
+        silent = all(op.info.has(Trait.ARITHMETIC | Trait.TRANSPARENT) for op in ops)
         return ("taken" if silent else "refused"), at
     first, *readers = boundary.quantizers
     source = view.graph.node_of(first.args[0]) if first.args else None

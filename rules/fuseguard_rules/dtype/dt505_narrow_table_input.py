@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.lookup_table import FUNCTIONS, parameters_of, value_of
 from fuseguard.backend.quantized_values import is_constant
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Graph, Node, QParams, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import TABLE_COVERS_DTYPE
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
-
-#: From here on InsertTableOpsPass makes 256 entries whatever the range (#18973).
-FULL_TABLE_FROM = ">=1.3"
+from fuseguard_rules.examples.dtype import dt505 as examples
 
 #: What torch makes of zero where math raises an error.
 _AT_ZERO = {"reciprocal": math.inf, "rsqrt": math.inf, "log": -math.inf, "log10": -math.inf}
-
-
-def _sigmoid(qparams: QParams) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", (1, 4, 8, 8), qparams)
-        return b.output(b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 255.7, -128)))
-
-    return build
-
-
-def _table(kind: str, out: QParams) -> Callable[[], Graph]:
-    """Of numbers from zero to one."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", (1, 4, 8, 8), int8(0.00388, -127, -127))
-        return b.output(b.requantize(b.call(f"aten.{kind}.default", x), out))
-
-    return build
-
-
-def _floor() -> Graph:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 4, 8, 8), int8(0.00388, 2, -127))
-    return b.output(b.requantize(b.call("aten.floor.default", x), int8(0.00394, 127, -127)))
 
 
 class NarrowTableInput(Rule):
@@ -67,25 +39,14 @@ class NarrowTableInput(Rule):
             EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="InsertTableOpsPass, #18973"),
         ]
     )
-    bad = (
-        Example("sigmoid over [-127, 127]", _sigmoid(int8(0.0487, 3, -127)), only_on="<1.3"),
-        Example("reciprocal of numbers down to zero", _table("reciprocal", int8(0.51, -127, -127)), only_on="<1.3"),
-    )
-    good = (
-        Example("sigmoid over the full int8 range", _sigmoid(int8(0.0487, 3))),
-        Example("floor over [-127, 127] that saturates for negative codes", _floor),
-        Example(
-            "reciprocal of numbers down to zero that saturates for the small ones",
-            _table("reciprocal", int8(0.0079, -127, -127)),
-        ),
-        Example("log of numbers down to zero", _table("log", int8(0.00272, 127, -127))),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in(FULL_TABLE_FROM):
+        if TABLE_COVERS_DTYPE.in_force(target):
             return
-        for node in view.calls(Trait.TABLE):
+        for node in view.calls(Trait.UNARY):
             qparams = view.in_qp(node, 0)
             if qparams is None or qparams.dtype != "int8" or not node.annotated or is_constant(view, node):
                 continue

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.lookup_table import table_error
-from fuseguard.backend.quantized_values import full_int16, is_constant
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, QParams, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.quantized_values import is_constant
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import Trait, View
 from fuseguard.target import Target
-
-_INT16 = ("int16",)
-
-
-def _unary(target: str, data: QParams, out: QParams) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", (1, 4, 4, 4), data)
-        return b.output(b.requantize(b.call(target, x), out))
-
-    return build
-
-
-def _square() -> Graph:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 16, 16, 16), full_int16(2.0**-12))
-    return b.output(b.requantize(b.call("aten.pow.Tensor_Scalar", x, 2), full_int16(0.000257)))
+from fuseguard_rules.examples.dtype import dt506 as examples
 
 
 class InterpolatedTable(Rule):
@@ -45,35 +28,16 @@ class InterpolatedTable(Rule):
     scope = "node"
     message = "{node} interpolates between 513 entries and is off by at most {steps} of 65536 steps"
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="TOSA TABLE, InsertTableOpsPass")])
-    bad = (
-        Example(
-            "int16 sin over two and a half periods",
-            _unary("aten.sin.default", full_int16(0.00023968), full_int16(1 / 32767)),
-            extensions=_INT16,
-        ),
-        Example("int16 square that saturates", _square, extensions=_INT16),
-        Example(
-            "int16 hardswish",
-            _unary("aten.hardswish.default", full_int16(0.00023), full_int16(0.00023)),
-            extensions=_INT16,
-        ),
-    )
-    good = (
-        Example("int8 sin", _unary("aten.sin.default", int8(0.0487, 3), int8(1 / 127))),
-        Example(
-            "int16 sigmoid over its own range",
-            _unary("aten.sigmoid.default", full_int16(0.000287), full_int16(1 / 32767)),
-            extensions=_INT16,
-        ),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #21629", "class 11 of the project's catalogue")
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls(Trait.TABLE):
+        for node in view.calls(Trait.UNARY):
             data, quantizers = view.in_qp(node, 0), view.out_q(node)
             out = view.qparams(quantizers[0]) if quantizers else None
-            error = table_error(node, data, out, target.release_in)
+            error = table_error(node, data, out, target)
             if is_constant(view, node) or data is None or out is None or not error.steps or not error.tolerable:
                 continue
             yield self.finding(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.quantized_values import boundaries
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.backend.releases import RESCALES_UINT8
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
-from fuseguard.ir.builder import int8
 from fuseguard.target import Target
-from fuseguard_rules.dtype.dt504_internal_uint8 import HAS_UINT8_IO, uint8, uint8_conv
+from fuseguard_rules.examples.dtype import dt507 as examples
 
 
 class Uint8Boundary(Rule):
@@ -33,19 +33,13 @@ class Uint8Boundary(Rule):
             EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="InsertRescalePass: output_unsigned"),
         ]
     )
-    bad = (
-        Example(
-            "uint8 input and output, int8 at the conv",
-            uint8_conv(uint8(0.0487, 131), uint8(0.0713, 130), entry="uint8"),
-            only_on="<1.3",
-        ),
-    )
-    good = (Example("int8 conv without uint8 anywhere", uint8_conv(int8(0.0487, 3), int8(0.0713, 2))),)
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("class 21 of the project's catalogue",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in(HAS_UINT8_IO):
+        if RESCALES_UINT8.in_force(target):
             return
         for boundary in boundaries(view):
             first = boundary.quantizers[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
+from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.early_dtypes import (
     FLOAT,
     EarlyDtype,
@@ -20,21 +20,18 @@ from fuseguard.backend.early_dtypes import (
     torn_product,
     way_to,
 )
+from fuseguard.backend.releases import PRODUCTS_AFTER_RESCALES
 from fuseguard.engine import (
     Effect,
     EffectRow,
     EffectsTable,
-    Example,
     Finding,
     Rewrite,
     Rule,
 )
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import table_code_graphs as graphs
-
-if TYPE_CHECKING:
-    import torch
+from fuseguard_rules.examples.dtype import dt508 as examples
 
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")
@@ -44,16 +41,6 @@ _SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, b
 _CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
 _PROMOTED = "FoldAndAnnotateQParamsPass and the passes behind it: bmm wants one dtype"
 _NO_DQ = "the DQ at the end of the delegate stays on the CPU"
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.dtype import modules as example_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(example_modules, name)()
-        return made
-
-    return build
 
 
 class TableCodesAsFloats(Rule):
@@ -94,40 +81,8 @@ class TableCodesAsFloats(Rule):
             EffectRow("end1d", ">=1.5", "INT+FP", Effect.EXACT, reference="Conv1d keeps its output qparams"),
         ]
     )
-    bad = (
-        Example("avg_pool2d of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AVERAGE), _program("sigmoid_pooled")),
-        Example("avg_pool2d of a relu of a sigmoid", graphs.row(graphs.SIGMOID, graphs.RELU, graphs.AVERAGE)),
-        Example("avg_pool2d of a floor of a sigmoid", graphs.row(graphs.SIGMOID, graphs.FLOOR, graphs.AVERAGE)),
-        Example("where between a sigmoid and an int8 tensor", graphs.row(graphs.SIGMOID, mixed="first")),
-        Example("where between an int8 tensor and what chooses between it and a sigmoid", graphs.chosen_twice),
-        Example(
-            "tanh and a linear that ends the program",
-            graphs.row(graphs.SIGMOID, graphs.LINEAR),
-            _program("tanh_perceptron"),
-        ),
-        Example("conv1d of a sigmoid that ends the program", graphs.conv1d, _program("sigmoid_conv1d")),
-        Example("amax of a sigmoid that ends the program", graphs.row(graphs.SIGMOID, graphs.AMAX)),
-        Example("max_pool2d of a sigmoid that ends the program", graphs.row(graphs.SIGMOID, graphs.MAX_POOL)),
-        Example("bmm of a sigmoid and an int8 tensor", graphs.product, only_on="<1.4"),
-        Example("bmm of an int8 tensor and a gated one", lambda: graphs.product(gated=True), only_on="<1.3"),
-        Example(
-            "bmm of a gated relu and the relu",
-            lambda: graphs.product(graphs.RELU[0], gated=True, twice=True),
-            only_on="<1.3",
-        ),
-        Example("bmm of a relu and an int8 tensor", lambda: graphs.product(graphs.RELU[0]), only_on="<1.3"),
-    )
-    good = (
-        Example("avg_pool2d of an abs", graphs.row(graphs.ABS, graphs.AVERAGE)),
-        Example("avg_pool2d of a floor, which keeps int8", graphs.row(graphs.FLOOR, graphs.AVERAGE)),
-        Example("permute behind an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
-        Example("sigmoid that ends the program", graphs.row(graphs.SIGMOID)),
-        Example("where between an int8 tensor and a sigmoid", graphs.row(graphs.SIGMOID, mixed="second")),
-        Example("where between a sigmoid and what may be one", graphs.chosen_twice_alike),
-        Example("bmm of a sigmoid and itself", lambda: graphs.product(twice=True)),
-        Example("bmm of a relu and itself", lambda: graphs.product(graphs.RELU[0], twice=True)),
-        Example("sigmoid, multiplied and pooled", graphs.gated, _program("gated_and_pooled")),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("class 29, found by the differential campaign: not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -167,7 +122,7 @@ class TableCodesAsFloats(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
         node, early = view.graph[finding.nodes[0]], early_dtypes(view, target)
-        if node.kind == "matmul" and target.release_in("<1.3"):
+        if node.kind == "matmul" and not PRODUCTS_AFTER_RESCALES.in_force(target):
             return None  # arithmetic becomes one of integers after the product has failed
         return rescaled_in_front(view, node, early.before if node.kind in ("where", "matmul") else early.after)
 
@@ -183,7 +138,7 @@ def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -
     if is_average_of_floats(view, node, early.after):
         return ("" if refused else "pool"), early.after
     floats = any(early_dtype(view, item, early.after) == FLOAT for item in data)
-    one_dimensional = node.kind == "conv" and view.anchor_form(node) == "conv1d"
+    one_dimensional = node.kind == "conv" and anchor_form(view, node) == "conv1d"
     if floats and (one_dimensional or node.kind in ("linear", *_EXTREMES, *_POOLS)):
         for reader in _readers(view, node):
             if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:

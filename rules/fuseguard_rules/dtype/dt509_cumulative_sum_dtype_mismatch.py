@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from fuseguard.backend.early_dtypes import (
     INT64,
@@ -17,93 +16,24 @@ from fuseguard.backend.early_dtypes import (
     seen_by_products,
     torn_product,
 )
-from fuseguard.backend.quantized_values import full_int16
+from fuseguard.backend.releases import PRODUCTS_AFTER_RESCALES
 from fuseguard.engine import (
     Effect,
     EffectRow,
     EffectsTable,
-    Example,
     Finding,
     Rewrite,
     Rule,
 )
-from fuseguard.ir import Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
-
-if TYPE_CHECKING:
-    import torch
+from fuseguard_rules.examples.dtype import dt509 as examples
 
 _KIND = "cumsum"
-_SHAPE = (1, 4, 8, 8)
-_CUMSUM = "aten.cumsum.default"
-_IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
 
 _KERNEL = "DecomposeCumsumPass gives the kernel the dtype of what it reads; DEPTHWISE_CONV2D takes int8 weights"
 _SELECT = "MatchArgDtypePass and DecomposeWherePass: SELECT gets branches of two dtypes"
 _PRODUCT = "bmm wants one dtype and gets int64 and int8"
-
-
-def _row(*ops: str) -> Callable[[], Graph]:
-    """Ops in a row, each with a Q and DQ behind it."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        value = b.quantized_input("x", _SHAPE, _IN)
-        for target in ops:
-            args = (1,) if target == _CUMSUM else ()
-            value = b.requantize(b.call(target, value, *args, shape=_SHAPE), _OUT)
-        return b.output(value)
-
-    return build
-
-
-def _int16() -> Graph:
-    b = GraphBuilder()
-    qparams = full_int16(0.0002)
-    value = b.call(_CUMSUM, b.quantized_input("x", _SHAPE, qparams), 1, shape=_SHAPE)
-    return b.output(b.requantize(value, full_int16(0.0008)))
-
-
-def _chosen(*, first: bool) -> Callable[[], Graph]:
-    """A choice between a cumulative sum, as its first branch or its second, and an int8 tensor."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, _OUT)
-        total = b.requantize(b.call(_CUMSUM, x, 1, shape=_SHAPE), _OUT)
-        branches = (total, y) if first else (y, total)
-        return b.output(b.requantize(b.call("aten.where.self", b.input("mask", _SHAPE, "bool"), *branches), _OUT))
-
-    return build
-
-
-def _chosen_twice(*, sum_first: bool) -> Callable[[], Graph]:
-    """A choice between a choice of int8 and a cumulative sum, and int8; or between such a sum and such a choice."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        x, y = b.quantized_input("x", _SHAPE, _IN), b.quantized_input("y", _SHAPE, _OUT)
-        mask = b.input("mask", _SHAPE, "bool")
-        total = b.requantize(b.call(_CUMSUM, x, 1, shape=_SHAPE), _OUT)
-        inner = b.requantize(b.call("aten.where.self", mask, y, total), _OUT)
-        branches = (b.requantize(b.call(_CUMSUM, x, 2, shape=_SHAPE), _OUT), inner) if sum_first else (inner, y)
-        return b.output(b.requantize(b.call("aten.where.self", mask, *branches), _OUT))
-
-    return build
-
-
-def _product() -> Graph:
-    b = GraphBuilder()
-    x, y = b.quantized_input("x", (1, 8, 8), _IN), b.quantized_input("y", (1, 8, 8), _IN)
-    total = b.requantize(b.call(_CUMSUM, x, 1, shape=(1, 8, 8)), _OUT)
-    return b.output(b.requantize(b.call("aten.bmm.default", total, y, shape=(1, 8, 8)), int8(0.0931, -4)))
-
-
-def _sigmoid_summed() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.dtype import modules as example_modules
-
-    return example_modules.sigmoid_summed()
 
 
 class CumulativeSumDtype(Rule):
@@ -134,27 +64,8 @@ class CumulativeSumDtype(Rule):
             EffectRow("product", ">=1.4", "*", Effect.EXACT, reference="not announced there"),
         ]
     )
-    bad = (
-        Example("cumsum of int16 codes", _int16, extensions=("int16",)),
-        Example("cumsum of a sigmoid", _row("aten.sigmoid.default", _CUMSUM), _sigmoid_summed),
-        Example("cumsum of a relu of a tanh", _row("aten.tanh.default", "aten.relu.default", _CUMSUM)),
-        Example("cumsum of a cumsum", _row(_CUMSUM, _CUMSUM)),
-        Example("cumsum of a relu of a cumsum", _row(_CUMSUM, "aten.relu.default", _CUMSUM)),
-        Example("where between a cumsum and an int8 tensor", _chosen(first=True)),
-        Example(
-            "where between an int8 tensor and what chooses between it and a cumsum", _chosen_twice(sum_first=False)
-        ),
-        Example("bmm of a cumsum and an int8 tensor", _product, only_on="<1.4"),
-    )
-    good = (
-        Example("cumsum of int8 codes", _row(_CUMSUM)),
-        Example("cumsum of a relu", _row("aten.relu.default", _CUMSUM)),
-        Example("cumsum of a floor, which keeps int8", _row("aten.floor.default", _CUMSUM)),
-        Example("sigmoid of a cumsum", _row(_CUMSUM, "aten.sigmoid.default")),
-        Example("cumsum of an abs of a cumsum", _row(_CUMSUM, "aten.abs.default", _CUMSUM)),
-        Example("where between an int8 tensor and a cumsum", _chosen(first=False)),
-        Example("where between a cumsum and what may be one", _chosen_twice(sum_first=True)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("found by this project's differential tests; not in the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -169,7 +80,7 @@ class CumulativeSumDtype(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Has integer arithmetic that changes no value in front of the op."""
         node, dtypes = view.graph[finding.nodes[0]], early_dtypes(view, target)
-        if node.kind == "matmul" and target.release_in("<1.3"):
+        if node.kind == "matmul" and not PRODUCTS_AFTER_RESCALES.in_force(target):
             return None  # arithmetic becomes one of integers after the product has failed
         if _sums_int16(view, node):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.fused_activation import (
     fused_activations,
     is_chained,
@@ -63,7 +64,7 @@ class ActivationStrandsAnchor(Rule):
                 island=island,
                 qparams=labelled_qparams(view, island),
                 anchor=island.anchor.name,
-                form=view.anchor_form(island.anchor),
+                form=anchor_form(view, island.anchor),
                 reason=f"{island.activation.name} owns them and is not fused",
             )
         for island in view.islands:
@@ -82,7 +83,7 @@ class ActivationStrandsAnchor(Rule):
                 island=island,
                 qparams=labelled_qparams(view, island),
                 anchor=island.anchor.name,
-                form=view.anchor_form(island.anchor),
+                form=anchor_form(view, island.anchor),
                 reason=f"it has {len(users)} users ({names}), none of them a quantize op",
             )
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.int32_bounds import overflows
-from fuseguard.backend.int32_rescales import WIDENS_CONVS_FROM, int32_readers
+from fuseguard.backend.int32_rescales import int32_readers
+from fuseguard.backend.releases import REWRITES_INT16_CONVS, WIDENS_CONVS
 from fuseguard.backend.rewrites import standing_apart
 from fuseguard.backend.value_range import Reach
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.rewrite import Edit
-from fuseguard.ir import Graph, Node, QParams, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir import Node, View
 from fuseguard.ir.view import Island
 from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op701 as examples
 
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
 _FORK = "RewriteConvPass hands the int32 accumulator to every user, #21910"
@@ -23,44 +24,6 @@ _COMBINED = "RewriteConvPass._insert_a16w8_output_branches saturates nothing, #2
 
 #: What InsertRescaleInt32Pass shifts up before it adds: the accumulator then leaves int32.
 _ADDS = ("add", "sub")
-
-# Over the whole of int16: FU103's bounded saturation is not what these examples are about.
-_INPUT = QParams.per_tensor(0.00031, 0, -32768, 32767, "int16")
-_OUTPUT = QParams.per_tensor(0.00127, 0, -32768, 32767, "int16")
-
-
-def _conv(b: GraphBuilder, data: str, name: str, qparams: QParams) -> str:
-    weight = b.quantized_constant(f"{name}_weight", (4, 4, 3, 3), 0.0031)
-    bias = b.quantized_constant(f"{name}_bias", (4,), qparams.scale * 0.0031, "int32")
-    return b.call("aten.conv2d.default", data, weight, bias, (1, 1), (1, 1), shape=(1, 4, 8, 8))
-
-
-def _graph(*consumers: str, qparams: QParams = _INPUT, permuted: bool = False) -> Callable[[], Graph]:
-    """A convolution and its ``consumers``, the first one behind a permute if ``permuted``."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        # A DQ for each reader, as the quantizer makes them.
-        x = b.quantize(b.input("x", (1, 4, 8, 8)), qparams)
-        y = b.quantize(_conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
-        values = []
-        for number, consumer in enumerate(consumers):
-            data = b.dequantize(y, qparams)
-            if permuted and number == 0:
-                data = b.requantize(b.call("aten.permute.default", data, (0, 1, 3, 2)), qparams)
-            if consumer == "conv":
-                value = _conv(b, data, "second", qparams)
-            elif consumer == "itself":
-                value = b.call("aten.mul.Tensor", data, data)
-            elif consumer == "another":
-                other = b.requantize(_conv(b, b.dequantize(x, qparams), "other", qparams), qparams)
-                value = b.call("aten.add.Tensor", data, other)
-            else:
-                value = b.call(f"aten.{consumer}", data, b.dequantize(x, qparams))
-            values.append(b.requantize(value, _OUTPUT if qparams is _INPUT else int8(0.1031, -5)))
-        return b.output(*values)
-
-    return build
 
 
 class Int16ConvFork(Rule):
@@ -94,31 +57,13 @@ class Int16ConvFork(Rule):
             EffectRow("*", ">=1.3,<1.5", "*", Effect.WRONG, reference=_UNPREDICTABLE),
         ]
     )
-    bad = (
-        Example("int16 conv into add", _graph("add.Tensor"), only_on=">=1.3", extensions=("int16",)),
-        Example("int16 conv into mul", _graph("mul.Tensor"), only_on=">=1.3", extensions=("int16",)),
-        Example(
-            "int16 conv into add and conv",
-            _graph("add.Tensor", "conv"),
-            only_on=">=1.3",
-            extensions=("int16",),
-        ),
-        Example(
-            "int16 conv, permuted, into mul",
-            _graph("mul.Tensor", permuted=True),
-            only_on=">=1.3",
-            extensions=("int16",),
-        ),
-        # What is put in front of both operands alike, 1.4 moves behind the op again.
-        Example("int16 conv multiplied by itself", _graph("itself"), only_on=">=1.3", extensions=("int16",)),
-        Example("int16 conv added to another one", _graph("another"), only_on=">=1.3", extensions=("int16",)),
-    )
+    bad = examples.BAD
     # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
-    good = (Example("int8 conv into add and conv", _graph("add.Tensor", "conv", qparams=int8(0.0487, 3))),)
+    good = examples.GOOD
     references = ("executorch #21910", "executorch #22566", "bug class 5 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in("<1.3"):
+        if not REWRITES_INT16_CONVS.in_force(target):
             return
         reach: Reach | None = None
         for island in view.islands:
@@ -131,7 +76,7 @@ class Int16ConvFork(Rule):
                 continue
             reach = reach or Reach(view)
             most = _largest(view, island, reach)
-            overflow = target.release_in(WIDENS_CONVS_FROM) and any(
+            overflow = WIDENS_CONVS.in_force(target) and any(
                 overflows(view, bypass, reach, most) for bypass in bypasses
             )
             yield self.finding(

@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, SetArgument
-from fuseguard.ir import Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import READS_DEFAULT_STRIDE
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
-
-if TYPE_CHECKING:
-    import torch
-
-#: From here on an absent or empty stride is read as the kernel size, as the operator's schema says.
-READS_DEFAULT_FROM = ">=1.5"
+from fuseguard_rules.examples.operator import op703 as examples
 
 _POOLS = ("aten.max_pool2d.", "aten.max_pool2d_with_indices.")
 _SUPPORT = "MaxPool2dSupported reads args[2]"
-
-
-def _pool(*stride: tuple[int, ...], quantized: bool = True) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        shape, pooled = (1, 4, 8, 8), (1, 4, 4, 4)
-        qparams = int8(0.0487, 3)
-        x = b.quantized_input("x", shape, qparams) if quantized else b.input("x", shape)
-        value = b.call("aten.max_pool2d.default", x, (2, 2), *stride, shape=pooled, annotated=quantized)
-        return b.output(b.requantize(value, qparams) if quantized else value)
-
-    return build
-
-
-def _program(stride: int | None) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator.modules import max_pool
-
-        return max_pool(stride)
-
-    return build
 
 
 class PoolStrideOmitted(Rule):
@@ -65,19 +38,15 @@ class PoolStrideOmitted(Rule):
             EffectRow("*", ">=1.5", "*", Effect.EXACT, reference="MaxPool2dSupported: stride or kernel size"),
         ]
     )
-    bad = (
-        Example("max_pool2d without a stride", _pool(), _program(None), only_on="<1.5"),
-        Example("max_pool2d with an empty stride", _pool(()), only_on="<1.5"),
-        Example("max_pool2d without a stride, in float", _pool(quantized=False), only_on="<1.5"),
-    )
-    good = (Example("max_pool2d with a stride", _pool((2, 2)), _program(2)),)
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("bug class 27 of the project's catalogue",)
     #: A partitioner asks MaxPool2dSupported first, so a refusal would come too late.
     refused = False
     mended_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in(READS_DEFAULT_FROM):
+        if READS_DEFAULT_STRIDE.in_force(target):
             return
         for node in view.ops:
             if node.target.startswith(_POOLS) and _omits_stride(node):

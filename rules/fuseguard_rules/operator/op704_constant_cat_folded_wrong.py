@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from fuseguard.backend.releases import FOLDS_LISTS
 from fuseguard.engine import (
     VALUE,
     Call,
     Effect,
     EffectRow,
     EffectsTable,
-    Example,
     Finding,
     Insert,
     Pair,
@@ -21,19 +20,7 @@ from fuseguard.engine import (
 )
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator.constant_cat_graphs import WIDE, WIDE_BEHIND, cat, stack
-
-if TYPE_CHECKING:
-    import torch
-
-#: From here on FuseConstantArgsPass finds the qparams of a list's members under the index of the list (#18971).
-FOLDS_LISTS_FROM = ">=1.3"
-
-
-def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.operator.arithmetic_modules import joined_constants
-
-    return joined_constants()
+from fuseguard_rules.examples.operator import op704 as examples
 
 
 class ConstantCatFolded(Rule):
@@ -64,31 +51,12 @@ class ConstantCatFolded(Rule):
             EffectRow("*", ">=1.3", "*", Effect.EXACT, reference="FuseConstantArgsPass, #18971"),
         ]
     )
-    bad = (
-        Example("cat of two quantized buffers", cat("buffer", "buffer"), only_on="<1.3"),
-        Example("stack of two quantized buffers", stack, only_on="<1.3"),
-        Example("cat of quantized constants", cat("full", "full", "full"), _program, only_on="<1.3"),
-        Example("cat of one buffer twice and another one", cat("buffer", "again", "buffer"), only_on="<1.3"),
-        Example("cat of a buffer and a permuted one", cat("buffer", "permute"), only_on="<1.3"),
-        Example("cat of a buffer and a requantized one", cat("buffer", "pair"), only_on="<1.3"),
-        Example("cat of two float buffers", cat("float", "float"), only_on="<1.3"),
-        Example("cat of a constant and what a table makes of one", cat("full", "sigmoid"), only_on="<1.3"),
-        Example(
-            "cat of two int16 buffers",
-            cat("buffer", "buffer", qparams=WIDE, behind=WIDE_BEHIND),
-            only_on="<1.3",
-            extensions=("int16",),
-        ),
-    )
-    good = (
-        Example("cat of a quantized buffer and an input", cat("buffer", "input")),
-        Example("cat of one buffer with itself", cat("buffer", "again")),
-        Example("cat of a buffer and what abs makes of one", cat("buffer", "abs")),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in(FOLDS_LISTS_FROM):
+        if FOLDS_LISTS.in_force(target):
             return
         joins = [node for node in view.ops if node.kind in ("cat", "stack") and node.annotated]
         quantized, known = (_known_in_advance(view, floats) if joins else set() for floats in (False, True))
@@ -154,7 +122,7 @@ def _known_in_advance(view: View, floats: bool) -> set[str]:
         else:
             inputs = view.graph.inputs(node)
             constant = node.info.has(Trait.CONSTANT) or (
-                node.info.has(Trait.TRANSPARENT | Trait.TABLE)
+                node.info.has(Trait.TRANSPARENT | Trait.UNARY)
                 and (floats or node.annotated or node.info.has(Trait.GETITEM))
                 and bool(inputs)
                 and all(item.name in known for item in inputs)

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.fused_activation import fused_activations, is_quantized_anchor
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import DECOMPOSES_GROUPED_CONV3D
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import View
 from fuseguard.target import Target
-
-#: DecomposeGroupedConvPass handles Conv3d from here on.
-LOWERED_FROM = ">=1.4"
-
-
-def _conv3d(groups: int) -> Graph:
-    b = GraphBuilder()
-    shape = (1, 2, 4, 6, 6)
-    x = b.quantized_input("x", shape, int8(0.0487, 3))
-    w = b.quantized_constant("weight", (2, 2 // groups, 3, 3, 3), 0.01031)
-    bias = b.quantized_constant("bias", (2,), 0.0487 * 0.01031, "int32")
-    ones = (1, 1, 1)
-    value = b.call("aten.conv3d.default", x, w, bias, ones, ones, ones, groups, shape=shape)
-    return b.output(b.requantize(value, int8(0.0517, -17)))
+from fuseguard_rules.examples.operator import op705 as examples
 
 
 class GroupedConv3dUndecomposed(Rule):
@@ -45,12 +32,12 @@ class GroupedConv3dUndecomposed(Rule):
             EffectRow("*", ">=1.4", "*", Effect.EXACT, reference="DecomposeGroupedConvPass"),
         ]
     )
-    bad = (Example("depthwise conv3d", lambda: _conv3d(2), only_on="<1.4"),)
-    good = (Example("conv3d without groups", lambda: _conv3d(1)),)
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("found by this project's differential tests; not in the catalogue of bug classes",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if target.release_in(LOWERED_FROM):
+        if DECOMPOSES_GROUPED_CONV3D.in_force(target):
             return
         # Where an activation strands the anchor, the INT profile leaves both on the CPU to begin with.
         stranded = {fusion.island.anchor.name for fusion in fused_activations(view, target) if not fusion.fused}

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, View
-from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.ir.view import smallest_scales
+from fuseguard.backend.int32_rescales import smallest_scales
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import View
 from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op707 as examples
 
-_SHAPE = (1, 4, 16, 16)
 #: An operand whose scale is this near a multiple of the other lands on the other's grid all the same.
 _MULTIPLE = 1e-6
-
-
-def _pair(target: str, y_scale: float, *, compared: bool = False) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x, y = b.quantized_input("x", _SHAPE, int8(0.0487, 3)), b.quantized_input("y", _SHAPE, int8(y_scale, -5))
-        value = b.call(target, x, y, shape=_SHAPE, dtype="bool" if compared else "float32")
-        return b.output(value if compared else b.requantize(value, int8(0.0543, 2)))
-
-    return build
 
 
 class OperandsRounded(Rule):
@@ -42,11 +31,8 @@ class OperandsRounded(Rule):
     scope = "node"
     message = "{node} brings its operands to a scale of {scale:.4g} and rounds them there"
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="InsertRescaleInt32Pass")])
-    bad = (Example("maximum of two scales", _pair("aten.maximum.default", 0.0311)),)
-    good = (
-        Example("maximum of one scale", _pair("aten.maximum.default", 0.0487)),
-        Example("maximum of a scale and its double", _pair("aten.maximum.default", 2 * 0.0487)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("found by this project's differential tests; not in the catalogue of bug classes",)
     refused = False
 

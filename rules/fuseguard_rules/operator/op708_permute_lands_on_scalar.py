@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from fuseguard.backend.elementwise import (
     CHANNELS_LAST,
@@ -13,75 +12,14 @@ from fuseguard.backend.elementwise import (
     tensor_operand,
 )
 from fuseguard.backend.permute_moves import moved_down_to, moved_up_to
-from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import MOVES_PERMUTES
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-
-if TYPE_CHECKING:
-    import torch
-
-#: From here on permutes are moved through elementwise ops (#20625); mended after 1.5.1 (#22880).
-MOVES_FROM = ">=1.5"
+from fuseguard_rules.examples.operator import op708 as examples
 
 _BINARY = frozenset({"add", "sub", "mul", "eq", "ge", "gt", "le", "lt", "ne"})
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
-_SHAPE, _ONE = (1, 4, 6, 8), (1, 1, 1, 1)
-
-
-def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
-    """Ops in a row; ``sub`` subtracts from a constant, or the constant from the value unless ``first``."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        qparams = int8(0.0487, 3)
-        value, shape = b.quantized_input("x", _SHAPE, qparams), _SHAPE
-        for number, op in enumerate(ops):
-            if op == "conv":
-                weight = b.quantized_constant(f"weight_{number}", (shape[1], shape[1], 1, 1), 0.0103)
-                made = b.call("aten.conv2d.default", value, weight, None, shape=shape)
-            elif op == "permute":
-                shape = (shape[0], shape[2], shape[3], shape[1])
-                made = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=shape)
-            else:
-                constant = b.dequantize(b.constant(f"number_{number}", _ONE), int8(0.0079))
-                operands = (constant, value) if first else (value, constant)
-                made = b.call("aten.sub.Tensor", *operands, shape=shape)
-            value = b.requantize(made, qparams)
-        return b.output(value)
-
-    return build
-
-
-def _beside(*ops: str) -> Callable[[], Graph]:
-    """A convolution that is subtracted from a number, and beside it read by ``ops`` in a row."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        qparams, shape = int8(0.0487, 3), (1, 4, 6, 8)
-        weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.0103)
-        x = b.quantized_input("x", shape, qparams)
-        codes = b.quantize(b.call("aten.conv2d.default", x, weight, None, shape=shape), qparams)
-        number = b.dequantize(b.constant("number", _ONE), int8(0.0079))
-        rest = b.requantize(b.call("aten.sub.Tensor", number, b.dequantize(codes, qparams), shape=shape), qparams)
-        value = b.dequantize(codes, qparams)
-        for op in ops:
-            if op == "pad":
-                shape = (1, 4, shape[2] + 2, shape[3] + 2)
-                value = b.call("aten.pad.default", value, (1, 1, 1, 1), "constant", 0.0, shape=shape)
-            else:
-                shape = (1, 4, shape[2] // 2, shape[3] // 2)
-                value = b.call("aten.avg_pool2d.default", value, (2, 2), (2, 2), shape=shape)
-            value = b.requantize(value, qparams)
-        return b.output(rest, value)
-
-    return build
-
-
-def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.operator.modules import conv_subtracted_from_one
-
-    return conv_subtracted_from_one()
 
 
 class PermuteLandsOnScalar(Rule):
@@ -108,25 +46,14 @@ class PermuteLandsOnScalar(Rule):
             EffectRow("shape", ">=1.5", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
         ]
     )
-    bad = (
-        Example("conv2d subtracted from a number", _graph("conv", "sub"), _program, only_on=MOVES_FROM),
-        Example("permute of 1 - x", _graph("sub", "permute"), only_on=MOVES_FROM),
-        Example("conv2d of 1 - x", _graph("sub", "conv"), only_on=MOVES_FROM),
-        Example("conv2d subtracted from a number, and padded for a pool", _beside("pad", "pool"), only_on=MOVES_FROM),
-    )
-    good = (
-        Example("1 - x alone", _graph("sub")),
-        Example("conv2d less a number", _graph("conv", "sub", first=False)),
-        Example("1 - x between two convolutions", _graph("conv", "sub", "conv")),
-        Example("conv2d subtracted from a number, and padded alone", _beside("pad")),
-        Example("conv2d subtracted from a number, and pooled", _beside("pool")),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #20625", "executorch #22880")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not target.release_in(MOVES_FROM):
+        if not MOVES_PERMUTES.in_force(target):
             return
-        for node in view.calls(Trait.RESCALED):
+        for node in view.calls(Trait.ARITHMETIC):
             number = _leading_number(view, node)
             if number is None:
                 continue

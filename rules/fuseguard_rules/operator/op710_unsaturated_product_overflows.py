@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.int32_bounds import held_apart, overflows
-from fuseguard.backend.int32_rescales import FUSES_RESCALES_FROM, fused_rescales
+from fuseguard.backend.int32_rescales import fused_rescales
+from fuseguard.backend.releases import FUSES_RESCALES
 from fuseguard.backend.value_range import Reach
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule
-from fuseguard.ir import Graph, View
-from fuseguard.ir.builder import GraphBuilder, int16
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.ir import View
 from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op710 as examples
 
 _FUSED = "FuseConsecutiveRescalesPass, #17830; TOSA MUL of int32 wraps around"
-
-#: What Arm's A16W8 observers choose for all values up to 8.
-_FLOOR = int16(2.0**-12)
-
-
-def _graph(terms: int) -> Callable[[], Graph]:
-    """X times the sum over ``terms`` of its elements."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", (1, 4, 8, terms), _FLOOR)
-        total = b.requantize(b.call("aten.sum.dim_IntList", x, (3,), True, shape=(1, 4, 8, 1)), _FLOOR)
-        return b.output(b.requantize(b.call("aten.mul.Tensor", total, x, shape=(1, 4, 8, terms)), int16(2.0**-9)))
-
-    return build
-
-
-def _mean() -> Graph:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 4, 8, 6), _FLOOR)
-    total = b.requantize(b.call("aten.sum.dim_IntList", x, (3,), True, shape=(1, 4, 8, 1)), _FLOOR)
-    reciprocal = b.dequantize(b.constant("reciprocal", (1,), "int16"), _FLOOR)
-    return b.output(b.requantize(b.call("aten.mul.Tensor", total, reciprocal), _FLOOR))
 
 
 class ProductOverflows(Rule):
@@ -63,22 +41,12 @@ class ProductOverflows(Rule):
             EffectRow("*", ">=1.3", "*", Effect.WRONG, reference=_FUSED),
         ]
     )
-    bad = (
-        Example(
-            "sum over 6 multiplied by what it sums up",
-            _graph(6),
-            only_on=FUSES_RESCALES_FROM,
-            extensions=("int16",),
-        ),
-    )
-    good = (
-        Example("sum over 1 multiplied by what it sums up", _graph(1), extensions=("int16",)),
-        Example("mean over 6, with its reciprocal of 6", _mean, extensions=("int16",)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #17830", "found beside bug class 24 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not target.release_in(FUSES_RESCALES_FROM):
+        if not FUSES_RESCALES.in_force(target):
             return
         pairs = list({(pair.q.name, pair.reader.name): pair for pair in fused_rescales(view)}.values())
         reach = Reach(view, pairs)

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from fuseguard.backend.elementwise import CHANNELS_LAST, LONGEST_CHAIN, has_one_operand, readers_of
 from fuseguard.backend.merged_duplicates import numbers_of
-from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Example, Finding, Replace, Rewrite, Rule
-from fuseguard.ir import Arg, Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.releases import MOVES_PERMUTES_BEFORE_CATS, MOVES_VIEWS_OF_CONV1D
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Replace, Rewrite, Rule
+from fuseguard.ir import Arg, Node, View
 from fuseguard.target import Target
-
-if TYPE_CHECKING:
-    import torch
-
-#: From here on permutes are moved in front of a cat.
-MOVES_FROM = ">=1.4"
+from fuseguard_rules.examples.operator import op711 as examples
 
 _MOVED = "PropagateViewCopyPermuteUpPass._maybe_split_upwards_cat_fanout: all_input_nodes names each input once"
-_SHAPE, _QPARAMS = (1, 1, 8, 8), int8(0.0487, 3)
 #: The permute in front of what the backend computes in NHWC, by rank.
 _NHWC = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
-
-
-def _graph(
-    parts: str, reader: str, *between: str, shape: tuple[int, ...] = _SHAPE, dim: int = 1
-) -> Callable[[], Graph]:
-    """A cat of ``parts`` (one letter an input, t a tanh of x made anew each time), perhaps ops, and a ``reader``."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        codes = {name: b.quantize(b.input(name, shape), _QPARAMS) for name in sorted({*parts.replace("t", "x")})}
-        values = []
-        for name in parts:
-            value = b.dequantize(codes["x" if name == "t" else name], _QPARAMS)
-            values.append(b.requantize(b.call("aten.tanh.default", value), _QPARAMS) if name == "t" else value)
-        joint = tuple(size * (len(parts) if axis == dim else 1) for axis, size in enumerate(shape))
-        value = b.requantize(b.call("aten.cat.default", tuple(values), dim, shape=joint), _QPARAMS)
-        for target in between:
-            value = b.requantize(b.call(target, value), _QPARAMS)
-        channels, rest = joint[1], joint[2:]
-        if reader == "conv":
-            weight = b.quantized_constant("weight", (4, channels, *(1 for _ in rest)), 0.0103)
-            value = b.call(f"aten.conv{len(rest)}d.default", value, weight, None, shape=(joint[0], 4, *rest))
-        elif reader == "pool":
-            shrunk = (*joint[:2], *(size // 2 for size in rest))
-            value = b.call("aten.max_pool2d.default", value, (2, 2), (2, 2), shape=shrunk)
-        elif reader == "permute":
-            value = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=(joint[0], *rest, channels))
-        return b.output(b.requantize(value, int8(0.0971, -2) if reader == "conv" else _QPARAMS))
-
-    return build
-
-
-def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-    from fuseguard_rules.examples.operator.modules import grey_as_rgb
-
-    return grey_as_rgb()
 
 
 class RepeatedOperandLost(Rule):
@@ -85,25 +42,12 @@ class RepeatedOperandLost(Rule):
             EffectRow("*", ">=1.4", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
         ]
     )
-    bad = (
-        Example("grey as RGB in front of conv2d", _graph("xxx", "conv"), _program, only_on=MOVES_FROM),
-        Example("x with itself in front of max_pool2d", _graph("xx", "pool"), only_on=MOVES_FROM),
-        Example("x with itself and a tanh, in front of a permute", _graph("xx", "permute", "aten.tanh.default"),
-                only_on=MOVES_FROM),
-        Example("x, y and x again in front of a permute", _graph("xyx", "permute"), only_on=MOVES_FROM),
-        Example("the same tanh made twice, in front of conv2d", _graph("tt", "conv"), only_on=MOVES_FROM),
-        Example("x with itself in front of conv1d", _graph("xx", "conv", shape=(1, 1, 8)), only_on=">=1.5"),
-    )  # fmt: skip
-    good = (
-        Example("x with y in front of conv2d", _graph("xy", "conv")),
-        Example("four channels with themselves in front of conv2d", _graph("xx", "conv", shape=(1, 4, 8, 8))),
-        Example("x with itself along its height, in front of max_pool2d", _graph("xx", "pool", dim=2)),
-        Example("x with itself, and a tanh", _graph("xx", "", "aten.tanh.default")),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #20625",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not target.release_in(MOVES_FROM):
+        if not MOVES_PERMUTES_BEFORE_CATS.in_force(target):
             return
         for node in view.ops:
             if node.kind != "cat" or not node.annotated:
@@ -113,7 +57,7 @@ class RepeatedOperandLost(Rule):
             if operand is None or reader is None:
                 continue
             flat = reader.kind == "conv" and node.meta is not None and node.meta.rank == 3
-            if flat and not target.release_in(">=1.5"):
+            if flat and not MOVES_VIEWS_OF_CONV1D.in_force(target):
                 continue
             yield self.finding(
                 view,

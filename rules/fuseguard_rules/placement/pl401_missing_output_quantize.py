@@ -7,19 +7,12 @@ from collections.abc import Iterator
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.leaked_codes import NOT_CODES, chain_behind, leak_case, leaking_readers, reads_in_float
 from fuseguard.backend.partition import leaves_dqs_behind
-from fuseguard.backend.quantized_operands import anchor_graph, half_quantized, is_float, is_unchecked
+from fuseguard.backend.quantized_operands import half_quantized, is_float, is_unchecked
 from fuseguard.backend.rewrites import pair_behind, stays_on_grid
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import Island, Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement.leaked_code_graphs import (
-    PERMUTE,
-    indexed_beside_q,
-    one_op,
-    stranded,
-    two_readers,
-    unquantized_between,
-)
+from fuseguard_rules.examples.placement import pl401 as examples
 
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"
@@ -73,35 +66,8 @@ class MissingOutputQ(Rule):
             EffectRow("accumulator", "*", "INT+FP", Effect.CRASH, reference=_RAW),
         ]
     )
-    bad = (
-        Example("add whose result leaves in float", one_op("aten.add.Tensor", inputs=2), companions=("BO601",)),
-        Example(
-            "permute whose result leaves in float", one_op("aten.permute.default", (0, 1, 3, 2)), companions=("BO601",)
-        ),
-        Example(
-            "conv2d whose result leaves in float", lambda: anchor_graph("conv2d", output=False), companions=("BO601",)
-        ),
-        Example(
-            "linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)
-        ),
-        Example("sigmoid straight behind permute", unquantized_between(PERMUTE, "aten.sigmoid.default")),
-        Example("abs straight behind permute", unquantized_between(PERMUTE, "aten.abs.default")),
-        Example("conv2d straight behind permute", unquantized_between(PERMUTE, "aten.conv2d.default")),
-        Example("relu straight behind permute", unquantized_between(PERMUTE, "aten.relu.default")),
-        Example("add straight behind sigmoid", unquantized_between("aten.sigmoid.default", "aten.add.Tensor")),
-        Example("index_select straight behind permute", unquantized_between(PERMUTE, "aten.index_select.default")),
-        Example("index_select straight behind permute, which is quantized as well", indexed_beside_q),
-        Example("maximum straight behind relu, and of codes from the accelerator", stranded),
-        Example("linear and stack straight behind permute", two_readers),
-        Example("permute straight behind add", unquantized_between("aten.add.Tensor", PERMUTE)),
-        Example("sigmoid straight behind abs", unquantized_between("aten.abs.default", "aten.sigmoid.default")),
-        Example("permute straight behind abs", unquantized_between("aten.abs.default", PERMUTE)),
-    )
-    good = (
-        Example("comparison, whose result is a bool", one_op("aten.gt.Tensor", inputs=2, dtype="bool")),
-        Example("permute behind permute", unquantized_between(PERMUTE, PERMUTE)),
-        Example("add with a quantized result", one_op("aten.add.Tensor", inputs=2, quantized=True)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18999", "bug class 8 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.quantized_operands import anchor_graph, half_quantized
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
+from fuseguard.backend.quantized_operands import half_quantized
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import View
 from fuseguard.target import Target
+from fuseguard_rules.examples.placement import pl403 as examples
 
 _CHECKED = "CheckProperQuantization"
 _TYPES = "tosa.CONV2D requires weights of the same type as its input"
@@ -37,12 +38,8 @@ class WeightOnly(Rule):
             EffectRow("*", "*", "INT+FP", Effect.CRASH, reference=_TYPES),
         ]
     )
-    bad = (
-        Example("conv2d with a quantized weight only", lambda: anchor_graph("conv2d", data=False)),
-        Example("linear with a quantized weight only", lambda: anchor_graph("linear", data=False)),
-        Example("conv2d with quantized data only", lambda: anchor_graph("conv2d", weight=False)),
-    )
-    good = (Example("linear quantized throughout", lambda: anchor_graph("linear")),)
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("bug class 15 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

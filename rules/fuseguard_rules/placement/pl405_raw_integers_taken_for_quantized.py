@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from fuseguard.backend.quantized_operands import INPUT, SHAPE
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Arg, Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.placement import pl405 as examples
 
 _INTEGERS = ("int8", "int16")
 
@@ -29,26 +28,6 @@ _CASES = {
     "mul": "product",
     "relu": "clamp",
 }  # fmt: skip
-
-
-def _graph(
-    target: str,
-    *rest: Arg,
-    inputs: int = 1,
-    shape: tuple[int, ...] = SHAPE,
-    dtype: str = "int8",
-    quantize: bool = False,
-) -> Callable[[], Graph]:
-    """``target`` on integers: user inputs as they are, or (``quantize``) codes whose DQ comes only behind the op."""
-
-    def build() -> Graph:
-        b = GraphBuilder()
-        names = [f"x{number}" for number in range(inputs)]
-        codes = [b.quantize(b.input(n, SHAPE), INPUT) if quantize else b.input(n, SHAPE, "int8") for n in names]
-        value = b.call(target, *codes, *rest, shape=shape, dtype=dtype, annotated=False)
-        return b.output(b.dequantize(value, INPUT) if quantize else value)
-
-    return build
 
 
 class RawInteger(Rule):
@@ -78,26 +57,13 @@ class RawInteger(Rule):
             EffectRow("table", "*", "INT+FP", Effect.CRASH, reference=_UNCHECKED),
         ]
     )
-    bad = (
-        Example("pad of an int8 input", _graph("aten.constant_pad_nd.default", (1, 1, 1, 1), 0, shape=(1, 4, 10, 10))),
-        Example("neg of an int8 input", _graph("aten.neg.default")),
-        Example("add of two int8 inputs", _graph("aten.add.Tensor", inputs=2)),
-        Example("mul of two int8 inputs", _graph("aten.mul.Tensor", inputs=2)),
-        Example("add of codes before they are dequantized", _graph("aten.add.Tensor", inputs=2, quantize=True)),
-        Example("comparison of two int8 inputs", _graph("aten.gt.Tensor", inputs=2, dtype="bool")),
-        Example("matmul of two int8 inputs", _graph("aten.matmul.default", inputs=2)),
-        Example("relu of an int8 input", _graph("aten.relu.default")),
-        Example("sigmoid of an int8 input", _graph("aten.sigmoid.default", dtype="float32")),
-    )
-    good = (
-        Example("permute of an int8 input", _graph("aten.permute.default", (0, 1, 3, 2))),
-        Example("bitwise and of two int8 inputs", _graph("aten.bitwise_and.Tensor", inputs=2)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("bug class 14 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:
-            case = "table" if node.info.has(Trait.TABLE) else _CASES.get(node.kind)
+            case = "table" if node.info.has(Trait.UNARY) else _CASES.get(node.kind)
             if case is None or node.meta is None:
                 continue
             if node.meta.dtype not in (*_INTEGERS, "bool") and case != "table":

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import is_computed_with
-from fuseguard.backend.quantized_operands import INPUT, SHAPE, float_operands
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rewrite, Rule, Unannotate
-from fuseguard.ir import Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.backend.quantized_operands import float_operands
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.placement import pl406 as examples
 
 _CHECKED = "CheckProperQuantization, or de-tagged as the first of its partition"
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they were codes"
@@ -25,27 +25,6 @@ _PASSED = Trait.GETITEM | Trait.CONTROL_FLOW
 
 #: Traits of the ops that may hand on codes without being annotated.
 _HANDS_ON = Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
-
-
-_PERMUTE = "aten.permute.default"
-
-
-def _graph(target: str, *rest: tuple[int, ...], quantized: bool = False, read: bool = False) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", SHAPE, INPUT) if quantized else b.input("x", SHAPE)
-        value = b.requantize(b.call(target, x, *rest, shape=SHAPE), INPUT)
-        if read:
-            value = b.requantize(b.call("aten.tanh.default", value), int8(0.0079, 1))
-        return b.output(value)
-
-    return build
-
-
-def _float_outside() -> Graph:
-    b = GraphBuilder()
-    value = b.call("aten.exp.default", b.input("x", SHAPE), annotated=False)
-    return b.output(b.requantize(b.call("aten.abs.default", b.requantize(value, INPUT)), INPUT))
 
 
 class FloatInput(Rule):
@@ -71,17 +50,8 @@ class FloatInput(Rule):
             EffectRow("*", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
         ]
     )
-    bad = (
-        Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
-        Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
-        Example("relu of a float input", _graph("aten.relu.default")),
-        Example("abs of a float input, read by a lookup table", _graph("aten.abs.default", read=True)),
-        Example("permute of a float input, read by a lookup table", _graph(_PERMUTE, (0, 1, 3, 2), read=True)),
-    )
-    good = (
-        Example("permute of a quantized input", _graph(_PERMUTE, (0, 1, 3, 2), quantized=True)),
-        Example("abs of what was computed in float and quantized", _float_outside),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18999", "bug class 9 of the project's catalogue")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

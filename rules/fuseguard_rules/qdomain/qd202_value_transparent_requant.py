@@ -22,7 +22,7 @@ from fuseguard.backend.rewrites import mirrored, pair_before, pair_behind, stays
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import graphs as examples
+from fuseguard_rules.examples.qdomain import qd202 as examples
 
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"
@@ -70,8 +70,8 @@ class ValueTransparentRequant(Rule):
             EffectRow("flip", ">=1.4", "*", Effect.WRONG, reference=_FOLD),
         ]
     )
-    bad = (*examples.DOMAIN_CHANGES, *examples.DTYPE_CHANGES)
-    good = examples.DOMAIN_KEPT
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #18999", "executorch #19758", "executorch #20314")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -132,8 +132,8 @@ def _by_qparams(view: View, quantizers: list[Node]) -> list[tuple[str, ...]]:
 def _case(node: Node) -> str:
     if node.info.has(Trait.MAC):
         return "mac"
-    if node.info.has(Trait.TABLE):
+    if node.info.has(Trait.UNARY):
         return "table"
-    if node.info.has(Trait.RESCALED):
+    if node.info.has(Trait.ARITHMETIC):
         return "rescaled"
     return "moved" if carries_codes(node) else "other"

@@ -2,71 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, Node, View
-from fuseguard.ir.builder import GraphBuilder, int8, int16
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
-
-if TYPE_CHECKING:
-    import torch
+from fuseguard_rules.examples.qparams import qp301 as examples
 
 #: With eight codes or more the constant is off by at most a sixteenth.
 _FEW_CODES = 8.0
 #: Below this the constant happens to lie on the grid (1/16384 is four codes of 2**-16).
 _NEGLIGIBLE = 0.01
-
-
-def _mean(side: int) -> Graph:
-    """What ``x.mean((2, 3), keepdim=True)`` of values in [0, 1] becomes from 1.3 on."""
-    count = side * side
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 2, side, side), int8(1 / 255, -128))
-    total = b.call("aten.sum.dim_IntList", x, (2, 3), True, shape=(1, 2, 1, 1))
-    total = b.requantize(total, int8(0.00194 * count, -128))
-    reciprocal = b.dequantize(b.constant("reciprocal", (1,)), int8(max(2.0**-16, 1 / count / 255), -128))
-    product = b.call("aten.mul.Tensor", total, reciprocal, shape=(1, 2, 1, 1))
-    return b.output(b.requantize(product, int8(0.00194, -128)))
-
-
-def _wide_mean(side: int) -> Graph:
-    """The same in A16W8, whose observers stop at a scale of 2**-12."""
-    count = side * side
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 2, side, side), int16(1 / 32767))
-    total = b.call("aten.sum.dim_IntList", x, (2, 3), True, shape=(1, 2, 1, 1))
-    total = b.requantize(total, int16(1.94e-5 * count))
-    reciprocal = b.dequantize(b.constant("reciprocal", (1,), "int16"), int16(2.0**-12))
-    product = b.call("aten.mul.Tensor", total, reciprocal, shape=(1, 2, 1, 1))
-    return b.output(b.requantize(product, int16(1.94e-5)))
-
-
-def _filled(value: float, scale: float) -> Graph:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 4, 4, 4), int8(0.0487, 3))
-    constant = b.requantize(b.call("aten.full.default", (1,), value, shape=(1,)), int8(scale, -128))
-    return b.output(b.requantize(b.call("aten.mul.Tensor", x, constant, shape=(1, 4, 4, 4)), int8(2.0**-16, -128)))
-
-
-def _epsilon(scale: float) -> Graph:
-    """A small number added to a variance, whose sum has steps of ``scale``."""
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 4, 4, 4), int8(scale, -128))
-    epsilon = b.requantize(b.call("aten.full.default", (1,), 1e-5, shape=(1,)), int8(2.0**-16, -128))
-    return b.output(b.requantize(b.call("aten.add.Tensor", x, epsilon, shape=(1, 4, 4, 4)), int8(scale, -128)))
-
-
-def _program(side: int) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.qparams.modules import mean_over
-
-        return mean_over(side)
-
-    return build
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +66,8 @@ class CollapsedConstant(Rule):
             EffectRow("zero", "*", "*", Effect.WRONG, reference="observer eps; DecomposeMeanDimPass, #19242"),
         ]
     )
-    bad = (
-        Example("mean over 112 x 112", lambda: _mean(112), _program(112)),
-        Example(
-            "A16W8 mean over 112 x 112",
-            lambda: _wide_mean(112),
-            _program(112),
-            extensions=("int16",),
-            config="a16w8",
-        ),
-        Example("multiplication by a full of 5e-5", lambda: _filled(5e-5, 2.0**-16)),
-        Example("multiplication by a full of 5e-6", lambda: _filled(5e-6, 2.0**-16)),
-    )
-    good = (
-        Example("mean over 8 x 8", lambda: _mean(8), _program(8)),
-        Example("mean over 128 x 128, whose reciprocal is four codes exactly", lambda: _mean(128)),
-        Example("multiplication by a full of 5e-3", lambda: _filled(5e-3, 5e-3 / 255)),
-        Example("epsilon that is beneath the steps of its sum", lambda: _epsilon(0.0079)),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
     references = ("executorch #19242", "class 4 of the project's catalogue")
     refused = False
     in_program = True

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.ir import Graph, QParams, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import QParams, View
 from fuseguard.target import Target
+from fuseguard_rules.examples.qparams import qp305 as examples
 
 #: Observers multiply float32 scales; a product computed in double differs by less than this.
 _TOLERANCE = 1e-4
-_SHAPE = (1, 4, 4, 4)
-_INPUT = 0.0487
-_WEIGHTS = (0.01031, 0.0203, 0.0151, 0.0113)
-
-
-def _conv(weight: float | Sequence[float], bias: float | Sequence[float]) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.quantized_input("x", _SHAPE, int8(_INPUT, 3))
-        w = b.quantized_constant("weight", (4, 4, 1, 1), weight)
-        stored = b.quantized_constant("bias", (4,), bias, "int32")
-        value = b.call("aten.conv2d.default", x, w, stored, shape=_SHAPE)
-        return b.output(b.requantize(value, int8(0.0713, 2)))
-
-    return build
-
-
-def _linear(bias: float) -> Graph:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (4, 8), int8(_INPUT, 3))
-    w = b.quantized_constant("weight", (8, 8), _WEIGHTS[0])
-    stored = b.quantized_constant("bias", (8,), bias, "int32")
-    return b.output(b.requantize(b.call("aten.linear.default", x, w, stored, shape=(4, 8)), int8(0.0713, 2)))
 
 
 class BiasScale(Rule):
@@ -59,15 +36,8 @@ class BiasScale(Rule):
             EffectRow("*", "*", "*", Effect.WRONG, reference="RewriteConvPass: the scale of the bias is not read"),
         ]
     )
-    bad = (
-        Example("bias three times too coarse", _conv(_WEIGHTS[0], 3 * _INPUT * _WEIGHTS[0])),
-        Example("bias of a linear three times too coarse", lambda: _linear(3 * _INPUT * _WEIGHTS[0])),
-    )
-    good = (
-        Example("bias derived from input and weight", _conv(_WEIGHTS[0], _INPUT * _WEIGHTS[0])),
-        Example("bias derived per channel", _conv(_WEIGHTS, tuple(_INPUT * scale for scale in _WEIGHTS))),
-        Example("bias of a linear derived", lambda: _linear(_INPUT * _WEIGHTS[0])),
-    )
+    bad = examples.BAD
+    good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for island in view.islands:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fuseguard.backend.partition import stays_on_cpu_with_float
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.releases import AVERAGES_NEED_INTEGERS, PRODUCTS_ACCEPT_CODES, PRODUCTS_AFTER_RESCALES
 from fuseguard.engine import VALUE, Call, Insert, Pair, Rewrite
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
@@ -47,8 +48,8 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_ar
 
     ``behind_arithmetic``: before arithmetic is rescaled, too. ``bounded``: as long as a clamp's bounds are floats.
     """
-    passes_on = Trait.TRANSPARENT | Trait.MAC | Trait.TABLE | (Trait.RESCALED if behind_arithmetic else Trait.NONE)
-    averages_break = target.release_in(">=1.3")  # RewriteAvgPool2dPass
+    passes_on = Trait.TRANSPARENT | Trait.MAC | Trait.UNARY | (Trait.ARITHMETIC if behind_arithmetic else Trait.NONE)
+    averages_break = AVERAGES_NEED_INTEGERS.in_force(target)
     before: dict[str, EarlyDtype] = {}
     after: dict[str, EarlyDtype] = {}
     for node in view.ops:
@@ -74,10 +75,10 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_ar
 
 def seen_by_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtype], ...]:
     """What torch says at each time that a release has it multiply matrices of codes: from 1.4 on at none."""
-    if target.release_in(">=1.4"):
+    if PRODUCTS_ACCEPT_CODES.in_force(target):
         return ()
     early = early_dtypes(view, target)
-    if target.release_in(">=1.3"):
+    if PRODUCTS_AFTER_RESCALES.in_force(target):
         return (early.before,)
     # When 1.2 folds; when it has rescaled arithmetic, but quantized no bound yet; and when choices are cast.
     folded = (early_dtypes(view, target, bounded=True, behind_arithmetic=folding).before for folding in (True, False))
@@ -88,7 +89,7 @@ def _begins(node: Node) -> str:
     """What torch says of a node's result for integers, whatever they are; "" if that depends on them."""
     if node.kind == "cumsum":
         return INT64
-    return FLOAT if node.info.has(Trait.TABLE) and _makes_floats(node) else ""
+    return FLOAT if node.info.has(Trait.UNARY) and _makes_floats(node) else ""
 
 
 def _is_bounded(view: View, node: Node) -> bool:

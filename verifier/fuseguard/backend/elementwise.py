@@ -15,7 +15,7 @@ CHANNELS_LAST = frozenset({
 
 def has_one_operand(view: View, node: Node) -> bool:
     """Whether a node works element by element on one tensor, numbers aside."""
-    if node.op != "call" or not node.info.has(Trait.TABLE | Trait.ACTIVATION | Trait.RESCALED) or node.kind == "sum":
+    if node.op != "call" or not node.info.has(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) or node.kind == "sum":
         return False
     return tensor_operand(view, node) is not None
 

@@ -10,17 +10,15 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.releases import FUSES_ANY_ZERO_POINT
 from fuseguard.engine import Finding, Insert, Pair, Rewrite
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import Island, View, activation_bounds
 from fuseguard.target import Target
-
-#: From here on FuseQuantizedActivationPass no longer asks for zero_point == qmin (#21974), checks the upper
-#: bound of hardtanh, and RewriteConvPass looks through the view that Conv1d is wrapped in.
-FUSES_ANY_ZERO_POINT = ">=1.5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +75,8 @@ def _fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
 
 def is_chained(view: View, anchor: Node, target: Target) -> bool:
     """Whether decomposition puts data movement behind the anchor that RewriteConvPass does not look through."""
-    form = view.anchor_form(anchor)
-    return form in ("linear", "grouped") or (form == "conv1d" and not target.release_in(FUSES_ANY_ZERO_POINT))
+    form = anchor_form(view, anchor)
+    return form in ("linear", "grouped") or (form == "conv1d" and not FUSES_ANY_ZERO_POINT.in_force(target))
 
 
 def is_quantized_anchor(view: View, island: Island) -> bool:
@@ -103,7 +101,7 @@ def _fuses(view: View, island: Island, qparams: QParams, high: float, target: Ta
     minimum, _ = activation_bounds(activation)
     if activation.kind not in ("relu", "hardtanh") or minimum != 0:
         return False
-    if target.release_in(FUSES_ANY_ZERO_POINT):
+    if FUSES_ANY_ZERO_POINT.in_force(target):
         return activation.kind == "relu" or high >= qparams.qmax
     return qparams.zero_point == qparams.qmin
 

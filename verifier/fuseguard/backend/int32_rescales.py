@@ -8,22 +8,22 @@ _insert_a16w8_output_branches`` of 1.5.1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fuseguard.backend.anchor_forms import anchor_form
+from fuseguard.backend.releases import FUSES_RESCALES, WIDENS_CONVS
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import Island, View
-
-#: From here on FuseConsecutiveRescalesPass is part of the pipeline (#17830).
-FUSES_RESCALES_FROM = ">=1.3"
-#: From here on RewriteConvPass keeps readers in int32 on a path of their own (#21910).
-WIDENS_CONVS_FROM = ">=1.5"
+from fuseguard.target import Target
 
 _SUMS = ("add", "sub")
 _PICKS = ("maximum", "minimum", "abs")
 _COMPARES = ("eq", "ge", "gt", "le", "lt")
+#: Both operands of these are brought to the smaller of their scales, without bits to spare.
+AT_SMALLEST_SCALE = frozenset(("maximum", "minimum", *_COMPARES))
 _TARGETS = frozenset((*_SUMS, *_PICKS, *_COMPARES, "mul", "sum"))
 
 #: How near to 1 the product of two rescales must be (_try_fuse_identity_pair).
@@ -87,7 +87,7 @@ def result_scale(view: View, node: Node) -> float | None:
 
 def fused_rescales(view: View) -> Iterator[Bypass]:
     """Ops that work in int32 and read one another directly, where the RESCALEs between them cancel out."""
-    for producer in view.calls(Trait.RESCALED):
+    for producer in view.calls(Trait.ARITHMETIC):
         scale = result_scale(view, producer)
         if scale is None or not math.isfinite(scale):
             continue
@@ -113,7 +113,7 @@ def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]
     anchor, data = island.anchor, view.in_qp(island.anchor, 0)
     if data is None or data.dtype != "int16" or anchor.kind != "conv" or not anchor.annotated:
         return [], []
-    if view.in_dq(anchor, 1) is None or view.anchor_form(anchor) != "direct":
+    if view.in_dq(anchor, 1) is None or anchor_form(view, anchor) != "direct":
         return [], []
     wide: list[Bypass] = []
     others: dict[str, Node] = {}
@@ -136,10 +136,10 @@ def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]
     return wide, list(others.values())
 
 
-def bypasses(view: View, release_in: Callable[[str], bool]) -> list[Bypass]:
-    """All that a release whose range ``release_in`` tells leaves out, in no order."""
-    found = list(fused_rescales(view)) if release_in(FUSES_RESCALES_FROM) else []
-    if release_in(WIDENS_CONVS_FROM):
+def bypasses(view: View, target: Target) -> list[Bypass]:
+    """All quantize ops that the target's release leaves out, in no order. They are the same in every profile."""
+    found = list(fused_rescales(view)) if FUSES_RESCALES.in_force(target) else []
+    if WIDENS_CONVS.in_force(target):
         for island in view.islands:
             found += int32_readers(view, island)[0]
     return found
@@ -156,3 +156,15 @@ def _readers(view: View, q: Node) -> Iterator[tuple[Node, Node]]:
     for dq in view.users(q):
         if view.is_dq(dq):
             yield from ((dq, reader) for reader in view.users(dq))
+
+
+def smallest_scales(view: View) -> dict[str, float]:
+    """By name of an op that compares its two quantized operands: the smaller scale, if they have two."""
+    found = {}
+    for node in view.calls(Trait.ARITHMETIC):
+        if node.kind in AT_SMALLEST_SCALE and node.annotated:
+            operands = [view.in_qp(node, position) for position in (0, 1)]
+            scales = {item.scale for item in operands if item is not None and item.known and not item.per_channel}
+            if len(scales) == 2 and all(math.isfinite(scale) and scale > 0 for scale in scales):
+                found[node.name] = min(scales)
+    return found

@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
+from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
 from fuseguard.ir.graph import Node
 from fuseguard.ir.qparams import QParams
-
-#: The entry behind the last code is made for that code (#21629).
-ENDPOINT_FROM = ">=1.5"
-#: A table that needs fewer than 16 bits is left as it is, not shifted by a negative count (#20668).
-SHIFT_CLAMPED_FROM = ">=1.4"
+from fuseguard.target import Target
 
 _SEGMENT_BITS = 7
 _SEGMENT = 1 << _SEGMENT_BITS
@@ -149,11 +146,8 @@ def worst_error(
     return TableError(worst if worst > _ROUNDING else 0, largest)
 
 
-def table_error(node: Node, data: QParams | None, out: QParams | None, release_in: Callable[[str], bool]) -> TableError:
-    """What ``worst_error`` says of a table op between two int16 domains on a release; none for whatever is not that.
-
-    ``release_in`` says whether the release is in a version range (``Target.release_in``).
-    """
+def table_error(node: Node, data: QParams | None, out: QParams | None, target: Target) -> TableError:
+    """What ``worst_error`` says of a table op between two int16 domains on a target; no error for any other op."""
     if data is None or out is None or data.per_channel or out.per_channel:
         return _NONE
     if (data.dtype, out.dtype) != ("int16", "int16"):
@@ -163,8 +157,8 @@ def table_error(node: Node, data: QParams | None, out: QParams | None, release_i
         data,
         out,
         parameters_of(node),
-        endpoint=release_in(ENDPOINT_FROM),
-        shift_clamped=release_in(SHIFT_CLAMPED_FROM),
+        endpoint=TABLE_HAS_ENDPOINT.in_force(target),
+        shift_clamped=TABLE_SHIFT_CLAMPED.in_force(target),
     )
 
 

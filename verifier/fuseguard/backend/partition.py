@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
 from fuseguard.target import Target
@@ -30,7 +31,7 @@ _DROPPED = frozenset(("view", "clone", "getitem"))
 _FOLLOWS = Trait.GETITEM | Trait.CONSTANT
 
 #: Traits of the ops that CheckProperQuantization wants a Q behind.
-_COMPUTES = Trait.MAC | Trait.TABLE | Trait.RESCALED
+_COMPUTES = Trait.MAC | Trait.UNARY | Trait.ARITHMETIC
 
 
 def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
@@ -131,7 +132,7 @@ def leaves_dqs_behind(view: View, node: Node, target: Target, detagged: frozense
 
     Before 1.4 they always are: the nodes that a partition began with say there whether it computes anything.
     """
-    return target.release_in("<1.4") or has_company(view, node, target, detagged)
+    return not DROPS_EMPTY_PARTITIONS.in_force(target) or has_company(view, node, target, detagged)
 
 
 def has_company(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:

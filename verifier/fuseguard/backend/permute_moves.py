@@ -46,7 +46,7 @@ def _passes_on(view: View, reader: Node, target: Target) -> bool:
         return target.has_float
     if reader.kind == "pad":
         return _meets_nhwc(view, reader)
-    return has_one_operand(view, reader) or (reader.info.has(Trait.RESCALED) and reader.kind != "sum")
+    return has_one_operand(view, reader) or (reader.info.has(Trait.ARITHMETIC) and reader.kind != "sum")
 
 
 def _meets_nhwc(view: View, node: Node) -> bool:

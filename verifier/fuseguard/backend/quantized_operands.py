@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fuseguard.ir import Graph, Node, Trait, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir import Node, Trait, View
 
 #: Decompositions put fewer ops than this between a DQ and the op it feeds.
 _LONGEST_WAY = 8
-
-SHAPE = (1, 4, 8, 8)
-INPUT = int8(0.0487, 3)
-OUTPUT = int8(0.0517, -17)
 
 #: CheckProperQuantization.targeted_ops by kind: the INT profile leaves these on the CPU unless every tensor input
 #: is a DQ and every user a Q. TABLE ops belong to it as well. The INT+FP profile has no such check.
@@ -30,7 +25,7 @@ _UNCHECKED = frozenset(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", 
 
 def is_checked(node: Node) -> bool:
     """Whether the INT profile looks at the node's Q and DQ before it takes it."""
-    return node.kind in _CHECKED or node.info.has(Trait.TABLE)
+    return node.kind in _CHECKED or node.info.has(Trait.UNARY)
 
 
 def is_unchecked(node: Node) -> bool:
@@ -121,16 +116,3 @@ def _origin(view: View, node: Node) -> Node:
             return node
         node = source
     return node
-
-
-def anchor_graph(
-    kind: str, *, data: bool = True, weight: bool = True, output: bool = True, annotated: bool = True
-) -> Graph:
-    """A conv2d or linear with each of its three boundaries quantized or left in float."""
-    b = GraphBuilder()
-    shape, weights = (SHAPE, (4, 4, 3, 3)) if kind == "conv2d" else ((4, 8), (8, 8))
-    x = b.quantized_input("x", shape, INPUT) if data else b.input("x", shape)
-    w = b.quantized_constant("weight", weights, 0.01031) if weight else b.constant("weight", weights, "float32")
-    rest = ((1, 1), (1, 1)) if kind == "conv2d" else ()
-    value = b.call(f"aten.{kind}.default", x, w, None, *rest, shape=shape, annotated=annotated)
-    return b.output(b.requantize(value, OUTPUT) if output else value)

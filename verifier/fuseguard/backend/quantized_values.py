@@ -101,15 +101,10 @@ def computes_in_float(node: Node) -> bool:
 def passes_codes(node: Node) -> bool:
     """Whether the op has no RESCALE of its own: it hands codes on, looks them up in a table, or computes in float."""
     return computes_in_float(node) or (
-        node.info.has(Trait.TABLE | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
+        node.info.has(Trait.UNARY | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
     )
 
 
 def reads_zero_point(node: Node) -> bool:
     """Whether the TOSA operator takes the input's zero point as an operand."""
     return node.info.has(Trait.MAC) or node.kind in _READ_ZERO_POINT
-
-
-def full_int16(scale: float, zero_point: int = 0) -> QParams:
-    """int16 over all its codes: in examples, so that saturation at the dtype's limits changes nothing."""
-    return QParams.per_tensor(scale, zero_point, -(2**15), 2**15 - 1, "int16")

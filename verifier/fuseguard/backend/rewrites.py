@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fuseguard.engine import Call, Insert, Pair, Rewrite
+from fuseguard.backend.partition import outside_readers
+from fuseguard.engine import Call, Duplicate, Insert, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
+from fuseguard.target import Target
 
 #: Kinds that put out values which they took in, each where it belongs: whatever is done to all values alike may as
 #: well be done before as behind them.
@@ -82,3 +84,9 @@ def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
     else:
         calls = (Call("aten.view.default", (tuple(shape),)),)
     return Rewrite((Insert(data.name, (node.name,), tuple(step for call in calls for step in (call, Pair(qparams)))),))
+
+
+def with_own_dequantize(view: View, node: Node, target: Target) -> Rewrite:
+    """A dequantize op of the node's own for each that something outside of its delegate reads too."""
+    outside = outside_readers(view, target)
+    return Rewrite(tuple(Duplicate((dq.name,), (node.name,)) for dq in view.graph.inputs(node) if dq.name in outside))

@@ -44,6 +44,10 @@ class Example:
     config: str = "int8-per-channel"
     unquantized: tuple[str, ...] = ()
 
+    def is_bad_on(self, target: Target) -> bool:
+        """Whether a bad example is one on the target's release (see ``only_on``)."""
+        return target.release_in(self.only_on or "*")
+
     def spec(self, profile: str) -> str:
         """The TOSA specification to check the example for: ``profile`` plus the extensions it needs."""
         return "+".join((profile, *self.extensions))

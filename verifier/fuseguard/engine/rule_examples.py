@@ -112,7 +112,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
                 raised.setdefault(f"rule {failure.code} raises {failure.error}", []).append(target)
             for code in codes - allowed:
                 strange.setdefault(code, []).append(target)
-            if not codes & allowed and (not example.only_on or target.release_in(example.only_on)):
+            if not codes & allowed and example.is_bad_on(target):
                 silent.append(target)
         if refused[0] != refused[1]:
             unlike.append(release)

@@ -13,12 +13,12 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.backend.control_flow import Carry, loop_roundings
-from fuseguard.backend.int32_rescales import bypasses
+from fuseguard.backend.int32_rescales import bypasses, smallest_scales
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.outputs import off_by, quantizers_of_floats
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
-from fuseguard.ir.view import View, smallest_scales
+from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -165,7 +165,7 @@ class _Float64(BodyInterpreter):
         self.snapped = True
         outside = frozenset(on_cpu)
         self.grids = {name: scale for name, scale in smallest_scales(view).items() if name not in outside}
-        for bypass in bypasses(view, Target.parse("TOSA-1.0+INT").release_in):  # the same in every profile
+        for bypass in bypasses(view, Target.parse("TOSA-1.0+INT")):  # the same in every profile
             if not outside.isdisjoint((bypass.reader.name, *bypass.path)):
                 continue
             self.bypassed[bypass.reader.name, bypass.path[-1]] = bypass.scale

@@ -6,7 +6,6 @@ import operator
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed
 from torch.export import ExportedProgram
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref, canonical_target

@@ -86,16 +86,16 @@ def off_by(view: View, node: Node, target: Target) -> int:
     """How many steps of its own int16 output an op may be off by in a right lowering."""
     if node.op != "call":
         return 0
-    if node.info.has(Trait.TABLE):
+    if node.info.has(Trait.UNARY):
         return max(1, _table_steps(view, node, target))
-    return 1 if node.info.has(Trait.MAC | Trait.RESCALED) or node.kind in _AVERAGING else 0
+    return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 
 def _table_steps(view: View, node: Node, target: Target) -> int:
     """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
     quantizers = view.out_q(node)
     out = view.qparams(quantizers[0]) if quantizers else None
-    error = table_error(node, view.in_qp(node, 0), out, target.release_in)
+    error = table_error(node, view.in_qp(node, 0), out, target)
     return error.steps if error.tolerable else 0
 
 
@@ -122,7 +122,7 @@ def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) ->
         limits = INTEGER_RANGES.get(str(node.args[5]).removeprefix("torch."))
         value = node.args[0]
         producer = view.graph[value.name]
-        if limits is None or node.name in on_cpu or not _is_folded(view, producer) or producer.info.has(Trait.TABLE):
+        if limits is None or node.name in on_cpu or not _is_folded(view, producer) or producer.info.has(Trait.UNARY):
             continue  # the entries of a lookup table keep qmin and qmax
         if value.name in saturations:
             value = value.args[0]
@@ -153,7 +153,7 @@ def _clamp_table_inputs(program: ExportedProgram, view: View, on_cpu: Collection
     """
     for node in list(program.graph.nodes):
         quantizers = view.out_q(view.graph[node.name]) if node.op == "call_function" else []
-        if not view.graph[node.name].info.has(Trait.TABLE) or not {q.name for q in quantizers} - set(on_cpu):
+        if not view.graph[node.name].info.has(Trait.UNARY) or not {q.name for q in quantizers} - set(on_cpu):
             continue
         for dequantizer in node.all_input_nodes:
             if view.is_dq(view.graph[dequantizer.name]) and isinstance(dequantizer.args[1], float):

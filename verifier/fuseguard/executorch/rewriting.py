@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-import torch.ao.quantization.fx._decomposed  # registers the quantized_decomposed operators
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 

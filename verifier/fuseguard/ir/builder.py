@@ -132,3 +132,8 @@ def int8(scale: float, zero_point: int = 0, qmin: int = -128, qmax: int = 127) -
 def int16(scale: float, zero_point: int = 0) -> QParams:
     """Per-tensor int16 qparams over the symmetric range that Arm's A16W8 configuration uses."""
     return QParams.per_tensor(scale, zero_point, -32767, 32767, "int16")
+
+
+def full_int16(scale: float, zero_point: int = 0) -> QParams:
+    """Per-tensor int16 qparams over all codes, so that saturation at the dtype's limits changes nothing."""
+    return QParams.per_tensor(scale, zero_point, -(2**15), 2**15 - 1, "int16")

@@ -1,8 +1,7 @@
-"""The one op table: what an ATen or edge operator is called here and what the backend does with it.
+"""The one op table: what an ATen or edge operator is called here, and what it does to values and codes.
 
-Traits follow the Arm backend's own lists in ExecuTorch 1.5.1: RESCALED is
-``InsertRescaleInt32Pass.included_targets``, TABLE is ``TableOps.included_ops()``, TRANSPARENT are the ops
-for which ``FoldAndAnnotateQParamsPass`` leaves no RESCALE, so that integer codes go through unchanged.
+A trait is a property of the operator itself. Which ops the backend lowers to a lookup table, or puts rescales around,
+is the backend's own list: see :mod:`fuseguard.backend.op_sets`, where a test compares the two.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ class Trait(enum.Flag):
     MAC = enum.auto()  # multiply-accumulate: an island's anchor
     ACTIVATION = enum.auto()  # a clamp in disguise; may be folded into the anchor's output rescale
     TRANSPARENT = enum.auto()  # codes pass through unchanged: input and output share one domain
-    RESCALED = enum.auto()  # inputs are rescaled to an int32 domain, the output back
-    TABLE = enum.auto()  # lowered to a lookup table
+    ARITHMETIC = enum.auto()  # computes or compares the real values of its operands, not their codes
+    UNARY = enum.auto()  # applies one scalar function to each element: a lookup table can hold it
     LIST_INPUT = enum.auto()  # takes a list of tensors that share one domain
     MULTI_OUTPUT = enum.auto()  # yields several tensors, read through getitem
     GETITEM = enum.auto()
@@ -49,7 +48,7 @@ class OpInfo:
 
 
 _T = Trait
-_TABLE_OPS = (
+_UNARY_OPS = (
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "elu", "erf", "erfinv", "exp",
     "expm1", "floor", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "log", "log10", "log1p", "logit", "pow",
     "reciprocal", "remainder", "round", "rsqrt", "sigmoid", "sign", "silu", "sin", "sinh", "sqrt", "tan", "tanh",
@@ -107,26 +106,26 @@ _TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {
         _T.TRANSPARENT,
         ("alias", "detach", "contiguous", "lift_fresh", "dropout", "_clone_dim_order", "_to_dim_order"),
     ),
-    "add": (_T.RESCALED, ()),
-    "sub": (_T.RESCALED, ("rsub",)),
-    "mul": (_T.RESCALED, ()),
-    "abs": (_T.RESCALED, ()),
-    "sum": (_T.RESCALED, ()),
-    "maximum": (_T.RESCALED, ()),
-    "minimum": (_T.RESCALED, ()),
-    "eq": (_T.RESCALED, ()),
-    "ne": (_T.RESCALED, ()),
-    "ge": (_T.RESCALED, ()),
-    "gt": (_T.RESCALED, ()),
-    "le": (_T.RESCALED, ()),
-    "lt": (_T.RESCALED, ()),
+    "add": (_T.ARITHMETIC, ()),
+    "sub": (_T.ARITHMETIC, ("rsub",)),
+    "mul": (_T.ARITHMETIC, ()),
+    "abs": (_T.ARITHMETIC, ()),
+    "sum": (_T.ARITHMETIC, ()),
+    "maximum": (_T.ARITHMETIC, ()),
+    "minimum": (_T.ARITHMETIC, ()),
+    "eq": (_T.ARITHMETIC, ()),
+    "ne": (_T.ARITHMETIC, ()),
+    "ge": (_T.ARITHMETIC, ()),
+    "gt": (_T.ARITHMETIC, ()),
+    "le": (_T.ARITHMETIC, ()),
+    "lt": (_T.ARITHMETIC, ()),
     "div": (_T.NONE, ()),
     "mean": (_T.NONE, ()),
     "softmax": (_T.NONE, ("_softmax", "_safe_softmax")),
     "log_softmax": (_T.NONE, ("_log_softmax",)),
     "layer_norm": (_T.NONE, ("native_layer_norm",)),
     "batch_norm": (_T.NONE, ("_native_batch_norm_legit_no_training", "native_batch_norm")),
-    **dict.fromkeys(_TABLE_OPS, (_T.TABLE, ())),
+    **dict.fromkeys(_UNARY_OPS, (_T.UNARY, ())),
     "full": (_T.CONSTANT, ("full_like", "ones", "ones_like", "zeros", "zeros_like", "scalar_tensor", "arange")),
     "cond": (_T.CONTROL_FLOW, ()),
     "while_loop": (_T.CONTROL_FLOW, ()),

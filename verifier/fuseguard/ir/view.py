@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
@@ -18,11 +18,6 @@ from fuseguard.ir.qparams import QParams
 
 if TYPE_CHECKING:
     import networkx as nx
-
-# How the backend lowers an anchor: to one TOSA convolution whose direct user is the activation, or to a
-# chain with data movement between the two (DecomposeLinearPass: view; unsqueeze/squeeze around Conv1d;
-# DecomposeGroupedConvPass: cat).
-AnchorForm = Literal["direct", "conv1d", "linear", "grouped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,24 +174,6 @@ class View:
         users = self.users(anchor)
         return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else None
 
-    def anchor_form(self, anchor: Node) -> AnchorForm:
-        """Which decomposition the backend applies to this anchor (see AnchorForm)."""
-        if anchor.kind != "conv":
-            return "linear"
-        data = self.graph.node_of(anchor.args[0]) if anchor.args else None
-        rank = data.meta.rank if data is not None and data.meta is not None else 4
-        groups = self.groups(anchor)
-        if groups > 1 and not self._depthwise(anchor, data, groups, rank):
-            return "grouped"
-        return "conv1d" if rank == 3 else "direct"
-
-    def _depthwise(self, anchor: Node, data: Node | None, groups: int, rank: int) -> bool:
-        # RewriteConvPass._is_depthwise_conv: rank 3 or 4, one group per input channel.
-        if data is None or data.meta is None or anchor.meta is None or rank not in (3, 4):
-            return False
-        channels_in, channels_out = data.meta.shape[1], anchor.meta.shape[1]
-        return channels_in == groups and channels_out is not None and channels_out % groups == 0
-
     def groups(self, anchor: Node) -> int:
         """The group count of a convolution in either dialect, by its schema."""
         name = anchor.target.split(".")[1] if "." in anchor.target else ""
@@ -319,22 +296,6 @@ class View:
     @cached_property
     def _domain_of(self) -> dict[str, frozenset[str]]:
         return {name: domain for domain in self.domains for name in domain}
-
-
-#: InsertRescaleInt32Pass brings both operands of these to the smaller of their scales, without bits to spare.
-_AT_SMALLEST_SCALE = frozenset(("maximum", "minimum", "eq", "ge", "gt", "le", "lt"))
-
-
-def smallest_scales(view: View) -> dict[str, float]:
-    """By name of an op that compares its two quantized operands: the smaller scale, if they have two."""
-    found = {}
-    for node in view.calls(Trait.RESCALED):
-        if node.kind in _AT_SMALLEST_SCALE and node.annotated:
-            operands = [view.in_qp(node, position) for position in (0, 1)]
-            scales = {item.scale for item in operands if item is not None and item.known and not item.per_channel}
-            if len(scales) == 2 and all(math.isfinite(scale) and scale > 0 for scale in scales):
-                found[node.name] = min(scales)
-    return found
 
 
 def activation_bounds(node: Node) -> tuple[float, float]:

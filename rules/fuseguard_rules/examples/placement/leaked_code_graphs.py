@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fuseguard.backend.quantized_operands import INPUT, OUTPUT, SHAPE
 from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
+from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE
 
 PERMUTE = "aten.permute.default"
 

@@ -1,0 +1,45 @@
+"""Examples of PL401, missing-output-quantize."""
+
+from __future__ import annotations
+
+from fuseguard.engine import Example
+from fuseguard_rules.examples.placement.anchor_graphs import anchor_graph
+from fuseguard_rules.examples.placement.leaked_code_graphs import (
+    PERMUTE,
+    indexed_beside_q,
+    one_op,
+    stranded,
+    two_readers,
+    unquantized_between,
+)
+
+BAD = (
+    Example("add whose result leaves in float", one_op("aten.add.Tensor", inputs=2), companions=("BO601",)),
+    Example(
+        "permute whose result leaves in float", one_op("aten.permute.default", (0, 1, 3, 2)), companions=("BO601",)
+    ),
+    Example(
+        "conv2d whose result leaves in float", lambda: anchor_graph("conv2d", output=False), companions=("BO601",)
+    ),
+    Example(
+        "linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)
+    ),
+    Example("sigmoid straight behind permute", unquantized_between(PERMUTE, "aten.sigmoid.default")),
+    Example("abs straight behind permute", unquantized_between(PERMUTE, "aten.abs.default")),
+    Example("conv2d straight behind permute", unquantized_between(PERMUTE, "aten.conv2d.default")),
+    Example("relu straight behind permute", unquantized_between(PERMUTE, "aten.relu.default")),
+    Example("add straight behind sigmoid", unquantized_between("aten.sigmoid.default", "aten.add.Tensor")),
+    Example("index_select straight behind permute", unquantized_between(PERMUTE, "aten.index_select.default")),
+    Example("index_select straight behind permute, which is quantized as well", indexed_beside_q),
+    Example("maximum straight behind relu, and of codes from the accelerator", stranded),
+    Example("linear and stack straight behind permute", two_readers),
+    Example("permute straight behind add", unquantized_between("aten.add.Tensor", PERMUTE)),
+    Example("sigmoid straight behind abs", unquantized_between("aten.abs.default", "aten.sigmoid.default")),
+    Example("permute straight behind abs", unquantized_between("aten.abs.default", PERMUTE)),
+)
+
+GOOD = (
+    Example("comparison, whose result is a bool", one_op("aten.gt.Tensor", inputs=2, dtype="bool")),
+    Example("permute behind permute", unquantized_between(PERMUTE, PERMUTE)),
+    Example("add with a quantized result", one_op("aten.add.Tensor", inputs=2, quantized=True)),
+)

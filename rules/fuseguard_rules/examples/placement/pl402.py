@@ -1,0 +1,82 @@
+"""Examples of PL402, inputs-partly-quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder
+from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE
+
+
+def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        shape = (1, 8, 8) if "mm" in target or "matmul" in target else SHAPE
+        x = b.quantized_input("x", shape, INPUT)
+        y = b.quantized_input("y", shape, INPUT) if both else b.input("y", shape)
+        if "gt" in target:
+            return b.output(b.call(target, x, y, shape=shape, dtype="bool"))
+        if listed:
+            value = b.call(target, (x, y), 1, shape=(1, 8, 8, 8))
+        elif target.startswith("aten.where"):
+            value = b.call(target, b.input("condition", SHAPE, "bool"), x, y, shape=SHAPE)
+        else:
+            value = b.call(target, x, y, shape=shape)
+        return b.output(b.requantize(value, INPUT if listed or "where" in target else OUTPUT))
+
+    return build
+
+
+def _behind(target: str, *, beside: bool = False) -> Callable[[], Graph]:
+    """A tanh on the accelerator, read by ``target`` or, ``beside``, by nobody else."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        y = b.input("y", SHAPE)
+        codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
+        x = b.quantized_input("z", SHAPE, INPUT) if beside else b.dequantize(codes, INPUT)
+        value = b.call(target, (x, y), 1, shape=(1, 8, 8, 8)) if "cat" in target else b.call(target, x, y)
+        return b.output(b.requantize(value, INPUT), b.dequantize(codes, INPUT))
+
+    return build
+
+
+def _moved_in_float() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    moved = b.call("aten.permute.default", x, (0, 1, 3, 2), shape=SHAPE, annotated=False)
+    value = b.call(
+        "aten.cat.default", (moved, b.quantized_constant("other", SHAPE, INPUT.scale)), 1, shape=(1, 8, 8, 8)
+    )
+    return b.output(b.requantize(value, INPUT))
+
+
+def _chosen() -> Graph:
+    """An abs on the accelerator goes to a comparison, which cannot, and around it to what reads the comparison."""
+    b = GraphBuilder()
+    codes = b.quantize(b.call("aten.abs.default", b.quantized_input("x", SHAPE, INPUT)), INPUT)
+    number = b.call("aten.full.default", (1,), 0.5, shape=(1,))
+    mask = b.call("aten.gt.Tensor", b.dequantize(codes, INPUT), number, shape=SHAPE, dtype="bool")
+    other = b.quantized_input("y", SHAPE, INPUT)
+    chosen = b.call("aten.where.self", mask, other, b.dequantize(codes, INPUT), shape=SHAPE)
+    return b.output(b.requantize(chosen, INPUT))
+
+
+BAD = (
+    Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
+    Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
+    Example("maximum of a quantized and a float tensor", _graph("aten.maximum.default")),
+    Example("cat of a float tensor and one from the accelerator", _behind("aten.cat.default")),
+    Example("maximum of a float tensor and one from the accelerator", _behind("aten.maximum.default")),
+    Example("cat of a float tensor, beside what else is computed", _behind("aten.cat.default", beside=True)),
+    Example("cat of a constant and what was moved in float", _moved_in_float),
+    Example("comparison of a quantized and a float tensor", _graph("aten.gt.Tensor")),
+    Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),
+    Example("matmul of a quantized and a float tensor", _graph("aten.matmul.default")),
+    Example("where between a quantized and a float tensor", _graph("aten.where.self")),
+    Example("comparison with a number in float, and a choice by it", _chosen),
+)
+
+GOOD = (Example("where between two quantized tensors", _graph("aten.where.self", both=True)),)

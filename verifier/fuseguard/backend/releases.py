@@ -1,0 +1,114 @@
+"""The measured releases, and every change of the backend between two releases that some model here depends on.
+
+A model of a pass asks ``CHANGE.in_force(target)`` and never for a version number, so that a new release is a matter of
+this file and of the effects tables. A change that is over has an upper bound, from the pull request that ended it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fuseguard import measured
+from fuseguard.target import Target
+
+#: Releases with a recording in ``fuseguard.measured``, oldest first.
+MEASURED_RELEASES = measured.RELEASES
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the backend.
+
+    ``releases`` is the range in which it is in force, as in PEP 440 (``>=1.4,<1.5``). ``reference`` is the pull
+    request, or the symbol whose source was read where nobody named one. ``effect`` says what the change does.
+    """
+
+    releases: str
+    reference: str
+    effect: str
+
+    def in_force(self, target: Target) -> bool:
+        """Whether the target's release has the change."""
+        return target.release_in(self.releases)
+
+
+# --- fusion ---------------------------------------------------------------------------------------------------
+
+FUSES_ANY_ZERO_POINT = Change(
+    ">=1.5",
+    "#21974",
+    "FuseQuantizedActivationPass no longer requires zero_point == qmin and checks the upper bound of hardtanh; "
+    "RewriteConvPass looks through the view that a Conv1d is wrapped in.",
+)
+
+# --- rescales and int32 ---------------------------------------------------------------------------------------
+
+FUSES_RESCALES = Change(">=1.3", "#17830", "FuseConsecutiveRescalesPass is part of the pipeline.")
+WIDENS_CONVS = Change(
+    ">=1.5", "#21910", "RewriteConvPass gives the int32 readers of an A16W8 convolution a RESCALE of their own."
+)
+REWRITES_INT16_CONVS = Change(
+    ">=1.3", "RewriteConvPass", "An A16W8 convolution whose readers work in int32 is rewritten with an int32 output."
+)
+RESCALES_UINT8 = Change(">=1.3", "RESCALE", "RESCALE reads and writes uint8; before, only int8, int16 and int32.")
+
+# --- lookup tables --------------------------------------------------------------------------------------------
+
+TABLE_HAS_ENDPOINT = Change(
+    ">=1.5", "#21629", "The last entry of a 16-bit table is the function's value at the code after the last one."
+)
+TABLE_SHIFT_CLAMPED = Change(
+    ">=1.4", "#20668", "A 16-bit table that needs fewer than 16 bits is not shifted by a negative count."
+)
+TABLE_COVERS_DTYPE = Change(">=1.3", "#18973", "InsertTableOpsPass makes 256 entries whatever the code range is.")
+
+# --- what torch takes codes for ------------------------------------------------------------------------------
+
+AVERAGES_NEED_INTEGERS = Change(
+    ">=1.3", "RewriteAvgPool2dPass", "An average pool of what torch takes for floats fails."
+)
+PRODUCTS_ACCEPT_CODES = Change(
+    ">=1.4", "FoldAndAnnotateQParamsPass", "Torch is never asked for a product of codes of two dtypes."
+)
+PRODUCTS_AFTER_RESCALES = Change(
+    ">=1.3",
+    "FoldAndAnnotateQParamsPass",
+    "Torch is asked for a matrix product of codes only after arithmetic before it has become integer arithmetic.",
+)
+
+# --- moves of views and permutes -----------------------------------------------------------------------------
+
+MOVES_PERMUTES_BEFORE_CATS = Change(
+    ">=1.4", "PropagateViewCopyPermuteUpPass", "The permute of what is computed in NHWC moves before a cat."
+)
+MOVES_VIEWS_OF_CONV1D = Change(
+    ">=1.5", "PropagateViewCopyPermuteUpPass", "The permute of a Conv1d moves before a cat as well."
+)
+MOVES_PERMUTES = Change(
+    ">=1.5", "#20625", "PropagateViewCopyPermuteUpPass moves permutes through elementwise ops (#22880 limits it again)."
+)
+MOVES_VIEWS_PAST_REDUCTIONS = Change(
+    ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view moves past a reduction, whatever dimensions it merged."
+)
+
+# --- operators ------------------------------------------------------------------------------------------------
+
+READS_DEFAULT_STRIDE = Change(
+    ">=1.5", "RewriteMaxPool2dPass", "An absent or empty stride is the kernel size, as the operator's schema says."
+)
+DECOMPOSES_GROUPED_CONV3D = Change(">=1.4", "DecomposeGroupedConvPass", "A grouped Conv3d is decomposed.")
+REJECTS_TRANSPOSED_CONVS = Change(
+    ">=1.4", "#20763", "ConvolutionSupported leaves dilated and grouped per-channel transposed convolutions on the CPU."
+)
+FOLDS_LISTS = Change(
+    ">=1.3", "#18971", "FuseConstantArgsPass finds the qparams of a list's members under the index of the list."
+)
+
+# --- partitions and control flow -----------------------------------------------------------------------------
+
+DROPS_EMPTY_PARTITIONS = Change(
+    ">=1.4", "#18191", "TOSAPartitioner decides after de-tagging whether a partition computes anything, and splits it."
+)
+COPIES_LOOP_META = Change(
+    ">=1.4", "NormalizeWhileInitialArgsPass", "A placeholder and its clone no longer share their meta."
+)
