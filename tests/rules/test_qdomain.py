@@ -1,7 +1,7 @@
 """Predicates of the QD rules on small graphs.
 
 Protects: arithmetic against mere inequality of qparams, chains of value-transparent ops, transitive merging, hypotheses
-of the catalogue that measurement disproved, and that a check stays linear on shapes that invite a walk per node.
+that measurement disproved, and that a check stays linear on shapes that invite a walk per node.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def test_arguments_that_python_takes_for_equal_are_told_apart(scalars: tuple[int
 
 
 def test_convolutions_that_share_a_weight_are_no_duplicates() -> None:
-    """Disproved hypothesis of the catalogue: other inputs, other ops."""
+    """Measurement disproved the hypothesis of a fault here: other inputs, other ops."""
     b = GraphBuilder()
     weight = b.quantized_constant("weight", (4, 4, 1, 1))
     values = [

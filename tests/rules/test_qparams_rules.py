@@ -150,7 +150,7 @@ class TestZeroPoint:
         assert finding.effect is Effect.CRASH
 
     def test_an_int8_weight_with_a_zero_point_is_right(self) -> None:
-        """Measured exact on a per-tensor weight, against what the catalogue of bug classes feared."""
+        """Measured exact on a per-tensor weight, although it was suspected to be wrong."""
         b = GraphBuilder()
         x = b.quantized_input("x", SHAPE, int8(0.05, 3))
         w = b.dequantize(b.constant("w", (4, 4, 1, 1)), int8(0.01, 9))

@@ -44,7 +44,7 @@ class PartitionCycle(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
+    references = ("executorch #18190", "executorch #18191")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         reach: _Reach | None = None

@@ -55,7 +55,7 @@ class SharedDequantizeCutOff(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 30, found by the differential campaign: not in the project's catalogue",)
+    references = ("found by this project's differential campaign",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for dq, parts, kept, left, cpu in _cut_off(view, target):

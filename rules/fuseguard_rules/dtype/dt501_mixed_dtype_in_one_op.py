@@ -45,7 +45,7 @@ class MixedDtype(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20031", "class 17 of the project's catalogue")
+    references = ("executorch #20031",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:

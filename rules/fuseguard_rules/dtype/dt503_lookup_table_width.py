@@ -46,7 +46,7 @@ class LookupTable(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20668", "executorch #21629", "class 11 of the project's catalogue")
+    references = ("executorch #20668", "executorch #21629")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.UNARY):

@@ -47,7 +47,7 @@ class InternalUint8(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
+    references = ("executorch #21393", "executorch #20976")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for boundary in boundaries(view):

@@ -41,7 +41,7 @@ class NarrowTableInput(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
+    references = ("executorch #18873", "executorch #18973")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if TABLE_COVERS_DTYPE.in_force(target):

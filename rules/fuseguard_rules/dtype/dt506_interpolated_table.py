@@ -30,7 +30,7 @@ class InterpolatedTable(Rule):
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="TOSA TABLE, InsertTableOpsPass")])
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21629", "class 11 of the project's catalogue")
+    references = ("executorch #21629",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

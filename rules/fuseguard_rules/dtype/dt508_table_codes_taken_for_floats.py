@@ -83,7 +83,7 @@ class TableCodesAsFloats(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 29, found by the differential campaign: not in the project's catalogue",)
+    references = ("found by this project's differential campaign",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = early_dtypes(view, target)

@@ -34,7 +34,6 @@ class NarrowRangeSaturates(Rule):
     )
     bad = examples.NARROW
     good = examples.FULL_RANGE
-    references = ("bug class 28 of the project's catalogue",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

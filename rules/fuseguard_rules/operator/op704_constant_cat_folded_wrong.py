@@ -53,7 +53,7 @@ class ConstantCatFolded(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
+    references = ("executorch #18971", "executorch #17478")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if FOLDS_LISTS.in_force(target):

@@ -47,7 +47,7 @@ class SaturationSkipped(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #17830", "bug class 24 of the project's catalogue")
+    references = ("executorch #17830",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ class OperandsRounded(Rule):
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="InsertRescaleInt32Pass")])
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's differential tests; not in the catalogue of bug classes",)
+    references = ("found by this project's differential tests",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

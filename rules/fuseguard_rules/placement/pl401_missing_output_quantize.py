@@ -68,7 +68,7 @@ class MissingOutputQ(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18999", "bug class 8 of the project's catalogue")
+    references = ("executorch #18999",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         leaks = leaking_readers(view)

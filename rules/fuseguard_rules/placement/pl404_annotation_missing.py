@@ -51,7 +51,7 @@ class AnnotationMissing(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
+    references = ("executorch #15778", "executorch #20838")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         foreign = not any(node.annotated for node in view.graph)

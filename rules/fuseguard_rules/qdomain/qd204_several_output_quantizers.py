@@ -48,7 +48,6 @@ class SeveralOutputDomains(Rule):
     )
     bad = examples.SEVERAL_OUTPUTS
     good = examples.ONE_OUTPUT
-    references = ("bug class 13 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         done: set[str] = set()

@@ -68,7 +68,7 @@ class CollapsedConstant(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #19242", "class 4 of the project's catalogue")
+    references = ("executorch #19242",)
     refused = False
     in_program = True
 
