@@ -83,7 +83,7 @@ class SharedDequantizeCutOff(Rule):
         first = view.graph[finding.nodes[0]]
         source = view.in_dq(first, 0)
         qparams = view.qparams(source) if source is not None else None
-        if source is None or qparams is None or qparams.per_channel:
+        if source is None or qparams is None or not qparams.usable:
             return None
         if first.kind != "unbind":
             others = [user for user in view.users(source) if user.name in finding.nodes and user is not first]

@@ -69,7 +69,7 @@ class MixedDtype(Rule):
             return pair_before(view, node, quantized, after) if after is not None else None
         if node.kind in ("conv", "linear"):
             return None  # weights are int8, whatever the activations are
-        after = view.qparams(view.out_q(node)[0]) if node.kind == "matmul" and view.out_q(node) else None
+        after = view.out_qp(node) if node.kind == "matmul" else None
         if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
             wide = lossless_int16(after)
             return pair_behind(view, node, wide) if wide is not None else None

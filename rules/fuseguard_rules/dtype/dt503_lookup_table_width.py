@@ -50,8 +50,7 @@ class LookupTable(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.UNARY):
-            data, quantizers = view.in_qp(node, 0), view.out_q(node)
-            out = view.qparams(quantizers[0]) if quantizers else None
+            data, out = view.in_qp(node, 0), view.out_qp(node)
             if is_constant(view, node) or data is None or out is None:
                 continue
             case, fault, steps = _judged(node, data, out, target)

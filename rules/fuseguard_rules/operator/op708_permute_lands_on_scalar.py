@@ -80,7 +80,7 @@ class PermuteLandsOnScalar(Rule):
         node = view.graph[finding.nodes[0]]
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
         shape = node.meta.shape if node.meta is not None else ()
-        if data is None or qparams is None or qparams.per_channel or not shape or None in shape:
+        if data is None or qparams is None or not qparams.usable or not shape or None in shape:
             return None
         call = Call("aten.expand.default", (tuple(shape),))
         return Rewrite((Insert(data.name, (node.name,), (call, Pair(qparams))),))

@@ -83,7 +83,7 @@ def shaken_outputs(
     shaken: dict[str, int] = {}
     for node in view.calls():
         steps = off_by(view, node, target)
-        for q in view.out_q(_owner(view, node)) if steps else ():
+        for q in view.out_q(_through_activation(view, node)) if steps else ():
             qparams = view.qparams(q)
             if qparams is not None and qparams.dtype == "int16":
                 shaken[q.name] = steps
@@ -99,7 +99,8 @@ def shaken_outputs(
     return runs
 
 
-def _owner(view: View, node: Node) -> Node:
+def _through_activation(view: View, node: Node) -> Node:
+    """The activation that alone reads ``node``, whatever kind of op ``node`` is; else ``node`` itself."""
     users = view.users(node)
     return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
 

@@ -11,6 +11,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
+from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
 from fuseguard.ir.graph import Node, Ref
@@ -55,11 +56,11 @@ def _grid(view: View, output: Node, target: Target) -> OutputGrid:
     node = output
     while not view.is_dq(node):
         first = node.args[0] if node.args else None
-        if node.kind not in _KEEP_GRID or not isinstance(first, Ref):
+        if not (node.info.has(Trait.MOVES) and len(code_inputs(view, node)) == 1 and isinstance(first, Ref)):
             return OutputGrid(None, _roundings(view, output, target))
         node = view.graph[first.name]
     qparams = view.qparams(node)
-    if qparams is None or qparams.per_channel or not qparams.known or not qparams.scale > 0:
+    if qparams is None or not qparams.usable:
         return OutputGrid(None)
     return OutputGrid(qparams.scale, _roundings(view, node, target) if qparams.dtype == "int16" else 0)
 
@@ -93,17 +94,9 @@ def off_by(view: View, node: Node, target: Target) -> int:
 
 def _table_steps(view: View, node: Node, target: Target) -> int:
     """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
-    quantizers = view.out_q(node)
-    out = view.qparams(quantizers[0]) if quantizers else None
-    error = table_error(node, view.in_qp(node, 0), out, target)
+    error = table_error(node, view.in_qp(node, 0), view.out_qp(node), target)
     return error.steps if error.tolerable else 0
 
-
-#: Ops that pass values on unchanged; other value-transparent ones (pools, activations) may leave the grid.
-_KEEP_GRID = frozenset(
-    ("view", "permute", "squeeze", "unsqueeze", "expand", "slice", "select", "clone", "getitem", "split", "unbind",
-     "flip", "repeat")
-)  # fmt: skip
 
 
 def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) -> ExportedProgram | None:
@@ -182,7 +175,7 @@ def _saturating_activations(view: View) -> frozenset[str]:
     found = set()
     for island in view.islands:
         qparams = view.qparams(island.output_q) if island.output_q is not None else None
-        if island.activation is None or qparams is None or not qparams.known or not qparams.scale > 0:
+        if island.activation is None or qparams is None or not qparams.usable:
             continue
         low, high = activation_bounds(island.activation)
         if qparams.quantize(low) == qparams.qmin and qparams.quantize(high) == qparams.qmax:

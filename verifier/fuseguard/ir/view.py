@@ -145,6 +145,29 @@ class View:
         """The Q nodes among the live users of ``node``."""
         return tuple([user for user in self.users(node) if self.is_q(user)])
 
+    def out_qp(self, node: Node) -> QParams | None:
+        """The qparams of the first Q among the live users of ``node``; None if there is none that can be read."""
+        quantizers = self.out_q(node)
+        return self.qparams(quantizers[0]) if quantizers else None
+
+    def code_readers(self, q: Node) -> Iterator[tuple[Node, Node]]:
+        """Each DQ of the codes that ``q`` makes, with each of its distinct live users."""
+        for dq in self.users(q):
+            if self.is_dq(dq):
+                yield from ((dq, reader) for reader in self.users(dq))
+
+    def maker(self, value: Node) -> Node | None:
+        """The node whose result ``value`` is, through its DQ and Q; ``value`` itself if it is not dequantized."""
+        if not (self.is_dq(value) and value.args):
+            return value
+        codes = self.graph.node_of(value.args[0])
+        return self.owner(codes) if codes is not None and self.is_q(codes) else codes
+
+    def output_owner(self, node: Node) -> Node:
+        """The op that owns the output qparams of ``node``: the activation that an anchor fuses with, else itself."""
+        activation = self._activation(node) if node.info.has(Trait.MAC) else None
+        return activation or node
+
     def owner(self, q: Node) -> Node | None:
         """The node that owns the output qparams which ``q`` carries: the one whose direct user it is."""
         return self.graph.node_of(q.args[0]) if q.args else None
