@@ -14,16 +14,14 @@ from packaging.specifiers import SpecifierSet
 from fuseguard.backend import (
     early_dtypes,
     elementwise,
-    int32_bounds,
     int32_rescales,
     lookup_table,
     partition,
     quantized_operands,
-    rescales,
 )
 from fuseguard.backend.op_set import OpSet, ops
 from fuseguard.backend.op_sets import EXCEPTIONS, LISTS, ON_INT, TABLE_OPS, entered
-from fuseguard.ir import Trait, canonical_target, lookup, view
+from fuseguard.ir import Trait, canonical_target, lookup
 from fuseguard.ir.ops import KINDS
 from fuseguard.measured import RELEASES
 from fuseguard_rules.dtype import dt508_table_codes_taken_for_floats as dt508
@@ -40,17 +38,14 @@ LATER = {kind for kind in entered(EXCEPTIONS["SINCE"].lists) if kind in KNOWN}
 
 #: Every set of the project that models lists of the backend, and every copy of it.
 PROJECT: dict[str, tuple[Collection[str], ...]] = {
-    "TABLE": (kinds_with(Trait.TABLE),),
+    "UNARY": (kinds_with(Trait.UNARY),),
     "LOOKUP_FUNCTIONS": (lookup_table.FUNCTIONS,),
-    "RESCALED": (kinds_with(Trait.RESCALED),),
-    "INT32_TARGETS": (int32_rescales._TARGETS,),
-    "INT32_SUMS": (int32_rescales._SUMS, int32_bounds._SUMS),
-    "INT32_PICKS_AND_COMPARISONS": (
-        (*int32_rescales._PICKS, *int32_rescales._COMPARES),
-        (*int32_bounds._PICKS, *int32_bounds._COMPARES),
-    ),
-    "INT32_COMPARISONS": (int32_rescales._COMPARES, int32_bounds._COMPARES, rescales._COMPARISONS),
-    "BROUGHT_TO_ONE_SCALE": (view._AT_SMALLEST_SCALE, rescales._SMALLEST_SCALE),
+    "ARITHMETIC": (kinds_with(Trait.ARITHMETIC),),
+    "INT32_TARGETS": (int32_rescales.TARGETS,),
+    "INT32_SUMS": (int32_rescales.SUMS,),
+    "INT32_PICKS_AND_COMPARISONS": ((*int32_rescales.PICKS, *int32_rescales.COMPARISONS),),
+    "INT32_COMPARISONS": (int32_rescales.COMPARISONS,),
+    "BROUGHT_TO_ONE_SCALE": (int32_rescales.AT_SMALLEST_SCALE,),
     "QUANTIZE": (kinds_with(Trait.QUANTIZE),),
     "DEQUANTIZE": (kinds_with(Trait.DEQUANTIZE),),
     "CONTROL_FLOW": (kinds_with(Trait.CONTROL_FLOW),),
@@ -60,8 +55,8 @@ PROJECT: dict[str, tuple[Collection[str], ...]] = {
     "MAX_POOLS": (dt508._POOLS, [target.split(".")[1] for target in op703._POOLS]),
     "CHANNELS_LAST": (elementwise.CHANNELS_LAST,),
     "REDUCTIONS_PASSED_ON_1.4": (op709._REDUCTIONS,),
-    "ELEMENTWISE": (kinds_with(Trait.TABLE | Trait.ACTIVATION | Trait.RESCALED) - {"sum"},),  # has_one_operand
-    "CHECKED": (quantized_operands._CHECKED | kinds_with(Trait.TABLE),),  # is_checked
+    "ELEMENTWISE": (kinds_with(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) - {"sum"},),  # has_one_operand
+    "CHECKED": (quantized_operands._CHECKED | kinds_with(Trait.UNARY),),  # is_checked
     "WITHOUT_COMPUTE": (partition._DROPPED,),
     "KNOWN": (KNOWN,),
     "TRANSPARENT": (kinds_with(Trait.TRANSPARENT),),

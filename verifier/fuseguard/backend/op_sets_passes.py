@@ -1,6 +1,6 @@
 """Lists of operators in the passes of Arm's backend (backends/arm/_passes), and the lists of Q and DQ.
 
-Read in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. An operator without a namespace is one of ``aten``.
+Read in ExecuTorch 1.2.0, 1.3.1, 1.4.0, 1.4.1, 1.5.0 and 1.5.1. An operator without a namespace is one of ``aten``.
 """
 
 from __future__ import annotations

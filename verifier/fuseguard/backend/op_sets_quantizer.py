@@ -1,6 +1,6 @@
 """Which operators Arm's quantizer annotates, and which of them share qparams (backends/arm/quantizer).
 
-Read in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. An operator without a namespace is one of ``aten``.
+Read in ExecuTorch 1.2.0, 1.3.1, 1.4.0, 1.4.1, 1.5.0 and 1.5.1. An operator without a namespace is one of ``aten``.
 """
 
 from __future__ import annotations
