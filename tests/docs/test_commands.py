@@ -13,12 +13,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import ROOT, Block, Command, blocks, commands
 
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.config import load_config
-
-DATA = ROOT / "tests" / "readers" / "data"
+from fuseguard_testkit.documents import Block, Command, blocks, commands
+from fuseguard_testkit.paths import DATA, ROOT
 
 #: Command -> why no test of this file runs it.
 NOT_RUN = {

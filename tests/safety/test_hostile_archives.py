@@ -8,11 +8,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from forging import DATA, MODEL, ROOT, forge, listing_of, pack, records
 
 from fuseguard.readers import archive
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit.forging import DATA, MODEL, ROOT, forge, listing_of, pack, records
 
 GOOD = DATA / "conv_cat.pt2"
 
