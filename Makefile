@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 RELEASE ?= 1.5.1
-RELEASES ?= 1.5.1 1.4.1 1.3.1 1.2.0
+RELEASES ?= $(shell $(PYTHON) tools/release_env.py --list)
 # Two workers: the machines this is tested on have two cores, and most tests lower a program.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 # A thorough run judges every example under both profiles, on every release, and every repair: MARKS="not campaign".
