@@ -13,7 +13,7 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-releases bench lint docs env clean
+.PHONY: help demo cost test test-fast test-releases release bench lint docs env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -21,6 +21,7 @@ help:
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
+	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"
 	@echo "make bench          the benchmarks"
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make docs           the documentation, in build/site"
@@ -55,6 +56,10 @@ test-releases:
 	    || failed="$$failed $$release"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+release:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/add_release.py $(RELEASE)
 
 bench: env
 	$(WITH_ENV) $(BIN)/python tests/bench/many_nodes.py

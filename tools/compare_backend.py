@@ -263,9 +263,9 @@ def packages_of(name: str, checkout: Path) -> Path:
 
 def render(comparison: Comparison, found: Iterable[Mention], old: str, new: str) -> str:
     lines = [f"Arm backend of {old} -> {new}"]
-    _section(lines, "Passes", [_one(change) for change in comparison.passes()])
+    _section(lines, "Passes", [change_text(change) for change in comparison.passes()])
     _section(lines, "Pipelines", [_step(change) for change in comparison.pipelines])
-    _section(lines, "Lists", [_list(change) for change in comparison.lists])
+    _section(lines, "Lists", [list_text(change) for change in comparison.lists])
     _section(lines, "Other files of the backend", _by_file(comparison.others()))
     _section(lines, "Unchanged passes that use something that changed", _reaching(comparison.reached))
     _section(lines, "Elsewhere in ExecuTorch, in what the backend imports", _by_file(comparison.outside()))
@@ -279,7 +279,7 @@ def _section(lines: list[str], title: str, items: list[str]) -> None:
     lines += ["", f"{title}: {len(items) if items else 'none'}", *(f"  {item}" for item in items)]
 
 
-def _one(change: Change) -> str:
+def change_text(change: Change) -> str:
     operators = [f"+{name}" for name in change.operators_added] + [f"-{name}" for name in change.operators_removed]
     said = f"; operators {_some(operators)}" if operators and change.how == "changed" else ""
     return f"{change.how:8}{change.name} ({change.file}){said}"
@@ -290,7 +290,7 @@ def _step(change: PipelineChange) -> str:
     return f"{change.how:10}{change.name} in {change.pipeline.rpartition('.')[2]}: {places}"
 
 
-def _list(change: ListChange) -> str:
+def list_text(change: ListChange) -> str:
     """One line for the list and one each for what it gained and lost."""
     lines = [f"{change.path} ({change.file})"]
     lines += [f"    + {', '.join(change.added)}"] if change.added else []
