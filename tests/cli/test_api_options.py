@@ -23,8 +23,7 @@ from fuseguard.engine.run import POLICIES
 from fuseguard.gate.config import _Table
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM
 from fuseguard.testing import assert_lowerable
-
-DATA = Path(__file__).parents[1] / "readers" / "data"
+from fuseguard_testkit.paths import DATA
 
 #: What only a command line needs -> how Python does the same.
 ONLY_COMMAND_LINE = {

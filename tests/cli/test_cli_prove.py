@@ -62,9 +62,8 @@ def torch() -> Any:
 def saved(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """conv -> relu whose shared qparams reach below zero, as FU101 describes, in a file."""
     pytest.importorskip("executorch.exir")
-    from cli_fakes import conv_relu
-
     from fuseguard.executorch.materialize import materialize
+    from fuseguard_testkit.cli_fakes import conv_relu
 
     program, _ = materialize(conv_relu(-17))
     path = tmp_path_factory.mktemp("prove") / "wrong.pt2"

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from documents import ROOT
 
 from fuseguard.engine import Finding, Registry, Report, Rule
+from fuseguard_testkit.paths import ROOT
 
 pytest.importorskip("mkdocs")
 

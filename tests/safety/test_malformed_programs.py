@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import MODEL, ROOT, forge, graph_of, node_of, pack
 
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit.forging import MODEL, ROOT, forge, graph_of, node_of, pack
 
 WEIGHTS = "data/weights/model_weights_config.json"
 QUANTIZE = "quantize_per_tensor.default"

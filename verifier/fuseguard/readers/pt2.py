@@ -102,11 +102,21 @@ def _collector_paused() -> Iterator[None]:
 
 def _choose_model(archive: Archive) -> str:
     prefix = f"{archive.root}/models/" if archive.root else "models/"
+    records = [name for name in archive.names if name.startswith(prefix)]
     models = [
         name[len(prefix) : -len(".json")]
-        for name in archive.names
-        if name.startswith(prefix) and name.endswith(".json") and "/" not in name[len(prefix) :]
+        for name in records
+        if name.endswith(".json") and "/" not in name[len(prefix) :]
     ]
+    if models:
+        archive.require_one_root()
+        for name in records:
+            if not name.endswith(".json"):
+                # torch cuts off the last five characters of whatever is there (_load_exported_programs).
+                raise UnreadableInput(
+                    f"{archive.path}: the record {name[:80]!r} is no .json, and torch would load it as a program "
+                    f"all the same. torch never writes this, so the file may be forged; {_SAVE_AGAIN}"
+                )
     if "model" in models:
         return "model"
     if len(models) == 1:

@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
 import fuseguard
 from fuseguard.engine import Finding
 from fuseguard.gate.result import FileResult
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.json import SCHEMA_VERSION, finding_dict, render, to_dict
+from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
 #: The contract of schema 1.0. Adding a key is a minor version; renaming or removing one is a major version.
 TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}

@@ -13,7 +13,6 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 from sarif import loader
 
 from fuseguard.engine import Finding, run
@@ -26,8 +25,10 @@ from fuseguard.report import sarif
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
 from fuseguard.target import Target
+from fuseguard_testkit.paths import ROOT
+from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
-SCHEMA = json.loads((Path(__file__).parents[1] / "data/sarif-2.1.0-rtm.5.json").read_text())
+SCHEMA = json.loads((ROOT / "tests/data/sarif-2.1.0-rtm.5.json").read_text())
 REGISTRY = load_registry()
 RULES = {rule.code: rule for rule in REGISTRY.rules}
 ALL = result(

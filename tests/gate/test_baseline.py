@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from cli.cli_fakes import conv_relu
 from fuseguard.engine import Registry, RuleFailure, Severity
 from fuseguard.gate.baseline import (
     Baseline,
@@ -23,6 +22,7 @@ from fuseguard.gate.baseline import (
 from fuseguard.gate.config import Config
 from fuseguard.gate.gate import Gate, make_gate
 from fuseguard.ir.graph import SourceLine
+from fuseguard_testkit.cli_fakes import conv_relu
 
 
 @pytest.fixture(autouse=True)

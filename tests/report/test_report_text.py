@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from report_fakes import BARE, BUGGY, FAILURE, FINDING, TARGET, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Finding, Severity
 from fuseguard.gate.result import CheckResult, FileResult
@@ -14,6 +13,18 @@ from fuseguard.report.lines import Line, clean, paragraph, plain, table
 from fuseguard.report.numbers import counted, json_number, short
 from fuseguard.report.options import Options
 from fuseguard.report.text import finding_lines, render
+from fuseguard_testkit.report_fakes import (
+    BARE,
+    BUGGY,
+    FAILURE,
+    FINDING,
+    TARGET,
+    UNREADABLE,
+    finding,
+    of,
+    report,
+    result,
+)
 
 
 def text_of(check: CheckResult, **options: bool) -> str:

@@ -15,8 +15,8 @@ from fuseguard.readers.pt2 import read_pt2
 from fuseguard.target import TargetError
 from fuseguard.testing import assert_lowerable, assert_rule
 from fuseguard_rules import FusedActivationOutOfRange
+from fuseguard_testkit.paths import DATA
 
-DATA = Path(__file__).parents[1] / "readers" / "data"
 WRONG, RIGHT = DATA / "conv_cat.pt2", DATA / "linear.pt2"
 INT = "TOSA-1.0+INT"
 

@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Severity
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.options import Options
+from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
 ALL = result(FileResult("m.pt2", report(FINDING, BARE, failures=(FAILURE,), notices=("Look.",))), UNREADABLE, BUGGY)
 MATRIX = finding(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_fakes import finding
 
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.locations import Location, Locator
+from fuseguard_testkit.report_fakes import finding
 
 CODE = "y = relu(conv(x))"
 

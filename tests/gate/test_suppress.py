@@ -8,11 +8,11 @@ from datetime import date
 
 import pytest
 
-from cli.cli_fakes import ERROR_RULE, FAILING_RULE, WARNING_RULE, conv_relu, registry_of
 from fuseguard.engine import Finding, Registry, Report, Rule
 from fuseguard.gate.config import Config
 from fuseguard.gate.gate import Gate, make_gate
 from fuseguard.gate.suppress import SuppressionError, SuppressionRule, code_of
+from fuseguard_testkit.cli_fakes import ERROR_RULE, FAILING_RULE, WARNING_RULE, conv_relu, registry_of
 
 TODAY = date(2026, 6, 15)
 

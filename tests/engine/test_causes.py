@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from report_fakes import finding
-
 from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
 from fuseguard.target import Target
+from fuseguard_testkit.report_fakes import finding
 
 
 class _Follower:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from cli.cli_fakes import ERROR_RULE, NOTE_RULE, conv_relu, registry_of
 from fuseguard.engine import Effect, Registry, Severity
 from fuseguard.gate.config import Config
 from fuseguard.gate.gate import make_gate
 from fuseguard.gate.targets import matrix
 from fuseguard.gate.upgrade import Change, compare
 from fuseguard.target import ACCELERATORS, ALL_TARGETS, MEASURED_RELEASES, Target, TargetError
+from fuseguard_testkit.cli_fakes import ERROR_RULE, NOTE_RULE, conv_relu, registry_of
 
 
 def names(targets: tuple[Target, ...]) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parents[1] / "readers" / "data"
+from fuseguard_testkit.paths import DATA
+
 ROOT = "archive"
 MODEL = "models/model.json"
 

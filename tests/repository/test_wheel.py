@@ -16,11 +16,10 @@ from pathlib import Path
 import pytest
 
 from fuseguard.schemas import load_schema
+from fuseguard_testkit.paths import DATA, ROOT
 
 pytest.importorskip("hatchling")
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "readers" / "data"
 
 
 @pytest.fixture(scope="module")

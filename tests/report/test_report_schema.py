@@ -11,7 +11,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from report_fakes import BARE, BUGGY, FAILURE, FINDING, TARGET, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Effect, Evidence, Severity, run
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
@@ -32,6 +31,18 @@ from fuseguard.report.json_lines import records
 from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.schemas import SCHEMAS, load_schema
 from fuseguard.target import Target
+from fuseguard_testkit.report_fakes import (
+    BARE,
+    BUGGY,
+    FAILURE,
+    FINDING,
+    TARGET,
+    UNREADABLE,
+    finding,
+    of,
+    report,
+    result,
+)
 
 REGISTRY = load_registry()
 Schema = dict[str, Any]

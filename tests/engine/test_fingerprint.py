@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg, SourceLine
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard.target import Target
+from fuseguard_testkit.paths import DATA
 
 REGISTRY = load_registry()
 RULES = REGISTRY.rules
@@ -225,8 +225,7 @@ def test_targets_and_releases_have_one_fingerprint(named: tuple[str, Any]) -> No
 
 def test_the_edge_dialect_has_the_fingerprints_of_the_aten_program() -> None:
     """As torch.export and to_edge wrote them: other names, other operators, other placeholders."""
-    data = Path(__file__).parents[1] / "readers/data"
-    aten, edge = (check(read_pt2(data / f"{name}.pt2")) for name in ("conv_cat", "conv_cat_edge"))
+    aten, edge = (check(read_pt2(DATA / f"{name}.pt2")) for name in ("conv_cat", "conv_cat_edge"))
     assert [f.code for f in aten] == ["FU101"]
     assert aten[0].nodes != edge[0].nodes
     assert prints(aten) == prints(edge)

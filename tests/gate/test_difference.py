@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from report_fakes import finding, report
 
 import fuseguard
 from fuseguard.engine.finding import Severity
 from fuseguard.gate.difference import Change, compare
+from fuseguard_testkit.paths import DATA
+from fuseguard_testkit.report_fakes import finding, report
 
-DATA = Path(__file__).parents[1] / "readers" / "data"
 NOTE, ERROR = (finding(severity=level, fingerprint="fg1:0") for level in (Severity.NOTE, Severity.ERROR))
 
 

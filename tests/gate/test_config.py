@@ -11,6 +11,7 @@ import pytest
 from fuseguard.engine import Registry, Severity
 from fuseguard.engine.finding import SuppressionKind
 from fuseguard.gate.config import ConfigError, _Suppression, _Table, find_config, load_config, nearest_config
+from fuseguard_testkit.paths import ROOT
 
 FULL = """
 [project]
@@ -240,7 +241,7 @@ def test_a_missing_file_and_a_missing_table_are_told(registry: Registry) -> None
 
 # --- its documentation ------------------------------------------------------------------------------------
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 
 
 def test_every_key_is_in_the_documentation() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from report_fakes import BUGGY, FAILURE, UNREADABLE, finding, of, report, result
 
 from fuseguard.engine import Severity, run
 from fuseguard.engine.registry import load_registry
@@ -20,9 +19,10 @@ from fuseguard.readers.pt2 import read_pt2
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
 from fuseguard.target import Target
+from fuseguard_testkit.paths import DATA
+from fuseguard_testkit.report_fakes import BUGGY, FAILURE, UNREADABLE, finding, of, report, result
 
 REGISTRY = load_registry()
-DATA = Path(__file__).parents[1] / "readers" / "data"
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 
 #: ``NodeDataProviderGraphData`` and what it consists of, by model-explorer 0.1.34's types.ts.
