@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fuseguard.engine import Effect, Evidence, Finding, Report, RuleFailure, Severity
+from fuseguard.engine import Effect, Evidence, Finding, Insert, Pair, Report, Rewrite, RuleFailure, Severity
 from fuseguard.gate.result import CheckResult, FileError, FileResult
+from fuseguard.ir.builder import int8
 from fuseguard.ir.graph import SourceLine
 from fuseguard.target import Target
 
@@ -31,7 +32,7 @@ FINDING = Finding(
     qparams=(("input", "scale 0.5"), ("output (owned by relu)", "scale 0.25")),
     bound_steps=111,
     bound_value=5.55,
-    repairable=True,
+    rewrite=Rewrite((Insert("conv2d", ("relu",), (Pair(int8(0.25, -128)),)),)),
     refuse=True,
 )
 

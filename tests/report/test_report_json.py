@@ -53,9 +53,10 @@ def test_the_keys_of_schema_1_0_are_there() -> None:
 def test_no_field_of_a_finding_is_forgotten() -> None:
     """A field added to Finding must be written, or be left out on purpose: file and target are told once.
 
-    The stack is for finding the source line in a checkout; what came of that is in ``source``.
+    The stack is for finding the source line in a checkout; what came of that is in ``source``. Of a rewrite a report
+    says whether there is one (``repairable``, ``unsafe_repair``).
     """
-    elsewhere = {"file", "target", "stack"}
+    elsewhere = {"file", "target", "stack", "rewrite"}
     renamed = {"refuse": "refused"}
     for field in dataclasses.fields(Finding):
         if field.name not in elsewhere:

@@ -10,7 +10,7 @@ from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.exposure import take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
-from fuseguard.engine.rewrite import is_rewritten
+from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.view import View
@@ -103,21 +103,16 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
             started = perf_counter()
             try:
                 for finding in rule.check(view, target):
-                    mends = rule.repairable and is_rewritten(view, finding)
-                    rewrite = rule.repair(view, target, finding) if mends else None
-                    findings.append(
-                        replace(
-                            finding,
-                            refuse=refuses(finding, rule, policy),
-                            repairable=rewrite is not None and rewrite.exact,
-                            unsafe_repair=rewrite is not None and not rewrite.exact,
-                            file=file,
-                        )
+                    findings.append(  # noqa: PERF401 - what a rule found before it raised stays
+                        replace(finding, refuse=refuses(finding, rule, policy), file=file)
                     )
             except Exception as error:  # a third party's rule may do anything; the rest must still run
                 failures.append(_failure(rule.code, view, error))
             seconds[rule.code] += perf_counter() - started
         findings[first:], failed = take_in_exposed(view, target, active, findings[first:])
+        failures += [_failure(code, view, error) for code, error in failed.items()]
+        # Only now are the clusters complete that a rewrite has to leave right.
+        findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds)
         failures += [_failure(code, view, error) for code, error in failed.items()]
     notices = [target.notice] if target.notice else []
     if not quantized:

@@ -13,13 +13,12 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
-from fuseguard.engine.rewrite import Rewrite, is_rewritten
+from fuseguard.engine.rewrite import Rewrite
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
-from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -89,7 +88,7 @@ def repair(
     applied: list[Repair] = []
     for _ in range(_MOST_ROUNDS):
         report = _lint(program, resolved, rules, policy)
-        batch = _plan(program, report, rules, resolved, unsafe)
+        batch = _batch(report, rules, unsafe)
         if not batch:
             break
         for graph in {item.finding.graph: None for item in batch}:
@@ -141,21 +140,14 @@ def _lint(program: ExportedProgram, target: Target, rules: Sequence[Rule], polic
     return run(read_program(program), target, rules, policy)
 
 
-def _plan(
-    program: ExportedProgram, report: Report, rules: Sequence[Rule], target: Target, unsafe: bool
-) -> list[Repair]:
-    """The rewrites for this round: one a finding, and none that touches what another one does."""
+def _batch(report: Report, rules: Sequence[Rule], unsafe: bool) -> list[Repair]:
+    """The repairs of this round: none that touches what another one does."""
     by_code = {rule.code: rule for rule in rules}
-    views = {graph.name: View(graph) for graph in read_program(program).walk()}
     taken: set[tuple[str, str]] = set()
     batch = []
     for finding in report.findings:
-        rule = by_code[finding.code]
-        view = views[finding.graph]
-        if not _is_to_be_repaired(finding, rule) or not is_rewritten(view, finding):
-            continue
-        rewrite = rule.repair(view, target, finding)
-        if rewrite is None or not (rewrite.exact or unsafe):
+        rewrite = finding.rewrite
+        if rewrite is None or not (rewrite.exact or unsafe) or not _is_to_be_repaired(finding, by_code[finding.code]):
             continue
         touched = {(finding.graph, name) for name in rewrite.touched}
         if touched & taken:
