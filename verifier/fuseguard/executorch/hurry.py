@@ -1,4 +1,8 @@
-"""What makes thousands of lowerings bearable. Nothing here changes what torch or the backend computes."""
+"""What makes thousands of lowerings bearable. Nothing here changes what torch or the backend computes.
+
+For processes of ours alone: it replaces functions of torch and torchao in the process that calls it. The workers of the
+selftest and the tests do; no command and no function of the API does so in the process that runs it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,8 @@ patient_search = HistogramObserver._non_linear_param_search
 def hurry() -> None:
     """For a process that lowers many programs, whatever else it does."""
     # Every node that a pass makes gets a deep copy of its ancestry, which grows with each pass. It is never written to.
-    NodeSource.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
+    node_source: Any = NodeSource
+    node_source.__deepcopy__ = _itself
     # Some 40 operator namespaces are walked in each run_decompositions; after the imports they stay as they are.
     collected = functools.cache(torch._export.utils._collect_all_valid_cia_ops)
     own_decomposition = _own_decompositions(torch._export.utils._get_decomp_for_cia)
@@ -55,6 +60,11 @@ def hurry_alone() -> None:
     hurry()
     _compile_when_called()
     gc.disable()
+
+
+def _itself(source: Any, memo: Any) -> Any:
+    del memo
+    return source
 
 
 def _own_decompositions(look_up: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -122,9 +132,14 @@ def _compile_when_called() -> None:
     compile_now = GraphModule.recompile
     made = ("_code", "_lineno_map", "_prologue_start")
 
-    def forward(self: GraphModule, *args: Any, **kwargs: Any) -> Any:
-        compile_now(self)
-        return type(self).forward(self, *args, **kwargs)
+    class Forward:
+        """Compiles when it is first asked for, so that an export sees the signature of what was compiled."""
+
+        def __get__(self, module: Any, owner: Any = None) -> Any:
+            if module is None:
+                return self
+            compile_now(module)  # puts the function in the place of this
+            return module.forward
 
     def called(self: Any, *args: Any, **kwargs: Any) -> Any:
         return self._wrapped_call(self, *args, **kwargs)
@@ -136,7 +151,7 @@ def _compile_when_called() -> None:
             self._out_spec = self._graph._codegen.pytree_info.out_spec
         for name in made:
             self.__dict__.pop(f"{name}_made", None)
-        cls.forward = forward
+        cls.forward = Forward()
         if "_wrapped_call" not in vars(cls):
             own_call = cls.__call__ if "__call__" in vars(cls) else None
             cls._wrapped_call = _WrappedCall(cls, own_call)
@@ -155,7 +170,8 @@ def _compile_when_called() -> None:
 
     for name in made:
         setattr(GraphModule, name, lazily(name))
-    GraphModule.recompile = recompile
+    graph_module: Any = GraphModule
+    graph_module.recompile = recompile
 
 
 def tidy() -> None:
