@@ -48,8 +48,9 @@ def test_the_layout_of_torch_is_accepted(form: str, tmp_path: Path) -> None:
     items = []
     for name, data in records().items():
         item = Item(name, data, there={"flags": 0x808})
-        item.here = {"flags": 0x808, "crc": 0, "packed": 0, "size": 0, "extra": struct.pack("<2H", 0x4246, 9) + b"Z" * 9,
-                     "after": descriptor(item, form)}  # fmt: skip
+        padding = struct.pack("<2H", 0x4246, 9) + b"Z" * 9
+        unknown = {"flags": 0x808, "crc": 0, "packed": 0, "size": 0}
+        item.here = unknown | {"extra": padding, "after": descriptor(item, form)}
         items.append(item)
     items.append(Item(f"{ROOT}/extra/\u00fc", b"", there={"flags": 0x800}, here={"flags": 0x800}))
     path = write(tmp_path / "m.pt2", zip_by_hand.archive64(items))

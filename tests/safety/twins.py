@@ -111,8 +111,8 @@ def _comment() -> bytes:
 
 def _older_format() -> bytes:
     """torch falls back to the format of torch 2.6 where its reader of archives raises."""
-    old = [Item("version", b"8.1"), Item("serialized_exported_program.json", program("relu")),
-           *(Item(f"serialized_{part}.pt", b"x") for part in ("state_dict", "constants", "example_inputs"))]  # fmt: skip
+    old = [Item("version", b"8.1"), Item("serialized_exported_program.json", program("relu"))]
+    old += [Item(f"serialized_{part}.pt", b"x") for part in ("state_dict", "constants", "example_inputs")]
     return archive([*_items(Item(NAME, program("neg"))), *old])
 
 

@@ -110,7 +110,8 @@ class Node:
     def refs(self) -> Iterator[Ref]:
         """Every use in args and kwargs, in order, repeats included."""
         yield from _refs(self.args)
-        yield from _refs(tuple(self.kwargs.values()))
+        if self.kwargs:
+            yield from _refs(tuple(self.kwargs.values()))
 
     def arg(self, position: int, name: str, default: Arg = None) -> Arg:
         """The argument at ``position`` or called ``name``, as an op's schema allows both."""

@@ -63,6 +63,7 @@ class SerializedNode(msgspec.Struct):
     outputs: list[dict[str, Any]]
     metadata: Metadata
     name: str | None = None
+    is_hop_single_tensor_return: bool | None = None
 
 
 class SerializedGraph(msgspec.Struct):

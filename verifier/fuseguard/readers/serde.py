@@ -13,6 +13,7 @@ import msgspec
 
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, NodeOp, Ref, TensorMeta
 from fuseguard.ir.ops import canonical_target
+from fuseguard.readers.op_arguments import KEYWORD, POSITIONAL, Arguments, arguments_of
 from fuseguard.readers.schema import (
     GraphArgument,
     InputSpec,
@@ -39,7 +40,6 @@ _MEMORY_FORMATS = {
 # JSON has no such numbers; torch writes these words (_dataclass_to_dict).
 _WORDS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 _ANNOTATION_KEY = "_arm_annotation_info"
-_KEYWORD = 2  # ArgumentKind.KEYWORD
 # Names of the Argument union. A list's elements are read as the union's scalars.
 _SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 _LITERALS = ("as_int", "as_float", "as_bool", "as_string", "as_none")
@@ -113,15 +113,22 @@ class GraphReader:
         if "dialects.edge." in serialized.target:
             self._dialect = "edge"
         self._used_bodies = []
+        # The edge dialect has no names in its arguments.
+        known = arguments_of(target) if serialized.target.startswith("torch.ops.") else None
+        names = known.names if known is not None else ()
         args: list[Arg] = []
         kwargs: dict[str, Arg] = {}
         for argument in serialized.inputs:
-            if argument.kind != _KEYWORD:
+            name, kind = argument.name, argument.kind
+            position = len(args)
+            if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
                 args.append(self._arg(argument.arg))
-            elif argument.name in kwargs:
-                raise MalformedProgram(f"the keyword {argument.name!r} occurs twice")
+            elif _is_keyword(serialized.target, known, name, kind, position):
+                if name in kwargs:
+                    raise MalformedProgram(f"the keyword {name!r} occurs twice")
+                kwargs[name] = self._arg(argument.arg)
             else:
-                kwargs[argument.name] = self._arg(argument.arg)
+                args.append(self._arg(argument.arg))
         metadata = serialized.metadata
         module, module_type = parse_module_stack(metadata.nn_module_stack) if metadata.nn_module_stack else ("", "")
         origin: dict[str, Any] = {
@@ -132,7 +139,7 @@ class GraphReader:
         }
         bodies = tuple(dict.fromkeys(self._used_bodies)) if self._used_bodies else ()
         name = serialized.name or self._name_of(target, serialized.outputs)
-        metas, getitems = self._results(name, serialized.outputs)
+        metas, getitems = self._results(name, serialized)
         self._add(
             name, "call", target=target, args=tuple(args), kwargs=kwargs, outputs=metas, subgraphs=bodies, **origin
         )
@@ -151,17 +158,18 @@ class GraphReader:
                 return _text(value, "as_name")
         return self._fresh(target.split(".")[1] if "." in target else target)
 
-    def _results(self, name: str, outputs: list[dict[str, Any]]) -> tuple[tuple[TensorMeta, ...], list[_GetItem]]:
+    def _results(self, name: str, node: SerializedNode) -> tuple[tuple[TensorMeta, ...], list[_GetItem]]:
         """What a node yields: a TensorMeta per tensor, and the getitem nodes that FX has for several results.
 
         The file stores no getitem; it names the results after them (note "Multiple outputs" in serialize.py). A
         result that nothing uses is called ``<node>_unused_<index>`` and has no node.
         """
-        results = [_only(output) for output in outputs]
+        results = [_only(output) for output in node.outputs]
         if len(results) == 1:
             key, value = results[0]
-            if key == "as_tensor" and _text(value, "name") == name:
+            if key == "as_tensor" and _text(value, "name") == name and node.is_hop_single_tensor_return is not False:
                 return (self._meta(name),), []
+            _check_only_result(name, node, key, value)
             if key == "as_tensors":
                 results = [("as_tensor", item) for item in _items(value)]
             elif key != "as_tensor" and (key not in _SYMBOLIC or _text(value, "as_name") == name):
@@ -292,7 +300,47 @@ class GraphReader:
         self.nodes.append(Node(name, op, index=len(self.nodes), **fields))
 
 
-_canonical_target = lru_cache(maxsize=1024)(canonical_target)  # programs have few operators and many calls
+def _check_only_result(name: str, node: SerializedNode, key: str, value: Any) -> None:
+    """Raises MalformedProgram if torch would take the only result of a node otherwise (``deserialize_outputs``).
+
+    It takes that of an operator for the node itself, whatever it is called. Read as one of several results, it would
+    put a getitem between the operator and its users, which torch does not have.
+    """
+    if key not in ("as_tensor", *_SYMBOLIC):
+        return
+    same = _text(value, "name" if key == "as_tensor" else "as_name") == name
+    single = True
+    if "torch.ops.higher_order" in node.target:
+        if node.is_hop_single_tensor_return is None:
+            return  # written before the schema had it
+        single = node.is_hop_single_tensor_return
+    if same != single:
+        raise MalformedProgram("its only result has another name than torch gives it")
+
+
+def _is_keyword(target: str, known: Arguments | None, name: str, kind: int | None, position: int) -> bool:
+    """Whether torch takes an argument as a keyword. Raises MalformedProgram where it takes it for another one."""
+    if kind not in (None, POSITIONAL, KEYWORD):
+        raise MalformedProgram(f"the argument {name[:80]!r} is of kind {kind}")
+    if known is not None:
+        keyword = kind == KEYWORD or (kind is None and name in known.optional)
+        fits = name in known.names[position:] if keyword else known.names[position : position + 1] == (name,)
+        if not fits:
+            raise MalformedProgram(f"the argument {name[:80]!r} is not in the place that the operator's schema has it")
+        return keyword
+    if target.startswith("torch.ops.higher_order."):  # deserialize_hoo_inputs
+        return kind != POSITIONAL and name != ""
+    # Python's functions of symbolic numbers have positions alone (deserialize_sym_op_inputs).
+    return kind == KEYWORD and target.startswith(("torch.ops.", "executorch.")) and name != ""
+
+
+@lru_cache(maxsize=1024)  # programs have few operators and many calls
+def _canonical_target(target: str) -> str:
+    _, found, rest = target.rpartition("torch.ops.")
+    if found and (not target.startswith(found) or rest.count(".") > 2):
+        # torch looks up one attribute after the other: aten.neg.default._op is neg, and here it would be unknown.
+        raise MalformedProgram(f"the operator {target[:80]!r} is not namespace, name and overload")
+    return canonical_target(target)
 
 
 def _only(union: Any) -> tuple[str, Any]:
