@@ -2,7 +2,7 @@
 
 Compared with ExecuTorch 1.2.0, 1.3.1, 1.4.0, 1.4.1, 1.5.0 and 1.5.1, and with whatever is installed, by
 tests/releases/test_op_sets.py. ``EXCEPTIONS`` names the project's own sets of op kinds that model these lists, and
-every kind in which such a set differs, with the reason; tests/unit/test_op_set_exceptions.py accepts no other
+every kind in which such a set differs, with the reason; tests/backend/test_op_set_exceptions.py accepts no other
 difference.
 """
 
@@ -94,7 +94,7 @@ _DIV = "Arm's quantizer decomposes it before it annotates (DecomposeDivPass, Dec
 _IN_INT32 = "computed in int32 (INT32_OPS): its codes do not pass through"
 _NO_FLOATS = "it yields integers or booleans, and the rules ask where floats are computed"
 
-#: By name, the project's sets that model lists of the backend. Where each is: tests/unit/test_op_set_exceptions.py.
+#: By name, the project's sets that model lists of the backend. Where each is: tests/backend/test_op_set_exceptions.py.
 EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
     {
         "UNARY": Mirror((TABLE_OPS,), more=why({_ON_CPU: "logit sqrt", _SIGN: "sign"})),
@@ -131,7 +131,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             more=why({"see UNARY and ARITHMETIC": "logit ne sqrt"}),
             less=why(
                 {
-                    "open: a permute passes it, and OP708 stops there (judged wrong on 1.5.1)": "clone neg",
+                    "open: a permute passes it, and OP708 stops there (judged wrong: 1.5.0, 1.5.1)": "clone neg",
                     "not judged: it has operands besides the tensor": "masked_fill where",
                     "Arm's quantizer makes elu of it before it annotates (ConvertEluFamilyToEluPass)": "celu selu",
                     _DIV: "div",
