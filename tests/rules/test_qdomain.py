@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -351,6 +352,7 @@ def test_quality_is_never_refused() -> None:
 # --- all --------------------------------------------------------------------------------------------------
 
 
+@cache
 def long_chain(length: int) -> Graph:
     """Every op both joins and is shared, and every domain changes: the worst there is for a walk per finding."""
     b = GraphBuilder()
