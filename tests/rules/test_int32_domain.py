@@ -12,20 +12,14 @@ import pytest
 
 from fuseguard.backend.int32_rescales import fused_rescales
 from fuseguard.backend.value_range import Reach
-from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.engine import Effect
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8, int16
-from fuseguard.target import Target
 from fuseguard_rules.operator.op706_saturation_skipped import SaturationSkipped
 from fuseguard_rules.operator.op710_unsaturated_product_overflows import ProductOverflows
+from fuseguard_testkit.linting import find
 
 SHAPE = (1, 4, 8, 8)
-
-
-def find(rule: Rule, graph: Graph, spec: str = "TOSA-1.0+INT+FP", release: str = "1.5.1") -> tuple[Finding, ...]:
-    report = run(graph, Target.parse(spec, release), [rule])
-    assert not report.failures
-    return report.findings
 
 
 def two(first: str, second: str, *scales: float, make=int8, twice: bool = False, unary: bool = False) -> Graph:
