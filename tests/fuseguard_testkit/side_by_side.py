@@ -28,6 +28,11 @@ def side_by_side(graphs: Sequence[Graph]) -> Graph:
     return Graph(numbered, dialect=graphs[0].dialect, buffers=buffers, subgraphs=bodies)
 
 
+def repeated(graphs: Sequence[Graph], copies: int) -> Graph:
+    """One graph with so many copies of all ``graphs``."""
+    return side_by_side([*graphs] * copies)
+
+
 def bad_examples() -> list[Graph]:
     """Those of all rules, in the ATen dialect."""
     graphs = [example.graph() for rule in load_registry().rules for example in rule.bad]

@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.ir import Graph, Node, Ref, View, activation_bounds
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_rules.examples.fusion.islands import ANCHORS, RELU, SIGNED, island
@@ -76,27 +75,6 @@ def test_dead_dqs_are_no_users() -> None:
     b.call("aten.sigmoid.default", conv)  # dead
     (found,) = View(b.output(b.requantize(relu, SIGNED))).islands
     assert found.activation is not None
-
-
-@pytest.mark.parametrize(
-    ("anchor", "form"),
-    [
-        ("conv2d", "direct"), ("depthwise", "direct"), ("grouped", "grouped"), ("conv1d", "conv1d"),
-        ("conv3d", "direct"), ("transposed", "direct"), ("linear", "linear"),
-    ],
-)  # fmt: skip
-def test_the_form_of_an_anchor(anchor: str, form: str) -> None:
-    view = View(island(anchor, RELU, SIGNED))
-    assert anchor_form(view, view.islands[0].anchor) == form
-
-
-def test_a_depthwise_conv3d_is_decomposed_like_a_grouped_one() -> None:
-    b = GraphBuilder()
-    x = b.quantized_input("x", (1, 2, 4, 6, 6), SIGNED)
-    w = b.quantized_constant("w", (2, 1, 3, 3, 3))
-    conv = b.call("aten.conv3d.default", x, w, None, (1, 1, 1), (1, 1, 1), (1, 1, 1), 2)
-    view = View(b.output(b.requantize(conv, SIGNED)))
-    assert anchor_form(view, view.islands[0].anchor) == "grouped"
 
 
 def test_a_cat_joins_its_inputs_in_one_domain_and_a_conv_does_not() -> None:

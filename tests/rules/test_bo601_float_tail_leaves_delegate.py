@@ -1,4 +1,4 @@
-"""Predicates of the BO rules on small graphs.
+"""BO601 where its examples do not reach, torch-free.
 
 Protects: that a fully quantized program and one whose halves share a fate are left alone, and that the whole split is
 refused.
