@@ -9,8 +9,8 @@ from typing import Any
 
 from click.testing import Result
 
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Finding, Rule
-from fuseguard.engine.registry import INTERFACE, Registry, make_pack
+from fuseguard.engine import INTERFACE, Effect, EffectRow, EffectsTable, Example, Finding, Rule
+from fuseguard.engine.registry import Registry, make_pack
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import SourceLine
@@ -94,8 +94,11 @@ class _Failing(_Base):
     effects = EffectsTable([EffectRow("*", ">=1", "*", Effect.WRONG)])
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        raise KeyError("out of my depth")
-        yield
+        yield from _out_of_its_depth()
+
+
+def _out_of_its_depth() -> Iterator[Finding]:
+    raise KeyError("out of my depth")
 
 
 ERROR_RULE = _rule("ZZ001", "relu-is-wrong", Effect.WRONG)

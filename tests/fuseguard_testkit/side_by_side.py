@@ -12,7 +12,10 @@ from fuseguard.ir.graph import Arg, Node, Ref
 
 def side_by_side(graphs: Sequence[Graph]) -> Graph:
     """One graph with the nodes, outputs and bodies of all ``graphs``, which are of one dialect; names get a number."""
-    nodes, results, buffers, bodies = [], [], {}, {}
+    nodes: list[Node] = []
+    results: list[Arg] = []
+    buffers: dict[str, tuple[float, ...]] = {}
+    bodies: dict[str, Graph] = {}
     for number, graph in enumerate(graphs):
         suffix = f"__{number}"
         for node in graph:
