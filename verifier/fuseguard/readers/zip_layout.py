@@ -246,7 +246,7 @@ def _check_record(handle: BinaryIO, entry: _Entry, end: int) -> int:
         raise BadLayout(f"the record {shown} is not where the table of contents says")
     if (flags, method) != (entry.flags, entry.method):
         raise BadLayout(f"the record {shown} is described in two ways")
-    start = entry.offset + len(head) + extra_size
+    start: int = entry.offset + len(head) + extra_size
     data_end = start + entry.packed
     if data_end > end:
         raise BadLayout(f"the record {shown} overlaps another one")
