@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.readers.op_arguments import Arguments, arguments_of
+from fuseguard.readers.loader import Arguments, arguments_of
 
 
 def test_a_line_of_the_table() -> None:

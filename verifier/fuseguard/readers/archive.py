@@ -14,10 +14,6 @@ from typing import BinaryIO
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.zip_layout import BadLayout, CutShort, Record, TooManyRecords, read_layout
 
-# A 10,000-node program has about 15 MB of JSON. Decoded objects take some five times the text.
-MAX_JSON_BYTES = 128 * 2**20
-# A tensor of scales may be a view into a bigger storage, which torch writes whole.
-MAX_TENSOR_BYTES = 64 * 2**20
 # torch writes one record per storage; models with more than a few thousand are not known.
 MAX_RECORDS = 50_000
 # Names take about 100 bytes each.

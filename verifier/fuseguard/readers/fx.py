@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.stack_trace import parse_stack_trace
 
 _CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+_parse_stack_trace = lru_cache(maxsize=8192)(parse_stack_trace)  # many nodes share one
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
@@ -78,7 +80,7 @@ def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constan
         args=tuple(_arg(item, bodies) for item in fx_node.args),
         kwargs={key: _arg(item, bodies) for key, item in fx_node.kwargs.items()},
         outputs=() if fx_node.op == "output" else tuple(_metas(fx_node.meta.get("val"))),
-        stack=parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
+        stack=_parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
         module=module,
         module_type=module_type,
         annotated=_annotated(fx_node.meta),

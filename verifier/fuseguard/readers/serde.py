@@ -6,14 +6,21 @@ Every string of the file stays text: no operator is looked up, no expression eva
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
 
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, NodeOp, Ref, TensorMeta
 from fuseguard.ir.ops import canonical_target
-from fuseguard.readers.op_arguments import KEYWORD, POSITIONAL, Arguments, arguments_of
+from fuseguard.readers.budget import MAX_NAME, MAX_RANK, Budget
+from fuseguard.readers.loader import (
+    POSITIONAL,
+    SYMBOLIC,
+    arguments_of,
+    check_only_result,
+    checked_target,
+    is_keyword,
+)
 from fuseguard.readers.schema import (
     GraphArgument,
     InputSpec,
@@ -22,12 +29,11 @@ from fuseguard.readers.schema import (
     SerializedNode,
     dtype_name,
 )
-from fuseguard.readers.stack_trace import parse_module_stack, parse_stack_trace
+from fuseguard.readers.stack_trace import Traces
+from fuseguard.readers.values import annotated, integer, items_of, literal, only, text_of
 
 # Control flow nested deeper than this is not known, and each level costs a level of Python's stack.
 MAX_BODY_DEPTH = 32
-# torch's integers have 64 bits; Python's would cost memory and time without bound.
-MAX_INTEGER = 2**64
 
 # Spelled as str() of the live object has them.
 _LAYOUTS = {
@@ -37,11 +43,7 @@ _LAYOUTS = {
 _MEMORY_FORMATS = {
     1: "torch.contiguous_format", 2: "torch.channels_last", 3: "torch.channels_last_3d", 4: "torch.preserve_format",
 }  # fmt: skip
-# JSON has no such numbers; torch writes these words (_dataclass_to_dict).
-_WORDS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
-_ANNOTATION_KEY = "_arm_annotation_info"
 # Names of the Argument union. A list's elements are read as the union's scalars.
-_SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 _LITERALS = ("as_int", "as_float", "as_bool", "as_string", "as_none")
 _SCALARS = ("as_tensor", "as_int", "as_float", "as_bool", "as_none")
 _LIST_ELEMENTS = {
@@ -56,26 +58,37 @@ _GetItem: TypeAlias = "tuple[str, str, int, tuple[TensorMeta, ...]]"  # its name
 class GraphReader:
     """Turns one serialized graph into nodes; bodies of control flow get readers of their own."""
 
-    def __init__(self, graph: SerializedGraph, specs: list[InputSpec], path: str = "", depth: int = 0) -> None:
+    def __init__(
+        self, graph: SerializedGraph, specs: list[InputSpec], budget: Budget, path: str = "", depth: int = 0,
+        traces: Traces | None = None,
+    ) -> None:  # fmt: skip
         self.nodes: list[Node] = []
         self.subgraphs: dict[str, Graph] = {}
         self._graph = graph
         self._specs = specs
+        self._budget = budget
+        self._traces = Traces(budget) if traces is None else traces
         self._path = path
         self._depth = depth
         self._dialect: Dialect = "aten"
         self._body_json: dict[str, Any] = {}
         self._used_bodies: list[str] = []  # by the node that is being read
         self._refs: dict[str, Ref] = {}
-        self._names = set(graph.tensor_values)  # that a made-up name must not repeat
+        self._names: set[str] = set()
+        self._counts: dict[str, int] = {}  # by stem: numbers below it are taken
+        self._metas: dict[str, TensorMeta] = {}
 
     def read(self, buffers: Callable[[list[Node]], dict[str, tuple[float, ...]]] | None = None) -> Graph:
         """The graph; ``buffers`` is asked for the values of per-channel qparams once the nodes are known.
 
         Raises MalformedProgram, also for names that occur twice or are used before they are defined.
         """
+        self._budget.nodes(len(self._graph.inputs) + len(self._graph.nodes) + 1)
         self._read_inputs()
-        for serialized in self._graph.nodes:
+        pending = self._graph.nodes
+        pending.reverse()
+        while pending:
+            serialized = pending.pop()  # what has been read need not stay in memory
             try:
                 self._read_node(serialized)
             except MalformedProgram as error:
@@ -94,22 +107,22 @@ class GraphReader:
     def _read_inputs(self) -> None:
         constants = {tensor[0] for spec in self._specs if (tensor := spec.tensor())}
         for position, argument in enumerate(self._graph.inputs):
-            key, value = _only(argument)
+            key, value = only(argument)
             outputs: tuple[TensorMeta, ...] = ()
             if key == "as_tensor":
-                name = _text(value, "name")
+                name = text_of(value, "name")
                 outputs = (self._meta(name),)
             elif key in ("as_custom_obj", "as_token"):
-                name = _text(value, "name")
-            elif key in _SYMBOLIC:
-                name = _text(value, "as_name")
+                name = text_of(value, "name")
+            elif key in SYMBOLIC:
+                name = text_of(value, "as_name")
             else:  # a Python number, string or None; only the signature knows the placeholder's name
                 spec = self._specs[position].constant_input if position < len(self._specs) else None
                 name = spec.name if spec and spec.name else f"arg{position}"
             self._add(name, "placeholder", outputs=outputs, constant=name in constants)
 
     def _read_node(self, serialized: SerializedNode) -> None:
-        target = _canonical_target(serialized.target)
+        target = checked_target(serialized.target)
         if "dialects.edge." in serialized.target:
             self._dialect = "edge"
         self._used_bodies = []
@@ -123,23 +136,25 @@ class GraphReader:
             position = len(args)
             if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
                 args.append(self._arg(argument.arg))
-            elif _is_keyword(serialized.target, known, name, kind, position):
+            elif is_keyword(serialized.target, known, name, kind, position):
                 if name in kwargs:
                     raise MalformedProgram(f"the keyword {name!r} occurs twice")
                 kwargs[name] = self._arg(argument.arg)
             else:
                 args.append(self._arg(argument.arg))
         metadata = serialized.metadata
-        module, module_type = parse_module_stack(metadata.nn_module_stack) if metadata.nn_module_stack else ("", "")
+        module, module_type = self._traces.module(metadata.nn_module_stack)
         origin: dict[str, Any] = {
-            "stack": parse_stack_trace(metadata.stack_trace) if metadata.stack_trace else (),
+            "stack": self._traces.stack(metadata.stack_trace),
             "module": module,
             "module_type": module_type,
-            "annotated": _annotated(metadata.custom),
+            "annotated": annotated(metadata.custom),
         }
         bodies = tuple(dict.fromkeys(self._used_bodies)) if self._used_bodies else ()
         name = serialized.name or self._name_of(target, serialized.outputs)
         metas, getitems = self._results(name, serialized)
+        if getitems:
+            self._budget.nodes(len(getitems))
         self._add(
             name, "call", target=target, args=tuple(args), kwargs=kwargs, outputs=metas, subgraphs=bodies, **origin
         )
@@ -151,11 +166,11 @@ class GraphReader:
     def _name_of(self, target: str, outputs: list[dict[str, Any]]) -> str:
         """The name of a node that has none in the file, as in files from before the schema stored it."""
         if len(outputs) == 1:
-            key, value = _only(outputs[0])
+            key, value = only(outputs[0])
             if key == "as_tensor":
-                return _text(value, "name")
-            if key in _SYMBOLIC:
-                return _text(value, "as_name")
+                return text_of(value, "name")
+            if key in SYMBOLIC:
+                return text_of(value, "as_name")
         return self._fresh(target.split(".")[1] if "." in target else target)
 
     def _results(self, name: str, node: SerializedNode) -> tuple[tuple[TensorMeta, ...], list[_GetItem]]:
@@ -164,21 +179,21 @@ class GraphReader:
         The file stores no getitem; it names the results after them (note "Multiple outputs" in serialize.py). A
         result that nothing uses is called ``<node>_unused_<index>`` and has no node.
         """
-        results = [_only(output) for output in node.outputs]
+        results = [only(output) for output in node.outputs]
         if len(results) == 1:
             key, value = results[0]
-            if key == "as_tensor" and _text(value, "name") == name and node.is_hop_single_tensor_return is not False:
+            if key == "as_tensor" and text_of(value, "name") == name and node.is_hop_single_tensor_return is not False:
                 return (self._meta(name),), []
-            _check_only_result(name, node, key, value)
+            check_only_result(name, node, key, value)
             if key == "as_tensors":
-                results = [("as_tensor", item) for item in _items(value)]
-            elif key != "as_tensor" and (key not in _SYMBOLIC or _text(value, "as_name") == name):
+                results = [("as_tensor", item) for item in items_of(value)]
+            elif key != "as_tensor" and (key not in SYMBOLIC or text_of(value, "as_name") == name):
                 return (), []
         metas: list[TensorMeta] = []
         getitems: list[_GetItem] = []
         for index, (key, value) in enumerate(results):
             if key == "as_tensors":
-                inner = [_text(item, "name") for item in _items(value)]
+                inner = [text_of(item, "name") for item in items_of(value)]
                 inner_metas = tuple(self._meta(item) for item in inner)
                 metas.extend(inner_metas)
                 if all(item.startswith(f"{name}_unused_") for item in inner):
@@ -191,19 +206,19 @@ class GraphReader:
                     if item != f"{made_up}_unused_{position}"
                 )
             elif key == "as_tensor":
-                item = _text(value, "name")
+                item = text_of(value, "name")
                 meta = self._meta(item)
                 metas.append(meta)
                 if item != f"{name}_unused_{index}":
                     getitems.append((item, name, index, (meta,)))
-            elif key in _SYMBOLIC:
-                item = _text(value, "as_name")
+            elif key in SYMBOLIC:
+                item = text_of(value, "as_name")
                 if item != f"{name}_unused_{index}":
                     getitems.append((item, name, index, ()))
         return tuple(metas), getitems
 
     def _arg(self, argument: Any) -> Arg:
-        key, value = _only(argument)
+        key, value = only(argument)
         return self._value(key, value)
 
     def _value(self, key: str, value: Any, depth: int = 0) -> Arg:
@@ -211,24 +226,24 @@ class GraphReader:
         if key == "as_tensor":
             return self._ref(value)
         if key in _LITERALS:
-            return _literal(key, value)
+            return literal(key, value)
         if key == "as_scalar_type":
-            return dtype_name(_integer(value))
+            return dtype_name(integer(value))
         if key in _LIST_ELEMENTS:
             element = _LIST_ELEMENTS[key]
-            return tuple([self._value(element, item) for item in _items(value)])
-        if key in _SYMBOLIC or key == "as_optional_tensor":
-            inner, item = _only(value)
+            return tuple([self._value(element, item) for item in items_of(value)])
+        if key in SYMBOLIC or key == "as_optional_tensor":
+            inner, item = only(value)
             if inner == "as_name":
                 return self._ref(value, "as_name")
             return self._value(inner, item) if inner in _SCALARS else self._malformed(inner, item)
         if key in _NESTED_ELEMENTS:
             element = _NESTED_ELEMENTS[key]
-            return tuple([tuple([self._value(element, item) for item in _items(row)]) for row in _items(value)])
+            return tuple([tuple([self._value(element, item) for item in items_of(row)]) for row in items_of(value)])
         if key == "as_graph":
             return self._body(value)
         if key == "as_string_to_argument" and type(value) is dict and depth < MAX_BODY_DEPTH:
-            members = [(name, *_only(item)) for name, item in value.items()]
+            members = [(name, *only(item)) for name, item in value.items()]
             return tuple([(name, self._value(inner, item, depth + 1)) for name, inner, item in members])
         return self._other(key, value)
 
@@ -238,16 +253,16 @@ class GraphReader:
             index = value.get("index")
             return str(value.get("type")) if index is None else f"{value.get('type')}:{index}"
         if key == "as_layout":
-            return _LAYOUTS.get(_integer(value), "torch.layout")
+            return _LAYOUTS.get(integer(value), "torch.layout")
         if key == "as_memory_format":
-            return _MEMORY_FORMATS.get(_integer(value), "torch.memory_format")
+            return _MEMORY_FORMATS.get(integer(value), "torch.memory_format")
         if key == "as_operator" and type(value) is str:
             return canonical_target(value)
         if key == "as_custom_obj":
-            name = _text(value, "name")
-            return Ref(name) if any(node.name == name for node in self.nodes) else name
+            name = text_of(value, "name")
+            return self._ref(value) if name in self._names else name
         if key == "as_complex" and type(value) is dict:
-            real, imaginary = (_literal("as_float", value.get(part)) for part in ("real", "imag"))
+            real, imaginary = (literal("as_float", value.get(part)) for part in ("real", "imag"))
             return str(complex(real, imaginary))  # type: ignore[arg-type]
         return self._malformed(key, value)
 
@@ -255,7 +270,7 @@ class GraphReader:
         raise MalformedProgram(f"an argument {key!r} of type {type(value).__name__} is not in the schema")
 
     def _ref(self, value: Any, key: str = "name") -> Ref:
-        name = _text(value, key)
+        name = text_of(value, key)
         ref = self._refs.get(name)
         if ref is None:
             ref = self._refs[name] = Ref(name)  # one object per name: a program has many more uses than names
@@ -273,124 +288,39 @@ class GraphReader:
         if name not in self._body_json:
             path = f"{self._path}.{name}" if self._path else name
             self._body_json[name] = value
-            self.subgraphs[name] = GraphReader(argument.graph, [], path, self._depth + 1).read()
+            self.subgraphs[name] = GraphReader(
+                argument.graph, [], self._budget, path, self._depth + 1, self._traces
+            ).read()
         elif self._body_json[name] != value:
             raise MalformedProgram(f"two different control-flow bodies are both called {name!r}")
         self._used_bodies.append(name)
         return name
 
     def _meta(self, name: str) -> TensorMeta:
+        meta = self._metas.get(name)
+        if meta is not None:
+            return meta  # a file may name one tensor often, and its shape is made once
         value = self._graph.tensor_values.get(name)
         if value is None:
-            raise MalformedProgram(f"the tensor {name!r} has no entry in tensor_values, so its type is not known")
-        return value.meta()
+            raise MalformedProgram(f"the tensor {name[:80]!r} has no entry in tensor_values, so its type is not known")
+        if len(value.sizes) > MAX_RANK:
+            raise MalformedProgram(f"the tensor {name[:80]!r} has more than {MAX_RANK} dimensions")
+        meta = self._metas[name] = value.meta()
+        return meta
 
     def _fresh(self, stem: str) -> str:
         """``stem`` or, as FX does, the first ``stem_1``, ``stem_2`` ... that is free."""
-        name = stem
-        count = 0
-        while name in self._names:
+        count = self._counts.get(stem, 0)
+        name = f"{stem}_{count}" if count else stem
+        while name in self._names or name in self._graph.tensor_values:
             count += 1
             name = f"{stem}_{count}"
+        self._counts[stem] = count + 1
         self._names.add(name)
         return name
 
     def _add(self, name: str, op: NodeOp, **fields: Any) -> None:
+        if len(name) > MAX_NAME:
+            raise MalformedProgram(f"the name {name[:80]!r}... has more than {MAX_NAME} characters")
         self._names.add(name)
         self.nodes.append(Node(name, op, index=len(self.nodes), **fields))
-
-
-def _check_only_result(name: str, node: SerializedNode, key: str, value: Any) -> None:
-    """Raises MalformedProgram if torch would take the only result of a node otherwise (``deserialize_outputs``).
-
-    It takes that of an operator for the node itself, whatever it is called. Read as one of several results, it would
-    put a getitem between the operator and its users, which torch does not have.
-    """
-    if key not in ("as_tensor", *_SYMBOLIC):
-        return
-    same = _text(value, "name" if key == "as_tensor" else "as_name") == name
-    single = True
-    if "torch.ops.higher_order" in node.target:
-        if node.is_hop_single_tensor_return is None:
-            return  # written before the schema had it
-        single = node.is_hop_single_tensor_return
-    if same != single:
-        raise MalformedProgram("its only result has another name than torch gives it")
-
-
-def _is_keyword(target: str, known: Arguments | None, name: str, kind: int | None, position: int) -> bool:
-    """Whether torch takes an argument as a keyword. Raises MalformedProgram where it takes it for another one."""
-    if kind not in (None, POSITIONAL, KEYWORD):
-        raise MalformedProgram(f"the argument {name[:80]!r} is of kind {kind}")
-    if known is not None:
-        keyword = kind == KEYWORD or (kind is None and name in known.optional)
-        fits = name in known.names[position:] if keyword else known.names[position : position + 1] == (name,)
-        if not fits:
-            raise MalformedProgram(f"the argument {name[:80]!r} is not in the place that the operator's schema has it")
-        return keyword
-    if target.startswith("torch.ops.higher_order."):  # deserialize_hoo_inputs
-        return kind != POSITIONAL and name != ""
-    # Python's functions of symbolic numbers have positions alone (deserialize_sym_op_inputs).
-    return kind == KEYWORD and target.startswith(("torch.ops.", "executorch.")) and name != ""
-
-
-@lru_cache(maxsize=1024)  # programs have few operators and many calls
-def _canonical_target(target: str) -> str:
-    _, found, rest = target.rpartition("torch.ops.")
-    if found and (not target.startswith(found) or rest.count(".") > 2):
-        # torch looks up one attribute after the other: aten.neg.default._op is neg, and here it would be unknown.
-        raise MalformedProgram(f"the operator {target[:80]!r} is not namespace, name and overload")
-    return canonical_target(target)
-
-
-def _only(union: Any) -> tuple[str, Any]:
-    """The key and value of a union, which the schema writes as an object with one key."""
-    if type(union) is not dict or len(union) != 1:
-        raise MalformedProgram("an argument is not an object with exactly one key")
-    [(key, value)] = union.items()
-    return key, value
-
-
-def _text(value: Any, key: str) -> str:
-    text = value.get(key) if type(value) is dict else None
-    if type(text) is not str or not text:
-        raise MalformedProgram(f"an argument or output has no {key!r} that is text")
-    return text
-
-
-def _items(value: Any) -> list[Any]:
-    if type(value) is not list:
-        raise MalformedProgram(f"a list is expected, not {type(value).__name__}")
-    return value
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int or not -MAX_INTEGER < value < MAX_INTEGER:
-        raise MalformedProgram(f"an integer of 64 bits is expected, not {type(value).__name__}")
-    return value
-
-
-def _literal(key: str, value: Any) -> Arg:
-    if key == "as_float":
-        if isinstance(value, str) and value in _WORDS:
-            return _WORDS[value]
-        return value if isinstance(value, float) else float(_integer(value))
-    if key == "as_int":
-        return _integer(value)
-    if key == "as_none":
-        return None
-    if (key == "as_bool" and isinstance(value, bool)) or (key == "as_string" and isinstance(value, str)):
-        return value
-    raise MalformedProgram(f"a {key!r} argument is {type(value).__name__}")
-
-
-@lru_cache(maxsize=256)
-def _annotated(custom: str) -> bool:
-    """``_arm_annotation_info.quantized`` of a node's custom metadata, which is JSON within the JSON."""
-    if _ANNOTATION_KEY not in custom:
-        return False
-    try:
-        info = msgspec.json.decode(custom).get(_ANNOTATION_KEY)
-    except (msgspec.DecodeError, AttributeError, RecursionError):
-        return False  # users may put anything there
-    return bool(info.get("quantized")) if type(info) is dict else False
