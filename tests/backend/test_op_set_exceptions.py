@@ -55,7 +55,9 @@ PROJECT: dict[str, tuple[Collection[str], ...]] = {
     "MAX_POOLS": (dt508._POOLS, [target.split(".")[1] for target in op703._POOLS]),
     "CHANNELS_LAST": (elementwise.CHANNELS_LAST,),
     "REDUCTIONS_PASSED_ON_1.4": (op709._REDUCTIONS,),
-    "ELEMENTWISE": (kinds_with(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) - {"sum"},),  # has_one_operand
+    "ELEMENTWISE": (  # has_one_operand
+        (kinds_with(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) - {"sum"}) | elementwise._BY_ELEMENT,
+    ),
     "CHECKED": (quantized_operands._CHECKED | kinds_with(Trait.UNARY),),  # is_checked
     "WITHOUT_COMPUTE": (partition._DROPPED,),
     "KNOWN": (KNOWN,),

@@ -18,7 +18,8 @@ from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op708 as examples
 
-_BINARY = frozenset({"add", "sub", "mul", "eq", "ge", "gt", "le", "lt", "ne"})
+#: Of ARITHMETIC, the ops of two operands.
+_BINARY = frozenset({"add", "sub", "mul", "maximum", "minimum", "eq", "ge", "gt", "le", "lt", "ne"})
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 
 
@@ -57,7 +58,7 @@ class PermuteLandsOnScalar(Rule):
             number = _leading_number(view, node)
             if number is None:
                 continue
-            above, below = moved_down_to(view, node, target), moved_up_to(view, node)
+            above, below = moved_down_to(view, node, target), moved_up_to(view, node, target)
             if above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
             layout = below or above
