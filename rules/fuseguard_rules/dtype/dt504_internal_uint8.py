@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.quantized_values import Boundary, boundaries
 from fuseguard.backend.releases import RESCALES_UINT8
+from fuseguard.backend.rewrites import as_int8
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt504 as examples
 
@@ -74,10 +75,7 @@ class InternalUint8(Rule):
         boundary = next((known[name] for name in finding.nodes if name in known), None)
         if boundary is None or not boundary.qparams.usable or not RESCALES_UINT8.in_force(target):
             return None
-        qparams = boundary.qparams
-        shifted = QParams.per_tensor(
-            qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8"
-        )
+        shifted = as_int8(boundary.qparams)
         edits = []
         first, *readers = boundary.quantizers
         if not view.is_q(first):

@@ -58,6 +58,13 @@ def lossless_int16(qparams: QParams) -> QParams | None:
     return QParams.per_tensor(qparams.scale, 0, -_LARGEST_INT16 - 1, _LARGEST_INT16, "int16")
 
 
+def as_int8(qparams: QParams) -> QParams:
+    """``qparams``, those of uint8 as the int8 ones in which every code, 128 below, has the same value."""
+    if qparams.dtype != "uint8" or qparams.per_channel or not qparams.known:
+        return qparams
+    return QParams.per_tensor(qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8")
+
+
 def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
     """Puts a view to its own shape in front of ``node``, with the qparams of the DQ ``data`` behind it.
 

@@ -10,12 +10,12 @@ from typing import IO, Any
 import click
 
 from fuseguard.engine.internal_error import debugging, internal_error
-from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, FINDINGS, INTERRUPTED, UNREADABLE
+from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, ENDLESS, FINDINGS, INTERRUPTED, UNREADABLE
 from fuseguard.report.lines import clean
 
 __all__ = [
-    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Failure", "Refused",
-    "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
+    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Endless",
+    "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
 ]  # fmt: skip
 
 #: For commands that lower programs, when an import fails.
@@ -42,6 +42,12 @@ class Refused(Failure):
     """The same for an input that cannot be read or is refused: exit code 3."""
 
     exit_code = UNREADABLE
+
+
+class Endless(Failure):
+    """The same for a repair that makes no progress: exit code 4."""
+
+    exit_code = ENDLESS
 
 
 def tell(text: str) -> None:

@@ -44,8 +44,8 @@ Examples:
 
 \b
 Exit codes: 0 clean; 1 findings; 2 usage, configuration, rule pack or
-internal error; 3 an input could not be read or was refused.
-When several apply, the largest wins."""
+internal error; 3 an input could not be read or was refused; 4 a repair that
+does not end. When several apply, the largest wins."""
 
 
 class Commands(Group):

@@ -135,6 +135,8 @@ def prove(
     }
     try:
         lowered = lower_to_edge(copy_program(exported_program), spec, checks)
+    except ImportError:
+        raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
         return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
     common |= {
@@ -149,6 +151,8 @@ def prove(
         return Proof("undefined", exception=str(error), sqnr_db=-math.inf, **common)
     except DelegateFault as error:
         return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
+    except ImportError:
+        raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
     return _compare(exported_program, inputs, reference, outputs, resolved, lowered, common)

@@ -13,29 +13,12 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
-from fuseguard.engine.rewrite import Rewrite
-from fuseguard.engine.rule import Rule
+from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.readers.fx import read_program
-from fuseguard.target import Target
-
-#: A repair may bring another finding to light, which is repaired in turn; more rounds than this mean a fault of ours.
-_MOST_ROUNDS = 16
-
-
-@dataclass(frozen=True)
-class Repair:
-    """One finding and the rewrite that mended it. ``exact``: the program's own results stay as they are, to the bit."""
-
-    finding: Finding
-    rewrite: Rewrite
-
-    @property
-    def exact(self) -> bool:
-        return self.rewrite.exact
 
 
 @dataclass(frozen=True)
@@ -80,23 +63,30 @@ def repair(
 
     Raises:
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
-        RepairFault: a rule planned what does not fit the program.
+        RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
     resolved = target_of(target, executorch)
     rules = load_registry().select(select, ignore)
     program = copy_program(exported_program, share_weights=True)
-    applied: list[Repair] = []
-    for _ in range(_MOST_ROUNDS):
-        report = _lint(program, resolved, rules, policy)
-        batch = _batch(report, rules, unsafe)
-        if not batch:
-            break
+
+    def rewrite(batch: Sequence[Repair]) -> None:
         for graph in {item.finding.graph: None for item in batch}:
-            apply_rewrites(program, [item.rewrite for item in batch if item.finding.graph == graph], graph)
-        applied += batch
+            there = [item for item in batch if item.finding.graph == graph]
+            try:
+                apply_rewrites(program, [item.rewrite for item in there], graph)
+            except RepairFault as fault:
+                rules = " or ".join(sorted({item.finding.code for item in there}))
+                raise RepairFault(
+                    f"a repair does not fit the program: {fault}. This is a bug in rule {rules}, please report it."
+                ) from fault
+
+    def check() -> Report:
+        return run(read_program(program), resolved, rules, policy)
+
+    applied, report = repair_in_rounds(check, rewrite, rules, unsafe)
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
-    return RepairResult(program, tuple(applied), _lint(program, resolved, rules, policy).findings, str(resolved))
+    return RepairResult(program, applied, report.findings, str(resolved))
 
 
 def lower(
@@ -113,7 +103,8 @@ def lower(
     ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
     changed.
 
-    Raises TypeError for a partitioner that cannot be guarded, and what the backend raises.
+    Raises TypeError for a partitioner that cannot be guarded, RepairFault as :func:`repair` does (``repair=False`` then
+    leaves all that is found to the guard), and what the backend raises.
     """
     guard(partitioner, policy)
     program = copy_program(exported_program, share_weights=True)
@@ -134,29 +125,3 @@ def serialized(program: ExportedProgram) -> bytes:
 
 
 _repair = repair  # ``lower`` has an argument of that name
-
-
-def _lint(program: ExportedProgram, target: Target, rules: Sequence[Rule], policy: str) -> Report:
-    return run(read_program(program), target, rules, policy)
-
-
-def _batch(report: Report, rules: Sequence[Rule], unsafe: bool) -> list[Repair]:
-    """The repairs of this round: none that touches what another one does."""
-    by_code = {rule.code: rule for rule in rules}
-    taken: set[tuple[str, str]] = set()
-    batch = []
-    for finding in report.findings:
-        rewrite = finding.rewrite
-        if rewrite is None or not (rewrite.exact or unsafe) or not _is_to_be_repaired(finding, by_code[finding.code]):
-            continue
-        touched = {(finding.graph, name) for name in rewrite.touched}
-        if touched & taken:
-            continue
-        taken |= touched
-        batch.append(Repair(finding, rewrite))
-    return batch
-
-
-def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
-    # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
-    return finding.refuse or (not rule.refused and finding.severity.rank == 2)

@@ -13,6 +13,7 @@ CLEAN = 0
 FINDINGS = 1  # at or above --fail-on; for prove: the lowering cannot be trusted
 ABNORMAL = 2  # usage, configuration, rule pack, a rule that failed, fuseguard itself
 UNREADABLE = 3  # an input could not be read, or was refused as unsafe
+ENDLESS = 4  # repair: the repairs of two rules undo one another
 INTERRUPTED = 130  # as shells report SIGINT
 BROKEN_PIPE = 141  # as shells report SIGPIPE
 
