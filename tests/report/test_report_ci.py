@@ -82,7 +82,7 @@ def test_no_name_from_a_file_ends_a_command_or_begins_one(message: str, name: st
     assert line.isprintable()
     _, properties, text = parsed(line)
     assert properties.keys() == {"file", "title"}
-    assert "::set-output" in text
+    assert r"\x3a:set-output" in text
 
 
 def test_github_is_told_of_files_that_were_not_checked() -> None:

@@ -81,7 +81,7 @@ def test_the_text_is_json_whatever_the_numbers(value: float) -> None:
 def test_the_text_is_ascii_whatever_the_names() -> None:
     text = render(of(finding(message="\x1b \u202e \ud800 ö")))
     assert text.isascii()
-    assert json.loads(text)["files"][0]["findings"][0]["message"] == "\x1b \u202e \ud800 ö"
+    assert json.loads(text)["files"][0]["findings"][0]["message"] == r"\x1b \u202e \ud800 ö"
     assert "\x1b" not in text
 
 

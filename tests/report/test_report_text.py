@@ -9,9 +9,10 @@ import pytest
 from fuseguard.engine import Effect, Finding, Severity
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
-from fuseguard.report.lines import Line, clean, paragraph, plain, table
+from fuseguard.report.lines import Line, paragraph, plain, table
 from fuseguard.report.numbers import counted, json_number, short
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import quoted
 from fuseguard.report.text import finding_lines, render
 from fuseguard_testkit.report_fakes import (
     BARE,
@@ -161,8 +162,8 @@ def test_no_file_name_error_or_notice_can_carry_control_characters() -> None:
 
 
 def test_clean_leaves_printable_text_alone() -> None:
-    assert clean("größe → 1") == "größe → 1"
-    assert clean("\tx") == "    x"
+    assert quoted("größe → 1") == "größe → 1"
+    assert quoted("\tx") == "    x"
 
 
 def test_wrapping_puts_what_does_not_fit_under_its_own_start() -> None:

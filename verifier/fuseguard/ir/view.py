@@ -57,6 +57,7 @@ class View:
         self._qparams: dict[str, QParams | None] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self._clusters: dict[str, frozenset[str]] = {}
+        self._ordered: dict[tuple[int, ...], tuple[str, ...]] = {}  # by the ids of clusters that are kept
 
     # --- neighbours -------------------------------------------------------------------------------------
 
@@ -256,11 +257,22 @@ class View:
         then has a float input where its annotation promises integers. The output node is no such reader: it may
         have floats. Arm's quantizer gives every reader a DQ of its own, so that in its programs clusters stay small.
         """
-        return frozenset().union(*map(self._cluster_of, nodes))
+        found = {id(cluster): cluster for cluster in map(self._cluster_of, nodes)}
+        [first, *others] = found.values()
+        return first.union(*others) if others else first
+
+    def ordered_cluster(self, *nodes: Node) -> tuple[str, ...]:
+        """The same in the program's order. Nodes of one cluster get the same object: many findings may share one."""
+        key = tuple(dict.fromkeys(id(self._cluster_of(node)) for node in nodes))
+        if key not in self._ordered:
+            names = sorted(self.cluster(*nodes), key=lambda name: self.graph[name].index)
+            self._ordered[key] = tuple(names)
+        return self._ordered[key]
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
-        if self.is_q(start) or start.op == "output":
-            return frozenset((start.name,))  # a Q comes along with a DQ in front of it, and brings nothing itself
+        if start.name not in self._clusters and (self.is_q(start) or start.op == "output"):
+            # A Q comes along with a DQ in front of it, and brings nothing itself.
+            self._clusters[start.name] = frozenset((start.name,))
         if start.name not in self._clusters:
             members: dict[str, Node] = {}
             pending = [start]

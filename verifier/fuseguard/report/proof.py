@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fuseguard.report.json import envelope
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # both import torch
     from fuseguard.executorch.guard_report import GuardReport
@@ -26,11 +27,11 @@ _MEANINGS: dict[str, str] = {
 def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> Iterator[Line]:
     """The proof line by line."""
     style: Style = "good" if proof.outcome == "exact" else "note" if proof.outcome == "bounded" else "error"
-    yield Line((proof.outcome, style), f": {clean(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
+    yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
-    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", clean(inputs))]
+    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", quoted(inputs))]
     if proof.exception:
-        rows.append(("exception", clean(proof.exception.strip().partition("\n")[0])))
+        rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
         steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
         ties = ", all of them rounding ties" if proof.rounding_ties else ""
@@ -42,12 +43,12 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
-            ("on the CPU", clean(_counted_ops(proof.cpu_ops)) or "nothing"),
+            ("on the CPU", quoted(_counted_ops(proof.cpu_ops)) or "nothing"),
         ]
     for label, value in rows:
         yield Line((f"  {label:12}", "dim"), value, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
-        yield Line(f"  {clean(line)}", hang=6)
+        yield Line(f"  {quoted(line)}", hang=6)
 
 
 def _counted_ops(ops: tuple[str, ...]) -> str:
