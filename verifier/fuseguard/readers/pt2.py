@@ -73,9 +73,10 @@ def read_pt2(path: Path) -> Graph:
         try:
             model = _choose_model(archive)
             program = _decode_program(archive, model)
-            specs = program.graph_module.signature.input_specs
-            tensors = _Tensors(archive, model, specs)
-            return GraphReader(program.graph_module.graph, specs).read(tensors.qparam_values)
+            signature = program.graph_module.signature
+            tensors = _Tensors(archive, model, signature.input_specs)
+            reader = GraphReader(program.graph_module.graph, signature.input_specs, mutations=signature.mutations())
+            return reader.read(tensors.qparam_values)
         except MalformedProgram as error:
             raise UnreadableInput(
                 f"{path}: the program does not follow torch.export's schema ({error}), so the file is damaged or "

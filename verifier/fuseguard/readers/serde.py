@@ -5,12 +5,13 @@ Every string of the file stays text: no operator is looked up, no expression eva
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
 
+from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, NodeOp, Ref, TensorMeta
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.schema import (
@@ -56,13 +57,21 @@ _GetItem: TypeAlias = "tuple[str, str, int, tuple[TensorMeta, ...]]"  # its name
 class GraphReader:
     """Turns one serialized graph into nodes; bodies of control flow get readers of their own."""
 
-    def __init__(self, graph: SerializedGraph, specs: list[InputSpec], path: str = "", depth: int = 0) -> None:
+    def __init__(
+        self,
+        graph: SerializedGraph,
+        specs: list[InputSpec],
+        path: str = "",
+        depth: int = 0,
+        mutations: Mapping[str, str] | None = None,
+    ) -> None:
         self.nodes: list[Node] = []
         self.subgraphs: dict[str, Graph] = {}
         self._graph = graph
         self._specs = specs
         self._path = path
         self._depth = depth
+        self._mutations = dict(mutations or {})  # that the signature knows of
         self._dialect: Dialect = "aten"
         self._body_json: dict[str, Any] = {}
         self._used_bodies: list[str] = []  # by the node that is being read
@@ -83,10 +92,13 @@ class GraphReader:
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
+        qparam_values = buffers(self.nodes) if buffers else None
         try:
+            # The results of a control-flow body are those of the op that runs it: no write adds one.
+            nodes, written = (self.nodes, {}) if self._path else functional(self.nodes)
             return Graph(
-                self.nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs,
-                buffers=buffers(self.nodes) if buffers else None,
+                nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=qparam_values,
+                mutations=self._mutations | written, functionalized=nodes is not self.nodes,
             )  # fmt: skip
         except ValueError as error:
             raise MalformedProgram(str(error)) from error
