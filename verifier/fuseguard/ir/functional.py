@@ -30,6 +30,9 @@ _RESHAPING = frozenset(
 )  # fmt: skip
 _IDENTITIES = frozenset(("alias", "detach", "contiguous", "dropout", "lift_fresh"))
 
+#: A write to a view of a view makes a few nodes. A file with thousands of both would make millions.
+_MOST_NODES = 16
+
 
 @lru_cache(maxsize=1024)
 def writes_in_place(target: str) -> bool:
@@ -53,7 +56,8 @@ def functional(nodes: list[Node]) -> tuple[list[Node], dict[str, str]]:
     itself is a node named after the view (``slice_1_scatter``). ``nodes`` itself is returned where no write
     reaches an input, a buffer or a later reader that does not refer to it: for an activation in place, for one.
 
-    Raises ValueError, as :class:`Graph` does, for nodes that make no graph.
+    Raises ValueError, as :class:`Graph` does, for nodes that make no graph, and where the writes would make more than
+    16 nodes of each one.
     Source: ATen's functionalization, and ``_remove_unnecessary_copy_op_pass`` of torch/export/exported_program.py: the
     last ``copy`` to a buffer is left out.
     """
@@ -190,6 +194,8 @@ class _Functionalization:
         return self._base.get(name, name)
 
     def _emit(self, node: Node) -> Node:
+        if len(self._out) >= _MOST_NODES * len(self._nodes):
+            raise ValueError(f"its in-place ops make more than {_MOST_NODES} nodes of each node")
         self._out[node.name] = node
         return node
 
