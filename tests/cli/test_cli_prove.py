@@ -98,6 +98,20 @@ def test_a_wrong_lowering_exits_with_1_and_a_guarded_one_with_0(saved: Path) -> 
 
 @pytest.mark.torch
 @pytest.mark.slow
+def test_a_program_with_state_is_run_several_times(torch: Any, tmp_path: Path) -> None:
+    from fuseguard_testkit import stateful
+
+    path = tmp_path / "state.pt2"
+    torch.export.save(stateful.with_image(stateful.Delayed())[0], path)
+    code, document = _json(str(path), "--calls", "1")
+    assert (code, document["outcome"], document["calls"], document["call"]) == (0, "exact", 1, 0)
+    code, document = _json(str(path), "--guard")
+    assert (code, document["outcome"], document["calls"]) == (0, "exact", 3)
+    assert run(str(path), "--calls", "0").exit_code == 2
+
+
+@pytest.mark.torch
+@pytest.mark.slow
 def test_inputs_come_from_files_without_pickle(torch: Any, saved: Path, tmp_path: Path) -> None:
     np = pytest.importorskip("numpy")
     x, y = torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)

@@ -18,7 +18,7 @@ import inspect
 import operator
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -114,7 +114,7 @@ def _members(value: Any) -> Iterator[Any]:
         if isinstance(item, _OPS) or item is operator.getitem:
             yield item
         elif inspect.isclass(item):
-            yield from _members(item.targets)
+            yield from _members(vars(item)["targets"])
 
 
 def _made(value: Callable[..., Any]) -> Any:
@@ -144,4 +144,4 @@ def _node(op: Any) -> torch.fx.Node:
     return graph.call_function(op, (graph.placeholder("x"),))
 
 
-__all__: Iterable[str] = ("int32_scales", "live", "spelled", "supported")
+__all__ = ["int32_scales", "live", "spelled", "supported"]

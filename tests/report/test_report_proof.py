@@ -24,6 +24,9 @@ def proof(**changes: Any) -> Any:
         "mismatches": 0,
         "rounding_ties": 0,
         "elements": 64,
+        "calls": 1,
+        "call": 0,
+        "differing": (),
         "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
         "delegated_ops": 3,
         "delegates": 1,
@@ -51,6 +54,20 @@ def test_an_exact_proof() -> None:
 
 def test_rounding_ties_are_owned_up_to() -> None:
     assert "mismatches  2 of 64 elements, all of them rounding ties" in text(mismatches=2, rounding_ties=2)
+
+
+def test_a_wrong_proof_names_the_results_that_differ() -> None:
+    assert "  differs     buffer k, output 0\n" in text(outcome="wrong", call=1, differing=("buffer k", "output 0"))
+    assert "differs" not in text()
+    assert "calls" not in text()
+
+
+def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
+    shown = text(outcome="wrong", calls=2, call=2, differing=("buffer k\x1b",))
+    assert "  calls       2 in a row, each on the state that the one before has left\n" in shown
+    assert "  differs     buffer k\\x1b in call 2\n" in shown
+    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
+    assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
 
 
 def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() -> None:

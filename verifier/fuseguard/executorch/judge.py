@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.executorch.comparing import FLOAT_TOLERANCE, absolute_errors, differing_elements, magnitude, sqnr
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.float64 import run_exactly, shaken_outputs
@@ -27,13 +28,10 @@ from fuseguard.executorch.outputs import (
     run_eager,
     saturate_at_dtype,
 )
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
-
-#: Outputs that carry no scale of their own are compared in float. Torch and the reference model round
-#: float32 differently; the largest difference seen on right lowerings is below 1e-6 of the output's largest value.
-FLOAT_TOLERANCE = 1e-5
 
 #: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
 #: a value by less than 1e-7 steps of an int8 code.
@@ -73,6 +71,13 @@ class Proof:
     output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
     included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
     ``delegated`` names their nodes.
+
+    The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
+    ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
+    lowered program had left, and all figures are about all calls. ``differing`` names the results that differ
+    (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
+    ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
+    both are if lowering raises.
     """
 
     outcome: Outcome
@@ -90,6 +95,9 @@ class Proof:
     delegated: tuple[str, ...] = ()
     delegates: int = 0
     exception: str = ""
+    calls: int = 1
+    call: int = 0
+    differing: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -104,6 +112,8 @@ def prove(
     inputs: Sequence[Any],
     target: str | Target = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
+    *,
+    calls: int | None = None,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -113,19 +123,27 @@ def prove(
         target: TOSA specification or accelerator; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
+        calls: how many times to run the program in a row, on the state that it leaves; None means three times where
+            it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
 
     Raises:
         TargetError: the target is not valid.
+        ValueError: ``calls`` is less than 1.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
     """
+    if calls is not None and calls < 1:
+        raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     resolved = target if isinstance(target, Target) else Target.parse(target)
     spec = compile_spec_for(resolved)
     if checks == "guard":
         from fuseguard.executorch.partition import support_checks
 
         checks = support_checks(spec)
-    reference = run_eager(exported_program, inputs)
+    state = slots(exported_program)
+    calls = calls or (CALLS_WITH_STATE if state else 1)
+    eager = copy_program(exported_program, share_weights=True)
+    reference = run_eager(eager, inputs)
     common: dict[str, Any] = {
         "target": str(resolved),
         "release": str(resolved.release),
@@ -138,13 +156,35 @@ def prove(
     except ImportError:
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
-        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, calls=0, **common)
     common |= {
         "cpu_ops": lowered.cpu_ops,
         "delegated_ops": len(lowered.delegated),
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
+    program = functional_program(exported_program, share_weights=True) if state else eager
+    names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
+    proofs: list[Proof] = []
+    while True:
+        proofs.append(_call(program, inputs, reference, resolved, lowered, names, common))
+        if len(proofs) == calls or not proofs[-1].ok:
+            return _of_all(proofs)
+        inputs = carry_on((eager, program, lowered.program), inputs, proofs[-1].outputs)
+        reference = run_eager(eager, inputs)
+
+
+def _call(
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    reference: tuple[torch.Tensor, ...],
+    target: Target,
+    lowered: Lowered,
+    names: Sequence[str],
+    common: dict[str, Any],
+) -> Proof:
+    """One run of the lowered program, on the state that it holds."""
+    common = {**common, "reference": reference}
     try:
         outputs = run_edge_program(lowered.program, inputs)
     except UndefinedResult as error:
@@ -155,7 +195,30 @@ def prove(
         raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(exported_program, inputs, reference, outputs, resolved, lowered, common)
+    return _compare(program, inputs, reference, outputs, target, lowered, names, common)
+
+
+def _of_all(proofs: Sequence[Proof]) -> Proof:
+    """What the calls of one program showed together: the last one's proof, with the figures of all."""
+    last = proofs[-1]
+    about = len(proofs)
+    if last.ok:
+        worst = "bounded" if any(proof.outcome == "bounded" for proof in proofs) else "exact"
+        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and proof.differing), 0)
+    steps = [proof.max_error_steps for proof in proofs if proof.max_error_steps is not None]
+    return replace(
+        last,
+        outcome=proofs[about - 1].outcome,
+        calls=len(proofs),
+        call=about,
+        differing=proofs[about - 1].differing if about else (),
+        max_error_steps=max(steps) if steps else None,
+        max_error=max(proof.max_error for proof in proofs),
+        sqnr_db=min(proof.sqnr_db for proof in proofs),
+        mismatches=sum(proof.mismatches for proof in proofs),
+        rounding_ties=sum(proof.rounding_ties for proof in proofs),
+        elements=sum(proof.elements for proof in proofs),
+    )
 
 
 def _compare(
@@ -165,13 +228,15 @@ def _compare(
     outputs: tuple[torch.Tensor, ...],
     target: Target,
     lowered: Lowered,
+    names: Sequence[str],
     common: dict[str, Any],
 ) -> Proof:
+    """``names``: what the results are called."""
     if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
         text = f"{[tuple(o.shape) for o in outputs]} instead of {[tuple(r.shape) for r in reference]}"
         return Proof("wrong", exception=f"output shapes differ: {text}", sqnr_db=-math.inf, outputs=outputs, **common)
     grids = output_grids(program, target)
-    differing = _differing(outputs, reference, grids)
+    differing = differing_elements(outputs, reference, grids)
     mismatches = sum(int(mask.sum()) for mask in differing)
     outcome: Outcome = "exact"
     ties = 0
@@ -188,16 +253,17 @@ def _compare(
             )
             bounded = bounded or _rounded(outputs, program, inputs, reference, target, grids, lowered)
             outcome = "bounded" if bounded else "wrong"
-    errors = [_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
+    errors = [absolute_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]
     return Proof(
         outcome,
         max_error_steps=max(in_steps) if in_steps else None,
         max_error=max(worst, default=0.0),
-        sqnr_db=_sqnr(reference, outputs),
+        sqnr_db=sqnr(reference, outputs),
         mismatches=mismatches,
         rounding_ties=ties,
+        differing=tuple(name for name, mask in zip(names, differing, strict=True) if bool(mask.any())),
         outputs=outputs,
         **common,
     )
@@ -219,7 +285,7 @@ def _matches(
             reference = run_eager(program, inputs)
     except RuntimeError:  # an operator that mixes dtypes or knows no float64
         return False
-    return _explained(_differing(outputs, reference, grids), program, inputs, outputs, grids, lowered, snapped)
+    return _explained(differing_elements(outputs, reference, grids), program, inputs, outputs, grids, lowered, snapped)
 
 
 def _explained(
@@ -251,7 +317,7 @@ def _explained(
         except RuntimeError:  # an operator that mixes dtypes or knows no float64
             return False
         first = first or exact
-        differing = _both(differing, _differing(outputs, exact, grids))
+        differing = _both(differing, differing_elements(outputs, exact, grids))
         fixed = _both(fixed, [before == after for before, after in zip(first, exact, strict=True)])
         if not _any(differing):
             return True
@@ -297,54 +363,18 @@ def _within_roundings(
 
     An output with none of them before it must be equal. ``shaken``: what random roundings make of the outputs.
     """
-    for number, mask in enumerate(_differing(outputs, reference, grids)):
+    for number, mask in enumerate(differing_elements(outputs, reference, grids)):
         if not bool(mask.any()):
             continue
         grid = grids[number]
-        least = FLOAT_TOLERANCE * _magnitude(reference[number]) if grid.step is None else grid.roundings * grid.step
+        least = FLOAT_TOLERANCE * magnitude(reference[number]) if grid.step is None else grid.roundings * grid.step
         allowed = torch.full_like(reference[number], least, dtype=torch.float64)
         for run in shaken[1:]:
             # A few random runs seldom meet the worst case.
-            allowed = torch.maximum(allowed, _MARGIN * _errors(run[number], shaken[0][number]))
-        if not grid.roundings or bool((_errors(outputs[number], reference[number]) > allowed * 1.01).any()):
+            allowed = torch.maximum(allowed, _MARGIN * absolute_errors(run[number], shaken[0][number]))
+        if not grid.roundings or bool((absolute_errors(outputs[number], reference[number]) > allowed * 1.01).any()):
             return False
     return True
-
-
-def _differing(
-    outputs: Sequence[torch.Tensor], reference: Sequence[torch.Tensor], grids: Sequence[OutputGrid]
-) -> list[torch.Tensor]:
-    """Per output, where it is another code (or, without a scale of its own, another value) than the reference."""
-    masks = []
-    for output, want, grid in zip(outputs, reference, grids, strict=True):
-        tolerance = 0.0
-        if want.dtype.is_floating_point:
-            # A float that differs by less than a hundredth of a step is the same code, dequantized elsewhere.
-            tolerance = 0.01 * grid.step if grid.step is not None else FLOAT_TOLERANCE * _magnitude(want)
-        masks.append(_errors(output, want) > tolerance)
-    return masks
-
-
-def _errors(output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    want, got = reference.to(torch.float64), output.to(torch.float64)
-    # Equal infinities, and NaNs at the same place, are no error.
-    same = (want == got) | (torch.isnan(want) & torch.isnan(got))
-    return torch.where(same, torch.zeros_like(want), (want - got).abs()).nan_to_num(nan=math.inf)
-
-
-def _magnitude(values: torch.Tensor) -> float:
-    finite = values[torch.isfinite(values)]
-    return float(finite.abs().max()) if finite.numel() else 0.0
-
-
-def _sqnr(reference: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> float:
-    signal = sum(float((r.to(torch.float64) ** 2).sum()) for r in reference)
-    noise = sum(
-        float(((r.to(torch.float64) - o.to(torch.float64)) ** 2).sum()) for r, o in zip(reference, outputs, strict=True)
-    )
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 and math.isfinite(noise) else -math.inf
 
 
 def _root_cause(error: BaseException) -> str:

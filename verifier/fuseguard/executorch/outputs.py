@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
 from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, run_module, slots
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
@@ -39,7 +39,10 @@ class OutputGrid:
 
 
 def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
-    """The grid of each user output, found by looking through value-transparent ops back to its DQ."""
+    """The grid of each result of a functional program, found by looking through value-transparent ops back to its DQ.
+
+    Results are the user outputs and the new values of its state, as :func:`run_eager` yields them.
+    """
     graph = read_program(program)
     view = View(graph)
     names = [
@@ -47,6 +50,7 @@ def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
         for spec in program.graph_signature.output_specs
         if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
     ]
+    names += [graph.mutations[slot.placeholder] for slot in slots(program)]
     return [_grid(view, graph[name], target) for name in names]
 
 
@@ -194,21 +198,37 @@ def _quantizers(program: ExportedProgram) -> list[Any]:
 
 
 def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    """The program's tensor outputs, flat and in order. Works on a copy: modules may mutate their buffers."""
-    module = copy_program(program).module()
-    with torch.no_grad():
-        flat = pytree.tree_leaves(module(*inputs))
-    return tuple(item.detach() for item in flat if isinstance(item, torch.Tensor))
+    """The program's tensor outputs, flat and in order, then the new values of what it mutates (state.slots).
+
+    The program and the inputs stay as they are.
+    """
+    return run_module(program, inputs)
 
 
 def largest_difference(one: ExportedProgram, other: ExportedProgram, inputs: Sequence[Any]) -> float:
-    """The largest absolute difference between the eager outputs of two programs; 0.0 only if all of them are equal.
+    """The largest absolute difference between the eager results of two programs; 0.0 only if all of them are equal.
 
-    Infinite where only one of two values is NaN, and for outputs of different shapes or dtypes. Raises what the
-    programs raise.
+    Programs with state are run several times, each on its own. Infinite where only one of two values is NaN, and for
+    results of different shapes or dtypes. Raises what the programs raise.
     """
+    if not slots(one) and not slots(other):
+        return _difference(run_eager(one, inputs), run_eager(other, inputs))
+    programs = [copy_program(program, share_weights=True) for program in (one, other)]
+    given = [tuple(inputs), tuple(inputs)]
     worst = 0.0
-    for left, right in zip(run_eager(one, inputs), run_eager(other, inputs), strict=True):
+    for _ in range(CALLS_WITH_STATE):
+        left, right = (run_eager(program, values) for program, values in zip(programs, given, strict=True))
+        worst = max(worst, _difference(left, right))
+        given = [
+            carry_on([program], values, after)
+            for program, values, after in zip(programs, given, (left, right), strict=True)
+        ]
+    return worst
+
+
+def _difference(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    worst = 0.0
+    for left, right in zip(one, other, strict=True):
         if left.shape != right.shape or left.dtype != right.dtype:
             return math.inf
         differing = (left != right) & ~(left.isnan() & right.isnan())

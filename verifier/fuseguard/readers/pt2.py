@@ -71,9 +71,12 @@ def read_pt2(path: Path) -> Graph:
             budget = Budget()
             model = _choose_model(archive)
             program = _decode_program(archive, model, budget)
-            specs = program.graph_module.signature.input_specs
-            tensors = _Tensors(archive, model, specs, budget)
-            return GraphReader(program.graph_module.graph, specs, budget).read(tensors.qparam_values)
+            signature = program.graph_module.signature
+            tensors = _Tensors(archive, model, signature.input_specs, budget)
+            reader = GraphReader(
+                program.graph_module.graph, signature.input_specs, budget, mutations=signature.mutations()
+            )
+            return reader.read(tensors.qparam_values)
         except OverBudget as error:
             raise UnreadableInput(
                 f"{path}: the program has more than {error}, which are refused to protect memory and time; check a "

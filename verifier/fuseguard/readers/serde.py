@@ -5,11 +5,12 @@ Every string of the file stays text: no operator is looked up, no expression eva
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
+from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, NodeOp, Ref, TensorMeta
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.budget import MAX_NAME, MAX_RANK, Budget
@@ -60,7 +61,7 @@ class GraphReader:
 
     def __init__(
         self, graph: SerializedGraph, specs: list[InputSpec], budget: Budget, path: str = "", depth: int = 0,
-        traces: Traces | None = None,
+        traces: Traces | None = None, mutations: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.nodes: list[Node] = []
         self.subgraphs: dict[str, Graph] = {}
@@ -70,6 +71,7 @@ class GraphReader:
         self._traces = Traces(budget) if traces is None else traces
         self._path = path
         self._depth = depth
+        self._mutations = dict(mutations or {})  # that the signature knows of
         self._dialect: Dialect = "aten"
         self._body_json: dict[str, Any] = {}
         self._used_bodies: list[str] = []  # by the node that is being read
@@ -96,10 +98,13 @@ class GraphReader:
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
+        qparam_values = buffers(self.nodes) if buffers else None
         try:
+            # The results of a control-flow body are those of the op that runs it: no write adds one.
+            nodes, written = (self.nodes, {}) if self._path else functional(self.nodes)
             return Graph(
-                self.nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs,
-                buffers=buffers(self.nodes) if buffers else None,
+                nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=qparam_values,
+                mutations=self._mutations | written, functionalized=nodes is not self.nodes,
             )  # fmt: skip
         except ValueError as error:
             raise MalformedProgram(str(error)) from error

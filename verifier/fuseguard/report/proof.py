@@ -30,6 +30,11 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
     yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
     rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", quoted(inputs))]
+    if proof.calls > 1 or proof.call > 1:
+        rows.append(("calls", f"{proof.calls} in a row, each on the state that the one before has left"))
+    if proof.differing and (proof.calls > 1 or proof.outcome == "wrong"):
+        where = f" in call {proof.call}" if proof.calls > 1 else ""
+        rows.append(("differs", quoted(", ".join(proof.differing)) + where))
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
@@ -75,6 +80,9 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
         "mismatches": proof.mismatches,
         "rounding_ties": proof.rounding_ties,
         "elements": proof.elements,
+        "calls": proof.calls,
+        "call": proof.call,
+        "differing": list(proof.differing),
         "delegates": proof.delegates,
         "delegated_ops": proof.delegated_ops,
         "cpu_ops": list(proof.cpu_ops),
