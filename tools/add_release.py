@@ -12,6 +12,8 @@ about it.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from compare_backend import Comparison, change_text, compare_installed, list_text, render
 from recordings import Recording, differences, read_recording
@@ -44,6 +47,7 @@ class Addition:
     mentions: tuple[Mention, ...] = ()
     recording: Recording | None = None
     base_recording: Recording | None = None
+    faults: tuple[str, ...] = ()
     took: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -109,18 +113,35 @@ def compare(addition: Addition) -> None:
 
 
 def record(addition: Addition, jobs: int) -> None:
-    """Judge every example of every rule with the release, and read what was recorded of it and of its neighbour."""
+    """Judge every example of every rule with the release, and read what was recorded of it and of its neighbour.
+
+    Raises EnvError if nothing was recorded, ValueError if a recording cannot be read.
+    """
     path = recording_of(addition.release, addition.checkout)
-    if not path.is_file():
+    if path.is_file():
+        addition.faults = ("unknown: the recording was there already; fuseguard selftest compares again",)
+    else:
         overlay = Overlay(HeavyEnv.of(addition.release, addition.checkout), addition.checkout)
-        fuseguard = overlay.path / "bin" / "fuseguard"
+        command = [str(overlay.path / "bin" / "fuseguard"), "selftest", "--record", str(path), "-j", str(jobs)]
+        # The backend looks for its tools on PATH.
+        environment = {**os.environ, "PATH": f"{overlay.path / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+        done = subprocess.run(
+            [*command, "--output-format", "json"], stdout=subprocess.PIPE, text=True, check=False, env=environment
+        )
         # It ends with 1 where an effects table disagrees with what was seen. That is a result, not a failure.
-        done = subprocess.run([fuseguard, "selftest", "--record", path, "-j", str(jobs)], check=False)
         if done.returncode not in (0, 1) or not path.is_file():
-            raise EnvError(f"fuseguard selftest ended with exit code {done.returncode} and recorded nothing")
+            raise EnvError(f"fuseguard selftest ended with exit code {done.returncode}; see what it said above")
+        addition.faults = tuple(_faults(json.loads(done.stdout)))
     addition.recording = read_recording(path)
     base = recording_of(addition.base, addition.checkout)
     addition.base_recording = read_recording(base) if base.is_file() else None
+
+
+def _faults(selftest: Mapping[str, Any]) -> Iterator[str]:
+    """The cases of a selftest in which the effects table says something else than was seen."""
+    for case in selftest["cases"]:
+        if not case["agrees"]:
+            yield f"{case['code']} {case['example']} ({case['form']}, {case['target']}): {case['fault']}"
 
 
 def decisions(addition: Addition) -> str:
@@ -136,7 +157,7 @@ def decisions(addition: Addition) -> str:
             _part(lines, "Cases whose effect changed", [f"unknown: there is no recording of {addition.base}"])
         else:
             _part(lines, "Cases whose effect changed", differences(addition.base_recording, addition.recording))
-        _part(lines, "Cases that disagree with the effects tables", addition.recording.faults)
+        _part(lines, "Cases that disagree with the effects tables", addition.faults)
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in addition.took.items())
     return "\n".join([*lines, "", f"Wall time: {took}", ""])
 

@@ -160,17 +160,21 @@ def _lists(old: Backend, new: Backend) -> Iterable[ListChange]:
 def _pipelines(old: Backend, new: Backend) -> Iterable[PipelineChange]:
     for pipeline in sorted(old.pipelines.keys() | new.pipelines.keys()):
         had, has = old.pipelines.get(pipeline, ()), new.pipelines.get(pipeline, ())
-        names = [step.name for step in had], [step.name for step in has]
         out: list[int] = []
         into: list[int] = []
-        for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes():
+        calls = [step.call for step in had], [step.call for step in has]
+        for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *calls, autojunk=False).get_opcodes():
             if tag == "equal":
-                for before, after in zip(had[i1:i2], has[j1:j2], strict=True):
-                    if before.call != after.call:
-                        yield PipelineChange(pipeline, "arguments", after.name, before.call, after.call)
-            else:
-                out.extend(range(i1, i2))
-                into.extend(range(j1, j2))
+                continue
+            left = list(range(j1, j2))
+            for i in range(i1, i2):
+                j = next((j for j in left if has[j].name == had[i].name), None)
+                if j is None:
+                    out.append(i)
+                else:  # in the same place, so called in another way
+                    left.remove(j)
+                    yield PipelineChange(pipeline, "arguments", had[i].name, had[i].call, has[j].call)
+            into.extend(left)
         moved = Counter(had[i].name for i in out) & Counter(has[j].name for j in into)
         yield from _one_sided(pipeline, "removed", had, out, moved.copy())
         yield from _one_sided(pipeline, "added", has, into, moved.copy())
