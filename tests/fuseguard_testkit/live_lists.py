@@ -114,7 +114,8 @@ def _members(value: Any) -> Iterator[Any]:
         if isinstance(item, _OPS) or item is operator.getitem:
             yield item
         elif inspect.isclass(item):
-            yield from _members(vars(item)["targets"])
+            listed: Any = item
+            yield from _members(listed.targets)
 
 
 def _made(value: Callable[..., Any]) -> Any:
