@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fakes import finding, of
+from fuseguard_testkit.report_fakes import finding, of
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import SourceLine

@@ -131,7 +131,6 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             more=why({"see UNARY and ARITHMETIC": "logit ne sqrt"}),
             less=why(
                 {
-                    "open: a permute passes it, and OP708 stops there (judged wrong: 1.5.0, 1.5.1)": "clone neg",
                     "not judged: it has operands besides the tensor": "masked_fill where",
                     "Arm's quantizer makes elu of it before it annotates (ConvertEluFamilyToEluPass)": "celu selu",
                     _DIV: "div",
