@@ -3,11 +3,10 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from fuseguard.executorch.guard_report import GuardReport
-from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
-
 if TYPE_CHECKING:
+    from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof, prove
+    from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
     from fuseguard.executorch.repairs import RepairResult, lower, repair
 
 __all__ = [
@@ -15,8 +14,13 @@ __all__ = [
     "target_of",
 ]  # fmt: skip
 
-#: Name -> module. The judge and the repair import the whole backend; whoever only guards need not.
-_LATE = {"Proof": "judge", "prove": "judge", "RepairResult": "repairs", "lower": "repairs", "repair": "repairs"}
+#: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
+_LATE = {
+    "GuardReport": "guard_report",
+    "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
+    "Proof": "judge", "prove": "judge",
+    "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
