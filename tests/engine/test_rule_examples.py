@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Insert, Rewrite, Rule
+from fuseguard.engine.rule_examples import FaultKind as Kind
 from fuseguard.engine.rule_examples import faults
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
@@ -21,7 +22,7 @@ def relu(scale: float) -> Graph:
 
 
 def table(
-    *rows: tuple[str, str, str], evidence: Evidence = Evidence.MEASURED, reference: str = "a pass"
+    *rows: tuple[str, str, str], evidence: Evidence | None = None, reference: str = "a pass"
 ) -> EffectsTable:
     return EffectsTable([EffectRow(*row, Effect.QUALITY, evidence, reference) for row in rows])
 
@@ -113,32 +114,57 @@ def empty_repair(self: Rule, view: View, target: Target, finding: Finding) -> Re
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "complaint", "kind"),
     [
-        ({"bad": (Example("fine steps", lambda: relu(0.1)),)}, "finds nothing in this bad example, on every measured"),
-        ({"good": (Example("coarse steps", lambda: relu(2.0)),)}, "finds fault with this good example: relu is coarse"),
-        ({"bad": (Example("broken", lambda: 1 / 0),)}, "cannot be built: ZeroDivisionError"),
-        ({"bad": (Example("unfinished", lambda: "relu"),)}, "its graph is a str; end it with output"),
-        ({"bad": (Example("odd", lambda: relu(2.0), extensions=("nonsense",)),)}, "cannot be checked: TargetError"),
-        ({"bad": (Example("twice", lambda: relu(2.0)),) * 2}, "several examples have this title"),
-        ({"effects": table(("*", ">=1.4", "*"))}, "no row for case '*' on INT 1.2.0, INT+FP 1.2.0, INT 1.3.1"),
-        ({"effects": table(("*", "*", "INT"))}, "no row for case '*' on INT+FP 1.2.0, INT+FP 1.3.1"),
-        ({"effects": table(("*", "*", "*"), ("rare", "*", "*"))}, "shows the effect 'quality' of case 'rare'"),
-        ({"effects": table(("*", "*", "*"), reference=" ")}, "has no reference"),
-        ({"remedy": "Mend it"}, "remedy is no whole sentence"),
-        ({"check": raises}, "rule ZZ100 raises RuntimeError: boom, on every measured release"),
-        ({"check": forgets}, "raises KeyError: 'node'"),
-        ({"check": only_int}, "INT and INT+FP are not refused alike on 1.2.0, 1.3.1"),
-        ({"check": fickle()}, "two runs over the same graph find different things"),
-        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is no node"),
-        ({"check": check_with(cluster=("x",))}, "nodes are not all in its cluster"),
-        ({"check": check_with(message="{node}")}, "field left open"),
-        ({"repair": strange_repair}, "repair changes 'nowhere', which is no node"),
-        ({"repair": empty_repair}, "repair changes nothing"),
+        (
+            {"bad": (Example("fine steps", lambda: relu(0.1)),)},
+            "finds nothing in this bad example, on every measured", Kind.MISSED,
+        ),
+        (
+            {"good": (Example("coarse steps", lambda: relu(2.0)),)},
+            "finds fault with this good example: relu is coarse", Kind.FALSE_ALARM,
+        ),
+        ({"bad": (Example("broken", lambda: 1 / 0),)}, "cannot be built: ZeroDivisionError", Kind.BROKEN_EXAMPLE),
+        (
+            {"bad": (Example("unfinished", lambda: "relu"),)},
+            "its graph is a str; end it with output", Kind.BROKEN_EXAMPLE,
+        ),
+        (
+            {"bad": (Example("odd", lambda: relu(2.0), extensions=("nonsense",)),)},
+            "cannot be checked: TargetError", Kind.BROKEN_EXAMPLE,
+        ),
+        ({"bad": (Example("twice", lambda: relu(2.0)),) * 2}, "several examples have this title", Kind.DOCUMENTATION),
+        (
+            {"effects": table(("*", ">=1.4", "*"))},
+            "no row for case '*' on INT 1.2.0, INT+FP 1.2.0, INT 1.3.1", Kind.HOLE,
+        ),
+        ({"effects": table(("*", "*", "INT"))}, "no row for case '*' on INT+FP 1.2.0, INT+FP 1.3.1", Kind.HOLE),
+        (
+            {"effects": table(("*", "*", "*"), ("rare", "*", "*"))},
+            "shows the effect 'quality' of case 'rare'", Kind.UNSHOWN,
+        ),
+        ({"effects": table(("*", "*", "*"), reference=" ")}, "has no reference", Kind.DOCUMENTATION),
+        ({"remedy": "Mend it"}, "remedy is no whole sentence", Kind.DOCUMENTATION),
+        ({"check": raises}, "rule ZZ100 raises RuntimeError: boom, on every measured release", Kind.RAISES),
+        ({"check": forgets}, "raises KeyError: 'node'", Kind.RAISES),
+        ({"check": only_int}, "INT and INT+FP are not refused alike on 1.2.0, 1.3.1", Kind.PROFILES_DIFFER),
+        ({"check": fickle()}, "two runs over the same graph find different things", Kind.UNSOUND_FINDING),
+        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is no node", Kind.UNSOUND_FINDING),
+        ({"check": check_with(cluster=("x",))}, "nodes are not all in its cluster", Kind.UNSOUND_FINDING),
+        ({"check": check_with(message="{node}")}, "field left open", Kind.UNSOUND_FINDING),
+        ({"repair": strange_repair}, "repair changes 'nowhere', which is no node", Kind.UNSOUND_FINDING),
+        ({"repair": empty_repair}, "repair changes nothing", Kind.UNSOUND_FINDING),
     ],
 )
-def test_what_is_wrong_with_a_rule_is_told(changes: dict[str, Any], complaint: str) -> None:
-    assert complaint in told(rule(**changes))
+def test_what_is_wrong_with_a_rule_is_told(changes: dict[str, Any], complaint: str, kind: Kind) -> None:
+    found = faults(rule(**changes))
+    assert complaint in "\n".join(map(str, found))
+    assert kind in {fault.kind for fault in found if complaint in str(fault)}
+
+
+def test_a_row_that_no_example_shows_is_named_as_data() -> None:
+    checked = rule(effects=table(("*", "*", "*"), ("rare", "*", "*")))
+    assert [(fault.kind, fault.row) for fault in faults(checked)] == [(Kind.UNSHOWN, checked.effects.rows[1])]
 
 
 def test_an_effect_that_was_only_read_needs_no_example() -> None:

@@ -15,11 +15,12 @@ from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.json import SCHEMA_VERSION, finding_dict, render, to_dict
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
-#: The contract of schema 1.0. Adding a key is a minor version; renaming or removing one is a major version.
+#: The contract of schema 1.1. Adding a key is a minor version; renaming or removing one is a major version.
 TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}
 FILE = {"file", "nodes", "islands", "quantized", "findings", "suppressed", "failures", "notices"}
 FINDING_KEYS = {
-    "code", "name", "severity", "effect", "effect_meaning", "evidence", "evidence_note", "message", "remedy", "nodes",
+    "code", "name", "severity", "effect", "effect_meaning", "case", "evidence", "evidence_note",
+    "evidence_release", "message", "remedy", "nodes",
     "cluster", "graph", "source", "module", "module_type", "island", "island_key", "qparams", "details", "bound_steps",
     "bound_value", "repairable", "unsafe_repair", "refused", "caused_by", "fingerprint", "outcomes",
     "suppression",
@@ -36,9 +37,9 @@ def document(*files: FileResult) -> dict[str, Any]:
     return parsed
 
 
-def test_the_keys_of_schema_1_0_are_there() -> None:
+def test_the_keys_of_schema_1_1_are_there() -> None:
     told = document(FileResult("m.pt2", report(FINDING, BARE, failures=(FAILURE,))), UNREADABLE)
-    assert told["schema_version"] == SCHEMA_VERSION == "1.0"
+    assert told["schema_version"] == SCHEMA_VERSION == "1.1"
     assert told["tool"] == {"name": "fuseguard", "version": fuseguard.__version__}
     assert told.keys() == TOP
     assert told["target"].keys() == TARGET_KEYS

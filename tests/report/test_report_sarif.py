@@ -19,6 +19,7 @@ from fuseguard.engine import Finding, run
 from fuseguard.engine.finding import Suppression, SuppressionKind
 from fuseguard.engine.housekeeping import UNUSED_SUPPRESSION
 from fuseguard.engine.registry import load_registry
+from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.gate.result import CheckResult, FileError, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report import sarif
@@ -175,7 +176,7 @@ def test_the_help_is_the_rules_own_and_lists_its_effects() -> None:
     assert rule.remedy.split(".")[0] in markdown
     effects = markdown.split("## What the backend makes of it")[1].split("## What to do")[0]
     assert effects.count("\n| ") == 2 + len(rule.effects.rows), "a header, a line, and the rows"
-    assert all(f"| {row.evidence.value} |" in markdown for row in rule.effects.rows)
+    assert all(f"| {known} |" in markdown for known in evidence_of(rule))
 
 
 def test_rules_without_findings_are_listed_too() -> None:

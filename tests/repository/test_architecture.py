@@ -35,8 +35,9 @@ RULES_MAY_IMPORT = {"ir", "target", "engine", "backend"}
 #: The places outside of executorch/ that import torch, which a caller with a live program has.
 TORCH_FILES = {"readers/fx.py"}
 
-#: Outside of the backend, a range of releases decides only which row of an effects table and which example applies.
-MAY_ASK_FOR_RELEASES = {"target.py", "engine/effects.py", "engine/rule.py"}
+#: Outside of the backend, a range of releases decides only which row of an effects table, which announcement and which
+#: example applies.
+MAY_ASK_FOR_RELEASES = {"target.py", "engine/effects.py", "engine/evidence.py", "engine/rule.py"}
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

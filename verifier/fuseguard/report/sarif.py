@@ -195,10 +195,15 @@ def _logical(finding: Finding) -> list[dict[str, Any]]:
 def _properties(finding: Finding) -> dict[str, Any]:
     return {
         "effect": finding.effect.value,
-        "evidence": finding.evidence.value,
+        "case": finding.case,
+        "evidence": finding.evidence.value if finding.evidence else None,
         "evidenceNote": finding.evidence_note,
+        "evidenceRelease": finding.evidence_release or None,
         "target": finding.target,
         "outcomes": {outcome.target: outcome.effect.value if outcome.effect else None for outcome in finding.outcomes},
+        "outcomeEvidence": {
+            outcome.target: outcome.evidence.value if outcome.evidence else None for outcome in finding.outcomes
+        },
         "nodes": array(finding.nodes),
         "cluster": array(finding.cluster),
         "island": finding.island,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure
 from fuseguard.gate.result import CheckResult, FileResult
+from fuseguard.report.effects import evidence_text
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.numbers import counted, short
@@ -84,8 +85,8 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
             yield from _outcomes(finding.outcomes)
         else:
             yield _field("on", str(target))
-            note = f" ({quoted(finding.evidence_note)})" if finding.evidence_note else ""
-            yield _field("evidence", f"{finding.evidence.value}{note}")
+            if finding.evidence is not None:
+                yield _field("evidence", quoted(evidence_text(finding)))
     bound = _bound(finding)
     if bound:
         yield _field("worst", bound)
@@ -113,8 +114,7 @@ def _outcomes(outcomes: Sequence[Outcome]) -> Iterator[Line]:
     for number, (outcome, target, effect) in enumerate(zip(outcomes, names, effects, strict=True)):
         label = "on" if number == 0 else ""
         style: Style = _STYLES[outcome.severity] if outcome.severity else "good"
-        note = f" ({quoted(outcome.evidence_note)})" if outcome.evidence_note else ""
-        evidence = f"{outcome.evidence.value}{note}" if outcome.evidence else ""
+        evidence = quoted(evidence_text(outcome))
         start = f"  {label:{_LABEL}}"
         yield Line((start, "dim"), f"{target:{wide}}  ", (f"{effect:{less}}", style), f"  {evidence}", hang=len(start))
 

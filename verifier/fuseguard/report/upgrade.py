@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.finding import Outcome
+from fuseguard.engine.finding import Evidence, Outcome
 from fuseguard.gate.result import FileError
 from fuseguard.gate.upgrade import Change, Place, Step, Upgrade
+from fuseguard.report.effects import evidence_text
 from fuseguard.report.json import envelope, finding_dict, outcome_dict, target_dict
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted
@@ -43,6 +44,12 @@ class UpgradeResult:
 
     def count(self, change: Change) -> int:
         return sum(len(file.upgrade.of(change)) for file in self.files if file.upgrade)
+
+    @property
+    def announced(self) -> int:
+        """How many places an upstream change concerns whose effect nobody has measured."""
+        places = (place for file in self.files if file.upgrade for place in file.upgrade.places)
+        return sum(any(step.after.evidence is Evidence.ANNOUNCED for step in place.steps) for place in places)
 
     def hidden(self, change: Change | None = None) -> int:
         """How many suppressed places there are, or how many that change in one way."""
@@ -94,6 +101,9 @@ def _place(place: Place, style: Style) -> Iterator[Line]:
             meaning = f": {step.after.effect.meaning}" if step.after.effect else ""
             becomes = f"{_effect(step.before)} -> {_effect(step.after)}"
             yield Line(f"      {quoted(step.target):{width}}  ", (becomes, _style(step)), meaning, hang=8 + width)
+            if step.after.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
+                start = f"      {'':{width}}  evidence  "
+                yield Line((start, "dim"), quoted(evidence_text(step.after)), hang=len(start))
     if place.change is not Change.MENDED:
         yield Line(("      remedy  ", "dim"), quoted(finding.remedy), hang=14)
 
@@ -118,6 +128,8 @@ def _summary(result: UpgradeResult) -> Line:
         )
         if result.count(change) or change in (Change.STAYS, Change.MENDED)
     ]
+    if result.announced:
+        others.append(f"{result.announced} announced to change")
     hidden = ""
     if result.hidden():
         broken = result.hidden(Change.BREAKS)
@@ -141,6 +153,7 @@ def to_dict(result: UpgradeResult) -> dict[str, Any]:
         "files": [_file_dict(file) for file in result.files],
         "summary": {
             **{change.value: result.count(change) for change in Change},
+            "announced": result.announced,
             "suppressed": result.hidden(),
             "suppressed_breaks": result.hidden(Change.BREAKS),
             "exit_code": result.exit_code,
