@@ -11,7 +11,6 @@ pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
 import torch  # noqa: E402
-from fuseguard_testkit import stateful  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 import fuseguard  # noqa: E402
@@ -19,6 +18,7 @@ from fuseguard.executorch import prove, repair  # noqa: E402
 from fuseguard.executorch.copying import copy_program  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, run_eager  # noqa: E402
 from fuseguard.executorch.state import carry_on, functional_program, slots  # noqa: E402
+from fuseguard_testkit import stateful  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
 
@@ -97,7 +97,7 @@ def test_a_repaired_program_keeps_its_state_in_a_file(tmp_path: Path) -> None:
     torch.export.save(repaired, tmp_path / "repaired.pt2")
     loaded = torch.export.load(tmp_path / "repaired.pt2")
     assert largest_difference(program, loaded, inputs) == 0.0
-    assert not [finding for finding in fuseguard.check(tmp_path / "repaired.pt2").findings]
+    assert not fuseguard.check(tmp_path / "repaired.pt2").findings
 
 
 def test_what_the_caller_hands_in_stays_as_it_is() -> None:
