@@ -99,6 +99,6 @@ class _Reach:
 
 def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:
     """The op on the accelerator whose codes ``dq`` reads."""
-    q = view.graph.node_of(dq.args[0]) if dq.args else None
+    q = view.producer(dq)
     owner = view.owner(q) if q is not None and view.is_q(q) else None
     return owner if owner is not None and is_delegated(view, owner, target) else None

@@ -95,7 +95,7 @@ def _differs_when_swapped(view: View, node: Node) -> bool:
 def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
     """One domain behind every such op on the same codes: merging them is then right."""
     qparams = view.qparams(data)
-    source = view.graph.node_of(data.args[0])
+    source = view.producer(data)
     if qparams is None or qparams.per_channel or source is None:
         return None
     edits: list[Edit] = []
@@ -116,7 +116,7 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
     pending = [node]
     while pending:
         for item in view.graph.inputs(pending.pop()):
-            producer = view.graph.node_of(item.args[0]) if view.is_dq(item) and item.args else None
+            producer = view.producer(item) if view.is_dq(item) and item.args else None
             owner = view.owner(producer) if producer is not None and view.is_q(producer) else item
             if owner is not None and owner.name in merged and owner.name not in found:
                 found[owner.name] = owner

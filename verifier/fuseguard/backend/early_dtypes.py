@@ -164,7 +164,7 @@ def producer_name(view: View, data: Node) -> str:
     """The op whose result a value is, through its Q and DQ."""
     node: Node | None = data
     if view.is_dq(data) and data.args:
-        q = view.graph.node_of(data.args[0])
+        q = view.producer(data)
         node = view.owner(q) if q is not None and view.is_q(q) else q
     return node.name if node is not None else ""
 
