@@ -79,6 +79,9 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
     out = view.qparams(quantizers[0]) if quantizers else None
     if function is None or data.per_channel or out is None or out.per_channel:
         return False
+    low, high = data.dtype_range
+    if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
+        return False  # impossible qparams (QP304); each code is worked out below, and there may be any number
 
     def code(of: int) -> int | None:
         argument = data.dequantize(of)

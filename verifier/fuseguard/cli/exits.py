@@ -10,11 +10,19 @@ from typing import IO, Any
 import click
 
 from fuseguard.engine.internal_error import debugging, internal_error
-from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, FINDINGS, INTERRUPTED, UNREADABLE
+from fuseguard.gate.exit_codes import (
+    ABNORMAL,
+    BROKEN_PIPE,
+    CLEAN,
+    FINDINGS,
+    INTERRUPTED,
+    TERMINATED,
+    UNREADABLE,
+)
 from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
-    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Failure", "Refused",
+    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED", "UNREADABLE", "Failure", "Refused",
     "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
 ]  # fmt: skip
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -61,6 +63,11 @@ def in_processes(
                     yield future.result()
                 except BrokenProcessPool:
                     yield lost(item)
+        except KeyboardInterrupt:
+            # What is being checked may take long, and nobody waits for it.
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -68,7 +75,16 @@ def in_processes(
 def _start(start: Callable[[], None]) -> None:
     # Ctrl-C at a terminal reaches all processes; only the first one is to say something about it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after the one that made it, however that one ended: nobody waits for the result."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def processors() -> int:
