@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fuseguard_testkit.report_fakes import finding, of
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.formats import FORMATS, render_document
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, listed, name, quoted
+from fuseguard_testkit.report_fakes import finding, of
 
 #: What each runner obeys, and where in a line.
 COMMANDS = {
