@@ -8,18 +8,21 @@ from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.judge import Proof, prove
     from fuseguard.executorch.repairs import RepairResult, lower, repair
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "EndlessRepair", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult", "VerifiedRepair", "guard",
-    "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks", "target_of",
+    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
+    "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
+    "target_of",
 ]  # fmt: skip
 
 #: Name -> module. The judge and the repair import the whole backend; whoever only guards need not.
 _LATE = {
-    "Proof": "judge", "prove": "judge", "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
+    "Explanation": "explanations", "Proof": "judge", "prove": "judge", "RepairResult": "repairs",
+    "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip
 
