@@ -6,11 +6,13 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 
 from fuseguard.report.json import dump
 from fuseguard.report.lines import plain
 from fuseguard.report.proof import render, to_dict
+from fuseguard.schemas import load_schema
 
 
 def proof(**changes: Any) -> Any:
@@ -27,6 +29,7 @@ def proof(**changes: Any) -> Any:
         "calls": 1,
         "call": 0,
         "differing": (),
+        "explained_by": (),
         "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
         "delegated_ops": 3,
         "delegates": 1,
@@ -68,6 +71,49 @@ def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
     assert "  differs     buffer k\\x1b in call 2\n" in shown
     document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
     assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
+
+
+WHY = (
+    SimpleNamespace(
+        name="int32 operands",
+        meaning="in int32",
+        models=("fuseguard.backend.int32_rescales.bypasses",),
+        shared=("fuseguard.backend.int32_rescales.bypasses",),
+        elements=3,
+        outputs=(0, 2),
+    ),
+    SimpleNamespace(name="rounding ties", meaning="", models=("fuseguard.own",), shared=(), elements=1, outputs=(0,)),
+)
+
+
+def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> None:
+    shown = text(outcome="bounded", mismatches=3, explained_by=WHY)
+    assert (
+        "  explained   int32 operands: 3 elements of outputs 0, 2 (by fuseguard.backend.int32_rescales.bypasses; "
+        "rules rely on it too)\n"
+        "              rounding ties: 1 element of output 0 (by fuseguard.own)\n"
+    ) in shown
+    document = json.loads(dump(to_dict(proof(outcome="bounded", explained_by=WHY), "m.pt2", "random")))
+    assert document["explained_by"][0] == {
+        "name": "int32 operands",
+        "meaning": "in int32",
+        "models": ["fuseguard.backend.int32_rescales.bypasses"],
+        "shared_with_rules": ["fuseguard.backend.int32_rescales.bypasses"],
+        "elements": 3,
+        "outputs": [0, 2],
+    }
+    validator = jsonschema.Draft202012Validator(load_schema("prove"))
+    validator.validate(document)
+    assert not validator.is_valid({**document, "explained_by": [{"name": "magic"}]})
+
+
+@pytest.mark.parametrize("changes", [{}, {"outcome": "crash", "exception": "E", "max_error_steps": None}])
+def test_what_prove_writes_is_what_its_schema_says(changes: dict[str, Any]) -> None:
+    """Nothing more, either: a key that is written has to be described."""
+    schema = load_schema("prove")
+    document = to_dict(proof(**changes), "m.pt2", "random")
+    jsonschema.Draft202012Validator(schema).validate(json.loads(dump(document)))
+    assert document.keys() == schema["$defs"]["proof"]["properties"].keys()
 
 
 def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof, prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "EndlessRepair", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult", "VerifiedRepair", "guard",
-    "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks", "target_of",
+    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
+    "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
+    "target_of",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
 _LATE = {
+    "Explanation": "explanations",
     "GuardReport": "guard_report",
     "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
     "Proof": "judge", "prove": "judge",

@@ -17,34 +17,17 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
-from fuseguard.executorch.comparing import FLOAT_TOLERANCE, absolute_errors, differing_elements, magnitude, sqnr
+from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
-from fuseguard.executorch.float64 import run_exactly, shaken_outputs
+from fuseguard.executorch.explaining import explain
+from fuseguard.executorch.explanations import Explanation, together
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
-from fuseguard.executorch.outputs import (
-    OutputGrid,
-    output_grids,
-    run_eager,
-    saturate_at_dtype,
-)
+from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
-
-#: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
-#: a value by less than 1e-7 steps of an int8 code.
-TIE = 1e-6
-
-#: How many random ways of breaking ties are tried: an element that meets three has one of eight, and is missed by all
-#: of them once in seventy.
-_SCATTERED = 32
-#: After so many tries an element on a tie has been seen to move.
-_ENOUGH = 8
-
-#: How much more than the largest difference that a few random roundings make counts as explained by rounding.
-_MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +35,7 @@ class Proof:
     """What lowering and running one program on one target showed.
 
     ``outcome``:
-        ``exact``: every output code equals the eager one (float outputs: within FLOAT_TOLERANCE of the
+        ``exact``: every output code equals the eager one (float outputs: within comparing.FLOAT_TOLERANCE of the
         largest value) or, at a rounding tie, that of the same program computed in float64
         (``rounding_ties`` counts those elements);
         ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
@@ -70,7 +53,8 @@ class Proof:
     real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
     output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
     included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
-    ``delegated`` names their nodes.
+    ``delegated`` names their nodes. ``explained_by`` says by which models elements are accepted that are not the
+    eager program's; it is empty where nothing differs, and where the outcome is neither ``exact`` nor ``bounded``.
 
     The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
     ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
@@ -95,6 +79,7 @@ class Proof:
     delegated: tuple[str, ...] = ()
     delegates: int = 0
     exception: str = ""
+    explained_by: tuple[Explanation, ...] = ()
     calls: int = 1
     call: int = 0
     differing: tuple[str, ...] = ()
@@ -217,6 +202,7 @@ def _of_all(proofs: Sequence[Proof]) -> Proof:
         sqnr_db=min(proof.sqnr_db for proof in proofs),
         mismatches=sum(proof.mismatches for proof in proofs),
         rounding_ties=sum(proof.rounding_ties for proof in proofs),
+        explained_by=together([proof.explained_by for proof in proofs]) if last.ok else (),
         elements=sum(proof.elements for proof in proofs),
     )
 
@@ -238,21 +224,7 @@ def _compare(
     grids = output_grids(program, target)
     differing = differing_elements(outputs, reference, grids)
     mismatches = sum(int(mask.sum()) for mask in differing)
-    outcome: Outcome = "exact"
-    ties = 0
-    if mismatches:
-        if _explained(differing, program, inputs, outputs, grids, lowered):
-            ties = mismatches
-        else:
-            saturated = saturate_at_dtype(program, lowered.float_quantizers)
-            widened = [saturated] if saturated is not None else []
-            bounded = any(
-                _matches(outputs, variant, inputs, grids, lowered, snapped)
-                for snapped, variants in ((False, widened), (True, [program, *widened]))
-                for variant in variants
-            )
-            bounded = bounded or _rounded(outputs, program, inputs, reference, target, grids, lowered)
-            outcome = "bounded" if bounded else "wrong"
+    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered)
     errors = [absolute_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]
@@ -262,119 +234,12 @@ def _compare(
         max_error=max(worst, default=0.0),
         sqnr_db=sqnr(reference, outputs),
         mismatches=mismatches,
-        rounding_ties=ties,
+        rounding_ties=mismatches if outcome == "exact" else 0,
+        explained_by=explained,
         differing=tuple(name for name, mask in zip(names, differing, strict=True) if bool(mask.any())),
         outputs=outputs,
         **common,
     )
-
-
-def _matches(
-    outputs: tuple[torch.Tensor, ...],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    grids: list[OutputGrid],
-    lowered: Lowered,
-    snapped: bool,
-) -> bool:
-    """Whether the outputs are those of ``program``, a variant of the one that was lowered, ties aside."""
-    try:
-        if snapped:
-            reference = run_exactly(program, inputs, snapped=True, on_cpu=lowered.on_cpu)
-        else:
-            reference = run_eager(program, inputs)
-    except RuntimeError:  # an operator that mixes dtypes or knows no float64
-        return False
-    return _explained(differing_elements(outputs, reference, grids), program, inputs, outputs, grids, lowered, snapped)
-
-
-def _explained(
-    differing: list[torch.Tensor],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    outputs: tuple[torch.Tensor, ...],
-    grids: list[OutputGrid],
-    lowered: Lowered,
-    snapped: bool = False,
-) -> bool:
-    """Whether every differing element is what ``program`` yields in float64, its ties broken either way.
-
-    First all of them alike, then as a delegate breaks those of the floats that it quantizes, then each by itself: on
-    its way an element may meet several ties, and the ops that break them (a pool, a RESCALE) do not agree. An element
-    that no tie moves is an error, and ends the search.
-    """
-    if not _any(differing):
-        return True
-    tries: list[dict[str, Any]] = [
-        {}, {"nudge": TIE}, {"nudge": -TIE}, {"nudge": TIE, "decomposed": lowered.float_quantizers},
-        *({"nudge": TIE, "scattered": seed} for seed in range(_SCATTERED)),
-    ]  # fmt: skip
-    first: tuple[torch.Tensor, ...] = ()
-    fixed = differing
-    for number, way in enumerate(tries):
-        try:
-            exact = run_exactly(program, inputs, snapped=snapped, on_cpu=lowered.on_cpu, **way)
-        except RuntimeError:  # an operator that mixes dtypes or knows no float64
-            return False
-        first = first or exact
-        differing = _both(differing, differing_elements(outputs, exact, grids))
-        fixed = _both(fixed, [before == after for before, after in zip(first, exact, strict=True)])
-        if not _any(differing):
-            return True
-        if number >= _ENOUGH and _any(_both(differing, fixed)):
-            return False
-    return False
-
-
-def _both(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [left & right for left, right in zip(one, other, strict=True)]
-
-
-def _any(masks: Sequence[torch.Tensor]) -> bool:
-    return any(bool(mask.any()) for mask in masks)
-
-
-def _rounded(
-    outputs: Sequence[torch.Tensor],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    reference: Sequence[torch.Tensor],
-    target: Target,
-    grids: Sequence[OutputGrid],
-    lowered: Lowered,
-) -> bool:
-    """Whether int16 roundings explain the outputs, of the program or of the variant that stays in int32 longer."""
-    if not any(grid.roundings for grid in grids):
-        return False
-    shaken = shaken_outputs(program, inputs, target)
-    if _within_roundings(outputs, reference, grids, shaken):
-        return True
-    shaken = shaken_outputs(program, inputs, target, snapped=True, on_cpu=lowered.on_cpu)
-    return _within_roundings(outputs, shaken[0], grids, shaken)
-
-
-def _within_roundings(
-    outputs: Sequence[torch.Tensor],
-    reference: Sequence[torch.Tensor],
-    grids: Sequence[OutputGrid],
-    shaken: Sequence[tuple[torch.Tensor, ...]],
-) -> bool:
-    """Whether every output is off by no more than 16-bit roundings, amplified on their way, explain.
-
-    An output with none of them before it must be equal. ``shaken``: what random roundings make of the outputs.
-    """
-    for number, mask in enumerate(differing_elements(outputs, reference, grids)):
-        if not bool(mask.any()):
-            continue
-        grid = grids[number]
-        least = FLOAT_TOLERANCE * magnitude(reference[number]) if grid.step is None else grid.roundings * grid.step
-        allowed = torch.full_like(reference[number], least, dtype=torch.float64)
-        for run in shaken[1:]:
-            # A few random runs seldom meet the worst case.
-            allowed = torch.maximum(allowed, _MARGIN * absolute_errors(run[number], shaken[0][number]))
-        if not grid.roundings or bool((absolute_errors(outputs[number], reference[number]) > allowed * 1.01).any()):
-            return False
-    return True
 
 
 def _root_cause(error: BaseException) -> str:

@@ -96,6 +96,12 @@ def off_by(view: View, node: Node, target: Target) -> int:
     return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 
+def widened_by_tables(program: ExportedProgram, target: Target) -> bool:
+    """Whether a 16-bit table may be off by more than the rounding that any op may be off by (table_error)."""
+    view = View(read_program(program))
+    return any(node.info.has(Trait.UNARY) and _table_steps(view, node, target) > 1 for node in view.calls())
+
+
 def _table_steps(view: View, node: Node, target: Target) -> int:
     """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
     error = table_error(node, view.in_qp(node, 0), view.out_qp(node), target)

@@ -10,7 +10,8 @@ from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
 from fuseguard.report.quoting import quoted
 
-if TYPE_CHECKING:  # both import torch
+if TYPE_CHECKING:  # all of them import torch
+    from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof
 
@@ -45,6 +46,7 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
             ("max error", f"{short(proof.max_error)}{steps}"),
             ("SQNR", f"{short(proof.sqnr_db)} dB"),
         ]
+        rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
@@ -54,6 +56,14 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
         yield Line((f"  {label:12}", "dim"), value, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
         yield Line(f"  {quoted(line)}", hang=6)
+
+
+def _why(explanation: Explanation) -> str:
+    """What explains elements, how many and where, and which models say so."""
+    outputs = ", ".join(map(str, explanation.outputs))
+    where = f"{counted(explanation.elements, 'element')} of output{'s' if ',' in outputs else ''} {outputs}"
+    shared = "; rules rely on it too" if explanation.shared else ""
+    return f"{explanation.name}: {where} (by {', '.join(explanation.models)}{shared})"
 
 
 def _counted_ops(ops: tuple[str, ...]) -> str:
@@ -83,6 +93,17 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
         "calls": proof.calls,
         "call": proof.call,
         "differing": list(proof.differing),
+        "explained_by": [
+            {
+                "name": item.name,
+                "meaning": item.meaning,
+                "models": list(item.models),
+                "shared_with_rules": list(item.shared),
+                "elements": item.elements,
+                "outputs": list(item.outputs),
+            }
+            for item in proof.explained_by
+        ],
         "delegates": proof.delegates,
         "delegated_ops": proof.delegated_ops,
         "cpu_ops": list(proof.cpu_ops),
