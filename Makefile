@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 RELEASE ?= 1.5.1
-RELEASES ?= 1.5.1 1.4.1 1.3.1 1.2.0
+RELEASES ?= $(shell $(PYTHON) tools/release_env.py --list)
 # Two workers: the machines this is tested on have two cores, and most tests lower a program.
 PYTEST_ARGS ?= -n 2 --dist worksteal
 # A thorough run judges every example under both profiles, on every release, and every repair: MARKS="not campaign".
@@ -13,7 +13,7 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-releases bench lint docs env clean
+.PHONY: help demo cost test test-fast test-releases release bench lint docs env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -21,6 +21,7 @@ help:
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
+	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"
 	@echo "make bench          the benchmarks"
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make docs           the documentation, in build/site"
@@ -55,6 +56,10 @@ test-releases:
 	    || failed="$$failed $$release"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
+
+release:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/add_release.py $(RELEASE)
 
 bench: env
 	$(WITH_ENV) $(BIN)/python tests/bench/many_nodes.py

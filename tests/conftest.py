@@ -20,6 +20,6 @@ def _quick_torch(request: pytest.FixtureRequest) -> None:
         pytest.importorskip("torch").set_num_threads(1)
     if request.node.get_closest_marker("slow"):
         pytest.importorskip("executorch")
-        from differential.speed import hurry
+        from fuseguard.executorch.hurry import hurry
 
         hurry()

@@ -15,9 +15,9 @@ def output_page() -> str:
     """Every schema as tables of its keys, in Markdown."""
     lines = [
         "# JSON", "",
-        "The JSON that `fuseguard check`, `upgrade-check`, `diff` and `prove` write. `fuseguard schema NAME` prints "
-        "the JSON Schema that this page is made from. Keys are only ever added within one major `schema_version`, so a "
-        "reader must pass over what it does not know.", "",
+        "The JSON that `fuseguard check`, `upgrade-check`, `diff`, `prove` and `selftest --record` write. `fuseguard "
+        "schema NAME` prints the JSON Schema that this page is made from. Keys are only ever added within one major "
+        "`schema_version`, so a reader must pass over what it does not know.", "",
     ]  # fmt: skip
     parts: dict[str, Schema] = {}
     for name, root in SCHEMAS.items():

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.registry import Registry
+from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.rule_examples import PROFILES
 from fuseguard.engine.run import run
@@ -83,14 +85,15 @@ def _effects(rule: Rule) -> Iterator[str]:
     yield from ("## What the backend makes of it", "")
     yield "| case | releases | profile | effect | severity | evidence | known from |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for row in rule.effects.rows:
+    for known in evidence_of(rule):
+        row = known.row
         cells = (
             "any" if row.case == "*" else row.case,
             "all" if row.releases == "*" else f"`{row.releases}`",
             "all" if row.profile == "*" else row.profile,
             f"`{row.effect.value}`",
             row.effect.severity.value,
-            row.evidence.value,
+            prose(str(known)),
             prose(row.reference) or "-",
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -98,6 +101,11 @@ def _effects(rule: Rule) -> Iterator[str]:
     for effect in dict.fromkeys(row.effect for row in rule.effects.rows):
         yield f"- `{effect.value}`: {effect.meaning}"
     yield ""
+    announced = announced_of(rule.code)
+    if announced:
+        yield from ("### Announced upstream", "", "Read in pull requests and measured by nobody:", "")
+        yield from (f"- {prose(announced_text(item, concern))}." for item, concern in announced)
+        yield ""
 
 
 def _bad(rule: Rule, registry: Registry) -> Iterator[str]:

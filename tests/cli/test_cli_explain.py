@@ -9,6 +9,7 @@ import pytest
 from click.testing import Result
 
 from fuseguard.engine import Registry
+from fuseguard.engine.row_evidence import evidence_of
 
 Cli = Callable[..., Result]
 
@@ -32,15 +33,15 @@ def test_every_rule_tells_all_it_knows(cli: Cli, registry: Registry) -> None:
             assert squeezed(part) in text, (rule.code, part)
         for example in (*rule.bad, *rule.good):
             assert squeezed(example.title) in text
-        for row in rule.effects.rows:
-            assert row.effect.value in text
-            assert row.effect.meaning in text
-            assert row.evidence.value in text
+        for known in evidence_of(rule):
+            assert known.row.effect.value in text
+            assert known.row.effect.meaning in text
+            assert known.evidence.value in text
 
 
 def test_every_row_of_the_effects_table_is_in_the_json(cli: Cli, registry: Registry) -> None:
     document = json.loads(cli("explain", "--all", "--output-format", "json").output)
-    assert document["schema_version"] == "1.0"
+    assert document["schema_version"] == "1.1"
     documents = {rule["code"]: rule for rule in document["rules"]}
     assert list(documents) == [rule.code for rule in registry.everything]
     for rule in registry.rules:

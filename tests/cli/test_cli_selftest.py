@@ -19,8 +19,8 @@ Cli = Callable[..., Result]
 def result(*, fault: str = "", seen: str = "wrong") -> SimpleNamespace:
     case = SimpleNamespace(code="FU101", title="conv2d -> relu", good=False, form="graph", spec="TOSA-1.0+INT")
     return SimpleNamespace(
-        case=case, expected="wrong", evidence="measured", announced=("FU101",), outcome=seen, guarded="exact",
-        detail="", fault=fault, agrees=not fault,
+        case=case, expected="wrong", evidence="measured", found=(("FU101", "fused"),), announced=("FU101",),
+        outcome=seen, cpu=0, guarded="exact", repaired="", equal=None, detail="", fault=fault, agrees=not fault,
     )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_fakes import FAILING_RULE, SUPPRESSION, configure, document
 from click.testing import Result
+
+from fuseguard_testkit.cli_fakes import FAILING_RULE, SUPPRESSION, configure, document
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
@@ -98,8 +99,8 @@ def test_an_upgrade_as_json_and_into_a_file(gate: Cli) -> None:
     told = json.loads(Path("report.json").read_text())
     assert (result.output, told["from"], told["to"]) == ("", "1.4.1", "1.5.1")
     assert told["summary"] == {
-        "breaks": 1, "stays": 0, "shifts": 0, "mended": 0, "same": 0, "suppressed": 0, "suppressed_breaks": 0,
-        "exit_code": 1,
+        "breaks": 1, "stays": 0, "shifts": 0, "mended": 0, "same": 0, "announced": 0, "suppressed": 0,
+        "suppressed_breaks": 0, "exit_code": 1,
     }  # fmt: skip
     (place,) = told["files"][0]["places"]
     (step,) = place["targets"]

@@ -33,7 +33,7 @@ def test_packages_are_looked_up_and_not_imported(cli: Cli, monkeypatch: pytest.M
     assert document["packages"]["torch"] == "9.9.9"
     assert set(document["packages"]) == {"executorch", "torch", "torchao", "tosa-tools"}
     assert document["reads"].keys() == {"pt2"}
-    assert document["report_schema"] == document["schema_version"] == "1.0"
+    assert document["report_schema"] == document["schema_version"] == "1.1"
 
 
 def test_a_broken_rule_pack_is_shown_and_exits_with_2(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from fuseguard_testkit.paths import DATA, ROOT
+
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("pre_commit")
 
-ROOT = Path(__file__).parents[2]
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
-DATA = ROOT / "tests" / "readers" / "data"
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false")
 #: What the package is built from: all that pre-commit's pip needs of a clone.
 PACKAGE = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "verifier", "rules")

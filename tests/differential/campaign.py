@@ -280,8 +280,9 @@ def _work(seed: int, repairs: bool) -> int:
     """A worker: an index per line in, messages out. What the backend prints goes to stderr."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    from fuseguard.executorch.hurry import hurry_alone, tidy
+
     from .repair_verdict import judge_repair
-    from .speed import hurry_alone, tidy
     from .verdict import SAMPLE, judge_program
 
     hurry_alone()
@@ -335,7 +336,8 @@ def shrink(program: Program, judge: Any) -> tuple[Program, dict[str, Any]]:
 
 
 def _shrink(seed: int, index: int) -> int:
-    from .speed import hurry_alone
+    from fuseguard.executorch.hurry import hurry_alone
+
     from .verdict import judge_program
 
     hurry_alone()

@@ -1,4 +1,4 @@
-"""Quantizes a module with the backend's own quantizer, lowers it and prints what comes of it, for test_speed.py."""
+"""Quantizes a module with the backend's own quantizer, lowers it and prints the result, for test_hurry.py."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import sys
 import torch
 from torch import nn
 
+from fuseguard.executorch.hurry import hurry, hurry_alone
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 from fuseguard_testkit.quantizing import quantize
-
-from .speed import hurry
 
 PROFILE = "TOSA-1.0+INT"
 
@@ -49,4 +48,6 @@ def main() -> None:
 if __name__ == "__main__":
     if "--hurry" in sys.argv:
         hurry()
+    if "--hurry-alone" in sys.argv:
+        hurry_alone()
     main()

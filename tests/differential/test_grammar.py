@@ -166,7 +166,7 @@ def test_the_fast_range_search_is_the_slow_one() -> None:
     pytest.importorskip("executorch")
     from torchao.quantization.pt2e.observer import HistogramObserver
 
-    from .speed import patient_search, search_range
+    from fuseguard.executorch.hurry import patient_search, search_range
 
     assert patient_search is not search_range
     for seed in range(8):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import ROOT
+
+from fuseguard_testkit.paths import ROOT
 
 yaml = pytest.importorskip("yaml")
 DATA = ROOT / "tests" / "readers" / "data"

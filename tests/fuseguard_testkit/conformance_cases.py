@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from fuseguard.engine import run
+from fuseguard.engine.example_cases import Case, example_of
 from fuseguard.engine.registry import load_registry
-from fuseguard.executorch.selftest import Case, example_of
 from fuseguard.target import MEASURED_RELEASES, Target
 
 _REGISTRY = load_registry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fuseguard.engine import Example, Rule, run
+from fuseguard.engine.example_cases import repair_policy
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.target import MEASURED_RELEASES, Target
@@ -15,14 +16,9 @@ EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
 _SHORT = 3
 
 
-def policy_of(rule: Rule) -> str:
-    """The policy under which the rule's findings are to be repaired."""
-    return "consistent" if rule.refused or rule.code == "OP703" else "bit-exact"
-
-
 def mended(rule: Rule, example: Example, spec: str, release: str | None = None) -> set[str]:
     """The codes of what an exact repair is announced for; ``release`` None means the installed one."""
-    report = run(example.graph(), Target.parse(spec, release), SELECTED, policy_of(rule))
+    report = run(example.graph(), Target.parse(spec, release), SELECTED, repair_policy(rule))
     refused = {item.code: item.refused for item in SELECTED}
     return {
         finding.code

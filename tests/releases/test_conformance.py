@@ -15,10 +15,11 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
+from fuseguard.engine.example_cases import Case, cases  # noqa: E402
 from fuseguard.engine.registry import load_registry  # noqa: E402
+from fuseguard.executorch.case_judge import judge_case  # noqa: E402
 from fuseguard.executorch.judge import prove  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
-from fuseguard.executorch.selftest import Case, cases, judge_case  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard.ir.qparams import QParams  # noqa: E402
 from fuseguard.target import MEASURED_RELEASES, Target  # noqa: E402

@@ -16,11 +16,12 @@ pytest.importorskip("tosa_reference_model")
 
 
 from fuseguard.engine import Example, Rule  # noqa: E402
+from fuseguard.engine.example_cases import repair_policy  # noqa: E402
 from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
-from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, mended, policy_of  # noqa: E402
+from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, mended  # noqa: E402
 from fuseguard_testkit.repairing import eager_faults, lowered, lowering_faults  # noqa: E402
 
 CASES = [
@@ -39,7 +40,7 @@ CASES = [
 @pytest.mark.parametrize(("rule", "example", "spec"), CASES)
 def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example, spec: str) -> None:
     program, inputs = materialize(example.graph())
-    policy = policy_of(rule)
+    policy = repair_policy(rule)
     result = repair(program, spec, policy)
     assert eager_faults(program, result, inputs, spec, policy) == []
     if rule.code in mended(rule, example, spec):

@@ -61,7 +61,7 @@ class _Campaign:
             sys.path.append(str(Path(__file__).resolve().parents[1]))  # last: our folders must not hide packages
             from guard_backend import install
 
-            from differential.speed import hurry
+            from fuseguard.executorch.hurry import hurry
 
             hurry()
             install(self.mode, self.preview, self.judge, self.observe)

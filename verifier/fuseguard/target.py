@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from fuseguard import measured
+from fuseguard.measured.announced import RELEASE_NOTES
 
 #: Releases on which the effects tables were measured, oldest first.
 MEASURED_RELEASES = measured.RELEASES
@@ -123,7 +124,7 @@ def release_range(text: str) -> SpecifierSet:
 
 
 def resolve_release(executorch: str | None) -> tuple[Version, str]:
-    """The release to assume and a notice ("" if it is one of the measured ones). Raises TargetError."""
+    """The release to assume and a notice ("" if it is exactly one of the measured ones). Raises TargetError."""
     newest = MEASURED_RELEASES[-1]
     if executorch is None:
         try:
@@ -136,19 +137,32 @@ def resolve_release(executorch: str | None) -> tuple[Version, str]:
         raise TargetError(_unknown_release(executorch, "is not a version")) from None
     if release.release < OLDEST_SUPPORTED.release:
         raise TargetError(_unknown_release(executorch, "is older than the oldest supported"))
-    public = release.base_version
-    if public in MEASURED_RELEASES:
-        return release, ""
+    return release, "" if is_measured(release) else " ".join((_unmeasured(release), *_notes(release)))
+
+
+def is_measured(release: Version) -> bool:
+    """Whether the effects were measured on exactly this release. A pre-release never is its release."""
+    return any(Version(known) == Version(release.public) for known in MEASURED_RELEASES)
+
+
+def _unmeasured(release: Version) -> str:
+    newest = MEASURED_RELEASES[-1]
     if release > Version(newest):
-        return release, (
-            f"ExecuTorch {executorch} is newer than the newest release measured ({newest}); effects are those of "
-            f"{newest} and may have changed. Run 'fuseguard prove' on your model, or update fuseguard."
+        return (
+            f"ExecuTorch {release} is newer than the newest release measured ({newest}). Effects are inferred from "
+            f"measured releases and may have changed; where an upstream change says that they did, the evidence is "
+            f"'announced'. Run 'fuseguard prove' on your model, or update fuseguard."
         )
-    before = max(known for known in MEASURED_RELEASES if Version(known) <= release)
-    return release, (
-        f"ExecuTorch {executorch} was not itself measured; effects are inferred from its neighbours "
-        f"(measured: {', '.join(MEASURED_RELEASES)}; nearest below: {before})."
+    nearest = measured.nearest_first(release, MEASURED_RELEASES)[0]
+    return (
+        f"ExecuTorch {release} was not itself measured; effects are inferred from measured releases, from the nearest "
+        f"one, {nearest}, where that shows them (measured: {', '.join(MEASURED_RELEASES)})."
     )
+
+
+def _notes(release: Version) -> list[str]:
+    """What is known of an unmeasured release that its neighbours do not tell."""
+    return [f"{note.text} ({note.pr})." for note in RELEASE_NOTES if _in_range(release, note.releases)]
 
 
 def _unknown_target(text: str) -> str:

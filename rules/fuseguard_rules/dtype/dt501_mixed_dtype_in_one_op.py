@@ -45,7 +45,7 @@ class MixedDtype(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20031", "class 17 of the project's catalogue")
+    references = ("executorch #20031",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:
@@ -70,7 +70,7 @@ class MixedDtype(Rule):
             return pair_before(view, node, quantized, as_int8(after)) if after is not None else None
         if node.kind in ("conv", "linear"):
             return None  # weights are int8, whatever the activations are
-        after = view.qparams(view.out_q(node)[0]) if node.kind == "matmul" and view.out_q(node) else None
+        after = view.out_qp(node) if node.kind == "matmul" else None
         if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
             wide = lossless_int16(after)
             return pair_behind(view, node, wide) if wide is not None else None

@@ -48,7 +48,7 @@ class InternalUint8(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
+    references = ("executorch #21393", "executorch #20976")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for boundary in boundaries(view):
@@ -73,7 +73,7 @@ class InternalUint8(Rule):
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
         known = _by_quantizer(view)
         boundary = next((known[name] for name in finding.nodes if name in known), None)
-        if boundary is None or boundary.qparams.per_channel or not RESCALES_UINT8.in_force(target):
+        if boundary is None or not boundary.qparams.usable or not RESCALES_UINT8.in_force(target):
             return None
         shifted = as_int8(boundary.qparams)
         edits = []

@@ -35,7 +35,6 @@ class Uint8Boundary(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 21 of the project's catalogue",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ class CumulativeSumDtype(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's differential tests; not in the project's catalogue",)
+    references = ("found by this project's differential tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not any(node.kind == _KIND and node.annotated for node in view.ops):

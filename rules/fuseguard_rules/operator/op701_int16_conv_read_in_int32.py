@@ -60,7 +60,7 @@ class Int16ConvFork(Rule):
     bad = examples.BAD
     # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
     good = examples.GOOD
-    references = ("executorch #21910", "executorch #22566", "bug class 5 of the project's catalogue")
+    references = ("executorch #21910", "executorch #22566")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not REWRITES_INT16_CONVS.in_force(target):

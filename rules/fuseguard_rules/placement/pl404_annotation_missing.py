@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.anchor_forms import anchor_form
-from fuseguard.backend.merged_duplicates import owner_of
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, Trait, View
@@ -51,7 +50,7 @@ class AnnotationMissing(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
+    references = ("executorch #15778", "executorch #20838")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         foreign = not any(node.annotated for node in view.graph)
@@ -89,7 +88,7 @@ def _scaled(view: View, node: Node) -> str:
     """
     if node.kind != "conv" or view.transposed(node) or anchor_form(view, node) == "grouped":
         return "other"
-    if not all(map(view.is_q, view.users(owner_of(view, node)))):
+    if not all(map(view.is_q, view.users(view.output_owner(node)))):
         return "other"
     return "conv1d" if anchor_form(view, node) == "conv1d" else "conv"
 

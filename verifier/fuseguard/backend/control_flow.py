@@ -6,7 +6,6 @@ Source: ``InsertControlFlowRescalesPass`` and ``FoldAndAnnotateQParamsPass._hand
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -187,14 +186,12 @@ class Call:
     def result_qparams(self, number: int) -> QParams | None:
         """The qparams of the Q behind a result."""
         result = self.results.get(number)
-        quantizers = self.view.out_q(result) if result is not None else []
-        return self.view.qparams(quantizers[0]) if quantizers else None
+        return self.view.out_qp(result) if result is not None else None
 
 
 def is_countable(qparams: QParams) -> bool:
     """Whether each code can be looked at: few enough codes, of one positive scale."""
-    few = qparams.known and not qparams.per_channel and qparams.qmax - qparams.qmin < _MOST_CODES
-    return few and 0 < qparams.scale < math.inf
+    return qparams.usable and qparams.qmax - qparams.qmin < _MOST_CODES
 
 
 def _constant_value(view: View, dq: Node) -> float | None:

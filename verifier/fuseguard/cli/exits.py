@@ -11,7 +11,7 @@ import click
 
 from fuseguard.engine.internal_error import debugging, internal_error
 from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, ENDLESS, FINDINGS, INTERRUPTED, UNREADABLE
-from fuseguard.report.lines import clean
+from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
     "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Endless",
@@ -60,7 +60,7 @@ def tell(text: str) -> None:
 
 def clean_lines(text: str) -> str:
     """``text`` with everything unprintable but line breaks escaped: it may quote a stranger's file."""
-    return "\n".join(clean(line) for line in text.split("\n"))
+    return quoted_lines(text)
 
 
 def nearest(wanted: str, known: Sequence[str]) -> str:

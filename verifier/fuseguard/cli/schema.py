@@ -13,16 +13,18 @@ Examples:
   fuseguard schema
   fuseguard schema json-lines
   fuseguard schema upgrade-check
+  fuseguard schema recording
   fuseguard schema > report.schema.json"""
 
 
-@click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of a report.")
+@click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of what fuseguard writes.")
 @click.argument("name", metavar="[NAME]", type=Choice(tuple(SCHEMAS)), default="json")
 def command(name: str) -> None:
     """Print the JSON Schema of what fuseguard writes.
 
     NAME is json (the default) or json-lines, formats of 'fuseguard check', the latter's schema being that of one line;
-    or upgrade-check, diff or prove, for their --output-format json.
+    or upgrade-check, diff or prove, for their --output-format json; or recording, for the file of 'fuseguard selftest
+    --record'.
     """
     from fuseguard.report.json import dump
     from fuseguard.schemas import load_schema

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,22 +13,30 @@ from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.progress import long_progress
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import selection_options, split
-from fuseguard.engine.registry import load_registry
+from fuseguard.engine.example_cases import PROFILES, Case, cases
+from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
-    from fuseguard.executorch.selftest import Result
+    from fuseguard.engine.example_cases import Result
+    from fuseguard.executorch.recorder import Recorder
 
 EPILOG = """\b
 Examples:
   fuseguard selftest --select FU101
   fuseguard selftest --select FU --target TOSA-1.0+INT
   fuseguard selftest -j 2 --output-format json
+  fuseguard selftest -j 2 --record 1.5.1.json
 
 \b
 Exit codes: 0 every table agrees with what was seen; 1 at least one does not;
 2 usage, missing packages or internal error. All rules take about a quarter of
 an hour with -j 2."""
+
+#: What judging imports. Looked for by name: importing it takes seconds, and the workers do.
+_NEEDED = ("torch", "executorch", "torchao", "tosa_reference_model", "numpy")
+#: ``--record`` without a file.
+_SHIPPED = "-"
 
 
 @click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")
@@ -35,7 +46,7 @@ an hour with -j 2."""
     "targets",
     multiple=True,
     shell_complete=candidates.target,
-    default=("TOSA-1.0+INT", "TOSA-1.0+INT+FP"),
+    default=PROFILES,
     show_default=True,
     metavar="SPEC",
     help="TOSA specification to lower for. Repeatable. The release is the installed one.",
@@ -49,6 +60,14 @@ an hour with -j 2."""
     metavar="N",
     help="Lower this many examples at once; 0 for one per processor.",
 )
+@click.option(
+    "--record",
+    is_flag=False,
+    flag_value=_SHIPPED,
+    metavar="[FILE]",
+    help="Also repair what can be repaired, and write what was seen to a recording; with --select or --ignore, the "
+    "cases of other rules stay in the file. Without FILE, in a checkout of fuseguard: the recording that ships.",
+)
 @output.format_option("text", "json")
 @output.color_option
 @click.pass_context
@@ -58,6 +77,7 @@ def command(
     ignore: tuple[str, ...],
     targets: tuple[str, ...],
     jobs: int,
+    record: str | None,
     output_format: str,
     color: str,
 ) -> None:
@@ -66,23 +86,25 @@ def command(
     A bad example must do what the table says, a good one must be exact, and what the guard refuses must be right
     with it. Delegates run in the TOSA reference model.
     """
+    registry = load_registry()
     try:
-        rules = load_registry().select(split(select), split(ignore))
+        rules = registry.select(split(select), split(ignore))
     except ValueError as error:
         raise exits.Failure(str(error)) from error
     specs = [Target.parse(target).spec for target in targets]
-    results: list[Result] = []
-    with quiet():
-        try:
-            from fuseguard.executorch.selftest import cases, run_cases
-        except ImportError as error:
-            raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
-        chosen = cases(rules, specs)
-        with long_progress("lowering", len(chosen)) as step:
-            for result in run_cases(chosen, jobs):
-                results.append(result)
-                step(str(result.case) if result.agrees else f"{result.case}, DISAGREES")
-    release = str(Target.parse(specs[0]).release)
+    if record is not None and tuple(specs) != PROFILES:
+        raise click.UsageError("A recording holds both integer profiles: use --record without --target.")
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise exits.Failure(exits.MISSING_PROVE.format(error=f"No module named {missing[0]!r}"))
+    release = Target.parse(specs[0]).release.public
+    codes = [rule.code for rule in rules]
+    recorder = _recorder(record, release, registry, codes, not (select or ignore)) if record is not None else None
+    try:
+        with quiet():  # the workers inherit it
+            results = _judged(recorder.cases if recorder else cases(rules, specs), jobs, recorder)
+    except ImportError as error:
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     from fuseguard.report import selftest as selftest_report
 
     if output_format == "json":
@@ -92,3 +114,30 @@ def command(
     else:
         output.write_lines(selftest_report.render(results, release), color)
     ctx.exit(exits.CLEAN if all(result.agrees for result in results) else exits.FINDINGS)
+
+
+def _judged(chosen: Sequence[Case], jobs: int, recorder: Recorder | None) -> list[Result]:
+    from fuseguard.executorch.selftest import run_cases
+
+    results: list[Result] = []
+    with long_progress("lowering", len(chosen)) as step:
+        for result in run_cases(chosen, jobs, repairs=recorder is not None):
+            results.append(result)
+            step(str(result.case) if result.agrees else f"{result.case}, DISAGREES")
+            if recorder is not None:
+                recorder.add(result)
+    if recorder is not None:
+        recorder.finish()
+    return results
+
+
+def _recorder(record: str, release: str, registry: Registry, codes: Sequence[str], whole: bool) -> Recorder:
+    """Where what is seen goes. Raises Failure: it cannot go there, which is told before an hour of lowering."""
+    from fuseguard.executorch.recorder import Recorder, shipped_place
+    from fuseguard.measured.recording import RecordingError
+
+    try:
+        path = shipped_place(release) if record == _SHIPPED else Path(record)
+        return Recorder(path, release, registry, codes, whole=whole)
+    except RecordingError as error:
+        raise exits.Failure(str(error)) from error

@@ -35,7 +35,7 @@ def command(ctx: click.Context, packs: tuple[str, ...], output_format: str, colo
     """Hold the rules of a pack against their own examples, on every measured release. Needs no torch.
 
     A bad example must be found and a good one must pass, findings must name a closed cluster and fill their message,
-    effects tables must have no hole and show what they call measured, and the documentation must be complete.
+    effects tables must have no hole and no row that no example shows, and the documentation must be complete.
     Whether the backend does what a table says is for 'fuseguard selftest'.
     """
     installed = load_registry()
@@ -61,7 +61,9 @@ def _to_dict(pack: RulePack, rules: Sequence[tuple[Rule, Sequence[Fault]]]) -> d
                 "code": rule.code,
                 "name": rule.name,
                 "examples": len(rule.bad) + len(rule.good),
-                "faults": [{"example": fault.example, "problem": fault.problem} for fault in found],
+                "faults": [
+                    {"kind": fault.kind.value, "example": fault.example, "problem": fault.problem} for fault in found
+                ],
             }
             for rule, found in rules
         ],

@@ -22,12 +22,20 @@ class EffectRow:
     releases: str
     profile: str
     effect: Effect
-    evidence: Evidence = Evidence.MEASURED
+    evidence: Evidence | None = None
     reference: str = ""
 
     def __post_init__(self) -> None:
-        """Raises InvalidSpecifier: a table with a bad range must fail when its pack is loaded, not in a check."""
+        """A table that cannot be right must fail when its pack is loaded, not in a check.
+
+        Raises InvalidSpecifier for a bad range, ValueError for evidence that no table can state.
+        """
         release_range(self.releases)
+        if self.evidence is Evidence.MEASURED:
+            # What rule packs said before there were recordings: none of them can be measured on every future release.
+            object.__setattr__(self, "evidence", None)
+        elif self.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
+            raise ValueError(f"a row cannot state the evidence {self.evidence.value!r}; leave it out")
 
     def applies(self, case: str, target: Target) -> bool:
         return self.case in ("*", case) and self.profile in ("*", target.profile) and target.release_in(self.releases)

@@ -61,9 +61,11 @@ _MEANINGS: dict[Effect, str] = {
 
 
 class Evidence(str, enum.Enum):
-    """How an effect is known."""
+    """How an effect is known. Recordings give the first three; a row of an effects table may state the others."""
 
-    MEASURED = "measured"
+    MEASURED = "measured"  # recorded on exactly this release
+    INFERRED = "inferred"  # from another release: nobody measured it on this one
+    ANNOUNCED = "announced"  # an upstream change says that this release will differ
     SOURCE_READ = "source-read"
     UPSTREAM_ISSUE = "upstream issue"
 
@@ -83,6 +85,7 @@ class Outcome:
     refuse: bool = False
     bound_steps: float | None = None
     bound_value: float | None = None
+    evidence_release: str = ""
 
 
 class SuppressionKind(str, enum.Enum):
@@ -119,6 +122,9 @@ class Finding:
     in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
     ``rewrite`` is the repair that the rule plans, None where none is known; ``run`` asks the rule for it, once.
     ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
+    ``case`` is the case of the rule's effects table that the effect was looked up for. ``evidence`` says how the effect
+    is known and ``evidence_note`` from what; ``evidence_release`` is the measured release that showed it, "" where
+    none did. A finding about no program has no evidence.
     ``fingerprint`` names the finding across exports (see :mod:`fuseguard.engine.fingerprint`); ``run`` sets it.
     In a check for several targets, ``effect`` and what goes with it are those of the worst one, ``refuse`` holds if it
     does on any, and ``outcomes`` says what each makes of it, in the order of the targets. ``suppression`` is set on
@@ -133,8 +139,10 @@ class Finding:
     cluster: tuple[str, ...]
     message: str
     remedy: str
-    evidence: Evidence = Evidence.MEASURED
+    evidence: Evidence | None = None
     evidence_note: str = ""
+    evidence_release: str = ""
+    case: str = ""
     source: SourceLine | None = None
     stack: tuple[SourceLine, ...] = ()
     module: str = ""

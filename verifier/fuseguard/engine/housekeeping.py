@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.finding import Effect, Evidence, Finding, Severity
+from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
 from fuseguard.ir.graph import SourceLine
 
@@ -42,7 +42,6 @@ class HousekeepingRule:
             cluster=(),
             message=self.message.format(**fields),
             remedy=self.remedy,
-            evidence=Evidence.MEASURED,
             source=origin,
             file=origin.file if origin is not None else "",
             fingerprint=fingerprint(self.code, (identity,)),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.isolation import time_limit
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
@@ -14,23 +15,32 @@ from fuseguard.target import Target
 
 
 def plan_repairs(
-    view: View, target: Target, rules: Iterable[Rule], findings: Sequence[Finding], seconds: dict[str, float]
-) -> tuple[list[Finding], dict[str, Exception]]:
+    view: View,
+    target: Target,
+    rules: Iterable[Rule],
+    findings: Sequence[Finding],
+    seconds: dict[str, float],
+    rule_seconds: float | None = None,
+) -> tuple[list[Finding], dict[str, BaseException]]:
     """``findings`` of one graph with their ``rewrite`` set; and by code what rules raised that could not plan one.
 
-    Each rule is asked once about each of its findings. What that takes is added to ``seconds``, by code.
+    Each rule is asked once about each of its findings. What that takes is added to ``seconds``, by code;
+    ``rule_seconds`` limits each plan.
     """
     by_code = {rule.code: rule for rule in rules if rule.repairable}
     planned = []
-    failed: dict[str, Exception] = {}
+    failed: dict[str, BaseException] = {}
     for finding in findings:
         rewrite = None
         rule = by_code.get(finding.code)
         if rule is not None:
             started = perf_counter()
             try:
-                rewrite = rule.repair(view, target, finding) if _is_rewritten(view, finding) else None
-            except Exception as error:  # the finding stands, repair or no repair
+                with time_limit(rule_seconds):
+                    rewrite = rule.repair(view, target, finding) if _is_rewritten(view, finding) else None
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # the finding stands, repair or no repair
                 failed.setdefault(rule.code, error)
             seconds[rule.code] += perf_counter() - started
         planned.append(finding if rewrite is None else replace(finding, rewrite=rewrite))

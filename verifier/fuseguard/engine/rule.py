@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fuseguard.engine.effects import EffectsTable
+from fuseguard.engine.evidence import grade
 from fuseguard.engine.finding import Effect, Finding
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
@@ -117,11 +118,12 @@ class Rule(abc.ABC):
         qparams: Sequence[tuple[str, str]] = (),
         **fields: Any,
     ) -> Finding:
-        """Build the finding for ``nodes``: effect from the table, text from the template.
+        """Build the finding for ``nodes``: effect from the table, evidence from the recordings, text from the template.
 
         Bounds are dropped where the effect is that nothing differs.
         """
         row = self.effects.look_up(case, target)
+        known = grade(self, case, row, view, target, nodes)
         differs = row.effect in (Effect.WRONG, Effect.BOUNDED)
         lead = nodes[0]
         return Finding(
@@ -130,11 +132,13 @@ class Rule(abc.ABC):
             effect=row.effect,
             severity=row.effect.severity,
             nodes=tuple(node.name for node in nodes),
-            cluster=tuple(sorted(view.cluster(*nodes), key=lambda name: view.graph[name].index)),
+            cluster=view.ordered_cluster(*nodes),
             message=self.message.format(**fields),
             remedy=self.remedy,
-            evidence=row.evidence,
-            evidence_note=row.reference,
+            evidence=known.evidence,
+            evidence_note=known.note,
+            evidence_release=known.release,
+            case=case,
             source=lead.source,
             stack=lead.stack,
             module=lead.module,

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import copy
+import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
-from fuseguard.engine.finding import Effect, Evidence
+from fuseguard.engine.example_cases import PROFILES
+from fuseguard.engine.finding import Effect
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.ir.graph import Graph
 from fuseguard.target import MEASURED_RELEASES, Target
 
-#: The integer profiles; rules are about integer lowering.
-PROFILES: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
+__all__ = ["PROFILES", "Fault", "FaultKind", "faults"]
+
+
+class FaultKind(str, enum.Enum):
+    """What sort of thing is wrong, for programs; ``Fault.problem`` says it to people."""
+
+    DOCUMENTATION = "documentation"  # a text that a reader would miss
+    HOLE = "hole"  # a case without a row on some release and profile
+    UNSHOWN = "unshown"  # a row that no bad example reaches
+    BROKEN_EXAMPLE = "broken-example"  # an example that cannot be built or checked
+    RAISES = "raises"  # a rule raises on an example
+    MISSED = "missed"  # a bad example in which the rule finds nothing
+    FALSE_ALARM = "false-alarm"  # a good example in which it finds something
+    UNNAMED_COMPANION = "unnamed-companion"  # another rule's finding that the example does not name
+    PROFILES_DIFFER = "profiles-differ"  # INT and INT+FP are not refused alike
+    UNSOUND_FINDING = "unsound-finding"  # a finding or repair that does not fit the graph or differs from run to run
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with a rule. ``example`` is the title of the example that shows it, "" for the rule itself."""
+    """Something wrong with a rule. ``example`` is the title of the example that shows it, "" for the rule itself.
+
+    ``row`` is the row of the effects table that it is about, if it is about one.
+    """
 
     rule: str
     example: str
     problem: str
+    kind: FaultKind
+    row: EffectRow | None = None
 
     def __str__(self) -> str:
         where = f" (example {self.example!r})" if self.example else ""
@@ -56,29 +77,35 @@ def _example(rule: Rule, example: Example, check: Callable[[], Iterator[Fault]])
     try:
         graph: object = example.graph()
     except Exception as error:
-        return [Fault(rule.code, example.title, f"its graph cannot be built: {type(error).__name__}: {error}")]
+        problem = f"its graph cannot be built: {type(error).__name__}: {error}"
+        return [Fault(rule.code, example.title, problem, FaultKind.BROKEN_EXAMPLE)]
     if not isinstance(graph, Graph):
-        return [Fault(rule.code, example.title, f"its graph is a {type(graph).__name__}; end it with output(...)")]
+        problem = f"its graph is a {type(graph).__name__}; end it with output(...)"
+        return [Fault(rule.code, example.title, problem, FaultKind.BROKEN_EXAMPLE)]
     try:
         return list(check())
     except Exception as error:  # an extension or range of releases that there is not, for one
-        return [Fault(rule.code, example.title, f"it cannot be checked: {type(error).__name__}: {error}")]
+        problem = f"it cannot be checked: {type(error).__name__}: {error}"
+        return [Fault(rule.code, example.title, problem, FaultKind.BROKEN_EXAMPLE)]
 
 
 def _documentation(rule: Rule) -> Iterator[Fault]:
     """What the registry does not insist on, but a reader of the rule's page would miss."""
     for field in ("summary", "why", "remedy"):
         if not getattr(rule, field).rstrip().endswith((".", "?", "!")):
-            yield Fault(rule.code, "", f"its {field} is no whole sentence: it ends without a full stop")
+            problem = f"its {field} is no whole sentence: it ends without a full stop"
+            yield Fault(rule.code, "", problem, FaultKind.DOCUMENTATION)
     for row in rule.effects.rows:
         if not row.reference.strip():
-            yield Fault(
-                rule.code, "", f"the effect {row.effect.value!r} of case {row.case!r} has no reference: name the pass, "
-                "commit or issue that it is known from"
-            )  # fmt: skip
+            problem = (
+                f"the effect {row.effect.value!r} of case {row.case!r} has no reference: name the pass, commit or "
+                f"issue that it is known from"
+            )
+            yield Fault(rule.code, "", problem, FaultKind.DOCUMENTATION, row)
     titles = [example.title for example in (*rule.bad, *rule.good)]
     for title in sorted({title for title in titles if titles.count(title) > 1}):
-        yield Fault(rule.code, title, "several examples have this title; give each its own")
+        problem = "several examples have this title; give each its own"
+        yield Fault(rule.code, title, problem, FaultKind.DOCUMENTATION)
 
 
 def _holes(rule: Rule) -> Iterator[Fault]:
@@ -91,7 +118,8 @@ def _holes(rule: Rule) -> Iterator[Fault]:
             except KeyError:
                 missing.append(target)
         if missing:
-            yield Fault(rule.code, "", f"its effects table has no row for case {case!r} on {_named(missing)}")
+            problem = f"its effects table has no row for case {case!r} on {_named(missing)}"
+            yield Fault(rule.code, "", problem, FaultKind.HOLE)
 
 
 def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) -> Iterator[Fault]:
@@ -117,22 +145,22 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
         if refused[0] != refused[1]:
             unlike.append(release)
     for problem, targets in raised.items():
-        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.RAISES)
     for code, targets in sorted(strange.items()):
-        yield Fault(
-            rule.code, example.title,
-            f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions",
-        )  # fmt: skip
+        problem = f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions"
+        yield Fault(rule.code, example.title, problem, FaultKind.UNNAMED_COMPANION)
     if silent and not raised:
-        yield Fault(rule.code, example.title, f"the rule finds nothing in this bad example, on {_named(silent)}")
+        problem = f"the rule finds nothing in this bad example, on {_named(silent)}"
+        yield Fault(rule.code, example.title, problem, FaultKind.MISSED)
     elif rule.code not in seen and not raised:
-        yield Fault(rule.code, example.title, f"only {', '.join(sorted(seen))} is ever found, never the rule itself")
+        problem = f"only {', '.join(sorted(seen))} is ever found, never the rule itself"
+        yield Fault(rule.code, example.title, problem, FaultKind.MISSED)
     if unlike:
-        yield Fault(
-            rule.code, example.title,
+        problem = (
             f"INT and INT+FP are not refused alike on {', '.join(unlike)}; yield the finding for both profiles, and "
-            "let the effects table tell them apart",
-        )  # fmt: skip
+            f"let the effects table tell them apart"
+        )
+        yield Fault(rule.code, example.title, problem, FaultKind.PROFILES_DIFFER)
     if not raised:
         yield from _findings(watched, example)
 
@@ -148,7 +176,7 @@ def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
         for problem in _unsound(graph, first):
             problems.setdefault(problem, []).append(target)
     for problem, targets in problems.items():
-        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.UNSOUND_FINDING)
 
 
 def _unsound(graph: Graph, report: Report) -> Iterator[str]:
@@ -179,29 +207,30 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
 
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
-    problems: dict[str, list[Target]] = {}
+    problems: dict[tuple[FaultKind, str], list[Target]] = {}
     for target in _targets(example):
         report = run(example.graph(), target, (rule,))
         for failure in report.failures:
-            problems.setdefault(f"the rule raises {failure.error}", []).append(target)
+            problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
         for finding in report.findings:
-            problems.setdefault(f"the rule finds fault with this good example: {finding.message}", []).append(target)
-    for problem, targets in problems.items():
-        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}")
+            problem = f"the rule finds fault with this good example: {finding.message}"
+            problems.setdefault((FaultKind.FALSE_ALARM, problem), []).append(target)
+    for (kind, problem), targets in problems.items():
+        yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", kind)
 
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
-    """What no example shows on a release and profile was not measured there, whatever the table says."""
+    """A row that no example reaches can be in no recording: nothing bears it out, whatever the table says."""
     # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:
         mended = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
-        if row.evidence is Evidence.MEASURED and row not in used and not mended:
-            yield Fault(
-                rule.code, "",
+        if row.evidence is None and row not in used and not mended:
+            problem = (
                 f"no bad example shows the effect {row.effect.value!r} of case {row.case!r} (releases {row.releases}, "
-                f"profile {row.profile}), which is called measured; add one, or state the evidence as source-read",
-            )  # fmt: skip
+                f"profile {row.profile}), so that no recording can; add one, or state the evidence as source-read"
+            )
+            yield Fault(rule.code, "", problem, FaultKind.UNSHOWN, row)
 
 
 class _Watched(EffectsTable):

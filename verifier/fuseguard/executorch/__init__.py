@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
-from fuseguard.executorch.guard_report import GuardReport
-from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
 
 if TYPE_CHECKING:
     from fuseguard.executorch.explanations import Explanation
+    from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof, prove
+    from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
     from fuseguard.executorch.repairs import RepairResult, lower, repair
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
@@ -19,10 +19,12 @@ __all__ = [
     "target_of",
 ]  # fmt: skip
 
-#: Name -> module. The judge and the repair import the whole backend; whoever only guards need not.
+#: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
 _LATE = {
-    "Explanation": "explanations", "Proof": "judge", "prove": "judge", "RepairResult": "repairs",
-    "lower": "repairs", "repair": "repairs",
+    "GuardReport": "guard_report",
+    "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
+    "Explanation": "explanations", "Proof": "judge", "prove": "judge",
+    "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip
 

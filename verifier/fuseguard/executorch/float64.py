@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
-from torch.utils import _pytree as pytree
 
 from fuseguard.backend.control_flow import Carry, loop_roundings
 from fuseguard.backend.int32_rescales import bypasses, smallest_scales
 from fuseguard.executorch.explanations import name_of
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.outputs import off_by, quantizers_of_floats
+from fuseguard.executorch.state import arguments, results
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
@@ -38,7 +37,7 @@ def run_exactly(
     on_cpu: Collection[str] = (),
     used: set[str] | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
+    """The results of a functional program (state.results) in float64, what every Q rounds moved by ``nudge`` steps.
 
     Floats are quantized in float32, as DecomposeQuantNodesPass does it with torch's own formula: a half of that product
     is a tie, though it may be none of the exact one.
@@ -87,7 +86,7 @@ def shaken_outputs(
     shaken: dict[str, int] = {}
     for node in view.calls():
         steps = off_by(view, node, target)
-        for q in view.out_q(_owner(view, node)) if steps else ():
+        for q in view.out_q(_through_activation(view, node)) if steps else ():
             qparams = view.qparams(q)
             if qparams is not None and qparams.dtype == "int16":
                 shaken[q.name] = steps
@@ -104,29 +103,17 @@ def shaken_outputs(
     return runs
 
 
-def _owner(view: View, node: Node) -> Node:
+def _through_activation(view: View, node: Node) -> Node:
+    """The activation that alone reads ``node``, whatever kind of op ``node`` is; else ``node`` itself."""
     users = view.users(node)
     return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
 
 
 def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     interpreter.of_floats = quantizers_of_floats(program)
-    arguments: list[Any] = []
-    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
-    for spec in program.graph_signature.input_specs:
-        if spec.kind == InputKind.USER_INPUT:
-            value = next(user_inputs)
-        else:
-            value = program.state_dict.get(spec.target, program.constants.get(spec.target))
-        arguments.append(_widen(value))
     with torch.no_grad():
-        outputs = pytree.tree_leaves(interpreter.run(*arguments))
-    kinds = [spec.kind for spec in program.graph_signature.output_specs]
-    return tuple(
-        output.detach()
-        for output, kind in zip(outputs, kinds, strict=True)
-        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
-    )
+        outputs = interpreter.run(*map(_widen, arguments(program, inputs)))
+    return results(program, outputs)
 
 
 def _widen(value: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -21,9 +21,10 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements, 
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.explaining import explain
-from fuseguard.executorch.explanations import Explanation
+from fuseguard.executorch.explanations import Explanation, of_all_calls
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import output_grids, run_eager
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
@@ -54,6 +55,13 @@ class Proof:
     included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
     ``delegated`` names their nodes. ``explained_by`` says by which models elements are accepted that are not the
     eager program's; it is empty where nothing differs, and where the outcome is neither ``exact`` nor ``bounded``.
+
+    The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
+    ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
+    lowered program had left, and all figures are about all calls. ``differing`` names the results that differ
+    (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
+    ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
+    both are if lowering raises.
     """
 
     outcome: Outcome
@@ -72,6 +80,9 @@ class Proof:
     delegates: int = 0
     exception: str = ""
     explained_by: tuple[Explanation, ...] = ()
+    calls: int = 1
+    call: int = 0
+    differing: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -86,6 +97,8 @@ def prove(
     inputs: Sequence[Any],
     target: str | Target = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
+    *,
+    calls: int | None = None,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -95,19 +108,27 @@ def prove(
         target: TOSA specification or accelerator; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
+        calls: how many times to run the program in a row, on the state that it leaves; None means three times where
+            it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
 
     Raises:
         TargetError: the target is not valid.
+        ValueError: ``calls`` is less than 1.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
     """
+    if calls is not None and calls < 1:
+        raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     resolved = target if isinstance(target, Target) else Target.parse(target)
     spec = compile_spec_for(resolved)
     if checks == "guard":
         from fuseguard.executorch.partition import support_checks
 
         checks = support_checks(spec)
-    reference = run_eager(exported_program, inputs)
+    state = slots(exported_program)
+    calls = calls or (CALLS_WITH_STATE if state else 1)
+    eager = copy_program(exported_program, share_weights=True)
+    reference = run_eager(eager, inputs)
     common: dict[str, Any] = {
         "target": str(resolved),
         "release": str(resolved.release),
@@ -120,13 +141,35 @@ def prove(
     except ImportError:
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
-        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, calls=0, **common)
     common |= {
         "cpu_ops": lowered.cpu_ops,
         "delegated_ops": len(lowered.delegated),
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
+    program = functional_program(exported_program, share_weights=True) if state else eager
+    names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
+    proofs: list[Proof] = []
+    while True:
+        proofs.append(_call(program, inputs, reference, resolved, lowered, names, common))
+        if len(proofs) == calls or not proofs[-1].ok:
+            return _of_all(proofs)
+        inputs = carry_on((eager, program, lowered.program), inputs, proofs[-1].outputs)
+        reference = run_eager(eager, inputs)
+
+
+def _call(
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    reference: tuple[torch.Tensor, ...],
+    target: Target,
+    lowered: Lowered,
+    names: Sequence[str],
+    common: dict[str, Any],
+) -> Proof:
+    """One run of the lowered program, on the state that it holds."""
+    common = {**common, "reference": reference}
     try:
         outputs = run_edge_program(lowered.program, inputs)
     except UndefinedResult as error:
@@ -137,7 +180,31 @@ def prove(
         raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(exported_program, inputs, reference, outputs, resolved, lowered, common)
+    return _compare(program, inputs, reference, outputs, target, lowered, names, common)
+
+
+def _of_all(proofs: Sequence[Proof]) -> Proof:
+    """What the calls of one program showed together: the last one's proof, with the figures of all."""
+    last = proofs[-1]
+    about = len(proofs)
+    if last.ok:
+        worst = "bounded" if any(proof.outcome == "bounded" for proof in proofs) else "exact"
+        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and proof.differing), 0)
+    steps = [proof.max_error_steps for proof in proofs if proof.max_error_steps is not None]
+    return replace(
+        last,
+        outcome=proofs[about - 1].outcome,
+        calls=len(proofs),
+        call=about,
+        differing=proofs[about - 1].differing if about else (),
+        max_error_steps=max(steps) if steps else None,
+        max_error=max(proof.max_error for proof in proofs),
+        sqnr_db=min(proof.sqnr_db for proof in proofs),
+        mismatches=sum(proof.mismatches for proof in proofs),
+        rounding_ties=sum(proof.rounding_ties for proof in proofs),
+        elements=sum(proof.elements for proof in proofs),
+        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.ok else (),
+    )
 
 
 def _compare(
@@ -147,15 +214,17 @@ def _compare(
     outputs: tuple[torch.Tensor, ...],
     target: Target,
     lowered: Lowered,
+    names: Sequence[str],
     common: dict[str, Any],
 ) -> Proof:
+    """``names``: what the results are called."""
     if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
         text = f"{[tuple(o.shape) for o in outputs]} instead of {[tuple(r.shape) for r in reference]}"
         return Proof("wrong", exception=f"output shapes differ: {text}", sqnr_db=-math.inf, outputs=outputs, **common)
     grids = output_grids(program, target)
     differing = differing_elements(outputs, reference, grids)
     mismatches = sum(int(mask.sum()) for mask in differing)
-    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered)
+    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered, names)
     errors = [absolute_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]
@@ -167,6 +236,7 @@ def _compare(
         mismatches=mismatches,
         rounding_ties=mismatches if outcome == "exact" else 0,
         explained_by=explained,
+        differing=tuple(name for name, mask in zip(names, differing, strict=True) if bool(mask.any())),
         outputs=outputs,
         **common,
     )

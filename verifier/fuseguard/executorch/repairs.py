@@ -18,6 +18,7 @@ from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
+from fuseguard.executorch.state import functional_program
 from fuseguard.readers.fx import read_program
 
 
@@ -53,7 +54,8 @@ def repair(
     """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
 
     Args:
-        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed. If it writes to a buffer
+            or an input in place, the repaired program is the functionalized one (``run_decompositions({})``).
         target: TOSA specification, accelerator, compile spec or partitioner.
         policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
             target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
@@ -67,7 +69,8 @@ def repair(
     """
     resolved = target_of(target, executorch)
     rules = load_registry().select(select, ignore)
-    program = copy_program(exported_program, share_weights=True)
+    # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
+    program = functional_program(exported_program, share_weights=True)
 
     def rewrite(batch: Sequence[Repair]) -> None:
         for graph in {item.finding.graph: None for item in batch}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import logging
 import warnings
 
@@ -10,16 +10,16 @@ from fuseguard.engine.internal_error import debugging
 
 
 def start() -> None:
-    """Keep what the packages log to themselves, take one processor, and spare garbage collection what is loaded."""
+    """Keep what the packages log to themselves, load the backend and hurry: this process does nothing else.
+
+    What cannot be imported is left for the first case to raise, which tells the process that asked.
+    """
     if not debugging():
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
 
-    import torch
+    with contextlib.suppress(ImportError):
+        import fuseguard.executorch.case_judge  # noqa: F401 - loads the backend
+        from fuseguard.executorch.hurry import hurry_alone
 
-    import fuseguard.executorch.judge  # noqa: F401 - loads the backend
-
-    torch.set_num_threads(1)
-    # Half a million objects of the imports live for ever; searching them for cycles takes a third of a lowering's time.
-    gc.collect()
-    gc.freeze()
+        hurry_alone()

@@ -53,16 +53,28 @@ def in_processes(
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(start,)) as pool:
-        try:
-            futures = [pool.submit(work, item) for item in items]
-            for item, future in zip(items, futures, strict=True):
+    def pool_of(size: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(size, context, initializer=_start, initargs=(start,))
+
+    pool, alone = pool_of(jobs), None
+    try:
+        futures = [pool.submit(work, item) for item in items]
+        for item, future in zip(items, futures, strict=True):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                # All that were at work or waiting are lost with it. One at a time shows which of them killed it.
+                alone = alone or pool_of(1)
                 try:
-                    yield future.result()
+                    yield alone.submit(work, item).result()
                 except BrokenProcessPool:
+                    alone.shutdown()
+                    alone = None
                     yield lost(item)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        for made in (pool, alone):
+            if made is not None:
+                made.shutdown(wait=True, cancel_futures=True)
 
 
 def _start(start: Callable[[], None]) -> None:

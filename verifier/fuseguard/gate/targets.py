@@ -85,6 +85,7 @@ def _outcome(target: str, finding: Finding | None) -> Outcome:
         severity=finding.severity,
         evidence=finding.evidence,
         evidence_note=finding.evidence_note,
+        evidence_release=finding.evidence_release,
         refuse=finding.refuse,
         bound_steps=finding.bound_steps,
         bound_value=finding.bound_value,

@@ -1,24 +1,47 @@
-"""What the targets make of a finding, in one sentence."""
+"""What the targets make of a finding and how that is known, in one sentence."""
 
 from __future__ import annotations
 
-from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.finding import Effect, Evidence, Finding, Outcome
 
 
 def effects_text(finding: Finding) -> str:
     """``wrong (what that means) on TARGET``; for several targets ``crash on A; wrong on B and C``.
 
-    Empty for a finding that is about no program.
+    An effect that nobody measured on its release says how it is known. Empty for a finding that is about no program.
     """
     if finding.effect is Effect.UPKEEP:
         return ""
     if len(finding.outcomes) < 2:
         target = f" on {finding.target}" if finding.target else ""
-        return f"{finding.effect.value}{target}: {finding.effect.meaning}"
+        return f"{finding.effect.value}{target}: {finding.effect.meaning}{_grade(finding)}"
     by_effect: dict[str, list[str]] = {}
     for outcome in sorted(finding.outcomes, key=lambda item: -item.severity.rank if item.severity else 1):
-        by_effect.setdefault(outcome.effect.value if outcome.effect else "nothing found", []).append(outcome.target)
+        effect = outcome.effect.value if outcome.effect else "nothing found"
+        by_effect.setdefault(effect, []).append(f"{outcome.target}{_grade(outcome)}")
     return "; ".join(f"{effect} on {' and '.join(targets)}" for effect, targets in by_effect.items())
+
+
+def evidence_text(item: Finding | Outcome) -> str:
+    """``measured (CheckProperQuantization)``, ``inferred from 1.5.1 (...)``; "" for what has no evidence."""
+    if item.evidence is None:
+        return ""
+    note = f" ({item.evidence_note})" if item.evidence_note else ""
+    return f"{_graded(item)}{note}"
+
+
+def _grade(item: Finding | Outcome) -> str:
+    """`` (inferred from 1.5.1)`` for what was not measured on its release, "" for the rest."""
+    if item.evidence not in (Evidence.INFERRED, Evidence.ANNOUNCED):
+        return ""
+    announced = item.evidence is Evidence.ANNOUNCED
+    return f" ({f'announced to change: {item.evidence_note}' if announced else _graded(item)})"
+
+
+def _graded(item: Finding | Outcome) -> str:
+    if item.evidence is Evidence.INFERRED:
+        return f"inferred from {item.evidence_release}" if item.evidence_release else "inferred, in no recording"
+    return item.evidence.value if item.evidence else ""
 
 
 def effects_short(finding: Finding) -> str:

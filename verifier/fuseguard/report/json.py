@@ -12,10 +12,11 @@ from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import array, quoted_tree
 from fuseguard.report.statistics import statistics
-from fuseguard.target import MEASURED_RELEASES, Target
+from fuseguard.target import Target, is_measured
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 
 def render(result: CheckResult, options: Options | None = None) -> str:
@@ -25,8 +26,8 @@ def render(result: CheckResult, options: Options | None = None) -> str:
 
 
 def dump(document: dict[str, Any]) -> str:
-    """JSON text in ASCII, so that no locale and no lone surrogate from a file can break the writing."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """JSON text in ASCII, so that no locale can break the writing. What it quotes of a file is quoted here."""
+    return json.dumps(quoted_tree(document), indent=2, allow_nan=False) + "\n"
 
 
 def envelope() -> dict[str, Any]:
@@ -71,7 +72,7 @@ def summary_dict(result: CheckResult) -> dict[str, Any]:
 
 
 def target_dict(target: Target) -> dict[str, Any]:
-    """A target; ``executorch_measured`` says whether its effects were measured or inferred."""
+    """A target; ``executorch_measured`` says whether effects were measured on exactly its release."""
     return {
         "name": str(target),
         "spec": target.spec,
@@ -79,7 +80,7 @@ def target_dict(target: Target) -> dict[str, Any]:
         "extensions": sorted(target.extensions),
         "accelerator": target.accelerator,
         "executorch": str(target.release),
-        "executorch_measured": target.release.base_version in MEASURED_RELEASES,
+        "executorch_measured": is_measured(target.release),
     }
 
 
@@ -113,12 +114,14 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "effect": finding.effect.value,
         "effect_meaning": finding.effect.meaning,
-        "evidence": finding.evidence.value,
+        "case": finding.case,
+        "evidence": finding.evidence.value if finding.evidence else None,
         "evidence_note": finding.evidence_note,
+        "evidence_release": finding.evidence_release or None,
         "message": finding.message,
         "remedy": finding.remedy,
-        "nodes": list(finding.nodes),
-        "cluster": list(finding.cluster),
+        "nodes": array(finding.nodes),
+        "cluster": array(finding.cluster),
         "graph": finding.graph,
         "source": _source(finding.source),
         "module": finding.module,
@@ -147,6 +150,7 @@ def outcome_dict(outcome: Outcome) -> dict[str, Any]:
         "severity": outcome.severity.value if outcome.severity else None,
         "evidence": outcome.evidence.value if outcome.evidence else None,
         "evidence_note": outcome.evidence_note,
+        "evidence_release": outcome.evidence_release or None,
         "refused": outcome.refuse,
         "bound_steps": json_number(outcome.bound_steps),
         "bound_value": json_number(outcome.bound_value),

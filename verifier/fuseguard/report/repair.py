@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.rounds import Repair
 from fuseguard.report.json import envelope, finding_dict
-from fuseguard.report.lines import Line, clean
+from fuseguard.report.lines import Line
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.quoting import quoted
 from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
@@ -20,25 +21,25 @@ if TYPE_CHECKING:  # all of them import torch
 def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
     """The repairs and how far each is proved, what was tried, what is left. ``written``: the new file, "" for none."""
     result = verified.result
-    yield Line((clean(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
+    yield Line((quoted(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
     for repair in result.applied:
         finding = repair.finding
-        where = f" in {clean(finding.graph)}" if finding.graph else ""
-        where += f" at {clean(str(finding.source))}" if finding.source else ""
+        where = f" in {quoted(finding.graph)}" if finding.graph else ""
+        where += f" at {quoted(str(finding.source))}" if finding.source else ""
         state = _state(repair, verified)
-        yield Line((f"  repaired[{finding.code}]", "good"), f" {clean(finding.island)}{where}: {state}", hang=4)
+        yield Line((f"  repaired[{finding.code}]", "good"), f" {quoted(finding.island)}{where}: {state}", hang=4)
         for edit in repair.rewrite.edits:
-            yield Line(f"    {clean(str(edit))}", hang=6)
+            yield Line(f"    {quoted(str(edit))}", hang=6)
     yield from _tried(verified)
     for finding in result.remaining:
         if finding.refuse or finding.severity.rank == 2:
-            yield Line((f"  remains[{finding.code}]", "error"), f" {clean(finding.message)}", hang=4)
-            yield Line(f"    {clean(finding.remedy)}", hang=4)
+            yield Line((f"  remains[{finding.code}]", "error"), f" {quoted(finding.message)}", hang=4)
+            yield Line(f"    {quoted(finding.remedy)}", hang=4)
             yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
     if not result.applied and not result.remaining:
         yield Line("  There is nothing to repair: the program is as it was.")
     if written:
-        yield Line(("  written", "dim"), f": {clean(written)}")
+        yield Line(("  written", "dim"), f": {quoted(written)}")
 
 
 def _state(repair: Repair, verified: VerifiedRepair) -> str:
@@ -64,7 +65,7 @@ def _tried(verified: VerifiedRepair) -> Iterator[Line]:
     placed = f"{counted(proof.delegated_ops, 'op')} delegated, {_cpu(proof)} on the CPU"
     guarded = " with what remains kept on the CPU" if proof.guarded else ""
     text = f": {proof.outcome} on {proof.target}{guarded}; {placed}"
-    yield Line(("  judge", "dim"), text + (f"; {clean(proof.exception)}" if proof.exception else ""), hang=4)
+    yield Line(("  judge", "dim"), text + (f"; {quoted(proof.exception)}" if proof.exception else ""), hang=4)
 
 
 def _cpu(proof: Proof) -> int:
@@ -73,8 +74,8 @@ def _cpu(proof: Proof) -> int:
 
 def difference(before: Sequence[str], after: Sequence[str], file: str) -> Iterator[Line]:
     """A unified diff of two programs, one line a node."""
-    old, new = ([clean(line) for line in lines] for lines in (before, after))
-    for line in difflib.unified_diff(old, new, f"{clean(file)} (original)", f"{clean(file)} (repaired)", lineterm=""):
+    old, new = ([quoted(line) for line in lines] for lines in (before, after))
+    for line in difflib.unified_diff(old, new, f"{quoted(file)} (original)", f"{quoted(file)} (repaired)", lineterm=""):
         yield Line((line, "good" if line.startswith("+") else "error" if line.startswith("-") else ""))
 
 

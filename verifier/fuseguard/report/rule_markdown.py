@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.engine.evidence import announced_of, announced_text
+from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Rule
 
 
@@ -20,16 +22,21 @@ def _lines(rule: Rule) -> Iterator[str]:
         "| case | releases | profile | effect | evidence | reference |",
         "| --- | --- | --- | --- | --- | --- |",
     )
-    for row in rule.effects.rows:
+    for known in evidence_of(rule):
+        row = known.row
         cells = (
             "any" if row.case == "*" else row.case,
             "all" if row.releases in ("*", "") else row.releases,
             "all" if row.profile == "*" else row.profile,
             f"{row.effect.value}: {row.effect.meaning}",
-            row.evidence.value,
+            str(known),
             row.reference or "-",
         )
         yield f"| {' | '.join(_text(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    announced = announced_of(rule.code)
+    if announced:
+        yield from ("", "## Announced upstream", "")
+        yield from (f"- {_text(announced_text(item, concern))}." for item, concern in announced)
     yield from ("", "## What to do", "", _text(rule.remedy))
     if rule.repairable:
         yield from ("", "`fuseguard repair` can mend most of its findings.")

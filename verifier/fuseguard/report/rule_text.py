@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.effects import EffectRow
+from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.housekeeping import HousekeepingRule
+from fuseguard.engine.row_evidence import RowEvidence, evidence_of
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.report.lines import Line, paragraph, table
 
@@ -18,9 +20,10 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
     yield Line()
     yield from _section("Why is this wrong?", rule.why)
     yield Line(("What the backend makes of it", "strong"))
-    yield from table([_effect(row) for row in rule.effects.rows], _HEADER, indent=2)
+    yield from table([_effect(known) for known in evidence_of(rule)], _HEADER, indent=2)
     yield from _meanings(rule.effects.rows)
     yield Line()
+    yield from _announced(rule)
     yield from _section("Message", rule.message)
     yield from _examples("Found fault with", rule.bad)
     yield from _examples("Passed", rule.good)
@@ -53,16 +56,27 @@ def explain_housekeeping(rule: HousekeepingRule) -> Iterator[Line]:
 _HEADER = ("case", "releases", "profile", "effect", "evidence", "reference")
 
 
-def _effect(row: EffectRow) -> tuple[str, ...]:
+def _effect(known: RowEvidence) -> tuple[str, ...]:
+    row = known.row
     case = "any" if row.case == "*" else row.case
     releases = "all" if row.releases in ("*", "") else row.releases
     profile = "all" if row.profile == "*" else row.profile
-    return case, releases, profile, row.effect.value, row.evidence.value, row.reference or "-"
+    return case, releases, profile, row.effect.value, str(known), row.reference or "-"
 
 
 def _meanings(rows: Sequence[EffectRow]) -> Iterator[Line]:
     for effect in dict.fromkeys(row.effect for row in rows):
         yield Line((f"  {effect.value}", "dim"), f": {effect.meaning}", hang=4)
+
+
+def _announced(rule: Rule) -> Iterator[Line]:
+    pairs = announced_of(rule.code)
+    if not pairs:
+        return
+    yield Line(("Announced upstream", "strong"))
+    for announcement, concern in pairs:
+        yield paragraph(f"- {announced_text(announcement, concern)}.", 2)
+    yield Line()
 
 
 def _section(title: str, text: str) -> Iterator[Line]:

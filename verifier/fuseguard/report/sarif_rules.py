@@ -7,6 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Evidence, Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.options import Options
@@ -30,15 +31,18 @@ def descriptors(result: CheckResult, options: Options, findings: Iterable[Findin
     found = {finding.code: finding for finding in findings}
     codes = {*result.rules, *found}
     upkeep = {rule.code: rule for rule in HOUSEKEEPING}
+    releases = {target.release.public for target in result.targets or (result.target,)}
+    rules = options.rules
     return [
-        _described(options.rules[code]) if code in options.rules else _named(code, found.get(code), upkeep.get(code))
+        _described(rules[code], releases) if code in rules else _named(code, found.get(code), upkeep.get(code))
         for code in sorted(codes)
     ]
 
 
-def _described(rule: Rule) -> dict[str, Any]:
+def _described(rule: Rule, releases: set[str]) -> dict[str, Any]:
     worst = max((row.effect.severity for row in rule.effects.rows), key=lambda s: s.rank, default=Severity.WARNING)
-    measured = any(row.evidence is Evidence.MEASURED for row in rule.effects.rows)
+    known = evidence_of(rule)
+    measured = any(row.evidence is Evidence.MEASURED and releases & set(row.measured) for row in known)
     markdown = rule_markdown(rule)
     properties: dict[str, Any] = {
         "tags": _tags(rule.code),

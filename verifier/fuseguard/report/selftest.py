@@ -10,9 +10,9 @@ from fuseguard.report.lines import Line, table
 from fuseguard.report.numbers import counted
 
 if TYPE_CHECKING:  # imports torch
-    from fuseguard.executorch.selftest import Result
+    from fuseguard.engine.example_cases import Result
 
-_HEADER = ("rule", "example", "form", "target", "table", "evidence", "seen", "guarded", "")
+_HEADER = ("rule", "example", "form", "target", "table", "evidence", "seen", "guarded", "repaired", "")
 
 
 def render(results: Sequence[Result], release: str) -> Iterator[Line]:
@@ -40,6 +40,7 @@ def _row(result: Result) -> tuple[str, ...]:
         result.evidence or "-",
         result.outcome,
         result.guarded or "-",
+        result.repaired or "-",
         "" if result.agrees else "DISAGREES",
     )
 
@@ -61,6 +62,10 @@ def to_dict(results: Sequence[Result], release: str) -> dict[str, Any]:
                 "announced": list(result.announced),
                 "seen": result.outcome,
                 "guarded": result.guarded,
+                "repaired": result.repaired,
+                "eager_equal": result.equal,
+                "found": [{"code": code, "case": case} for code, case in result.found],
+                "cpu_operators": result.cpu,
                 "detail": result.detail,
                 "agrees": result.agrees,
                 "fault": result.fault,

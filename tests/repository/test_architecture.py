@@ -1,0 +1,171 @@
+"""The layers of the design: which package may import which, and that a file is checked without torch.
+
+Everything here is read from the source, so that an import inside a function or for type checking counts as well.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+import fuseguard
+import fuseguard_rules
+
+VERIFIER = Path(fuseguard.__file__).parent
+RULES = Path(fuseguard_rules.__file__).parent
+
+#: Every package and top-level module of fuseguard, lowest first. Each may import itself and what stands before it.
+LAYERS = (
+    "ir", "measured", "target", "engine", "backend", "readers", "gate", "executorch", "schemas", "report", "api",
+    "testing", "pytest_plugin", "cli",
+)  # fmt: skip
+#: Left out of the layers: fuseguard/__init__.py offers names of all of them, and imports each when asked for it.
+ROOT = "__init__"
+
+#: What a rule may import.
+RULES_MAY_IMPORT = {"ir", "target", "engine", "backend"}
+
+#: The places outside of executorch/ that import torch, which a caller with a live program has.
+TORCH_FILES = {"readers/fx.py"}
+
+#: Outside of the backend, a range of releases decides only which row of an effects table, which announcement and which
+#: example applies.
+MAY_ASK_FOR_RELEASES = {"target.py", "engine/effects.py", "engine/evidence.py", "engine/rule.py"}
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module, and every name of a module, that a file imports anywhere."""
+    return set(_imported(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(VERIFIER).parts[0].removesuffix(".py")
+
+
+def files() -> list[Path]:
+    return sorted(VERIFIER.rglob("*.py"))
+
+
+def test_every_package_has_a_layer() -> None:
+    assert {package_of(path) for path in files()} == {*LAYERS, ROOT}
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_a_package_imports_only_what_is_below_it(package: str) -> None:
+    below = set(LAYERS[: LAYERS.index(package) + 1])
+    for path in files():
+        if package_of(path) != package:
+            continue
+        for module in imports(path):
+            top, _, rest = module.partition(".")
+            assert top != "fuseguard_rules", f"{path.name} imports {module}: rules are found by their entry point"
+            if top == "fuseguard" and rest and rest.split(".")[0] in LAYERS:
+                assert rest.split(".")[0] in below, f"{path.relative_to(VERIFIER)} imports {module}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Imports for type checking are left out: they are no dependency when the program runs."""
+    edges: nx.DiGraph[str] = nx.DiGraph()
+    for root in (VERIFIER, RULES):
+        names = {".".join(path.relative_to(root.parent).with_suffix("").parts): path for path in root.rglob("*.py")}
+        for name, path in names.items():
+            tree = _without_type_checking(ast.parse(path.read_text(encoding="utf-8")))
+            edges.add_edges_from((name, module) for module in _imported(tree) if module in names and module != name)
+    assert not list(nx.simple_cycles(edges))
+
+
+class _WithoutTypeChecking(ast.NodeTransformer):
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
+
+
+def _without_type_checking(tree: ast.AST) -> ast.AST:
+    return _WithoutTypeChecking().visit(tree)
+
+
+def rule_files() -> list[Path]:
+    return sorted(path for path in RULES.rglob("*.py") if path.stem[:2].isalpha() and path.stem[2:5].isdigit())
+
+
+def test_rule_files_are_named_after_the_rule_in_them(registry: fuseguard.engine.Registry) -> None:
+    own = next(pack for pack in registry.packs if pack.name == "fuseguard")
+    expected = {f"{rule.code.lower()}_{rule.name.replace('-', '_')}" for rule in own.rules}
+    assert {path.stem for path in rule_files() if "examples" not in path.parts} == expected
+
+
+def test_rules_import_the_layers_below_and_examples_and_no_other_rule() -> None:
+    rules = {path.stem for path in rule_files() if "examples" not in path.parts}
+    for path in RULES.rglob("*.py"):
+        if path == RULES / "__init__.py":
+            continue  # it lists the rules
+        for module in imports(path):
+            parts = module.split(".")
+            if parts[0] == "fuseguard" and len(parts) > 1:
+                assert parts[1] in RULES_MAY_IMPORT, f"{path.name} imports {module}"
+            if parts[0] == "fuseguard_rules":
+                assert not rules.intersection(parts), f"{path.name} imports the rule {module}"
+                assert "examples" in parts, f"{path.name} imports {module}, which is neither a layer nor an example"
+
+
+def test_examples_import_no_backend_model() -> None:
+    """An example that is built with the model under test would agree with it whatever it says."""
+    for path in (RULES / "examples").rglob("*.py"):
+        assert not [module for module in imports(path) if module.startswith("fuseguard.backend")], path.name
+
+
+def test_only_the_backend_and_effects_tables_ask_for_releases() -> None:
+    for root in (VERIFIER, RULES):
+        for path in root.rglob("*.py"):
+            relative = path.relative_to(root).as_posix()
+            if relative.startswith("backend/") or relative in MAY_ASK_FOR_RELEASES:
+                continue
+            names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+            assert "release_in" not in names, f"{relative} asks for a range of releases"
+
+
+def test_the_ir_names_no_release_and_no_pass() -> None:
+    for path in (VERIFIER / "ir").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "release" not in text.lower(), path.name
+        assert not re.findall(r"\w+Pass\b", text), path.name
+
+
+def test_torch_is_imported_only_where_it_belongs() -> None:
+    for path in files():
+        relative = path.relative_to(VERIFIER).as_posix()
+        if relative.startswith("executorch/") or relative in TORCH_FILES:
+            continue
+        tree = _without_type_checking(ast.parse(path.read_text(encoding="utf-8")))
+        top_level = {module.split(".")[0] for module in _imported(tree)}
+        allowed = {"torch", "numpy"} if relative.startswith("cli/prove") else set()
+        assert not (top_level & {"torch", "executorch", "torchao", "numpy"}) - allowed, relative
+
+
+def test_importing_fuseguard_and_its_rules_imports_no_torch() -> None:
+    code = (
+        "import sys, fuseguard; from fuseguard.engine import load_registry; load_registry(); "
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_files_stay_under_400_lines() -> None:
+    for path in [*VERIFIER.rglob("*.py"), *RULES.rglob("*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 400, path.name
