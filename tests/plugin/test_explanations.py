@@ -75,7 +75,7 @@ def test_ties_are_told_with_the_outputs_that_they_are_in() -> None:
     proof = proof_of(b.output(b.requantize(b.call("aten.relu.default", x), int8(0.05, 7)), value))
     assert proof.outcome == "exact"
     assert proof.rounding_ties == proof.mismatches > 0
-    assert proof.explained_by == (Explanation("rounding ties", (RUN,), proof.mismatches, (1,)),)
+    assert proof.explained_by == (Explanation("rounding ties", (RUN,), proof.mismatches, ("output 1",)),)
     assert proof.explained_by[0].shared == ()
 
 
@@ -112,7 +112,7 @@ def test_quantize_ops_that_are_left_out_are_a_model_that_rules_share() -> None:
     """OP706: the first sum saturates at 1.27 in the program, and in no delegate."""
     proof = proof_of(additions(), tuple(torch.full((1, 4), value) for value in (1.0, 2.0, 0.5)))
     assert proof.outcome == "bounded", proof
-    assert proof.explained_by == (Explanation("int32 operands", (BYPASSES,), 4, (0,)),)
+    assert proof.explained_by == (Explanation("int32 operands", (BYPASSES,), 4, ("output 0",)),)
 
 
 def test_int16_roundings_are_told_and_tables_only_where_they_matter() -> None:

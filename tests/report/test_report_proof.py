@@ -26,10 +26,10 @@ def proof(**changes: Any) -> Any:
         "mismatches": 0,
         "rounding_ties": 0,
         "elements": 64,
+        "explained_by": (),
         "calls": 1,
         "call": 0,
         "differing": (),
-        "explained_by": (),
         "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
         "delegated_ops": 3,
         "delegates": 1,
@@ -59,20 +59,6 @@ def test_rounding_ties_are_owned_up_to() -> None:
     assert "mismatches  2 of 64 elements, all of them rounding ties" in text(mismatches=2, rounding_ties=2)
 
 
-def test_a_wrong_proof_names_the_results_that_differ() -> None:
-    assert "  differs     buffer k, output 0\n" in text(outcome="wrong", call=1, differing=("buffer k", "output 0"))
-    assert "differs" not in text()
-    assert "calls" not in text()
-
-
-def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
-    shown = text(outcome="wrong", calls=2, call=2, differing=("buffer k\x1b",))
-    assert "  calls       2 in a row, each on the state that the one before has left\n" in shown
-    assert "  differs     buffer k\\x1b in call 2\n" in shown
-    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
-    assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
-
-
 WHY = (
     SimpleNamespace(
         name="int32 operands",
@@ -80,16 +66,18 @@ WHY = (
         models=("fuseguard.backend.int32_rescales.bypasses",),
         shared=("fuseguard.backend.int32_rescales.bypasses",),
         elements=3,
-        outputs=(0, 2),
+        results=("output 0", "buffer k"),
     ),
-    SimpleNamespace(name="rounding ties", meaning="", models=("fuseguard.own",), shared=(), elements=1, outputs=(0,)),
+    SimpleNamespace(
+        name="rounding ties", meaning="", models=("fuseguard.own",), shared=(), elements=1, results=("output 0",)
+    ),
 )
 
 
 def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> None:
     shown = text(outcome="bounded", mismatches=3, explained_by=WHY)
     assert (
-        "  explained   int32 operands: 3 elements of outputs 0, 2 (by fuseguard.backend.int32_rescales.bypasses; "
+        "  explained   int32 operands: 3 elements of output 0, buffer k (by fuseguard.backend.int32_rescales.bypasses; "
         "rules rely on it too)\n"
         "              rounding ties: 1 element of output 0 (by fuseguard.own)\n"
     ) in shown
@@ -100,7 +88,7 @@ def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> Non
         "models": ["fuseguard.backend.int32_rescales.bypasses"],
         "shared_with_rules": ["fuseguard.backend.int32_rescales.bypasses"],
         "elements": 3,
-        "outputs": [0, 2],
+        "results": ["output 0", "buffer k"],
     }
     validator = jsonschema.Draft202012Validator(load_schema("prove"))
     validator.validate(document)
@@ -114,6 +102,20 @@ def test_what_prove_writes_is_what_its_schema_says(changes: dict[str, Any]) -> N
     document = to_dict(proof(**changes), "m.pt2", "random")
     jsonschema.Draft202012Validator(schema).validate(json.loads(dump(document)))
     assert document.keys() == schema["$defs"]["proof"]["properties"].keys()
+
+
+def test_a_wrong_proof_names_the_results_that_differ() -> None:
+    assert "  differs     buffer k, output 0\n" in text(outcome="wrong", call=1, differing=("buffer k", "output 0"))
+    assert "differs" not in text()
+    assert "calls" not in text()
+
+
+def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
+    shown = text(outcome="wrong", calls=2, call=2, differing=("buffer k\x1b",))
+    assert "  calls       2 in a row, each on the state that the one before has left\n" in shown
+    assert "  differs     buffer k\\x1b in call 2\n" in shown
+    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
+    assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
 
 
 def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() -> None:

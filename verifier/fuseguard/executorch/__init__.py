@@ -21,10 +21,9 @@ __all__ = [
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
 _LATE = {
-    "Explanation": "explanations",
     "GuardReport": "guard_report",
     "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
-    "Proof": "judge", "prove": "judge",
+    "Explanation": "explanations", "Proof": "judge", "prove": "judge",
     "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip

@@ -47,26 +47,27 @@ def explain(
     target: Target,
     grids: list[OutputGrid],
     lowered: Lowered,
+    names: Sequence[str],
 ) -> tuple[Literal["exact", "bounded", "wrong"], tuple[Explanation, ...]]:
-    """What the outputs of a lowered program are beside the eager ones, and why elements that differ are accepted.
+    """What the results of a lowered program are beside the eager ones, and why elements that differ are accepted.
 
     ``exact``, ``bounded`` and ``wrong`` are those of :class:`fuseguard.executorch.judge.Proof`. Nothing explains what
-    is wrong.
+    is wrong. ``names``: what the results are called.
     """
     differing = differing_elements(outputs, reference, grids)
-    tolerated = _tolerated(outputs, reference, differing)
+    tolerated = _tolerated(outputs, reference, differing, names)
     if not _any(differing):
         return "exact", tolerated
     if _explained(differing, program, inputs, outputs, grids, lowered):
-        return "exact", (*explanations(("rounding ties", [name_of(run_exactly)], differing)), *tolerated)
+        return "exact", (*explanations(names, ("rounding ties", [name_of(run_exactly)], differing)), *tolerated)
     saturated = saturate_at_dtype(program, lowered.float_quantizers)
     widened = [(saturated, ("saturation", [name_of(saturate_at_dtype)]))] if saturated is not None else []
     for snapped, variants in ((False, widened), (True, [(program, None), *widened])):
         for variant, why in variants:
-            found = _matches(outputs, reference, variant, why, inputs, grids, lowered, snapped)
+            found = _matches(outputs, reference, variant, why, inputs, grids, lowered, snapped, names)
             if found:
                 return "bounded", (*found, *tolerated)
-    found = _rounded(outputs, program, inputs, reference, target, grids, lowered)
+    found = _rounded(outputs, program, inputs, reference, target, grids, lowered, names)
     return ("bounded", (*found, *tolerated)) if found else ("wrong", ())
 
 
@@ -79,6 +80,7 @@ def _matches(
     grids: list[OutputGrid],
     lowered: Lowered,
     snapped: bool,
+    names: Sequence[str],
 ) -> tuple[Explanation, ...]:
     """What explains the outputs if they are those of ``program``, ties aside; empty if they are not.
 
@@ -98,10 +100,11 @@ def _matches(
     differing = differing_elements(outputs, reference, grids)
     moved = _moved(differing, varied, reference, grids)
     return explanations(
+        names,
         *([(*why, moved)] if why is not None else []),
         *([("int32 operands", used, moved)] if used else []),
         ("rounding ties", [name_of(run_exactly)], _both(differing, left)),
-    ) or explanations(("rounding ties", [name_of(run_exactly)], differing))
+    ) or explanations(names, ("rounding ties", [name_of(run_exactly)], differing))
 
 
 def _moved(
@@ -169,6 +172,7 @@ def _rounded(
     target: Target,
     grids: Sequence[OutputGrid],
     lowered: Lowered,
+    names: Sequence[str],
 ) -> tuple[Explanation, ...]:
     """What explains the outputs if int16 roundings do, of the program or of the variant that stays in int32 longer."""
     if not any(grid.roundings for grid in grids):
@@ -177,24 +181,28 @@ def _rounded(
     models = [name_of(off_by), *([name_of(table_error)] if widened_by_tables(program, target) else [])]
     shaken = shaken_outputs(program, inputs, target)
     if _within_roundings(outputs, reference, grids, shaken):
-        return explanations(("int16 roundings", models, differing))
+        return explanations(names, ("int16 roundings", models, differing))
     used: set[str] = set()
     shaken = shaken_outputs(program, inputs, target, snapped=True, on_cpu=lowered.on_cpu, used=used)
     if not _within_roundings(outputs, shaken[0], grids, shaken):
         return ()
     return explanations(
+        names,
         *([("int32 operands", used, _moved(differing, shaken[0], reference, grids))] if used else []),
         ("int16 roundings", models, _both(differing, differing_elements(outputs, shaken[0], grids))),
-    ) or explanations(("int16 roundings", models, differing))
+    ) or explanations(names, ("int16 roundings", models, differing))
 
 
 def _tolerated(
-    outputs: Sequence[torch.Tensor], reference: Sequence[torch.Tensor], differing: Sequence[torch.Tensor]
+    outputs: Sequence[torch.Tensor],
+    reference: Sequence[torch.Tensor],
+    differing: Sequence[torch.Tensor],
+    names: Sequence[str],
 ) -> tuple[Explanation, ...]:
     """What says that floats are equal which are so but for the rounding of float32."""
     unequal = [absolute_errors(output, want) > 0 for output, want in zip(outputs, reference, strict=True)]
     tolerated = [mask & ~counted for mask, counted in zip(unequal, differing, strict=True)]
-    return explanations(("float tolerance", [name_of(differing_elements)], tolerated))
+    return explanations(names, ("float tolerance", [name_of(differing_elements)], tolerated))
 
 
 def _within_roundings(

@@ -30,15 +30,15 @@ class Explanation:
     """Why elements that differ from the eager program's are accepted.
 
     ``name`` is a key of MEANINGS. ``models`` are the functions that say so, by their dotted names: the judge's own, and
-    those of fuseguard.backend, on which rules rely as well (``shared``). ``elements`` counts the output elements that
-    it has a part in; several explanations may have a part in one. ``outputs`` are the positions of the outputs that
-    these elements are in.
+    those of fuseguard.backend, on which rules rely as well (``shared``). ``elements`` counts the elements of results
+    that it has a part in; several explanations may have a part in one. ``results`` names the results that these
+    elements are in, as ``Proof.differing`` does.
     """
 
     name: str
     models: tuple[str, ...]
     elements: int
-    outputs: tuple[int, ...]
+    results: tuple[str, ...]
 
     @property
     def meaning(self) -> str:
@@ -50,30 +50,36 @@ class Explanation:
         return tuple(model for model in self.models if model.startswith(_SHARED))
 
 
-def explanations(*parts: tuple[str, Iterable[str], Sequence[torch.Tensor]]) -> tuple[Explanation, ...]:
-    """One for each name, models and masks (one an output) of the elements it has a part in, if there are any."""
+def explanations(
+    names: Sequence[str], *parts: tuple[str, Iterable[str], Sequence[torch.Tensor]]
+) -> tuple[Explanation, ...]:
+    """One for each name, models and masks (one a result) of the elements it has a part in, if there are any.
+
+    ``names``: what the results are called.
+    """
     return tuple(
         Explanation(
             name,
             tuple(sorted(models)),
             sum(int(mask.sum()) for mask in masks),
-            tuple(number for number, mask in enumerate(masks) if bool(mask.any())),
+            tuple(result for result, mask in zip(names, masks, strict=True) if bool(mask.any())),
         )
         for name, models, masks in parts
         if any(bool(mask.any()) for mask in masks)
     )
 
 
-def together(calls: Sequence[Sequence[Explanation]]) -> tuple[Explanation, ...]:
-    """The explanations of several calls of one program: each name and its models once, with the elements of all."""
-    found: dict[tuple[str, tuple[str, ...]], Explanation] = {}
+def of_all_calls(calls: Iterable[Sequence[Explanation]]) -> tuple[Explanation, ...]:
+    """The explanations of several calls of one program, those of one name as one."""
+    found: dict[str, Explanation] = {}
     for item in (item for call in calls for item in call):
-        key = item.name, item.models
-        before = found.get(key)
-        if before is not None:
-            outputs = tuple(sorted({*before.outputs, *item.outputs}))
-            item = Explanation(item.name, item.models, before.elements + item.elements, outputs)
-        found[key] = item
+        before = found.setdefault(item.name, Explanation(item.name, (), 0, ()))
+        found[item.name] = Explanation(
+            item.name,
+            tuple(sorted({*before.models, *item.models})),
+            before.elements + item.elements,
+            tuple(dict.fromkeys((*before.results, *item.results))),
+        )
     return tuple(found.values())
 
 

@@ -21,7 +21,7 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements, 
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
 from fuseguard.executorch.explaining import explain
-from fuseguard.executorch.explanations import Explanation, together
+from fuseguard.executorch.explanations import Explanation, of_all_calls
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
@@ -202,8 +202,8 @@ def _of_all(proofs: Sequence[Proof]) -> Proof:
         sqnr_db=min(proof.sqnr_db for proof in proofs),
         mismatches=sum(proof.mismatches for proof in proofs),
         rounding_ties=sum(proof.rounding_ties for proof in proofs),
-        explained_by=together([proof.explained_by for proof in proofs]) if last.ok else (),
         elements=sum(proof.elements for proof in proofs),
+        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.ok else (),
     )
 
 
@@ -224,7 +224,7 @@ def _compare(
     grids = output_grids(program, target)
     differing = differing_elements(outputs, reference, grids)
     mismatches = sum(int(mask.sum()) for mask in differing)
-    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered)
+    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered, names)
     errors = [absolute_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]

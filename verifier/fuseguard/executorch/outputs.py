@@ -108,7 +108,6 @@ def _table_steps(view: View, node: Node, target: Target) -> int:
     return error.steps if error.tolerable else 0
 
 
-
 def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) -> ExportedProgram | None:
     """A copy whose Q ops saturate where the backend's RESCALE does; None if that changes none of them.
 

@@ -60,8 +60,7 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
 
 def _why(explanation: Explanation) -> str:
     """What explains elements, how many and where, and which models say so."""
-    outputs = ", ".join(map(str, explanation.outputs))
-    where = f"{counted(explanation.elements, 'element')} of output{'s' if ',' in outputs else ''} {outputs}"
+    where = f"{counted(explanation.elements, 'element')} of {quoted(', '.join(explanation.results))}"
     shared = "; rules rely on it too" if explanation.shared else ""
     return f"{explanation.name}: {where} (by {', '.join(explanation.models)}{shared})"
 
@@ -90,9 +89,6 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
         "mismatches": proof.mismatches,
         "rounding_ties": proof.rounding_ties,
         "elements": proof.elements,
-        "calls": proof.calls,
-        "call": proof.call,
-        "differing": list(proof.differing),
         "explained_by": [
             {
                 "name": item.name,
@@ -100,10 +96,13 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
                 "models": list(item.models),
                 "shared_with_rules": list(item.shared),
                 "elements": item.elements,
-                "outputs": list(item.outputs),
+                "results": list(item.results),
             }
             for item in proof.explained_by
         ],
+        "calls": proof.calls,
+        "call": proof.call,
+        "differing": list(proof.differing),
         "delegates": proof.delegates,
         "delegated_ops": proof.delegated_ops,
         "cpu_ops": list(proof.cpu_ops),
