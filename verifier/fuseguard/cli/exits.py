@@ -22,8 +22,8 @@ from fuseguard.gate.exit_codes import (
 from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
-    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED", "UNREADABLE", "Failure", "Refused",
-    "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
+    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED", "UNREADABLE",
+    "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
 ]  # fmt: skip
 
 #: For commands that lower programs, when an import fails.
