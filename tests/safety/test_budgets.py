@@ -57,23 +57,21 @@ def _skipped(value: dict[str, Any]) -> None:
     value["guards_code"] = "FILLER"
 
 
-@pytest.mark.parametrize("size", [8 * MIB, 60 * MIB])
 @pytest.mark.parametrize(
     ("place", "filler"),
     [(_argument, "[]"), (_argument, '{"a":1}'), (_argument, "1e9"), (_argument, '"ab"'), (_sizes, "{}"),
      (_inputs, '{"arg":{}}'), (_skipped, "[]"), (_skipped, '"' + "x" * 1000 + '"')],
 )  # fmt: skip
-def test_json_of_any_kind(place: Callable[[dict[str, Any]], None], filler: str, size: int, tmp_path: Path) -> None:
-    path = pack(tmp_path / "m.pt2", records() | {NAME: filled(place, filler, size)})
+def test_json_of_any_kind(place: Callable[[dict[str, Any]], None], filler: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / "m.pt2", records() | {NAME: filled(place, filler, (60 if len(filler) > 100 else 7) * MIB)})
     stays_within(path)
 
 
 def chain(number: int, unnamed: bool = False) -> bytes:
-    """Convolutions with an activation and a quantizer each, all of which read one DQ."""
+    """Convolutions that all read one DQ, and whose results leave the program as they are."""
     value = program()
     graph = graph_of(value)
-    relu, conv = node_of(value, "relu.default"), node_of(value, "conv2d.default")
-    graph["nodes"].remove(relu)
+    conv = node_of(value, "conv2d.default")
     for index in range(number):
         copy = json.loads(json.dumps(conv))
         copy["name"] = f"n{index}"
@@ -82,18 +80,17 @@ def chain(number: int, unnamed: bool = False) -> bytes:
         graph["nodes"].append(copy)
         if unnamed:
             graph["nodes"].append({"target": "torch.ops.a.b.c", "inputs": [], "outputs": [], "metadata": {}})
-    graph["outputs"] = [{"as_tensor": {"name": f"n{index}"}} for index in range(number)]
-    graph["nodes"] = [node for node in graph["nodes"] if "relu" not in json.dumps(node["inputs"])]
+    graph["outputs"] += [{"as_tensor": {"name": f"n{index}"}} for index in range(number)]
     return json.dumps(value).encode()
 
 
 @pytest.mark.parametrize("report", ["text", "json", "sarif"])
 def test_many_findings_in_one_cluster(report: str, tmp_path: Path) -> None:
-    path = pack(tmp_path / "m.pt2", records() | {NAME: chain(8000)})
-    stays_within(path, report)
+    path = pack(tmp_path / "m.pt2", records() | {NAME: chain(3000)})
+    assert stays_within(path, report) in (1, 2)  # read and checked, not refused
 
 
-def stays_within(path: Path, report: str = "text") -> None:
+def stays_within(path: Path, report: str = "text") -> int:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(seconds=SECONDS), str(path), report], capture_output=True, check=False
     )
@@ -101,6 +98,7 @@ def stays_within(path: Path, report: str = "text") -> None:
     assert b"MemoryError" not in done.stderr + done.stdout
     assert b"internal error" not in done.stderr + done.stdout
     assert len(done.stdout) < 64 * MIB
+    return done.returncode
 
 
 def test_scales_of_stride_0_count_for_the_file_and_not_for_the_tensor(tmp_path: Path) -> None:
