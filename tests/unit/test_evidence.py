@@ -181,6 +181,18 @@ def test_a_case_that_a_measured_release_does_not_show_is_inferred_too(record: An
     assert (found("1.3.1").evidence, found("1.3.1").evidence_release) == (Evidence.INFERRED, "1.4.1")
 
 
+def test_the_rules_of_a_pack_are_graded_by_the_recordings_that_it_brings(record: Any, tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+
+    class Packed(Coarse):
+        recordings = recordings(tmp_path / "pack", recording("1.5.1", [seen("wrong")]))
+
+    record()
+    assert found("1.5.1", rule=Packed).evidence is Evidence.MEASURED
+    assert found("1.5.1").evidence is Evidence.INFERRED
+    assert evidence_of(Packed())[2].measured == ("1.5.1",)
+
+
 def test_a_row_that_states_its_evidence_keeps_it(record: Any, announce: Any) -> None:
     announce(Concern("ZZ100"))
 

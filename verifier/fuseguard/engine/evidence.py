@@ -44,8 +44,9 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     """
     if row.evidence is not None:
         return Grade(row.evidence, row.reference)
+    recordings = rule.recordings or measured.SHIPPED
     here, nearest = _shown(
-        measured.SHIPPED, str(target.release), rule.code, rule.in_program, case, target.profile, row.effect
+        recordings, str(target.release), rule.code, rule.in_program, case, target.profile, row.effect
     )
     if here:
         return Grade(Evidence.MEASURED, row.reference, here)
