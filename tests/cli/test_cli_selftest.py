@@ -166,6 +166,10 @@ def test_what_was_seen_is_recorded(judged: Judged, cli: Cli, tmp_path: Path) -> 
     assert path.read_bytes() == again, "the same is written for the same"
 
 
+def test_the_schema_of_recordings_is_printed(cli: Cli) -> None:
+    assert json.loads(cli("schema", "recording").output) == load_schema("recording")
+
+
 def test_nothing_is_repaired_unless_it_is_recorded(judged: Judged, cli: Cli) -> None:
     assert cli("selftest", "--select", "FU103").exit_code == 0
     assert judged.repairs == [False]

@@ -229,7 +229,7 @@ def test_an_announced_change_keeps_the_effect_and_says_what_is_expected(record: 
     finding = found("1.6.0")
     assert (finding.effect, finding.evidence, finding.evidence_release) == (Effect.WRONG, Evidence.ANNOUNCED, "1.5.1")
     assert finding.evidence_note == (
-        "#99 (merged 2026-09-21) mends it; exact is expected; the effect is that of 1.5.1; a third pass"
+        "#99 (of 2026-09-21, merged) mends it; exact is expected; the effect is that of 1.5.1; a third pass"
     )
     assert found("1.6.0", "INT+FP").evidence is Evidence.INFERRED, "another profile"
     assert found("1.5.2").evidence is Evidence.INFERRED, "an older release"
@@ -541,7 +541,7 @@ def test_an_upgrade_check_says_what_is_announced(record: Any) -> None:
     result = UpgradeResult((FileUpgrade("m.pt2", upgrade),), upgrade.report.targets, "consistent", 0)
     text = plain(render_upgrade(result))
     assert "runtime_fault -> runtime_fault" in text
-    assert "evidence  announced (#22966 (merged 2026-09-21)" in text
+    assert "evidence  announced (#22966 (of 2026-09-21, merged)" in text
     assert "announced to change; ExecuTorch 1.5.1 -> 1.6.0" in text
     same = compare(checked("1.5.1", "1.5.1").programs[0].report)
     assert UpgradeResult((FileUpgrade("m.pt2", same),), same.report.targets, "consistent", 0).announced == 0
