@@ -18,6 +18,8 @@ from cli_page import cli_page
 from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.engine.rule import Rule
+from layout_page import page as layout_page
+from layout_page import picture as layout_picture
 from output_page import output_page
 from rule_pages import housekeeping_page, index_page, rule_page
 
@@ -34,6 +36,8 @@ def pages() -> dict[Path, str]:
         Path("rules/index.md"): index_page(registry),
         Path("reference/cli.md"): cli_page(),
         Path("reference/output.md"): output_page(),
+        Path("reference/layout.md"): layout_page(),
+        Path("reference/layout.svg"): layout_picture(),
     }
     for rule in registry.everything:
         made[Path(f"rules/{rule.code}.md")] = _page(rule, registry)

@@ -15,8 +15,8 @@ def output_page() -> str:
     """Every schema as tables of its keys, in Markdown."""
     lines = [
         "# JSON", "",
-        "The JSON that `fuseguard check`, `upgrade-check`, `diff` and `selftest --record` write. `fuseguard schema "
-        "NAME` prints the JSON Schema that this page is made from. Keys are only ever added within one major "
+        "The JSON that `fuseguard check`, `upgrade-check`, `diff`, `prove` and `selftest --record` write. `fuseguard "
+        "schema NAME` prints the JSON Schema that this page is made from. Keys are only ever added within one major "
         "`schema_version`, so a reader must pass over what it does not know.", "",
     ]  # fmt: skip
     parts: dict[str, Schema] = {}

@@ -3,6 +3,7 @@
     python3 tools/release_env.py 1.5.1            # build what is missing, print the python to use
     python3 tools/release_env.py core             # no torch: what checking a file needs
     python3 tools/release_env.py 1.5.1 --print    # print it, build nothing; exit code 1 if it is missing
+    python3 tools/release_env.py --list           # the releases that there are constraints for, newest first
 
 There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
 lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the
@@ -31,10 +32,12 @@ from pathlib import Path
 ENV_VERSION = 1
 
 CORE = "core"
-RELEASES = ("1.5.1", "1.4.1", "1.3.1", "1.2.0")
 
-#: Releases whose op table names an overload that torch 2.13 no longer has.
-NEEDS_OVERLOAD = frozenset({"1.3.1", "1.2.0"})
+#: What lowering imports first. It fails where the release and the pinned torch do not go together.
+BACKEND_IMPORT = "import executorch.backends.arm.quantizer, executorch.backends.arm.tosa.partitioner"
+
+#: What that import says where the op table of the release names an overload that the pinned torch no longer has.
+MISSING_OVERLOAD = "'aten.transpose' has no overload name 'Dimname'"
 
 #: Programs that must run with the checkout visible, so in the overlay's own Python, not in the heavy one's.
 PYTHON_TOOLS = ("pytest", "mypy", "coverage")
@@ -93,6 +96,17 @@ else:
 '''
 
 
+def known_releases(checkout: Path) -> tuple[str, ...]:
+    """The releases that have a constraints file, newest first."""
+    paths = (checkout / "constraints").glob("executorch-*.txt")
+    return tuple(sorted((path.stem.partition("-")[2] for path in paths), key=version_key, reverse=True))
+
+
+def version_key(release: str) -> tuple[int, ...]:
+    """Sorts releases. Raises ValueError unless it is dots and numbers."""
+    return tuple(int(part) for part in release.split("."))
+
+
 class EnvError(Exception):
     """An environment cannot be built; the text says why and what to do."""
 
@@ -110,7 +124,8 @@ class HeavyEnv:
         name = CORE if release == CORE else f"executorch-{release}"
         constraints = checkout / "constraints" / f"{name}.txt"
         if not constraints.is_file():
-            raise EnvError(f"there is no {constraints.relative_to(checkout)}; known are {', '.join((CORE, *RELEASES))}")
+            known = ", ".join((CORE, *known_releases(checkout)))
+            raise EnvError(f"there is no {constraints.relative_to(checkout)}; known are {known}")
         version = f"{ENV_VERSION} {sys.version_info[0]}.{sys.version_info[1]} {OVERLOAD_SOURCE}"
         digest = hashlib.sha256(constraints.read_bytes() + version.encode()).hexdigest()[:12]
         root = Path(os.environ.get("FUSEGUARD_ENVS") or "~/.cache/fuseguard/envs").expanduser().absolute()
@@ -124,6 +139,11 @@ class HeavyEnv:
     @property
     def python(self) -> Path:
         return self.path / "bin" / "python"
+
+    @property
+    def packages(self) -> Path:
+        """The directory of its installed packages."""
+        return _site_packages(self.path)
 
     def finished(self) -> bool:
         return self.stamp.is_file() and self.python.exists()
@@ -147,14 +167,23 @@ class HeavyEnv:
                 # has, so that they cannot be pinned here.
                 _run([*pip, "-c", str(self.constraints), torch])
             _run([*pip, "--no-deps", "-r", str(self.constraints)])
-            if self.release in NEEDS_OVERLOAD:
-                packages = _site_packages(self.path)
-                (packages / f"{OVERLOAD_MODULE}.py").write_text(OVERLOAD_SOURCE, encoding="utf-8")
-                (packages / f"{OVERLOAD_MODULE}.pth").write_text(f"import {OVERLOAD_MODULE}\n", encoding="utf-8")
             if torch:
-                _run([str(self.python), "-c", "import torch"])  # better here than in the first test
+                self._import_backend()
             self.stamp.write_text(f"{self.release}\n", encoding="utf-8")
             _say(f"built the environment {self.release} in {time.monotonic() - started:.0f} s")
+
+    def _import_backend(self) -> None:
+        """Better here than in the first test. Adds the overload if the backend cannot be imported without it."""
+        command = [str(self.python), "-c", BACKEND_IMPORT]
+        try:
+            _run(command)
+        except EnvError as error:
+            if MISSING_OVERLOAD not in str(error):
+                raise
+            _say(f"ExecuTorch {self.release} looks up aten::transpose.Dimname, which torch lacks; defining it")
+            (self.packages / f"{OVERLOAD_MODULE}.py").write_text(OVERLOAD_SOURCE, encoding="utf-8")
+            (self.packages / f"{OVERLOAD_MODULE}.pth").write_text(f"import {OVERLOAD_MODULE}\n", encoding="utf-8")
+            _run(command)
 
     def _pins(self) -> list[str]:
         lines = self.constraints.read_text(encoding="utf-8").splitlines()
@@ -167,10 +196,11 @@ class Overlay:
 
     heavy: HeavyEnv
     checkout: Path
+    name: str
 
     @property
     def path(self) -> Path:
-        return self.checkout / ".venvs" / self.heavy.release
+        return self.checkout / ".venvs" / self.name
 
     @property
     def python(self) -> Path:
@@ -196,7 +226,7 @@ class Overlay:
         if self.ready():
             return
         self.path.parent.mkdir(exist_ok=True)
-        with _locked(self.path.parent / f"{self.heavy.release}.lock"):
+        with _locked(self.path.parent / f"{self.name}.lock"):
             if self.ready():
                 return
             shutil.rmtree(self.path, ignore_errors=True)
@@ -254,20 +284,29 @@ def _say(text: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: 0 with the Python's path on stdout, 1 if there is none."""
     parser = argparse.ArgumentParser(description="Build a test environment and print the path of its Python.")
-    parser.add_argument("release", choices=(*RELEASES, CORE), help="an ExecuTorch release, or core for no torch")
+    parser.add_argument("release", nargs="?", help="an ExecuTorch release, or core for no torch")
     parser.add_argument("--checkout", type=Path, default=Path(__file__).parent.parent, help="default: this one")
+    parser.add_argument("--overlay", metavar="NAME", help="its name in .venvs (default: the release)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="build nothing")
+    parser.add_argument("--list", action="store_true", dest="only_list", help="print the releases that can be built")
     options = parser.parse_args(arguments)
     checkout: Path = options.checkout.resolve()
+    if options.only_list:
+        print(*known_releases(checkout))
+        return 0
+    if options.release is None:
+        parser.error("name a release, or core")
     try:
         heavy = HeavyEnv.of(options.release, checkout)
-        overlay = Overlay(heavy, checkout)
+        overlay = Overlay(heavy, checkout, options.overlay or options.release)
         if options.only_print:
             if not (heavy.finished() and overlay.ready()):
                 raise EnvError(f"the environment {options.release} is not built or is out of date")
         else:
-            if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-                raise EnvError(f"the pinned packages need Python 3.11 to 3.13; this is {sys.version.split()[0]}")
+            oldest = (3, 10) if options.release == CORE else (3, 11)
+            if not oldest <= sys.version_info[:2] <= (3, 13):
+                needed = f"3.{oldest[1]} to 3.13"
+                raise EnvError(f"the pinned packages need Python {needed}; this is {sys.version.split()[0]}")
             heavy.build()
             overlay.build()
     except EnvError as error:

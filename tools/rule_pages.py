@@ -10,13 +10,11 @@ from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.registry import Registry
-from fuseguard.engine.rewrite import Rewrite
 from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.rule_examples import PROFILES
 from fuseguard.engine.run import run
 from fuseguard.ir.graph import Graph
-from fuseguard.ir.view import View
 from fuseguard.report.lines import plain
 from fuseguard.report.text import finding_lines
 from fuseguard.target import MEASURED_RELEASES, Target
@@ -47,7 +45,6 @@ class Shown:
     graph: Graph
     target: Target
     finding: Finding
-    rewrite: Rewrite | None
 
 
 def rule_page(rule: Rule, registry: Registry) -> str:
@@ -129,12 +126,13 @@ def _good(rule: Rule) -> Iterator[str]:
 def _repair(rule: Rule, registry: Registry) -> Iterator[str]:
     if not rule.repairable:
         return
-    shown = next((shown for _, shown in _all_shown(rule, registry) if shown.rewrite is not None), None)
-    if shown is None or shown.rewrite is None:
+    rewrites = (shown.finding.rewrite for _, shown in _all_shown(rule, registry))
+    rewrite = next((rewrite for rewrite in rewrites if rewrite is not None), None)
+    if rewrite is None:
         return
-    exact = "leaves every result as it is, to the bit" if shown.rewrite.exact else "changes the program's results"
+    exact = "leaves every result as it is, to the bit" if rewrite.exact else "changes the program's results"
     yield from ("## How it is repaired", "", f"`fuseguard repair` {exact}. In an example from above:", "")
-    yield from (*(f"- {prose(str(edit))}" for edit in shown.rewrite.edits), "")
+    yield from (*(f"- {prose(str(edit))}" for edit in rewrite.edits), "")
 
 
 def _suppress(rule: Rule) -> Iterator[str]:
@@ -166,16 +164,11 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
                 target = Target.parse(example.spec(profile), release)
                 graph = example.graph()
                 shown += [
-                    (example, Shown(graph, target, finding, _rewrite(rule, graph, target, finding)))
+                    (example, Shown(graph, target, finding))
                     for finding in run(graph, target, beside).findings
                     if finding.code == rule.code
                 ]
     return shown
-
-
-def _rewrite(rule: Rule, graph: Graph, target: Target, finding: Finding) -> Rewrite | None:
-    body = next(body for body in graph.walk() if body.name == finding.graph)
-    return rule.repair(View(body), target, finding) if rule.repairable else None
 
 
 def housekeeping_page(rule: HousekeepingRule) -> str:

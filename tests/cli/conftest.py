@@ -8,10 +8,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from cli_fakes import fake_read, registry_of
 from click.testing import CliRunner, Result
 
 from fuseguard.engine import Rule
+from fuseguard_testkit.cli_fakes import fake_read, registry_of
 
 
 @pytest.fixture(autouse=True)

@@ -23,8 +23,7 @@ from fuseguard.engine.run import POLICIES
 from fuseguard.gate.config import _Table
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM
 from fuseguard.testing import assert_lowerable
-
-DATA = Path(__file__).parents[1] / "readers" / "data"
+from fuseguard_testkit.paths import DATA
 
 #: What only a command line needs -> how Python does the same.
 ONLY_COMMAND_LINE = {
@@ -130,11 +129,11 @@ def test_python_writes_what_the_command_line_writes(
     project: Path, name: str, args: tuple[str, ...], options: dict[str, Any]
 ) -> None:
     (project / "src").mkdir()
+    result = fuseguard.check_files(FILES, **options)
     for root in (None, "src"):
         where = () if root is None else ("--source-root", root)
         # To a file: what is printed leaves errors to stderr.
         told = run("--output-format", name, "--output-file", "told", *args, *where)
-        result = fuseguard.check_files(FILES, **options)
         assert fuseguard.render(result, name, source_root=root) == (project / "told").read_text(encoding="utf-8")
         assert result.exit_code == told.exit_code == 3
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_fakes import FAILING_RULE, SUPPRESSION, configure, document, fake_read
 from click.testing import Result
+
+from fuseguard_testkit.cli_fakes import FAILING_RULE, SUPPRESSION, configure, document, fake_read
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 from click.testing import Result
-from test_cli_process import fuseguard
 
 from fuseguard.cli.completion import SHELLS
 from fuseguard.cli.main import COMMANDS
 from fuseguard.engine import Registry
+from fuseguard_testkit.cli_process import fuseguard
 
 Cli = Callable[..., Result]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cli_fakes import ERROR_RULE, NOTE_RULE, SUPPRESSION, configure, document
 from click.testing import Result
 
 import fuseguard
+from fuseguard_testkit.cli_fakes import ERROR_RULE, NOTE_RULE, SUPPRESSION, configure, document
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]

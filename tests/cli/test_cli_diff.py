@@ -8,8 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_fakes import ERROR_RULE, FAILING_RULE, NOTE_RULE, SUPPRESSION, WARNING_RULE, configure, document
 from click.testing import Result
+
+from fuseguard_testkit.cli_fakes import (
+    ERROR_RULE,
+    FAILING_RULE,
+    NOTE_RULE,
+    SUPPRESSION,
+    WARNING_RULE,
+    configure,
+    document,
+)
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from cli_fakes import SUPPRESSION, configure
 from click.testing import Result
 
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM
 from fuseguard.schemas import load_schema
+from fuseguard_testkit.cli_fakes import SUPPRESSION, configure
+from fuseguard_testkit.paths import DATA
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 UPGRADE = ("upgrade-check", "wrong.pt2", "clean.pt2", "--from")
@@ -109,8 +110,7 @@ def test_any_number_of_processes_gives_the_same(gate: Cli, everything: tuple[str
 
 
 def test_a_real_program_goes_through_the_gate_without_torch(tmp_path: Path) -> None:
-    data = Path(__file__).parents[1] / "readers" / "data" / "conv_cat.pt2"
-    (tmp_path / "model.pt2").write_bytes(data.read_bytes())
+    (tmp_path / "model.pt2").write_bytes((DATA / "conv_cat.pt2").read_bytes())
     (tmp_path / "pyproject.toml").write_text('[tool.fuseguard]\nexecutorch = "1.5.1"\nbaseline = "known.json"\n')
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from fuseguard.cli.main import COMMANDS, cli
+from fuseguard_testkit.paths import DATA
 
-DATA = Path(__file__).parents[1] / "readers" / "data"
 #: These lower programs, so their examples are parsed and not run.
 WITH_TORCH = {"prove", "repair", "selftest"}
 #: Groups do nothing themselves, and theirs are the examples.

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from test_cli_process import STAGED, environment, fuseguard
 
 from fuseguard.cli import progress
 from fuseguard.gate import parallel
 from fuseguard.gate.result import FileResult
+from fuseguard_testkit.cli_process import STAGED, environment, fuseguard
 
 Cli = Callable[..., Result]
 

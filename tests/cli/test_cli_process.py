@@ -10,30 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-
-#: ``fuseguard`` with files that hold what their names say.
-STAGED = f"""
-import sys
-sys.path.insert(0, {str(HERE)!r})
-import cli_fakes
-from fuseguard.readers import open as readers
-readers.read = cli_fakes.fake_read
-from fuseguard.cli.main import main
-main()
-"""
-
-
-def environment(**changes: str) -> dict[str, str]:
-    ours = ("NO_COLOR", "FORCE_COLOR", "FUSEGUARD_DEBUG")
-    return {**{name: value for name, value in os.environ.items() if name not in ours}, **changes}
-
-
-def fuseguard(*args: str, code: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    how = ["-c", code] if code else ["-m", "fuseguard.cli.main"]
-    return subprocess.run(
-        [sys.executable, *how, *args], capture_output=True, text=True, env=environment(**variables), timeout=60
-    )
+from fuseguard_testkit.cli_process import STAGED, environment, fuseguard
 
 
 @pytest.mark.parametrize(

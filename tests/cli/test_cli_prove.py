@@ -62,9 +62,8 @@ def torch() -> Any:
 def saved(torch: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """conv -> relu whose shared qparams reach below zero, as FU101 describes, in a file."""
     pytest.importorskip("executorch.exir")
-    from cli_fakes import conv_relu
-
     from fuseguard.executorch.materialize import materialize
+    from fuseguard_testkit.cli_fakes import conv_relu
 
     program, _ = materialize(conv_relu(-17))
     path = tmp_path_factory.mktemp("prove") / "wrong.pt2"
@@ -95,6 +94,20 @@ def test_a_wrong_lowering_exits_with_1_and_a_guarded_one_with_0(saved: Path) -> 
     assert document["guarded"] is True
     assert document["mismatches"] == document["rounding_ties"]
     assert {c for codes in document["guard"]["refused"].values() for c in codes} == {"FU101"}
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_program_with_state_is_run_several_times(torch: Any, tmp_path: Path) -> None:
+    from fuseguard_testkit import stateful
+
+    path = tmp_path / "state.pt2"
+    torch.export.save(stateful.with_image(stateful.Delayed())[0], path)
+    code, document = _json(str(path), "--calls", "1")
+    assert (code, document["outcome"], document["calls"], document["call"]) == (0, "exact", 1, 0)
+    code, document = _json(str(path), "--guard")
+    assert (code, document["outcome"], document["calls"]) == (0, "exact", 3)
+    assert run(str(path), "--calls", "0").exit_code == 2
 
 
 @pytest.mark.torch

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-from cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RULE
 from click.testing import Result
 
 from fuseguard.report.formats import FORMATS
 from fuseguard.schemas import load_schema
+from fuseguard_testkit.cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RULE
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]

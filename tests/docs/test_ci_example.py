@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import ROOT
+
+from fuseguard_testkit.paths import DATA, ROOT
 
 yaml = pytest.importorskip("yaml")
-DATA = ROOT / "tests" / "readers" / "data"
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["fuseguard"]["steps"]
 

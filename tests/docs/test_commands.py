@@ -13,19 +13,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import ROOT, Block, Command, blocks, commands
 
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.config import load_config
-
-DATA = ROOT / "tests" / "readers" / "data"
+from fuseguard_testkit.documents import Block, Command, blocks, commands
+from fuseguard_testkit.paths import DATA, ROOT
 
 #: Command -> why no test of this file runs it.
 NOT_RUN = {
     "pip install .": "changes the environment; test_pre_commit.py installs the package",
     'pip install ".[prove]"': "two gigabytes; tools/release_env.py installs the same packages for make test",
     "make test": "runs this test",
-    'make test-releases MARKS="not campaign"': "runs this test, on four releases",
+    'make test-releases MARKS="not campaign"': "runs this test, on every release",
     ".venvs/1.5.1/bin/fuseguard selftest -j 2": "takes a quarter of an hour; the conformance tests are the same code",
     ".venvs/1.5.1/bin/fuseguard selftest --select OP703 --record": (
         "writes into the checkout; tests/cli/test_cli_selftest.py records into another folder"

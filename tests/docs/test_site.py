@@ -9,34 +9,48 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from documents import ROOT
 
 from fuseguard.engine import Finding, Registry, Report, Rule
+from fuseguard_testkit.paths import ROOT
 
 pytest.importorskip("mkdocs")
 
 
+@pytest.fixture(scope="module")
+def tool() -> Iterator[ModuleType]:
+    """tools/generate_docs.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tools"))
+        import generate_docs
+
+        yield generate_docs
+
+
+@pytest.fixture(scope="module")
+def made(tool: ModuleType) -> dict[Path, str]:
+    """What the generator makes of the code: every rule is run on all of its examples for it."""
+    pages: dict[Path, str] = tool.pages()
+    return pages
+
+
 @pytest.fixture
-def generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """tools/generate_docs.py, on a copy of docs/."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    import generate_docs
-
+def generator(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The generator, on a copy of docs/."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    monkeypatch.setattr(generate_docs, "DOCS", tmp_path / "docs")
-    return generate_docs
+    monkeypatch.setattr(tool, "DOCS", tmp_path / "docs")
+    return tool
 
 
-def test_the_committed_pages_are_current(generator: ModuleType) -> None:
-    assert generator.stale(generator.pages()) == [], "run tools/generate_docs.py"
+def test_the_committed_pages_are_current(generator: ModuleType, made: dict[Path, str]) -> None:
+    assert generator.stale(made) == [], "run tools/generate_docs.py"
 
 
-def test_what_is_stale_missing_or_left_over_is_noticed_and_mended(generator: ModuleType) -> None:
-    made = generator.pages()
+def test_what_is_stale_missing_or_left_over_is_noticed_and_mended(generator: ModuleType, made: dict[Path, str]) -> None:
     rules = generator.DOCS / "rules"
     (rules / "FU101.md").write_text("something else")
     (rules / "FU102.md").unlink()
@@ -48,16 +62,24 @@ def test_what_is_stale_missing_or_left_over_is_noticed_and_mended(generator: Mod
     assert generator.stale(made) == []
 
 
-def test_check_writes_nothing_and_exits_with_1() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "generate_docs.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_check_writes_nothing_and_exits_with_1(
+    generator: ModuleType, made: dict[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a script it runs in test_commands.py: docs/writing-a-rule.md names it."""
+    monkeypatch.setattr(generator, "pages", lambda: made)
+    monkeypatch.setattr(sys, "argv", ["generate_docs.py", "--check"])
+    assert generator.main() == 0
+    assert tuple(capsys.readouterr()) == ("", "")
+    page = generator.DOCS / "rules" / "FU101.md"
+    page.write_text("something else")
+    assert generator.main() == 1
+    assert tuple(capsys.readouterr()) == ("", "docs/rules/FU101.md is stale; run tools/generate_docs.py\n")
+    assert page.read_text() == "something else"
 
 
-def test_a_page_tells_all_that_the_rule_knows(generator: ModuleType, registry: Registry) -> None:
+def test_a_page_tells_all_that_the_rule_knows(made: dict[Path, str], registry: Registry) -> None:
     from rule_pages import prose
 
-    made = generator.pages()
     for rule in registry.rules:
         page = made[Path(f"rules/{rule.code}.md")]
         for text in (rule.summary, rule.why, rule.remedy, *rule.references):

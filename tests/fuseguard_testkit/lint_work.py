@@ -5,7 +5,7 @@ from __future__ import annotations
 import cProfile
 import pstats
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -14,14 +14,14 @@ from fuseguard.ir import Graph
 from fuseguard.target import Target
 
 TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
+RULES = load_registry().rules
 
 
 def function_calls(graph: Graph) -> int:
     """Function calls of one lint with all rules, for ``TARGET``."""
-    rules = load_registry().rules
     profile = cProfile.Profile()
     profile.enable()
-    report = run(graph, TARGET, rules)
+    report = run(graph, TARGET, RULES)
     profile.disable()
     assert not report.failures
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
@@ -44,3 +44,14 @@ def lines_run(graph: Graph, rules: Sequence[Rule], target: Target) -> int:
         sys.settrace(before)
     assert not report.failures
     return lines
+
+
+def growth(work: Callable[[Graph], int], program: Callable[[int], Graph], size: int) -> float:
+    """What one ``size`` more costs at twice the size, in terms of what it costs at once the size.
+
+    That is 1 if ``work`` is linear, whatever it costs once, and 1.67 if it is a square. A square that costs a
+    hundredth of the linear part at a size of six makes it 1.01. ``program`` makes the program of a size.
+    """
+    work(program(1))  # what is looked up once in a process must not count
+    first, second, third = (work(program(size * times)) for times in (1, 2, 3))
+    return (third - second) / (second - first)

@@ -12,7 +12,10 @@ from fuseguard.ir.graph import Arg, Node, Ref
 
 def side_by_side(graphs: Sequence[Graph]) -> Graph:
     """One graph with the nodes, outputs and bodies of all ``graphs``, which are of one dialect; names get a number."""
-    nodes, results, buffers, bodies = [], [], {}, {}
+    nodes: list[Node] = []
+    results: list[Arg] = []
+    buffers: dict[str, tuple[float, ...]] = {}
+    bodies: dict[str, Graph] = {}
     for number, graph in enumerate(graphs):
         suffix = f"__{number}"
         for node in graph:
@@ -26,6 +29,11 @@ def side_by_side(graphs: Sequence[Graph]) -> Graph:
     nodes.append(replace(copy, args=(tuple(results),)))
     numbered = [replace(node, index=index) for index, node in enumerate(nodes)]
     return Graph(numbered, dialect=graphs[0].dialect, buffers=buffers, subgraphs=bodies)
+
+
+def repeated(graphs: Sequence[Graph], copies: int) -> Graph:
+    """One graph with so many copies of all ``graphs``."""
+    return side_by_side([*graphs] * copies)
 
 
 def bad_examples() -> list[Graph]:

@@ -13,7 +13,7 @@ from torch.export import ExportedProgram  # noqa: E402
 from torch.fx.passes.operator_support import OperatorSupportBase  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
-from fuseguard.executorch.judge import _explained  # noqa: E402
+from fuseguard.executorch.explaining import _explained  # noqa: E402
 from fuseguard.executorch.lowering import Lowered  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, output_grids, run_eager  # noqa: E402

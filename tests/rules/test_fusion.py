@@ -36,7 +36,7 @@ def test_a_bound_that_rounds_to_the_last_code_is_expressible() -> None:
 
 
 def test_an_upper_bound_inside_the_range_is_dropped_before_1_5() -> None:
-    """Not in the catalogue: up to 1.4 the pass never looked at max_val (measured 1.2.0, 1.3.1, 1.4.1)."""
+    """Up to 1.4, the pass never looked at max_val (measured 1.2.0, 1.3.1, 1.4.1)."""
     graph = island("conv2d", RELU6, int8(0.05, -128))
     effects = {release: findings(graph, release)[0].effect.value for release in ("1.2.0", "1.3.1", "1.4.1", "1.5.1")}
     assert effects == {"1.2.0": "wrong", "1.3.1": "wrong", "1.4.1": "wrong", "1.5.1": "exact"}

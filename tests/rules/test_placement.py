@@ -6,21 +6,15 @@ import time
 
 import pytest
 
-from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.engine import Effect
 from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
-from fuseguard.target import Target
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE, anchor_graph
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
-
-
-def find(rule: Rule, graph: Graph, spec: str = "TOSA-1.0+INT+FP") -> tuple[Finding, ...]:
-    report = run(graph, Target.parse(spec, "1.5.1"), [rule])
-    assert not report.failures
-    return report.findings
+from fuseguard_testkit.linting import find
 
 
 def chain(*steps: tuple[str, bool], quantized: bool = True) -> Graph:

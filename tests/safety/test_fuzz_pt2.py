@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import DATA, MODEL, ROOT, listing_of, pack, places, records
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit.forging import DATA, MODEL, ROOT, listing_of, pack, places, records
 
 LONGEST_READ = 5.0  # seconds; the fixtures take milliseconds
 CONFIG = "data/weights/model_weights_config.json"

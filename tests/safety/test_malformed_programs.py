@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import MODEL, ROOT, forge, graph_of, node_of, pack
 
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit.forging import MODEL, ROOT, forge, graph_of, node_of, pack
 
 WEIGHTS = "data/weights/model_weights_config.json"
 QUANTIZE = "quantize_per_tensor.default"
@@ -257,3 +257,52 @@ def test_malformed_tensor_config(tmp_path: Path, data: bytes) -> None:
 
 def test_program_without_tensors_is_read_with_unknown_scales(tmp_path: Path) -> None:
     assert not read_pt2(forge(tmp_path / "m.pt2", remove=(WEIGHTS,))).buffers
+
+
+def _swap_qparams(program: dict[str, Any]) -> None:
+    """Rules go by positions, and torch by the names."""
+    inputs = node_of(program, QUANTIZE)["inputs"]
+    inputs[3], inputs[4] = inputs[4], inputs[3]
+
+
+def _keyword_of_another_op(program: dict[str, Any]) -> None:
+    node_of(program, "conv2d.default")["inputs"].append({"name": "x", "arg": {"as_int": 1}, "kind": 2})
+
+
+def _other_kind(program: dict[str, Any]) -> None:
+    node_of(program, "conv2d.default")["inputs"][0]["kind"] = 3
+
+
+def _result_of_another_name(program: dict[str, Any]) -> None:
+    """Read as one of several results, it would put a getitem behind the convolution, which hides it from the rules."""
+    node_of(program, "conv2d.default")["name"] = "convolution"
+
+
+def _attribute_of_an_operator(program: dict[str, Any]) -> None:
+    node_of(program, "conv2d.default")["target"] += "._op"
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (_swap_qparams, "'quant_max' is not in the place"),
+        (_keyword_of_another_op, "'x' is not in the place"),
+        (_other_kind, "is of kind 3"),
+        (_result_of_another_name, "another name"),
+        (_attribute_of_an_operator, "namespace, name and overload"),
+    ],
+)
+def test_what_torch_would_read_otherwise_is_refused(tmp_path: Path, edit: Edit, word: str) -> None:
+    refused(forge(tmp_path / "m.pt2", edit=edit), word)
+
+
+def test_an_argument_without_a_kind_is_placed_as_torch_does(tmp_path: Path) -> None:
+    """Files of the first minor versions have none: an argument with a default is a keyword then."""
+
+    def edit(program: dict[str, Any]) -> None:
+        for argument in node_of(program, "conv2d.default")["inputs"]:
+            del argument["kind"]
+
+    node = read_pt2(forge(tmp_path / "m.pt2", edit=edit))["conv2d"]
+    assert len(node.args) == 2
+    assert list(node.kwargs)[:1] == ["bias"]

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import forge, graph_of, node_of
+
+from fuseguard_testkit.forging import forge, graph_of, node_of
 
 SCRIPT = """
 import sys

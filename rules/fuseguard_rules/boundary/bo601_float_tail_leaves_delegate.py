@@ -71,7 +71,7 @@ class FloatTailLeavesDelegate(Rule):
         split = view.graph[finding.nodes[0]]
         source = view.in_dq(split, 0)
         qparams = view.qparams(source) if source is not None else None
-        if source is None or qparams is None or qparams.per_channel:
+        if source is None or qparams is None or not qparams.usable:
             return None
         edits = []
         for part in view.graph.users(split):

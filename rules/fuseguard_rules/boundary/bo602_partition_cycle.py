@@ -44,7 +44,7 @@ class PartitionCycle(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18190", "executorch #18191", "bug class 23 of the project's catalogue")
+    references = ("executorch #18190", "executorch #18191")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         reach: _Reach | None = None
@@ -99,6 +99,5 @@ class _Reach:
 
 def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:
     """The op on the accelerator whose codes ``dq`` reads."""
-    q = view.graph.node_of(dq.args[0]) if dq.args else None
-    owner = view.owner(q) if q is not None and view.is_q(q) else None
+    owner = view.maker(dq)
     return owner if owner is not None and is_delegated(view, owner, target) else None

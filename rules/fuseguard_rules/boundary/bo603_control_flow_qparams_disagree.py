@@ -99,12 +99,7 @@ class ControlFlowBoundary(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = (
-        "executorch #16274",
-        "executorch #19109",
-        "executorch #22212",
-        "bug class 22 of the project's catalogue",
-    )
+    references = ("executorch #16274", "executorch #19109", "executorch #22212")
     #: Refused alone the op leaves its bodies behind, tagged for a delegate, and lowering dies (seen on 1.5.1).
     refused = False
 

@@ -55,7 +55,7 @@ class SharedDequantizeCutOff(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 30, found by the differential campaign: not in the project's catalogue",)
+    references = ("found by this project's differential campaign",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for dq, parts, kept, left, cpu in _cut_off(view, target):
@@ -83,7 +83,7 @@ class SharedDequantizeCutOff(Rule):
         first = view.graph[finding.nodes[0]]
         source = view.in_dq(first, 0)
         qparams = view.qparams(source) if source is not None else None
-        if source is None or qparams is None or qparams.per_channel:
+        if source is None or qparams is None or not qparams.usable:
             return None
         if first.kind != "unbind":
             others = [user for user in view.users(source) if user.name in finding.nodes and user is not first]

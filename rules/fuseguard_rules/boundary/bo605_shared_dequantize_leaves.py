@@ -44,7 +44,7 @@ class SharedDequantizeLeaves(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's own tests: not in the project's catalogue",)
+    references = ("found by this project's own tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         outside = outside_readers(view, target)

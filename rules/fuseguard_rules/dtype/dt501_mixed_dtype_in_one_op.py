@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.rewrites import lossless_int16, pair_before, pair_behind
+from fuseguard.backend.rewrites import as_int8, lossless_int16, pair_before, pair_behind
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.target import Target
@@ -45,7 +45,7 @@ class MixedDtype(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20031", "class 17 of the project's catalogue")
+    references = ("executorch #20031",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:
@@ -58,6 +58,7 @@ class MixedDtype(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """int8 codes as int16 codes of the same scale: no value changes. A list takes on its output's qparams.
 
+        uint8 is never what they are brought to, since no operator takes it (DT504): it becomes int8 of the same values.
         An int16 product is quantized to int16 codes of the scale of its int8 ones first: these are clamped versions.
         """
         del target
@@ -66,19 +67,20 @@ class MixedDtype(Rule):
             found = {view.qparams(q) for q in view.out_q(node)}
             after = found.pop() if len(found) == 1 else None
             quantized = [item for item in view.graph.inputs(node) if view.is_dq(item)]
-            return pair_before(view, node, quantized, after) if after is not None else None
+            return pair_before(view, node, quantized, as_int8(after)) if after is not None else None
         if node.kind in ("conv", "linear"):
             return None  # weights are int8, whatever the activations are
-        after = view.qparams(view.out_q(node)[0]) if node.kind == "matmul" and view.out_q(node) else None
+        after = view.out_qp(node) if node.kind == "matmul" else None
         if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
             wide = lossless_int16(after)
             return pair_behind(view, node, wide) if wide is not None else None
+        widened = any(qparams.dtype == "int16" for qparams in _read(view, node))
         edits = []
         for item in view.graph.inputs(node):
-            qparams = view.qparams(item)
-            wide = lossless_int16(qparams) if qparams is not None else None
-            if wide is not None:
-                edits.append(Insert(item.name, (node.name,), (Pair(wide),)))
+            before = view.qparams(item)
+            same = None if before is None else lossless_int16(before) if widened else as_int8(before)
+            if same is not None and same != before:
+                edits.append(Insert(item.name, (node.name,), (Pair(same),)))
         return Rewrite(tuple(edits)) if edits else None
 
 

@@ -40,7 +40,6 @@ class Int16WithoutExtension(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 26 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if "int16" in target.extensions:

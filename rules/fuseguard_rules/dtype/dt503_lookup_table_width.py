@@ -46,12 +46,11 @@ class LookupTable(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20668", "executorch #21629", "class 11 of the project's catalogue")
+    references = ("executorch #20668", "executorch #21629")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.UNARY):
-            data, quantizers = view.in_qp(node, 0), view.out_q(node)
-            out = view.qparams(quantizers[0]) if quantizers else None
+            data, out = view.in_qp(node, 0), view.out_qp(node)
             if is_constant(view, node) or data is None or out is None:
                 continue
             case, fault, steps = _judged(node, data, out, target)

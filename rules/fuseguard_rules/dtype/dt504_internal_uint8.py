@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.quantized_values import Boundary, boundaries
 from fuseguard.backend.releases import RESCALES_UINT8
+from fuseguard.backend.rewrites import as_int8
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
-from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt504 as examples
 
@@ -47,7 +48,7 @@ class InternalUint8(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21393", "executorch #20976", "class 21 of the project's catalogue")
+    references = ("executorch #21393", "executorch #20976")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for boundary in boundaries(view):
@@ -72,12 +73,9 @@ class InternalUint8(Rule):
         """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
         known = _by_quantizer(view)
         boundary = next((known[name] for name in finding.nodes if name in known), None)
-        if boundary is None or boundary.qparams.per_channel or not RESCALES_UINT8.in_force(target):
+        if boundary is None or not boundary.qparams.usable or not RESCALES_UINT8.in_force(target):
             return None
-        qparams = boundary.qparams
-        shifted = QParams.per_tensor(
-            qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8"
-        )
+        shifted = as_int8(boundary.qparams)
         edits = []
         first, *readers = boundary.quantizers
         if not view.is_q(first):
@@ -106,7 +104,7 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
         silent = all(op.info.has(Trait.ARITHMETIC | Trait.TRANSPARENT) for op in ops)
         return ("taken" if silent else "refused"), at
     first, *readers = boundary.quantizers
-    source = view.graph.node_of(first.args[0]) if first.args else None
+    source = view.producer(first)
     if not view.is_q(first) or source is None or view.is_dq(source):
         return "", ""  # requantized from int8 or to it: DT507's
     if any(user.op == "call" for reader in readers for user in view.users(reader)):

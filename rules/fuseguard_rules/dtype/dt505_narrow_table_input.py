@@ -41,7 +41,7 @@ class NarrowTableInput(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18873", "executorch #18973", "bug class 11 (a) of the project's catalogue")
+    references = ("executorch #18873", "executorch #18973")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if TABLE_COVERS_DTYPE.in_force(target):
@@ -67,7 +67,7 @@ class NarrowTableInput(Rule):
         del target
         node = view.graph[finding.nodes[0]]
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
-        if data is None or qparams is None or qparams.per_channel:
+        if data is None or qparams is None or not qparams.usable:
             return None
         full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)
         return Rewrite((Insert(data.name, (node.name,), (Pair(full),)),))
@@ -75,10 +75,12 @@ class NarrowTableInput(Rule):
 
 def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
     """Whether the entries that are off hold the right codes, as where the function saturates."""
-    function, quantizers = FUNCTIONS.get(node.kind), view.out_q(node)
-    out = view.qparams(quantizers[0]) if quantizers else None
-    if function is None or data.per_channel or out is None or out.per_channel:
+    function, out = FUNCTIONS.get(node.kind), view.out_qp(node)
+    if function is None or not data.usable or out is None or not out.usable:
         return False
+    low, high = data.dtype_range
+    if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
+        return False  # impossible qparams (QP304); each code is worked out below, and there may be any number
 
     def code(of: int) -> int | None:
         argument = data.dequantize(of)

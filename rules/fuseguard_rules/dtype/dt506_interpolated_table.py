@@ -30,13 +30,12 @@ class InterpolatedTable(Rule):
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="TOSA TABLE, InsertTableOpsPass")])
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21629", "class 11 of the project's catalogue")
+    references = ("executorch #21629",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.UNARY):
-            data, quantizers = view.in_qp(node, 0), view.out_q(node)
-            out = view.qparams(quantizers[0]) if quantizers else None
+            data, out = view.in_qp(node, 0), view.out_qp(node)
             error = table_error(node, data, out, target)
             if is_constant(view, node) or data is None or out is None or not error.steps or not error.tolerable:
                 continue

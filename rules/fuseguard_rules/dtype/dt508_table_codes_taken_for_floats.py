@@ -83,7 +83,7 @@ class TableCodesAsFloats(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 29, found by the differential campaign: not in the project's catalogue",)
+    references = ("found by this project's differential campaign",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = early_dtypes(view, target)
@@ -98,7 +98,10 @@ class TableCodesAsFloats(Rule):
                     plain = any(torn is stage for stage in early)
                     case, dtypes = ("product" if plain else "product behind arithmetic"), torn
             if case:
-                mistaken = next(data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                read = (data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                mistaken = next(read, None)
+                if mistaken is None:
+                    continue  # no operand that the op should have
                 table, way = way_to(view, mistaken, dtypes)
                 yield self.finding(
                     view,
@@ -149,5 +152,4 @@ def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -
 def _readers(view: View, node: Node) -> list[Node]:
     """Who reads the dequantized result of a node."""
     results = [node, *(user for user in view.users(node) if user.info.has(Trait.GETITEM) and node.kind in _POOLS)]
-    dequantized = [dq for item in results for q in view.out_q(item) for dq in view.users(q) if view.is_dq(dq)]
-    return [reader for dq in dequantized for reader in view.users(dq)]
+    return [reader for item in results for q in view.out_q(item) for _, reader in view.code_readers(q)]

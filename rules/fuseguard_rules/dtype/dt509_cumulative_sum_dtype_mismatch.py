@@ -66,7 +66,7 @@ class CumulativeSumDtype(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's differential tests; not in the project's catalogue",)
+    references = ("found by this project's differential tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not any(node.kind == _KIND and node.annotated for node in view.ops):
@@ -95,6 +95,8 @@ def _sums_int16(view: View, node: Node) -> bool:
 def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[str, str]:
     """The row of the effects table and the fault in words; "" where the op gets one dtype that it can do with."""
     data = operands_of(view, node)
+    if not data:
+        return "", ""
     if node.kind == _KIND:
         if view.in_qp(node, 0) is None:
             return "", ""

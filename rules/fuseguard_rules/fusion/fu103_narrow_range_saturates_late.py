@@ -34,7 +34,6 @@ class NarrowRangeSaturates(Rule):
     )
     bad = examples.NARROW
     good = examples.FULL_RANGE
-    references = ("bug class 28 of the project's catalogue",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -44,7 +43,7 @@ class NarrowRangeSaturates(Rule):
             if island.output_q is None or island.anchor.name in reported or not is_quantized_anchor(view, island):
                 continue
             qparams = view.qparams(island.output_q)
-            if qparams is None or qparams.per_channel or not qparams.known or qparams.dtype != "int8":
+            if qparams is None or not qparams.usable or qparams.dtype != "int8":
                 continue  # the one code that Arm's int16 configuration leaves out is beneath int16's own rounding
             low, high = qparams.dtype_range
             excess = max(qparams.qmin - low, high - qparams.qmax)
@@ -71,8 +70,7 @@ class NarrowRangeSaturates(Rule):
         """The full range behind the anchor, and the narrow one as a clamp of its own."""
         del target
         owner = view.graph[finding.nodes[-1]]
-        quantizers = view.out_q(owner)
-        qparams = view.qparams(quantizers[0]) if quantizers else None
+        quantizers, qparams = view.out_q(owner), view.out_qp(owner)
         if qparams is None or view.users(owner) != quantizers or len(quantizers) != 1:
             return None
         full = QParams.per_tensor(qparams.scale, qparams.zero_point, *qparams.dtype_range, qparams.dtype)

@@ -60,7 +60,7 @@ class Int16ConvFork(Rule):
     bad = examples.BAD
     # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
     good = examples.GOOD
-    references = ("executorch #21910", "executorch #22566", "bug class 5 of the project's catalogue")
+    references = ("executorch #21910", "executorch #22566")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not REWRITES_INT16_CONVS.in_force(target):
@@ -113,6 +113,8 @@ def _largest(view: View, island: Island, reach: Reach) -> float:
         return math.inf
     qparams, out = view.qparams(weight), view.qparams(island.output_q)
     if qparams is None or not qparams.known or out is None or out.per_channel or None in weight.meta.shape:
+        return math.inf
+    if weight.meta.rank < 2:
         return math.inf
     outputs, inputs, *kernel = (size or 1 for size in weight.meta.shape)
     taps = (outputs if view.transposed(island.anchor) else inputs) * math.prod(kernel)

@@ -44,7 +44,7 @@ class TransposedConvUnsupported(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #20763", "executorch #17842", "bug class 18 of the project's catalogue")
+    references = ("executorch #20763", "executorch #17842")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for island in view.islands:

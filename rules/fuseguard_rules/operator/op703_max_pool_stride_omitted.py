@@ -40,7 +40,6 @@ class PoolStrideOmitted(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("bug class 27 of the project's catalogue",)
     #: A partitioner asks MaxPool2dSupported first, so a refusal would come too late.
     refused = False
     mended_by_guard = True

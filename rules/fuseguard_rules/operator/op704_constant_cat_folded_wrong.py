@@ -53,7 +53,7 @@ class ConstantCatFolded(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18971", "executorch #17478", "bug class 20 of the project's catalogue")
+    references = ("executorch #18971", "executorch #17478")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if FOLDS_LISTS.in_force(target):
@@ -86,7 +86,7 @@ class ConstantCatFolded(Rule):
         node = view.graph[finding.nodes[0]]
         smallest = min(view.graph.inputs(node), key=_size)
         qparams = view.qparams(smallest)
-        if qparams is None or qparams.per_channel or qparams.dtype not in ("int8", "int16"):
+        if qparams is None or not qparams.usable or qparams.dtype not in ("int8", "int16"):
             return None
         steps = (Call("aten.maximum.default", (VALUE,)), Pair(qparams))
         return Rewrite((Insert(smallest.name, (node.name,), steps),))
@@ -134,7 +134,7 @@ def _known_in_advance(view: View, floats: bool) -> set[str]:
 
 def _source(view: View, node: Node) -> Node | None:
     """What a Q or DQ reads."""
-    return view.graph.node_of(node.args[0]) if node.args else None
+    return view.producer(node)
 
 
 def _label(view: View, source: Node) -> str:

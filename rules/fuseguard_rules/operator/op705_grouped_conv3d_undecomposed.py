@@ -34,7 +34,7 @@ class GroupedConv3dUndecomposed(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's differential tests; not in the catalogue of bug classes",)
+    references = ("found by this project's differential tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if DECOMPOSES_GROUPED_CONV3D.in_force(target):

@@ -9,7 +9,7 @@ from fuseguard.backend.int32_rescales import fused_rescales
 from fuseguard.backend.releases import FUSES_RESCALES
 from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
-from fuseguard.ir import Node, QParams, View
+from fuseguard.ir import View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op706 as examples
 
@@ -47,7 +47,7 @@ class SaturationSkipped(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #17830", "bug class 24 of the project's catalogue")
+    references = ("executorch #17830",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ class SaturationSkipped(Rule):
             # In a chain the values are wider than the codes say, and the result is no code either.
             alone = pair.producer.name not in from_wider and pair.reader.name not in passed_on
             bound = error_bound(view, pair, reach) if alone else None
-            out = _result_qparams(view, pair.reader)
+            out = view.out_qp(pair.reader)
             yield self.finding(
                 view,
                 target,
@@ -89,8 +89,3 @@ class SaturationSkipped(Rule):
         """A view between the two: the RESCALEs on its sides stay two."""
         del target
         return held_apart(view, *(view.graph[name] for name in finding.nodes))
-
-
-def _result_qparams(view: View, node: Node) -> QParams | None:
-    quantizers = view.out_q(node)
-    return view.qparams(quantizers[0]) if quantizers else None

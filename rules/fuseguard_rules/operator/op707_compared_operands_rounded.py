@@ -33,7 +33,7 @@ class OperandsRounded(Rule):
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="InsertRescaleInt32Pass")])
     bad = examples.BAD
     good = examples.GOOD
-    references = ("found by this project's differential tests; not in the catalogue of bug classes",)
+    references = ("found by this project's differential tests",)
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -43,8 +43,7 @@ class OperandsRounded(Rule):
             ratio = max(qparams.scale for qparams in inputs if qparams is not None) / scale
             if abs(ratio - round(ratio)) < _MULTIPLE * ratio:
                 continue
-            quantizers = view.out_q(node)
-            out = view.qparams(quantizers[0]) if quantizers else None
+            out = view.out_qp(node)
             steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None
             yield self.finding(
                 view,

@@ -18,7 +18,8 @@ from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op708 as examples
 
-_BINARY = frozenset({"add", "sub", "mul", "eq", "ge", "gt", "le", "lt", "ne"})
+#: Of ARITHMETIC, the ops of two operands.
+_BINARY = frozenset({"add", "sub", "mul", "maximum", "minimum", "eq", "ge", "gt", "le", "lt", "ne"})
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 
 
@@ -57,7 +58,7 @@ class PermuteLandsOnScalar(Rule):
             number = _leading_number(view, node)
             if number is None:
                 continue
-            above, below = moved_down_to(view, node, target), moved_up_to(view, node)
+            above, below = moved_down_to(view, node, target), moved_up_to(view, node, target)
             if above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
             layout = below or above
@@ -80,7 +81,7 @@ class PermuteLandsOnScalar(Rule):
         node = view.graph[finding.nodes[0]]
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
         shape = node.meta.shape if node.meta is not None else ()
-        if data is None or qparams is None or qparams.per_channel or not shape or None in shape:
+        if data is None or qparams is None or not qparams.usable or not shape or None in shape:
             return None
         call = Call("aten.expand.default", (tuple(shape),))
         return Rewrite((Insert(data.name, (node.name,), (call, Pair(qparams))),))

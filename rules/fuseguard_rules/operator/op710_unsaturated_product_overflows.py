@@ -43,7 +43,7 @@ class ProductOverflows(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #17830", "found beside bug class 24 of the project's catalogue")
+    references = ("executorch #17830",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not FUSES_RESCALES.in_force(target):

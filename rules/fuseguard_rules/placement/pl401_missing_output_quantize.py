@@ -68,7 +68,7 @@ class MissingOutputQ(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18999", "bug class 8 of the project's catalogue")
+    references = ("executorch #18999",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         leaks = leaking_readers(view)
@@ -133,7 +133,7 @@ class MissingOutputQ(Rule):
         del target
         chain = chain_behind(view.graph[finding.nodes[0]], leaking_readers(view))
         data = view.in_qp(chain[0], 0)
-        if data is not None and not data.per_channel and all(stays_on_grid(node, data) for node in chain):
+        if data is not None and data.usable and all(stays_on_grid(node, data) for node in chain):
             readers = [user for user in view.users(chain[-1]) if not view.is_q(user)]
             return pair_behind(view, chain[-1], data, readers)
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))

@@ -54,7 +54,7 @@ class PartialInputs(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #21589", "executorch #22559", "bug class 9 of the project's catalogue")
+    references = ("executorch #21589", "executorch #22559")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:

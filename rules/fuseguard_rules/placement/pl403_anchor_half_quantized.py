@@ -40,7 +40,6 @@ class WeightOnly(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("bug class 15 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:

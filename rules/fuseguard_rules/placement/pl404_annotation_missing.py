@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.anchor_forms import anchor_form
-from fuseguard.backend.merged_duplicates import owner_of
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, Trait, View
@@ -51,7 +50,7 @@ class AnnotationMissing(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #15778", "executorch #20838", "bug class 19 of the project's catalogue")
+    references = ("executorch #15778", "executorch #20838")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         foreign = not any(node.annotated for node in view.graph)
@@ -76,7 +75,7 @@ class AnnotationMissing(Rule):
 def _has_quantized_weight(view: View, node: Node) -> bool:
     """Whether the op's weight is quantized, and stored: nobody quantizes the weight of an op left in float."""
     source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
-    codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
+    codes = view.producer(source[-1]) if source and source[-1].args else None
     return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
 
 
@@ -89,7 +88,7 @@ def _scaled(view: View, node: Node) -> str:
     """
     if node.kind != "conv" or view.transposed(node) or anchor_form(view, node) == "grouped":
         return "other"
-    if not all(map(view.is_q, view.users(owner_of(view, node)))):
+    if not all(map(view.is_q, view.users(view.output_owner(node)))):
         return "other"
     return "conv1d" if anchor_form(view, node) == "conv1d" else "conv"
 
@@ -115,5 +114,5 @@ def _is_fused(view: View, node: Node) -> bool:
     """Whether the op is the activation of a MAC, which is reported with it."""
     if not node.info.has(Trait.ACTIVATION) or not node.args:
         return False
-    producer = view.graph.node_of(node.args[0])
+    producer = view.producer(node)
     return producer is not None and producer.info.has(Trait.MAC)

@@ -59,7 +59,6 @@ class RawInteger(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("bug class 14 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:

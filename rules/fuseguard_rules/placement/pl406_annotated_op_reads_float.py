@@ -52,7 +52,7 @@ class FloatInput(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #18999", "bug class 9 of the project's catalogue")
+    references = ("executorch #18999",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes
-from fuseguard.backend.merged_duplicates import numbers_of, outputs_of, owner_of
+from fuseguard.backend.merged_duplicates import numbers_of, outputs_of
 from fuseguard.backend.rewrites import mirrored, pair_behind, standing_apart
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
 from fuseguard.engine.rewrite import Edit
@@ -95,11 +95,11 @@ def _differs_when_swapped(view: View, node: Node) -> bool:
 def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
     """One domain behind every such op on the same codes: merging them is then right."""
     qparams = view.qparams(data)
-    source = view.graph.node_of(data.args[0])
-    if qparams is None or qparams.per_channel or source is None:
+    source = view.producer(data)
+    if qparams is None or not qparams.usable or source is None:
         return None
     edits: list[Edit] = []
-    for reader in (user for dq in view.users(source) if view.is_dq(dq) for user in view.users(dq)):
+    for _, reader in view.code_readers(source):
         if reader.target == node.target and any(view.qparams(q) != mirrored(qparams) for q in view.out_q(reader)):
             rewrite = pair_behind(view, reader, mirrored(qparams))
             edits += rewrite.edits if rewrite is not None else ()
@@ -116,8 +116,7 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
     pending = [node]
     while pending:
         for item in view.graph.inputs(pending.pop()):
-            producer = view.graph.node_of(item.args[0]) if view.is_dq(item) and item.args else None
-            owner = view.owner(producer) if producer is not None and view.is_q(producer) else item
+            owner = view.maker(item)
             if owner is not None and owner.name in merged and owner.name not in found:
                 found[owner.name] = owner
                 pending.append(owner)
@@ -125,4 +124,4 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
 
 
 def _text(view: View, node: Node) -> str:
-    return " and ".join(f"({qparams})" for qparams in outputs_of(view, owner_of(view, node))) or "no qparams"
+    return " and ".join(f"({qparams})" for qparams in outputs_of(view, view.output_owner(node))) or "no qparams"

@@ -12,7 +12,6 @@ from fuseguard.backend.fold_qparams import (
     carries_codes,
     chain_behind,
     is_computed_with,
-    is_sane,
     largest_change,
     members_agree,
     origins_of,
@@ -30,13 +29,6 @@ _POOL = "AVG_POOL2D with both zero points"
 _BOUNDS = "CLAMP has the dtype of its input, and the bounds are codes of its output"
 _RETYPED = "the delegate yields codes of the input's dtype"
 _READ = "a TABLE, RESCALE or MAC is made for the other dtype"
-
-#: Kinds that pick or copy codes, so that the worst change of a single code bounds the error. An average, a clamp's
-#: bounds and a negated value are computed from the codes and have no such bound.
-_COPIES = frozenset({
-    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
-    "cat", "stack", "flip", "max_pool2d", "max_pool2d_with_indices", "pixel_shuffle", "pixel_unshuffle",
-})  # fmt: skip
 
 
 class ValueTransparentRequant(Rule):
@@ -91,7 +83,7 @@ class ValueTransparentRequant(Rule):
         self, view: View, target: Target, node: Node, origin: Origin, after: QParams, origins: Origins, done: set[str]
     ) -> Finding:
         chain = [item for item in chain_behind(view, node, origins, done) if item is not node]
-        copies = all(item.kind in _COPIES for item in (node, *chain))
+        copies = all(item.info.has(Trait.MOVES) for item in (node, *chain))
         bound = largest_change(origin.qparams, after) if copies else None
         return self.finding(
             view,
@@ -140,5 +132,5 @@ def _case(view: View, node: Node, before: QParams, after: QParams) -> str:
 def _only_output(view: View, node: Node) -> QParams | None:
     """The qparams of the Q behind ``node``; None if there is none, or several that differ (QD204)."""
     found = [view.qparams(q) for q in view.out_q(node)]
-    known = {qparams for qparams in found if qparams is not None and is_sane(qparams)}
+    known = {qparams for qparams in found if qparams is not None and qparams.usable}
     return known.pop() if len(known) == 1 and len(found) >= 1 else None

@@ -8,7 +8,6 @@ from fuseguard.backend.fold_qparams import (
     Origin,
     chain_behind,
     code_inputs,
-    is_sane,
     members_agree,
     origins_of,
 )
@@ -85,7 +84,7 @@ class JoinedInputsDisagree(Rule):
         node = view.graph[finding.nodes[0]]
         found = {view.qparams(q) for q in view.out_q(node)}
         after = found.pop() if len(found) == 1 else None
-        if after is None or not is_sane(after) or len(view.out_q(node)) != len(view.users(node)):
+        if after is None or not after.usable or len(view.out_q(node)) != len(view.users(node)):
             return None
         return pair_before(view, node, code_inputs(view, node), after)
 

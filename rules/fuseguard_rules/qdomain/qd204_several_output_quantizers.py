@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_behind, is_sane, origins_of
+from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_behind, origins_of
 from fuseguard.backend.rewrites import mirrored, pair_behind, stays_on_grid
 from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Trait, View
@@ -48,7 +48,6 @@ class SeveralOutputDomains(Rule):
     )
     bad = examples.SEVERAL_OUTPUTS
     good = examples.ONE_OUTPUT
-    references = ("bug class 13 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         done: set[str] = set()
@@ -58,7 +57,7 @@ class SeveralOutputDomains(Rule):
             quantizers = view.out_q(node)
             if len(quantizers) < 2:
                 continue
-            found = [qparams for q in quantizers if (qparams := view.qparams(q)) is not None and is_sane(qparams)]
+            found = [qparams for q in quantizers if (qparams := view.qparams(q)) is not None and qparams.usable]
             case = _case(node)
             other = next((qparams for qparams in found[1:] if not qparams.same_domain(found[0])), None)
             if not found or (other is None and case not in _COUNTED):
@@ -91,7 +90,7 @@ class SeveralOutputDomains(Rule):
             return pair_behind(view, node, origin.qparams)
         quantizers = view.out_q(node)
         first = view.qparams(quantizers[0])
-        if first is None or not is_sane(first):
+        if first is None or not first.usable:
             return None
         others = [q for q in quantizers if view.qparams(q) != first]
         if not others:
@@ -100,7 +99,7 @@ class SeveralOutputDomains(Rule):
         chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
         if chain is not None:
             return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))
-        sane = [found for q in quantizers if (found := view.qparams(q)) is not None and is_sane(found)]
+        sane = [found for q in quantizers if (found := view.qparams(q)) is not None and found.usable]
         rewrite = pair_behind(view, node, max(sane, key=lambda qparams: qparams.high - qparams.low))
         return replace(rewrite, exact=False) if rewrite is not None else None
 

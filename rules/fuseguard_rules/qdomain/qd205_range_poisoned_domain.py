@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TypeAlias
 
-from fuseguard.backend.fold_qparams import carries_codes, code_inputs, is_sane, origins_of
+from fuseguard.backend.fold_qparams import carries_codes, code_inputs, origins_of
+from fuseguard.backend.value_range import IMAGES, Range, arithmetic
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, QParams, Ref, Trait, View, activation_bounds
 from fuseguard.target import Target
 from fuseguard_rules.examples.qdomain import graphs as examples
 
-Interval: TypeAlias = tuple[float, float]
-
 #: A value that can take fewer codes than this is reported: 8 of 256 is less than 3 bits.
 FEWEST_CODES = 8
 
-#: Values of functions with a bounded image, whatever their argument.
-_IMAGES: dict[str, Interval] = {
-    "sigmoid": (0.0, 1.0),
-    "hardsigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "erf": (-1.0, 1.0),
-    "sin": (-1.0, 1.0),
-    "cos": (-1.0, 1.0),
-    "sign": (-1.0, 1.0),
-}
 _EAGER = "visible in the eager quantized program"
 
 
@@ -67,10 +54,9 @@ class RangePoisonedDomain(Rule):
         for node in view.calls():
             if node.name not in joined or not node.annotated or node.info.has(Trait.TRANSPARENT):
                 continue
-            quantizers = view.out_q(node)
-            after = view.qparams(quantizers[0]) if quantizers else None
+            after = view.out_qp(node)
             interval = _values(view, node)
-            if after is None or not is_sane(after) or interval is None:
+            if after is None or not after.usable or interval is None:
                 continue
             codes = math.floor((interval[1] - interval[0]) / after.scale) + 1
             if codes >= FEWEST_CODES:
@@ -105,28 +91,19 @@ def _joined(view: View) -> set[str]:
     return marked
 
 
-def _values(view: View, node: Node) -> Interval | None:
+def _values(view: View, node: Node) -> Range | None:
     """The values ``node`` can have at most, from its function's image or its inputs' qparams; None if unknown."""
-    if node.kind in _IMAGES:
-        return _IMAGES[node.kind]
-    if node.info.has(Trait.ACTIVATION):
-        low, high = activation_bounds(node)
+    if node.kind in IMAGES or node.info.has(Trait.ACTIVATION):
+        low, high = IMAGES[node.kind] if node.kind in IMAGES else activation_bounds(node)
         return (low, high) if math.isfinite(low) and math.isfinite(high) else None
     operands = [_range(view.in_qp(node, position)) for position in range(min(2, len(node.args)))]
     if len(operands) != 2 or node.kwargs:
         return None  # alpha and the like scale an operand
     left, right = operands
-    if left is None or right is None:
+    if left is None or right is None or node.kind not in ("add", "sub", "mul"):
         return None
-    if node.kind == "add":
-        return left[0] + right[0], left[1] + right[1]
-    if node.kind == "sub":
-        return left[0] - right[1], left[1] - right[0]
-    if node.kind == "mul":
-        products = [a * b for a in left for b in right]
-        return min(products), max(products)
-    return None
+    return arithmetic(node.kind, left, right)
 
 
-def _range(qparams: QParams | None) -> Interval | None:
-    return (qparams.low, qparams.high) if qparams is not None and is_sane(qparams) else None
+def _range(qparams: QParams | None) -> Range | None:
+    return (qparams.low, qparams.high) if qparams is not None and qparams.usable else None

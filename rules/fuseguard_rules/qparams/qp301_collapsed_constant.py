@@ -68,7 +68,7 @@ class CollapsedConstant(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #19242", "class 4 of the project's catalogue")
+    references = ("executorch #19242",)
     refused = False
     in_program = True
 
@@ -107,7 +107,7 @@ def _filled_constant(view: View, q: Node) -> _Constant | None:
 
 def _is_below_rounding(view: View, q: Node, constant: _Constant) -> bool:
     """Whether the constant is only added to what is rounded to larger steps: the epsilon of a batch_norm."""
-    readers = [reader for dq in view.users(q) for reader in view.users(dq)]
+    readers = [reader for _, reader in view.code_readers(q)]
     lost = abs(constant.stored - abs(constant.value))
     for reader in readers:
         results = [view.qparams(item) for item in view.out_q(reader)] if reader.kind in ("add", "sub") else []
@@ -124,13 +124,12 @@ def _factor(view: View, node: Node) -> _Constant | None:
     """
     if node.kind != "mul" or len(node.args) < 2:
         return None
-    quantizers = view.out_q(node)
-    out = view.qparams(quantizers[0]) if quantizers else None
+    out = view.out_qp(node)
     for position in (0, 1):
         stored, data = view.in_dq(node, position), view.in_qp(node, 1 - position)
         if stored is None or data is None or out is None:
             continue
-        source, qparams = view.graph.node_of(stored.args[0]), view.qparams(stored)
+        source, qparams = view.producer(stored), view.qparams(stored)
         if source is None or source.op == "call" or source.meta is None or qparams is None or qparams.per_channel:
             continue
         if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:

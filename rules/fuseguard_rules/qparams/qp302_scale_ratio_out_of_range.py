@@ -37,7 +37,7 @@ class ScaleRatio(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("executorch #15976", "class 12 of the project's catalogue")
+    references = ("executorch #15976",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():

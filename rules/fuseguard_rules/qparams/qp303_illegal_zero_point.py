@@ -37,7 +37,6 @@ class IllegalZeroPoint(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    references = ("class 16 of the project's catalogue",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for boundary in boundaries(view):

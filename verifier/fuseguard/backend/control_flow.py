@@ -6,7 +6,6 @@ Source: ``InsertControlFlowRescalesPass`` and ``FoldAndAnnotateQParamsPass._hand
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,7 +96,7 @@ class Call:
             return False
         view, end = self.bodies[0].view, self.bodies[0].ends[0]
         while end is not None and end.info.has(Trait.TRANSPARENT) and end.args:
-            end = view.graph.node_of(end.args[0])
+            end = view.producer(end)
         if end is None or end.kind not in _TURNED or not end.annotated:
             return False
         sides = [view.graph.node_of(arg) for arg in end.args[:2]]
@@ -187,20 +186,18 @@ class Call:
     def result_qparams(self, number: int) -> QParams | None:
         """The qparams of the Q behind a result."""
         result = self.results.get(number)
-        quantizers = self.view.out_q(result) if result is not None else []
-        return self.view.qparams(quantizers[0]) if quantizers else None
+        return self.view.out_qp(result) if result is not None else None
 
 
 def is_countable(qparams: QParams) -> bool:
     """Whether each code can be looked at: few enough codes, of one positive scale."""
-    few = qparams.known and not qparams.per_channel and qparams.qmax - qparams.qmin < _MOST_CODES
-    return few and 0 < qparams.scale < math.inf
+    return qparams.usable and qparams.qmax - qparams.qmin < _MOST_CODES
 
 
 def _constant_value(view: View, dq: Node) -> float | None:
     """The one value that a graph makes itself and quantizes in front of ``dq``."""
-    q = view.graph.node_of(dq.args[0])
-    made = view.graph.node_of(q.args[0]) if q is not None and view.is_q(q) else None
+    q = view.producer(dq)
+    made = view.producer(q) if q is not None and view.is_q(q) else None
     if made is None or made.op != "call":
         return None
     name = made.target.split(".")[1]

@@ -162,10 +162,7 @@ def operands_of(view: View, node: Node) -> Sequence[Node]:
 
 def producer_name(view: View, data: Node) -> str:
     """The op whose result a value is, through its Q and DQ."""
-    node: Node | None = data
-    if view.is_dq(data) and data.args:
-        q = view.graph.node_of(data.args[0])
-        node = view.owner(q) if q is not None and view.is_q(q) else q
+    node = view.maker(data)
     return node.name if node is not None else ""
 
 
@@ -177,7 +174,7 @@ def rescaled_in_front(view: View, node: Node, dtypes: Mapping[str, EarlyDtype]) 
     edits = []
     for data in operands[:1] if node.kind == "where" else operands:
         qparams = view.qparams(data)
-        if qparams is not None and not qparams.per_channel and producer_name(view, data) in dtypes:
+        if qparams is not None and qparams.usable and producer_name(view, data) in dtypes:
             edits.append(Insert(data.name, (node.name,), (Call("aten.maximum.default", (VALUE,)), Pair(qparams))))
     return Rewrite(tuple(edits)) if edits else None
 

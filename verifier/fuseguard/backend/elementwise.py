@@ -6,6 +6,8 @@ from fuseguard.ir import Node, Trait, View
 
 #: A chain of elementwise ops is followed this far; a hostile graph need not end.
 LONGEST_CHAIN = 32
+#: Elementwise ops that none of the traits stands for.
+_BY_ELEMENT = frozenset(("neg", "clone"))
 #: The backend computes these in NHWC, with a permute on either side.
 CHANNELS_LAST = frozenset({
     "conv", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d",
@@ -15,9 +17,10 @@ CHANNELS_LAST = frozenset({
 
 def has_one_operand(view: View, node: Node) -> bool:
     """Whether a node works element by element on one tensor, numbers aside."""
-    if node.op != "call" or not node.info.has(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) or node.kind == "sum":
+    if node.op != "call" or node.kind == "sum":
         return False
-    return tensor_operand(view, node) is not None
+    elementwise = node.info.has(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) or node.kind in _BY_ELEMENT
+    return elementwise and tensor_operand(view, node) is not None
 
 
 def tensor_operand(view: View, node: Node) -> Node | None:
@@ -31,7 +34,7 @@ def producer_of(view: View, value: Node) -> Node | None:
     """The producer of a value, through its DQ and Q; of one part of a pool's result the pool."""
     node: Node | None = value
     while node is not None and (view.is_dq(node) or view.is_q(node) or node.info.has(Trait.GETITEM)) and node.args:
-        node = view.graph.node_of(node.args[0])
+        node = view.producer(node)
     return node
 
 

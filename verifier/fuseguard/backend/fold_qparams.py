@@ -66,7 +66,7 @@ class Origins:
         for node in view.calls():
             if view.is_dq(node):
                 qparams = view.qparams(node)
-                if qparams is not None and is_sane(qparams):
+                if qparams is not None and qparams.usable:
                     self.of[node.name] = Origin(node, qparams)
             elif carries_codes(node):
                 self._pass_through(view, node)
@@ -86,11 +86,6 @@ class Origins:
 def origins_of(view: View) -> Origins:
     """The origins of a view, computed once: several rules ask for them."""
     return Origins(view)
-
-
-def is_sane(qparams: QParams) -> bool:
-    """Per tensor, read, and with a scale that arithmetic can use (QP304 is about the others)."""
-    return not qparams.per_channel and qparams.known and math.isfinite(qparams.scale) and qparams.scale > 0
 
 
 def same_codes(one: QParams, other: QParams, *, any_zero_point: bool = False) -> bool:
@@ -140,7 +135,7 @@ def is_computed_with(view: View, node: Node) -> bool:
         if not pending:
             return False
         for q in view.out_q(pending.pop()):
-            for reader in (reader for dq in view.users(q) for reader in view.users(dq) if reader.annotated):
+            for reader in (reader for _, reader in view.code_readers(q) if reader.annotated):
                 if not reader.info.has(Trait.TRANSPARENT) or reader.info.has(Trait.LIST_INPUT):
                     return True
                 pending.append(reader)

@@ -63,7 +63,7 @@ def _fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
         if not is_quantized_anchor(view, island) or island.activation is None or island.output_q is None:
             continue
         qparams = view.qparams(island.output_q)
-        if qparams is None or qparams.per_channel or not qparams.known or not _sane(qparams):
+        if qparams is None or not qparams.usable:
             continue
         minimum, maximum = activation_bounds(island.activation)
         if math.isnan(minimum) or math.isnan(maximum):
@@ -113,10 +113,6 @@ def _code(qparams: QParams, value: float) -> float:
     return round(value / qparams.scale) + qparams.zero_point
 
 
-def _sane(qparams: QParams) -> bool:
-    return math.isfinite(qparams.scale) and qparams.scale > 0
-
-
 def saturation_excess(fusion: FusedActivation) -> int:
     """Steps between the activation's bounds and where RESCALE saturates instead: at the dtype's limits."""
     minimum, maximum = fusion.qparams.dtype_range
@@ -138,7 +134,7 @@ def pair_on_anchor(view: View, finding: Finding) -> Rewrite | None:
             return None
         found |= {view.qparams(user) if view.is_q(user) else None for user in view.users(activation)}
     qparams = found.pop() if len(found) == 1 else None
-    if qparams is None or qparams.per_channel or not qparams.known or not _sane(qparams):
+    if qparams is None or not qparams.usable:
         return None
     return Rewrite((Insert(anchor.name, tuple(user.name for user in activations), (Pair(qparams),)),))
 

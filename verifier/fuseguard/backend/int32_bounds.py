@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 
-from fuseguard.backend.int32_rescales import Bypass, fused_rescales, operand_scale, operands, result_scale
+from fuseguard.backend.int32_rescales import (
+    COMPARISONS,
+    PICKS,
+    SUMS,
+    Bypass,
+    fused_rescales,
+    operand_scale,
+    operands,
+    result_scale,
+)
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.rewrites import standing_apart
 from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Rewrite
 from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, QParams, View
-
-_SUMS = ("add", "sub")
-_PICKS = ("maximum", "minimum", "abs")
-_COMPARES = ("eq", "ge", "gt", "le", "lt")
 
 _INT32 = 2.0**31
 
@@ -30,7 +35,7 @@ def rounds(view: View, bypass: Bypass) -> bool:
     if between is None or not inputs or scale is None:
         return True
     # A sum's terms are on the grids of its operands; all else is a multiple of the scale in int32.
-    grids = [qparams.scale for qparams in inputs] if bypass.producer.kind in (*_SUMS, "sum") else [scale]
+    grids = [qparams.scale for qparams in inputs] if bypass.producer.kind in (*SUMS, "sum") else [scale]
     return not all(_is_multiple(grid, between.scale) for grid in grids)
 
 
@@ -69,7 +74,7 @@ def overflows(view: View, bypass: Bypass, reach: Reach, most: float | None = Non
 
 
 def _is_one_stored_number(view: View, dq: Node) -> bool:
-    source = view.graph.node_of(dq.args[0]) if dq.args else None
+    source = view.producer(dq)
     stored = source is not None and source.op != "call" and source.meta is not None
     return stored and source is not None and source.meta is not None and all(size == 1 for size in source.meta.shape)
 
@@ -77,7 +82,7 @@ def _is_one_stored_number(view: View, dq: Node) -> bool:
 def _told_apart(view: View, bypass: Bypass, reach: Reach) -> tuple[bool, bool]:
     """Whether the reader's result depends on how far a value is below, and above, the codes of the quantize op."""
     reader, between = bypass.reader, view.qparams(bypass.q)
-    if reader.kind not in ("maximum", "minimum", *_COMPARES) or between is None:
+    if reader.kind not in ("maximum", "minimum", *COMPARISONS) or between is None:
         return True, True
     others = [place for place in (0, 1) if not _reads(view, reader, place, bypass.q)]
     other = view.in_dq(reader, others[0]) if len(others) == 1 else None
@@ -116,9 +121,8 @@ def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
     """
     first, second, q = bypass.producer, bypass.reader, bypass.q
     between, inputs = view.qparams(q), operands(view, second)
-    quantizers = view.out_q(second)
-    out = view.qparams(quantizers[0]) if quantizers else None
-    if between is None or not inputs or out is None or not out.known or out.per_channel:
+    out = view.out_qp(second)
+    if between is None or not inputs or out is None or not out.usable:
         return None
     # What is not rounded and what is not saturated, and what rounding the operands of maximum and minimum to the
     # finest of their scales adds.
@@ -128,13 +132,14 @@ def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
     if second.kind == "mul" and others:
         factor = view.in_dq(second, others[0])
         error *= max(map(abs, reach.of(factor))) if factor is not None else math.inf
-    elif second.kind in _SUMS:
+    elif second.kind in SUMS:
         error *= len(inputs) - len(others)
-    elif second.kind not in _PICKS:
+    elif second.kind not in PICKS:
         return None
     error += _coarseness(second, [inputs[place] for place in others], operand_scale(view, second, between))
     steps = out.qmax - out.qmin
-    return min(math.floor(error / out.scale) + 1, steps) if math.isfinite(error) else steps
+    off = error / out.scale if out.scale else math.inf
+    return min(math.floor(off) + 1, steps) if math.isfinite(off) else steps
 
 
 def _is_multiple(scale: float, of: float) -> bool:
@@ -144,9 +149,9 @@ def _is_multiple(scale: float, of: float) -> bool:
 
 def _reads(view: View, node: Node, place: int, q: Node) -> bool:
     dq = view.in_dq(node, place)
-    return dq is not None and bool(dq.args) and view.graph.node_of(dq.args[0]) is q
+    return dq is not None and bool(dq.args) and view.producer(dq) is q
 
 
 def _coarseness(node: Node, rounded: list[QParams], scale: float | None) -> float:
     """How far the result moves by rounding operands to int32 of ``scale``; negligible but for maximum and the like."""
-    return scale / 2 if scale and node.kind in _PICKS and any(q.scale != scale for q in rounded) else 0.0
+    return scale / 2 if scale and node.kind in PICKS and any(q.scale != scale for q in rounded) else 0.0

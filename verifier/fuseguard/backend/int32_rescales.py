@@ -19,12 +19,15 @@ from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import Island, View
 from fuseguard.target import Target
 
-_SUMS = ("add", "sub")
-_PICKS = ("maximum", "minimum", "abs")
-_COMPARES = ("eq", "ge", "gt", "le", "lt")
+#: Both operands are brought to twice the larger scale, with 20 (int8) or 12 (int16) bits to spare.
+SUMS = ("add", "sub")
+#: The result is one of the operands, or its magnitude.
+PICKS = ("maximum", "minimum", "abs")
+#: The result is bool, and gets no RESCALE.
+COMPARISONS = ("eq", "ge", "gt", "le", "lt")
 #: Both operands of these are brought to the smaller of their scales, without bits to spare.
-AT_SMALLEST_SCALE = frozenset(("maximum", "minimum", *_COMPARES))
-_TARGETS = frozenset((*_SUMS, *_PICKS, *_COMPARES, "mul", "sum"))
+AT_SMALLEST_SCALE = frozenset(("maximum", "minimum", *COMPARISONS))
+TARGETS = frozenset((*SUMS, *PICKS, *COMPARISONS, "mul", "sum"))
 
 #: How near to 1 the product of two rescales must be (_try_fuse_identity_pair).
 _IDENTITY = 1e-6
@@ -48,7 +51,7 @@ def computes_in_int32(node: Node) -> bool:
     """Whether InsertRescaleInt32Pass puts RESCALEs around a node, if its operands are quantized."""
     if node.kind == "sum" and not node.target.startswith(("aten.sum.dim_IntList", "aten.sum.default")):
         return False
-    return node.kind in _TARGETS and node.annotated
+    return node.kind in TARGETS and node.annotated
 
 
 def operands(view: View, node: Node) -> list[QParams] | None:
@@ -56,7 +59,7 @@ def operands(view: View, node: Node) -> list[QParams] | None:
     if not computes_in_int32(node):
         return None
     found = [view.in_qp(node, place) for place in range(1 if node.kind in ("abs", "sum") else 2)]
-    known = [q for q in found if q is not None and q.known and not q.per_channel and q.dtype in ("int8", "int16")]
+    known = [q for q in found if q is not None and q.usable and q.dtype in ("int8", "int16")]
     return known if len(known) == len(found) else None
 
 
@@ -66,16 +69,16 @@ def operand_scale(view: View, node: Node, operand: QParams) -> float | None:
     if not inputs:
         return None
     scales = [qparams.scale for qparams in inputs]
-    if node.kind in _SUMS:
+    if node.kind in SUMS:
         return 2 * max(scales) / (1 << (12 if inputs[0].dtype == "int16" else 20))
-    if node.kind in _PICKS or node.kind in _COMPARES:
+    if node.kind in PICKS or node.kind in COMPARISONS:
         return min(scales)
     return operand.scale
 
 
 def result_scale(view: View, node: Node) -> float | None:
     """The scale of the int32 result of ``node``; None for comparisons and ops that the pass does not touch."""
-    if node.kind in _COMPARES:
+    if node.kind in COMPARISONS:
         return None
     inputs = operands(view, node)
     if not inputs:
@@ -93,11 +96,9 @@ def fused_rescales(view: View) -> Iterator[Bypass]:
             continue
         for q in view.out_q(producer):
             between = view.qparams(q)
-            if between is None or not between.known or between.per_channel or between.dtype not in ("int8", "int16"):
+            if between is None or not between.usable or between.dtype not in ("int8", "int16"):
                 continue
-            if not between.scale > 0:
-                continue
-            for dq, reader in _readers(view, q):
+            for dq, reader in view.code_readers(q):
                 wanted = operand_scale(view, reader, between)
                 # In this order, as the pass computes it.
                 if wanted and abs(scale / between.scale * (between.scale / wanted) - 1.0) < _IDENTITY:
@@ -118,14 +119,14 @@ def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]
     wide: list[Bypass] = []
     others: dict[str, Node] = {}
     for q in view.out_q(anchor):
-        for dq, reader in _readers(view, q):
+        for dq, reader in view.code_readers(q):
             if (bypass := _bypass(view, anchor, q, (q, dq), reader)) is not None:
                 wide.append(bypass)
                 continue
             beyond = [
                 (further, (q, dq, reader, again, behind))
                 for again in (view.out_q(reader) if reader.kind == "permute" else [])
-                for behind, further in _readers(view, again)
+                for behind, further in view.code_readers(again)
             ]
             found = {node.name: _bypass(view, anchor, q, path, node) for node, path in beyond}
             if any(found.values()):
@@ -147,15 +148,8 @@ def bypasses(view: View, target: Target) -> list[Bypass]:
 
 def _bypass(view: View, anchor: Node, q: Node, path: tuple[Node, ...], reader: Node) -> Bypass | None:
     between = view.qparams(path[-1])
-    scale = operand_scale(view, reader, between) if between is not None and between.known else None
+    scale = operand_scale(view, reader, between) if between is not None and between.usable else None
     return Bypass(anchor, q, reader, scale, tuple(node.name for node in path)) if scale else None
-
-
-def _readers(view: View, q: Node) -> Iterator[tuple[Node, Node]]:
-    """Each DQ of a quantized value with each of its distinct readers."""
-    for dq in view.users(q):
-        if view.is_dq(dq):
-            yield from ((dq, reader) for reader in view.users(dq))
 
 
 def smallest_scales(view: View) -> dict[str, float]:
@@ -164,7 +158,7 @@ def smallest_scales(view: View) -> dict[str, float]:
     for node in view.calls(Trait.ARITHMETIC):
         if node.kind in AT_SMALLEST_SCALE and node.annotated:
             operands = [view.in_qp(node, position) for position in (0, 1)]
-            scales = {item.scale for item in operands if item is not None and item.known and not item.per_channel}
-            if len(scales) == 2 and all(math.isfinite(scale) and scale > 0 for scale in scales):
+            scales = {item.scale for item in operands if item is not None and item.usable}
+            if len(scales) == 2:
                 found[node.name] = min(scales)
     return found

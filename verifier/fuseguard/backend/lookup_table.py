@@ -148,7 +148,7 @@ def worst_error(
 
 def table_error(node: Node, data: QParams | None, out: QParams | None, target: Target) -> TableError:
     """What ``worst_error`` says of a table op between two int16 domains on a target; no error for any other op."""
-    if data is None or out is None or data.per_channel or out.per_channel:
+    if data is None or out is None or not (data.usable and out.usable):
         return _NONE
     if (data.dtype, out.dtype) != ("int16", "int16"):
         return _NONE

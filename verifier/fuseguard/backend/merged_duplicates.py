@@ -79,16 +79,9 @@ def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:
     An anchor whose activation owns the output qparams is told apart by activation and qparams.
     """
     inputs = tuple(view.qparams(item) for item in view.graph.inputs(node) if view.is_dq(item))
-    owner = owner_of(view, node)
+    owner = view.output_owner(node)
     activation = (owner.target, owner.args[1:]) if owner is not node else None
     return (inputs, activation, frozenset(outputs_of(view, owner)))
-
-
-def owner_of(view: View, node: Node) -> Node:
-    """The op whose quantize op an anchor's result has: the activation that it fuses with, or itself."""
-    users = view.users(node)
-    fused = node.info.has(Trait.MAC) and len(users) == 1 and users[0].info.has(Trait.ACTIVATION)
-    return users[0] if fused else node
 
 
 def outputs_of(view: View, node: Node) -> list[QParams]:

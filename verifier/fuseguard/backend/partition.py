@@ -76,7 +76,7 @@ def outside_readers(view: View, target: Target) -> Mapping[str, Node]:
 
 def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
     """An op that an INT-only backend takes and that reads the codes of ``node``."""
-    readers = (reader for q in view.out_q(node) for dq in view.users(q) for reader in view.users(dq))
+    readers = (reader for q in view.out_q(node) for _, reader in view.code_readers(q))
     return next((reader for reader in readers if is_delegated(view, reader, target)), None)
 
 

@@ -59,7 +59,7 @@ def quantized_source(view: View, node: Node | None, *, folded: bool = False) -> 
             or (folded and not node.annotated)
         ):
             return None
-        node = view.graph.node_of(node.args[0])
+        node = view.producer(node)
     return None
 
 
@@ -111,7 +111,7 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
 def _origin(view: View, node: Node) -> Node:
     """Where the values of ``node`` come from, through the data movement that a decomposed op has in front of it."""
     for _ in range(_LONGEST_WAY):
-        source = view.graph.node_of(node.args[0]) if node.op == "call" and node.args else None
+        source = view.producer(node) if node.op == "call" and node.args else None
         if source is None or not node.annotated or not node.info.has(Trait.TRANSPARENT):
             return node
         node = source

@@ -6,12 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE, COMPARISONS, SUMS, TARGETS
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
 from fuseguard.ir import Node, QParams, View
-
-#: Both inputs are rescaled to the smaller of the two scales.
-_SMALLEST_SCALE = ("maximum", "minimum", "eq", "ge", "gt", "le", "lt")
-_COMPARISONS = ("eq", "ge", "gt", "le", "lt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +53,29 @@ def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
     if node.kind in ("conv", "linear"):
         yield from _anchor_rescales(view, node)
         return
-    if node.kind not in (*_SMALLEST_SCALE, "add", "sub", "mul", "abs", "sum"):
+    if node.kind not in TARGETS:
         return
     inputs = [_plain(view.in_qp(node, position)) for position in range(1 if node.kind in ("abs", "sum") else 2)]
     known = [qparams for qparams in inputs if qparams is not None]
     if len(known) != len(inputs):
         return
-    quantizers = view.out_q(node)
-    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    out = _plain(view.out_qp(node))
     accumulator, reach = _accumulator(node, known)
     if node.kind == "sum":
         reach *= _summed(view, node)
     observed = out is not None and out.scale >= min(OBSERVER_FLOORS)
     if node.kind == "mul" and observed and any(_at_the_floor(view, node, position) for position in (0, 1)):
         reach = 0.0  # a collapsed constant (QP301) uses few of its codes
-    if node.kind in _SMALLEST_SCALE:
+    if node.kind in AT_SMALLEST_SCALE:
         for qparams in known:
             yield Rescale("an input", qparams.scale / accumulator, _reach(qparams))
-    if out is not None and node.kind not in _COMPARISONS:
+    if out is not None and node.kind not in COMPARISONS:
         yield Rescale("the result", accumulator / out.scale, reach)
 
 
 def _summed(view: View, node: Node) -> float:
     """How many values each sum is of."""
-    data = view.graph.node_of(node.args[0])
+    data = view.producer(node)
     if data is None or data.meta is None or node.meta is None:
         return 1.0
     before, after = (math.prod(size or 1 for size in meta.shape) for meta in (data.meta, node.meta))
@@ -89,7 +85,7 @@ def _summed(view: View, node: Node) -> float:
 def _at_the_floor(view: View, node: Node, position: int) -> bool:
     """Whether an operand is a stored constant at the smallest scale that an observer gives."""
     stored, qparams = view.in_dq(node, position), view.in_qp(node, position)
-    source = view.graph.node_of(stored.args[0]) if stored is not None else None
+    source = view.producer(stored) if stored is not None else None
     constant = source is not None and source.op != "call" and source.constant
     return constant and qparams is not None and any(scale in OBSERVER_FLOORS for scale in qparams.scales)
 
@@ -100,7 +96,7 @@ def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
     if node.kind == "mul":
         scale = math.prod(qparams.scale for qparams in inputs)
         return scale, math.prod(_reach(qparams) for qparams in inputs)
-    if node.kind in ("add", "sub"):
+    if node.kind in SUMS:
         scale = 2 * max(qparams.scale for qparams in inputs) / 2 ** (12 if inputs[0].dtype == "int16" else 20)
         return scale, sum(values) / scale
     scale = min(qparams.scale for qparams in inputs)
@@ -110,10 +106,7 @@ def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
 def _anchor_rescales(view: View, anchor: Node) -> Iterator[Rescale]:
     """The output rescale of an anchor, whose accumulator reaches what codes at their ends add up to."""
     data, weight = _plain(view.in_qp(anchor, 0)), view.in_qp(anchor, 1)
-    users = view.users(anchor)
-    owner = users[0] if len(users) == 1 and not view.is_q(users[0]) else anchor
-    quantizers = view.out_q(owner)
-    out = _plain(view.qparams(quantizers[0])) if quantizers else None
+    out = _plain(view.out_qp(view.output_owner(anchor)))
     if data is None or out is None or weight is None or not weight.scales:
         return
     factor = data.scale * max(weight.scales) / out.scale
@@ -125,10 +118,8 @@ def _anchor_rescales(view: View, anchor: Node) -> Iterator[Rescale]:
 
 
 def _plain(qparams: QParams | None) -> QParams | None:
-    """Per-tensor qparams with a usable scale, else None (QP304 reports the unusable ones)."""
-    if qparams is None or qparams.per_channel or not qparams.known:
-        return None
-    return qparams if math.isfinite(qparams.scale) and qparams.scale >= 2.0**-126 else None
+    """The qparams if they are usable, else None (QP304 reports those that are not)."""
+    return qparams if qparams is not None and qparams.usable else None
 
 
 def _reach(qparams: QParams) -> float:

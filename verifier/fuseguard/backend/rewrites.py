@@ -9,13 +9,6 @@ from fuseguard.engine import Call, Duplicate, Insert, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
 from fuseguard.target import Target
 
-#: Kinds that put out values which they took in, each where it belongs: whatever is done to all values alike may as
-#: well be done before as behind them.
-_MOVES = frozenset({
-    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
-    "cat", "stack", "flip", "gather", "index", "where", "clone", "pixel_shuffle", "pixel_unshuffle",
-    "upsample_nearest2d", "max_pool2d", "amax", "amin",
-})  # fmt: skip
 _LARGEST_INT16 = 2**15 - 1
 
 
@@ -23,7 +16,8 @@ def moves_values(node: Node) -> bool:
     """Whether every output value of ``node`` is one of its input values, or the zero that a pad puts in."""
     if node.kind == "pad":
         return node.arg(2, "value", 0.0) in (0, 0.0, None)
-    return node.kind in _MOVES
+    # Indices of maxima change where a rewrite makes two values equal.
+    return node.info.has(Trait.MOVES) and node.kind != "max_pool2d_with_indices"
 
 
 def stays_on_grid(node: Node, qparams: QParams) -> bool:
@@ -59,9 +53,16 @@ def mirrored(qparams: QParams) -> QParams:
 def lossless_int16(qparams: QParams) -> QParams | None:
     """int16 qparams in which every code of 8-bit ``qparams`` has a code of exactly its value; None for others."""
     reach = max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point))
-    if qparams.per_channel or not qparams.known or qparams.dtype not in ("int8", "uint8") or reach > _LARGEST_INT16:
+    if not qparams.usable or qparams.dtype not in ("int8", "uint8") or reach > _LARGEST_INT16:
         return None
     return QParams.per_tensor(qparams.scale, 0, -_LARGEST_INT16 - 1, _LARGEST_INT16, "int16")
+
+
+def as_int8(qparams: QParams) -> QParams:
+    """``qparams``, those of uint8 as the int8 ones in which every code, 128 below, has the same value."""
+    if qparams.dtype != "uint8" or qparams.per_channel or not qparams.known:
+        return qparams
+    return QParams.per_tensor(qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8")
 
 
 def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
@@ -74,7 +75,7 @@ def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
     """
     qparams = view.qparams(data)
     shape = data.meta.shape if data.meta is not None else ()
-    if qparams is None or qparams.per_channel or not shape or any(size is None for size in shape):
+    if qparams is None or not qparams.usable or not shape or any(size is None for size in shape):
         return None
     places = [place for place, arg in enumerate(node.args) if view.graph.node_of(arg) is data]
     if len(places) > 1:

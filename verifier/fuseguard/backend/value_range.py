@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.int32_rescales import Bypass
 from fuseguard.ir import Node, Ref, Trait, View, activation_bounds
 
@@ -13,20 +14,13 @@ Range: TypeAlias = tuple[float, float]
 
 _ANY: Range = (-math.inf, math.inf)
 
-#: What these functions yield at most, whatever they are given.
-_BOUNDED: dict[str, Range] = {
+#: The image of functions that are bounded on one side at least: what they yield at most, whatever they are given.
+IMAGES: dict[str, Range] = {
     "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0),
     "sin": (-1.0, 1.0), "cos": (-1.0, 1.0), "sign": (-1.0, 1.0), "atan": (-math.pi / 2, math.pi / 2),
     "asin": (-math.pi / 2, math.pi / 2), "acos": (0.0, math.pi), "exp": (0.0, math.inf), "sqrt": (0.0, math.inf),
     "rsqrt": (0.0, math.inf), "cosh": (1.0, math.inf),
 }  # fmt: skip
-
-#: Every value that these put out is one that they took in.
-_MOVES = frozenset({
-    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
-    "flip", "roll", "gather", "clone", "max_pool2d", "max_pool2d_with_indices", "amax", "amin", "upsample_nearest2d",
-    "pixel_shuffle", "pixel_unshuffle",
-})  # fmt: skip
 
 
 class Reach:
@@ -55,12 +49,15 @@ class Reach:
 
     def _sources(self, node: Node) -> list[Node]:
         """The nodes whose ranges that of ``node`` follows from."""
-        if node.op != "call" or node.kind in _BOUNDED:
+        if node.op != "call" or node.kind in IMAGES:
             return []
-        moves = self.view.is_q(node) or self.view.is_dq(node) or node.kind in _MOVES
-        if not (moves or node.info.has(Trait.ACTIVATION | Trait.LIST_INPUT) or node.kind in _ARITHMETIC):
+        if node.info.has(Trait.MOVES):
+            inputs: Sequence[Node] = code_inputs(self.view, node)
+        elif node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.ACTIVATION) or node.kind in _ARITHMETIC:
+            inputs = self.view.graph.inputs(node)
+        else:
             return []
-        return [self._producers.get((node.name, item.name), item) for item in self.view.graph.inputs(node)]
+        return [self._producers.get((node.name, item.name), item) for item in inputs]
 
     def _compute(self, node: Node) -> Range:
         if node.op != "call":
@@ -68,8 +65,8 @@ class Reach:
         ranges = [self._known[item.name] for item in self._sources(node)]
         if self.view.is_q(node) or self.view.is_dq(node):
             return self._quantized(node, ranges)
-        if node.kind in _BOUNDED:
-            return _BOUNDED[node.kind]
+        if node.kind in IMAGES:
+            return IMAGES[node.kind]
         if node.kind == "full":
             value = node.arg(1, "fill_value") if node.target.startswith("aten.full.") else None
             return (float(value), float(value)) if isinstance(value, int | float) else _ANY
@@ -80,15 +77,13 @@ class Reach:
             if math.isnan(low) or math.isnan(high):
                 return _ANY
             return min(max(ranges[0][0], low), high), max(min(ranges[0][1], high), low)
-        if node.kind in _MOVES:
-            return ranges[0]
-        if node.info.has(Trait.LIST_INPUT):
+        if node.info.has(Trait.MOVES):
             return min(low for low, _ in ranges), max(high for _, high in ranges)
         return self._arithmetic(node)
 
     def _quantized(self, node: Node, ranges: list[Range]) -> Range:
         qparams = self.view.qparams(node)
-        if qparams is None or not qparams.known or qparams.per_channel or not qparams.scale > 0:
+        if qparams is None or not qparams.usable:
             return _ANY
         low, high = ranges[0] if ranges else _ANY
         if math.isnan(low) or math.isnan(high):
@@ -106,27 +101,14 @@ class Reach:
                 return _ANY
         if node.kwargs.get("alpha", 1) != 1 or "rsub" in node.target or not places:
             return _ANY
-        first, second = places[0], places[-1]
-        if node.kind == "add":
-            return first[0] + second[0], first[1] + second[1]
-        if node.kind == "sub":
-            return first[0] - second[1], first[1] - second[0]
-        if node.kind == "mul":
-            corners = [a * b if a and b else 0.0 for a in first for b in second]  # 0 times infinity is 0 here
-            return min(corners), max(corners)
-        if node.kind == "neg":
-            return -first[1], -first[0]
-        if node.kind == "abs":
-            return max(first[0], -first[1], 0.0), max(abs(first[0]), abs(first[1]))
         if node.kind == "sum":
             terms = self._summed(node)
-            return (terms * first[0], terms * first[1]) if terms else _ANY
-        pick = max if node.kind == "maximum" else min
-        return pick(first[0], second[0]), pick(first[1], second[1])
+            return (terms * places[0][0], terms * places[0][1]) if terms else _ANY
+        return arithmetic(node.kind, places[0], places[-1])
 
     def _summed(self, node: Node) -> int | None:
         """How many values each element of a sum adds up."""
-        data = self.view.graph.node_of(node.args[0]) if node.args else None
+        data = self.view.producer(node)
         if data is None or data.meta is None or node.meta is None:
             return None
         if any(size is None for size in (*data.meta.shape, *node.meta.shape)):
@@ -136,3 +118,23 @@ class Reach:
 
 
 _ARITHMETIC = frozenset({"add", "sub", "mul", "maximum", "minimum", "abs", "neg", "sum"})
+
+
+def arithmetic(kind: str, first: Range, second: Range) -> Range:
+    """The range of an elementwise operation on two ranges, or, for ``neg`` and ``abs``, on the first one.
+
+    Raises KeyError for a kind that has no interval arithmetic here.
+    """
+    if kind == "add":
+        return first[0] + second[0], first[1] + second[1]
+    if kind == "sub":
+        return first[0] - second[1], first[1] - second[0]
+    if kind == "mul":
+        corners = [a * b if a and b else 0.0 for a in first for b in second]  # 0 times infinity is 0 here
+        return min(corners), max(corners)
+    if kind == "neg":
+        return -first[1], -first[0]
+    if kind == "abs":
+        return max(first[0], -first[1], 0.0), max(abs(first[0]), abs(first[1]))
+    pick = {"maximum": max, "minimum": min}[kind]
+    return pick(first[0], second[0]), pick(first[1], second[1])

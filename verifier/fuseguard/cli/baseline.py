@@ -19,8 +19,9 @@ from fuseguard.gate import baseline as baselines
 from fuseguard.gate.baseline import Baseline, Entry
 from fuseguard.gate.files import check_programs
 from fuseguard.gate.gate import Gate
-from fuseguard.report.lines import Line, clean
+from fuseguard.report.lines import Line
 from fuseguard.report.numbers import counted
+from fuseguard.report.quoting import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -244,11 +245,11 @@ def _lines(difference: Difference) -> Iterator[Line]:
     total = counted(len(difference.after.entries), "finding")
     changes = f"{len(difference.added)} added, {len(difference.removed)} removed"
     changes += f", {len(difference.changed)} changed" if difference.changed else ""
-    yield Line((clean(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
+    yield Line((quoted(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
     if difference.missing:
         number = counted(len(difference.missing), "finding")
         yield Line(f"{number} not in the baseline; mend them, or pass --allow-growth to accept them.")
 
 
 def _told(entry: Entry) -> str:
-    return clean(f"{entry.file}: {entry.severity.value}[{entry.code}] {entry.place}")
+    return quoted(f"{entry.file}: {entry.severity.value}[{entry.code}] {entry.place}")

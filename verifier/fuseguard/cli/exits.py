@@ -10,12 +10,22 @@ from typing import IO, Any
 import click
 
 from fuseguard.engine.internal_error import debugging, internal_error
-from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, FINDINGS, INTERRUPTED, UNREADABLE
-from fuseguard.report.lines import clean
+from fuseguard.gate.exit_codes import (
+    ABNORMAL,
+    BROKEN_PIPE,
+    CLEAN,
+    ENDLESS,
+    FINDINGS,
+    INTERRUPTED,
+    TERMINATED,
+    UNREADABLE,
+)
+from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
-    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Failure", "Refused",
-    "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
+    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED",
+    "UNREADABLE", "Endless", "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest",
+    "silence_stdout", "tell",
 ]  # fmt: skip
 
 #: For commands that lower programs, when an import fails.
@@ -44,6 +54,12 @@ class Refused(Failure):
     exit_code = UNREADABLE
 
 
+class Endless(Failure):
+    """The same for a repair that makes no progress: exit code 4."""
+
+    exit_code = ENDLESS
+
+
 def tell(text: str) -> None:
     """Print to stderr. That nobody reads it changes no exit code."""
     try:
@@ -54,7 +70,7 @@ def tell(text: str) -> None:
 
 def clean_lines(text: str) -> str:
     """``text`` with everything unprintable but line breaks escaped: it may quote a stranger's file."""
-    return "\n".join(clean(line) for line in text.split("\n"))
+    return quoted_lines(text)
 
 
 def nearest(wanted: str, known: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from fuseguard.cli import exits
-from fuseguard.report.lines import clean
+from fuseguard.report.quoting import quoted
 
 MANY = 8  # files; fewer are checked before one could read a bar
 HEARTBEAT = 60.0  # seconds between two lines in a log: enough to show that the job is alive
@@ -68,6 +68,6 @@ def _bar(label: str, total: int) -> Iterator[Callable[[str], None]]:
         task = bar.add_task("", total=total, file="")
 
         def done(file: str) -> None:
-            bar.update(task, advance=1, file=clean(file))
+            bar.update(task, advance=1, file=quoted(file))
 
         yield done

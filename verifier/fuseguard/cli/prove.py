@@ -56,6 +56,12 @@ _TRUST = (
     show_default=True,
     help="TOSA specification or accelerator. The release is the installed one.",
 )
+@click.option(
+    "--calls",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run the program N times in a row, on the state that it leaves. Default: 3 if it changes a buffer, else 1.",
+)
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
     "--policy",
@@ -73,6 +79,7 @@ def command(
     file: Path,
     inputs: str,
     target: str,
+    calls: int | None,
     guard: bool,
     policy: str,
     trust: bool,
@@ -89,7 +96,7 @@ def command(
     if not file.is_file():
         raise exits.Refused(f"{file}: no such file.")
     with quiet():
-        proof, report = _prove(file, inputs, resolved, policy if guard else None)
+        proof, report = _prove(file, inputs, resolved, calls, policy if guard else None)
     from fuseguard.report import proof as proof_report
 
     if output_format == "json":
@@ -101,7 +108,9 @@ def command(
     ctx.exit(exits.CLEAN if proof.outcome in ("exact", "bounded") else exits.FINDINGS)
 
 
-def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple[Proof, GuardReport | None]:
+def _prove(
+    file: Path, inputs: str, target: Target, calls: int | None, policy: str | None
+) -> tuple[Proof, GuardReport | None]:
     try:
         from fuseguard.cli.prove_inputs import read_inputs
         from fuseguard.executorch.judge import prove
@@ -112,7 +121,7 @@ def _prove(file: Path, inputs: str, target: Target, policy: str | None) -> tuple
     values = read_inputs(inputs, program)
     checks = support_checks(target, policy) if policy is not None else None
     try:
-        proof = prove(program, values, target, checks)
+        proof = prove(program, values, target, checks, calls=calls)
     except TargetError:
         raise
     except ImportError as error:

@@ -11,14 +11,14 @@ from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import selection_options, split
+from fuseguard.engine.rounds import EndlessRepair, RepairFault
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-    from fuseguard.executorch.repairs import RepairResult
-    from fuseguard.report.repair import Evidence
+    from fuseguard.executorch.verified_repair import VerifiedRepair
 
 EPILOG = """\b
 Examples:
@@ -29,8 +29,8 @@ Examples:
 \b
 Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
 remains (the file is written all the same); 2 usage, missing packages or internal
-error; 3 the file could not be read, or --trust is missing. On 2 and 3 nothing is
-written."""
+error; 3 the file could not be read, or --trust is missing; 4 the repairs of two
+rules undo one another. From 2 on nothing is written."""
 
 _TRUST = (
     "{file}: refused without --trust. Repairing a program needs torch.export.load, and that runs code from the file. "
@@ -39,6 +39,7 @@ _TRUST = (
 )
 
 
+_NOTHING = "Nothing was written."
 _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend that, or name another place with -o."
 
 
@@ -104,22 +105,24 @@ def command(
         raise exits.Refused(f"{file}: no such file.")
     from fuseguard.report import repair as report
 
-    options: dict[str, Any] = {"policy": policy, "select": split(select), "ignore": split(ignore)}
+    options: dict[str, Any] = {
+        "policy": policy, "select": split(select), "ignore": split(ignore), "unsafe": unsafe_repairs,
+    }  # fmt: skip
     with quiet():
-        program, result, evidence = _repair(file, inputs, resolved, prove, options, unsafe_repairs)
-        before, after = (_lines(item) for item in (program, result.program))
+        program, verified = _repair(file, inputs, resolved, prove, options)
+        before, after = (_lines(item) for item in (program, verified.program))
     if diff and output_format == "text":
         output.write_lines(report.difference(before, after, str(file)), color)
     if out is not None:
-        _write(result, out, force)
+        _write(verified.program, out, force)
     written = str(out) if out is not None else ""
     if output_format == "json":
         from fuseguard.report import json
 
-        output.write_text(json.dump(report.to_dict(result, str(file), written, evidence)))
+        output.write_text(json.dump(report.to_dict(verified, str(file), written)))
     else:
-        output.write_lines(report.render(result, str(file), written, evidence), color)
-    ctx.exit(exits.CLEAN if _is_clean(result, evidence) else exits.FINDINGS)
+        output.write_lines(report.render(verified, str(file), written), color)
+    ctx.exit(exits.CLEAN if verified.ok else exits.FINDINGS)
 
 
 def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
@@ -136,45 +139,27 @@ def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
 
 
 def _repair(
-    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any], unsafe: bool
-) -> tuple[ExportedProgram, RepairResult, Evidence]:
-    """The program, its repair, and what was tried on both: eager on two sets of inputs, and the judge.
-
-    What remains to be refused is the guard's: the judge then lowers as ``fuseguard.executorch.lower`` does.
-    """
+    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any]
+) -> tuple[ExportedProgram, VerifiedRepair]:
+    """The program, and its repair with what was tried on both."""
     try:
         from fuseguard.cli.prove import load
         from fuseguard.cli.prove_inputs import read_inputs
-        from fuseguard.executorch.extremes import extreme_inputs
-        from fuseguard.executorch.judge import prove as judge
-        from fuseguard.executorch.outputs import largest_difference
-        from fuseguard.executorch.partition import support_checks
-        from fuseguard.executorch.repairs import repair
-        from fuseguard.report.repair import Evidence
+        from fuseguard.executorch.verified_repair import repair_and_verify
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     program = load(file)
     values = read_inputs(inputs, program)
     try:
-        result = repair(program, target, unsafe=unsafe, **options)
-    except ValueError as error:  # an unknown rule
-        raise exits.Failure(str(error)) from error
-    runs = (values, extreme_inputs(program, values))
-    difference = max(largest_difference(program, result.program, run) for run in runs)
-    if result.exact and difference:
-        raise exits.Failure(
-            f"{file}: the repaired program's results differ from the original's by {difference:g}, and every repair "
-            f"in it should be exact. Nothing was written; this is a bug in a rule's repair, please report it."
-        )
-    guarded = any(finding.refuse for finding in result.remaining)
-    try:
-        checks = support_checks(target, **options) if guarded else None
-        proof = judge(result.program, values, target, checks) if prove else None
+        return program, repair_and_verify(program, values, target, judge=prove, **options)
+    except EndlessRepair as error:
+        raise exits.Endless(f"{file}: {error} {_NOTHING}") from error
+    except RepairFault as error:
+        raise exits.Failure(f"{file}: {error} {_NOTHING}") from error
     except ImportError as error:
         raise exits.Failure(
             exits.MISSING_PROVE.format(error=error) + "\nOr pass --no-prove to repair without the judge."
         ) from error
-    return program, result, Evidence(difference, len(runs), proof)
 
 
 def _lines(program: ExportedProgram) -> list[str]:
@@ -188,13 +173,13 @@ def _lines(program: ExportedProgram) -> list[str]:
     ]
 
 
-def _write(result: RepairResult, out: Path, force: bool) -> None:
+def _write(program: ExportedProgram, out: Path, force: bool) -> None:
     """Serialize in memory first: torch aborts the process when it cannot finish the file that it writes itself."""
     from fuseguard.executorch.repairs import serialized
 
     with quiet():
         try:
-            data = serialized(result.program)
+            data = serialized(program)
         except Exception as error:  # torch raises anything for what it cannot serialize
             raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.\n{_AS_IT_WAS}") from error
     if out.exists() and not force:  # made since the options were looked at
@@ -203,8 +188,3 @@ def _write(result: RepairResult, out: Path, force: bool) -> None:
         output.write_file(out, data)
     except exits.Failure as error:
         raise exits.Failure(f"{error.message}\n{_AS_IT_WAS}") from error
-
-
-def _is_clean(result: RepairResult, evidence: Evidence) -> bool:
-    remains = any(finding.refuse or finding.severity.rank == 2 for finding in result.remaining)
-    return not remains and (evidence.proof is None or evidence.proof.ok)

@@ -1,4 +1,4 @@
-"""Rules, findings, and what runs the one to get the other."""
+"""What a rule is, the rules that are installed, and the engine that runs them over a graph."""
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
 from fuseguard.engine.finding import Effect, Evidence, Finding, Severity

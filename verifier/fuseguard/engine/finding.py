@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import date
 
+from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import SourceLine
 
 
@@ -119,7 +120,7 @@ class Finding:
     error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
     where no bound exists or nothing goes wrong. ``graph`` is the path of the control-flow body the nodes are
     in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
-    ``repairable``: an exact repair is known; ``unsafe_repair``: only one that changes the program's results is.
+    ``rewrite`` is the repair that the rule plans, None where none is known; ``run`` asks the rule for it, once.
     ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
     ``case`` is the case of the rule's effects table that the effect was looked up for. ``evidence`` says how the effect
     is known and ``evidence_note`` from what; ``evidence_release`` is the measured release that showed it, "" where
@@ -151,8 +152,7 @@ class Finding:
     qparams: tuple[tuple[str, str], ...] = ()
     bound_steps: float | None = None
     bound_value: float | None = None
-    repairable: bool = False
-    unsafe_repair: bool = False
+    rewrite: Rewrite | None = None
     refuse: bool = False
     graph: str = ""
     target: str = ""
@@ -162,3 +162,13 @@ class Finding:
     fingerprint: str = ""
     outcomes: tuple[Outcome, ...] = ()
     suppression: Suppression | None = None
+
+    @property
+    def repairable(self) -> bool:
+        """Whether an exact repair is known."""
+        return self.rewrite is not None and self.rewrite.exact
+
+    @property
+    def unsafe_repair(self) -> bool:
+        """Whether only a repair that changes the program's results is known."""
+        return self.rewrite is not None and not self.rewrite.exact

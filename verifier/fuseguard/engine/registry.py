@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.isolation import stdout_kept
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.rule import INTERFACE, Rule
 
@@ -122,8 +123,11 @@ def load_registry() -> Registry:
     packs = []
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda item: (item.name, item.value)):
         try:
-            pack = entry.load()
-        except Exception as error:  # whatever a third party's module raises on import
+            with stdout_kept():
+                pack = entry.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a third party's module raises on import, SystemExit included
             raise RulePackError(
                 f"rule pack {entry.name!r} ({entry.value}) failed to import: {type(error).__name__}: {error}. "
                 f"Repair or uninstall it; fuseguard does not check with half of its rules."

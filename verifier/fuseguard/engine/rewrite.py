@@ -1,4 +1,5 @@
-"""What a repair changes in a graph, said without torch: rules plan rewrites, fuseguard.executorch.repair makes them.
+"""What a repair changes in a graph, said without torch: rules plan rewrites, a finding carries its own, and
+fuseguard.executorch.repair makes them.
 
 The principle is one sentence: insert an explicit requantization exactly where the quantization domain changes. Since
 Q(DQ(c)) = c, a quantize/dequantize pair loses nothing where the value already is codes of those qparams, or where
@@ -10,11 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import Arg, Ref
-from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
-from fuseguard.ir.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +150,3 @@ class Rewrite:
     def touched(self) -> frozenset[str]:
         """Every node that an edit changes or reads."""
         return frozenset().union(*(edit.touched for edit in self.edits)) if self.edits else frozenset()
-
-
-def is_rewritten(view: View, finding: Finding) -> bool:
-    """Whether a finding's cluster is rewritten where its rule knows how: all but anchors in control-flow bodies.
-
-    Their weights are operands of the body, and no release lowers a convolution whose weights are (RewriteConvPass:
-    "unsupported param type"). As it is the guard keeps it off the accelerator; mended it would be accepted, and crash.
-    """
-    return not finding.graph or not any(view.graph[name].info.has(Trait.MAC) for name in finding.cluster)

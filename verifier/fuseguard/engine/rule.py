@@ -135,7 +135,7 @@ class Rule(abc.ABC):
             effect=row.effect,
             severity=row.effect.severity,
             nodes=tuple(node.name for node in nodes),
-            cluster=tuple(sorted(view.cluster(*nodes), key=lambda name: view.graph[name].index)),
+            cluster=view.ordered_cluster(*nodes),
             message=self.message.format(**fields),
             remedy=self.remedy,
             evidence=known.evidence,

@@ -10,11 +10,11 @@ from functools import partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
 from fuseguard.engine.example_cases import PROFILES
-from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.finding import Effect
+from fuseguard.engine.rewrite import Rewrite
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.ir.graph import Graph
-from fuseguard.ir.view import View
 from fuseguard.target import MEASURED_RELEASES, Target
 
 __all__ = ["PROFILES", "Fault", "FaultKind", "faults"]
@@ -173,13 +173,13 @@ def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
         first, second = (run(graph, target, (rule,)) for _ in range(2))
         if first.findings != second.findings:
             problems.setdefault("two runs over the same graph find different things", []).append(target)
-        for problem in _unsound(rule, graph, target, first):
+        for problem in _unsound(graph, first):
             problems.setdefault(problem, []).append(target)
     for problem, targets in problems.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.UNSOUND_FINDING)
 
 
-def _unsound(rule: Rule, graph: Graph, target: Target, report: Report) -> Iterator[str]:
+def _unsound(graph: Graph, report: Report) -> Iterator[str]:
     bodies = {body.name: body for body in graph.walk()}
     for failure in report.failures:
         yield f"the rule raises {failure.error}"
@@ -193,11 +193,10 @@ def _unsound(rule: Rule, graph: Graph, target: Target, report: Report) -> Iterat
             yield "a finding's nodes are not all in its cluster"
         if "{" in finding.message:
             yield f"a message has a field left open: {finding.message!r}"
-        yield from _unsound_repair(rule, body, target, finding)
+        yield from _unsound_repair(body, finding.rewrite)
 
 
-def _unsound_repair(rule: Rule, body: Graph, target: Target, finding: Finding) -> Iterator[str]:
-    rewrite = rule.repair(View(body), target, finding) if rule.repairable else None
+def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
     if rewrite is None:
         return
     if not rewrite.edits:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
-from fuseguard.engine.exposure import take_in_exposed
+from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
-from fuseguard.engine.rewrite import is_rewritten
+from fuseguard.engine.isolation import stdout_kept, time_limit
+from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.ir.graph import Graph
+from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
+
+# A program with more is not one to be repaired finding by finding, and its report could not be read.
+MAX_FINDINGS = 20_000
+# Names in the clusters of all findings, those counted once that findings share.
+MAX_CLUSTER_NAMES = 3_000_000
 
 POLICIES = ("consistent", "measured", "bit-exact")
 
@@ -34,7 +40,8 @@ class Report:
 
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
-    all. ``notices`` are sentences for the user that are no findings. ``seconds`` is how long each rule took, by code.
+    all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
+    no findings. ``seconds`` is how long each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -49,13 +56,14 @@ class Report:
     rules: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     suppressed: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def ok(self) -> bool:
-        """Whether a gate would let this pass: no finding of ``fail_on`` or worse, and no rule that failed."""
-        return not self.failures and not self.at_or_above(self.fail_on)
+        """Whether a gate would let this pass: nothing of ``fail_on`` or worse, nothing unread, no rule that failed."""
+        return not self.failures and not self.unread and not self.at_or_above(self.fail_on)
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
@@ -66,7 +74,8 @@ class Report:
         A suppressed finding's too: the plug-in knows no suppressions.
         """
         told = (*self.findings, *self.suppressed)
-        return frozenset(name for finding in told if finding.refuse and not finding.graph for name in finding.cluster)
+        clusters = distinct_clusters(finding for finding in told if finding.refuse and not finding.graph)
+        return frozenset().union(*clusters)
 
 
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
@@ -82,8 +91,19 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     return rule.refused
 
 
-def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "consistent", file: str = "") -> Report:
-    """Check ``graph`` and every control-flow body below it. Raises ValueError for an unknown policy."""
+def run(
+    graph: Graph,
+    target: Target,
+    rules: Sequence[Rule],
+    policy: str = "consistent",
+    file: str = "",
+    rule_seconds: float | None = None,
+) -> Report:
+    """Check ``graph`` and every control-flow body below it. Raises ValueError for an unknown policy.
+
+    Whatever a rule does, be it that it ends the process or prints, becomes a failure of the rule or goes to stderr.
+    ``rule_seconds`` limits each rule on each graph.
+    """
     if policy not in POLICIES:
         raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
     findings: list[Finding] = []
@@ -93,33 +113,40 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in graph.walk()]
+    bounds = _Bounds()
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
     for view in views:
         first = len(findings)
         nodes += len(view.calls())
         islands += len(view.islands)
         quantized = quantized or len(view.ops) < len(view.calls())
-        for rule in active:
-            started = perf_counter()
-            try:
-                for finding in rule.check(view, target):
-                    mends = rule.repairable and is_rewritten(view, finding)
-                    rewrite = rule.repair(view, target, finding) if mends else None
-                    findings.append(
-                        replace(
-                            finding,
-                            refuse=refuses(finding, rule, policy),
-                            repairable=rewrite is not None and rewrite.exact,
-                            unsafe_repair=rewrite is not None and not rewrite.exact,
-                            file=file,
-                        )
-                    )
-            except Exception as error:  # a third party's rule may do anything; the rest must still run
-                failures.append(_failure(rule.code, view, error))
-            seconds[rule.code] += perf_counter() - started
-        findings[first:], failed = take_in_exposed(view, target, active, findings[first:])
-        failures += [_failure(code, view, error) for code, error in failed.items()]
+        with stdout_kept():
+            for rule in active:
+                started = perf_counter()
+                try:
+                    with time_limit(rule_seconds):
+                        for finding in rule.check(view, target):
+                            bounds.add(finding)
+                            findings.append(replace(finding, refuse=refuses(finding, rule, policy), file=file))
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # a third party's rule may do anything; the rest must still run
+                    failures.append(_failure(rule.code, view, error))
+                seconds[rule.code] += perf_counter() - started
+            findings[first:], failed = take_in_exposed(view, target, active, findings[first:], rule_seconds)
+            failures += [_failure(code, view, error) for code, error in failed.items()]
+            # Only now are the clusters complete that a rewrite has to leave right.
+            findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
+            failures += [_failure(code, view, error) for code, error in failed.items()]
+    unread = tuple(node.name for view in views for node in _unread(view))
     notices = [target.notice] if target.notice else []
+    if unread:
+        shown = ", ".join(name[:80] for name in unread[:5])
+        more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
+        notices.append(
+            f"The scale, zero point or code range of {shown}{more} is no number in the program, and could not be read. "
+            f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
+        )
     if not quantized:
         notices.append(
             "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -142,11 +169,41 @@ def run(graph: Graph, target: Target, rules: Sequence[Rule], policy: str = "cons
         notices=tuple(notices),
         rules=tuple(rule.code for rule in active),
         targets=(target,),
+        unread=unread,
         seconds=seconds,
     )
 
 
-def _failure(code: str, view: View, error: Exception) -> RuleFailure:
+def _unread(view: View) -> Iterator[Node]:
+    """Live Q and DQ whose qparams are computed in the program, or are not there."""
+    return (node for node in view.calls() if (view.is_q(node) or view.is_dq(node)) and view.qparams(node) is None)
+
+
+class TooMuchFound(Exception):
+    """A rule found more than a report can hold."""
+
+
+class _Bounds:
+    """Counts what all rules found in one program."""
+
+    def __init__(self) -> None:
+        self._findings = 0
+        self._names = 0
+        self._clusters: dict[int, tuple[str, ...]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Raises TooMuchFound."""
+        self._findings += 1
+        if id(finding.cluster) not in self._clusters:
+            self._clusters[id(finding.cluster)] = finding.cluster
+            self._names += len(finding.cluster)
+        if self._findings > MAX_FINDINGS:
+            raise TooMuchFound(f"there are more than {MAX_FINDINGS} findings")
+        if self._names > MAX_CLUSTER_NAMES:
+            raise TooMuchFound(f"the clusters of all findings have more than {MAX_CLUSTER_NAMES} nodes")
+
+
+def _failure(code: str, view: View, error: BaseException) -> RuleFailure:
     return RuleFailure(code, view.graph.name, f"{type(error).__name__}: {error}")
 
 

@@ -1,16 +1,21 @@
-"""All that needs torch and executorch: the plug-in for Arm's partitioners and the judge."""
+"""All that needs torch and executorch: the plug-in for Arm's partitioners, the repair and the judge."""
 
 import importlib
 from typing import TYPE_CHECKING
 
+from fuseguard.engine.rounds import EndlessRepair, RepairFault
+
 if TYPE_CHECKING:
+    from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof, prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
     from fuseguard.executorch.repairs import RepairResult, lower, repair
+    from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "GuardReport", "Proof", "RepairResult", "guard", "lower", "prove", "repair", "report_of", "support_checks",
+    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
+    "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
     "target_of",
 ]  # fmt: skip
 
@@ -18,8 +23,9 @@ __all__ = [
 _LATE = {
     "GuardReport": "guard_report",
     "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
-    "Proof": "judge", "prove": "judge",
+    "Explanation": "explanations", "Proof": "judge", "prove": "judge",
     "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
+    "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip
 
 

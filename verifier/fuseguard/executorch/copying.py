@@ -32,10 +32,15 @@ def copy_program(program: ExportedProgram, *, share_weights: bool = False) -> Ex
 def _constants(program: ExportedProgram) -> Iterator[object]:
     """The tensors that no run writes to: all of a program without state, else its parameters."""
     signature = program.graph_signature
-    if not signature.buffers_to_mutate and not any(map(_writes, program.graph_module.modules())):
+    if not signature.buffers_to_mutate and not writes_in_place(program):
         yield from (*program.state_dict.values(), *program.constants.values())
         return
     yield from (program.state_dict[name] for name in signature.parameters)
+
+
+def writes_in_place(program: ExportedProgram) -> bool:
+    """Whether an op of the program writes to an argument, as before functionalization."""
+    return any(map(_writes, program.graph_module.modules()))
 
 
 def _writes(module: torch.nn.Module) -> bool:

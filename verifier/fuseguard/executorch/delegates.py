@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.interpreter import BodyInterpreter
+from fuseguard.executorch.state import arguments, results
 
 #: Dim orders that the backend serializes as a tensor's shape (backends/arm/constants.py); others it takes for views.
 _CHANNELS_LAST = ((0, 2, 3, 1), (0, 1, 3, 4, 2))
@@ -25,27 +25,16 @@ class UndefinedResult(RuntimeError):
 
 
 def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    """The user outputs of ``program`` on ``inputs``, in order.
+    """What ``program`` yields on ``inputs``: its user outputs in order, then the new values of its state.
+
+    The program stays as it is; :func:`fuseguard.executorch.state.carry_on` gives it what a run has left. No measured
+    release lets a delegate own mutable state: its values are inputs and outputs of the delegates.
 
     Raises DelegateFault, UndefinedResult, ImportError without tosa-tools, and what a CPU op raises.
     """
-    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
-    arguments: list[Any] = []
-    for spec in program.graph_signature.input_specs:
-        if spec.kind == InputKind.USER_INPUT:
-            arguments.append(next(user_inputs))
-        elif spec.target in program.state_dict:
-            arguments.append(program.state_dict[spec.target])
-        else:
-            arguments.append(program.constants[spec.target])
     with torch.no_grad():
-        outputs = pytree.tree_leaves(_Interpreter(program.graph_module).run(*arguments))
-    kinds = [spec.kind for spec in program.graph_signature.output_specs]
-    return tuple(
-        output.detach()
-        for output, kind in zip(outputs, kinds, strict=True)
-        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
-    )
+        outputs = _Interpreter(program.graph_module).run(*arguments(program, inputs))
+    return results(program, outputs)
 
 
 class _Interpreter(BodyInterpreter):

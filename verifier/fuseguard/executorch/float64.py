@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
-from torch.utils import _pytree as pytree
 
 from fuseguard.backend.control_flow import Carry, loop_roundings
 from fuseguard.backend.int32_rescales import bypasses, smallest_scales
+from fuseguard.executorch.explanations import name_of
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.outputs import off_by, quantizers_of_floats
+from fuseguard.executorch.state import arguments, results
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
@@ -35,8 +35,9 @@ def run_exactly(
     scattered: int | None = None,
     decomposed: Collection[str] = (),
     on_cpu: Collection[str] = (),
+    used: set[str] | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """The tensor outputs of the program computed in float64, what every Q rounds moved by ``nudge`` steps.
+    """The results of a functional program (state.results) in float64, what every Q rounds moved by ``nudge`` steps.
 
     Floats are quantized in float32, as DecomposeQuantNodesPass does it with torch's own formula: a half of that product
     is a tie, though it may be none of the exact one.
@@ -50,12 +51,13 @@ def run_exactly(
     computes is moved by its float32 roundings as well. Ops ``on_cpu`` compute as the program says. ``scattered`` moves
     each value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
     differently. ``decomposed`` are names of Qs that round as DecomposeQuantNodesPass has them: in float32, ties away
-    from zero.
+    from zero. ``used`` is given the names of the models of fuseguard.backend that changed a value.
     """
     interpreter = _Float64(program.graph_module, nudge)
     interpreter.decomposed = frozenset(decomposed)
     interpreter.scattered = scattered is not None
     interpreter.generator.manual_seed(scattered or 0)
+    interpreter.used = set() if used is None else used
     if snapped:
         interpreter.snap(on_cpu)
     return _run(interpreter, program, inputs)
@@ -69,11 +71,12 @@ def shaken_outputs(
     *,
     snapped: bool = False,
     on_cpu: Collection[str] = (),
+    used: set[str] | None = None,
 ) -> list[tuple[torch.Tensor, ...]]:
     """The outputs of the program, first as it is and then with its int16 results moved: all up, all down, and ``times``
     times at random.
 
-    ``snapped``, ``on_cpu``: as for :func:`run_exactly`.
+    ``snapped``, ``on_cpu``, ``used``: as for :func:`run_exactly`.
 
     Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
     (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
@@ -83,7 +86,7 @@ def shaken_outputs(
     shaken: dict[str, int] = {}
     for node in view.calls():
         steps = off_by(view, node, target)
-        for q in view.out_q(_owner(view, node)) if steps else ():
+        for q in view.out_q(_through_activation(view, node)) if steps else ():
             qparams = view.qparams(q)
             if qparams is not None and qparams.dtype == "int16":
                 shaken[q.name] = steps
@@ -92,6 +95,7 @@ def shaken_outputs(
     runs = []
     for seed, side in enumerate([0, *sides]):
         interpreter = _Float64(program.graph_module, 0.0, shaken if seed else None, side)
+        interpreter.used = set() if used is None else used
         if snapped:
             interpreter.snap(on_cpu)
         interpreter.generator.manual_seed(seed)
@@ -99,29 +103,17 @@ def shaken_outputs(
     return runs
 
 
-def _owner(view: View, node: Node) -> Node:
+def _through_activation(view: View, node: Node) -> Node:
+    """The activation that alone reads ``node``, whatever kind of op ``node`` is; else ``node`` itself."""
     users = view.users(node)
     return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
 
 
 def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     interpreter.of_floats = quantizers_of_floats(program)
-    arguments: list[Any] = []
-    user_inputs = iter(pytree.tree_leaves(tuple(inputs)))
-    for spec in program.graph_signature.input_specs:
-        if spec.kind == InputKind.USER_INPUT:
-            value = next(user_inputs)
-        else:
-            value = program.state_dict.get(spec.target, program.constants.get(spec.target))
-        arguments.append(_widen(value))
     with torch.no_grad():
-        outputs = pytree.tree_leaves(interpreter.run(*arguments))
-    kinds = [spec.kind for spec in program.graph_signature.output_specs]
-    return tuple(
-        output.detach()
-        for output, kind in zip(outputs, kinds, strict=True)
-        if kind == OutputKind.USER_OUTPUT and isinstance(output, torch.Tensor)
-    )
+        outputs = interpreter.run(*map(_widen, arguments(program, inputs)))
+    return results(program, outputs)
 
 
 def _widen(value: Any) -> Any:
@@ -157,6 +149,8 @@ class _Float64(BodyInterpreter):
         self.carries: dict[str, list[Carry | None]] = {}
         self.running = ""
         self.generator = torch.Generator()
+        #: Names of the backend's models that have changed a value.
+        self.used: set[str] = set()
 
     def snap(self, on_cpu: Collection[str] = ()) -> None:
         """Computes between ops that work in int32 as ``run_exactly(snapped=True)`` says, from now on."""
@@ -181,11 +175,18 @@ class _Float64(BodyInterpreter):
             return value
         behind = carry.behind
         codes = torch.floor(value / behind.scale + 0.5 + self._nudges(value / behind.scale)) + behind.zero_point
-        return (codes.clamp(behind.qmin, behind.qmax) - carry.entered.zero_point) * carry.entered.scale
+        rounded = (codes.clamp(behind.qmin, behind.qmax) - carry.entered.zero_point) * carry.entered.scale
+        return self._by(loop_roundings, value, rounded)
+
+    def _by(self, model: Callable[..., Any], before: Any, after: Any) -> Any:
+        """``after``, the value that ``model`` makes of another; noted if it is not the same."""
+        if isinstance(after, torch.Tensor) and bool((before != after).any()):
+            self.used.add(name_of(model))
+        return after
 
     def of_body(self, module: torch.fx.GraphModule) -> _Float64:
         interpreter = _Float64(module, self.nudge)
-        interpreter.scattered, interpreter.generator = self.scattered, self.generator
+        interpreter.scattered, interpreter.generator, interpreter.used = self.scattered, self.generator, self.used
         if self.snapped:
             interpreter.snap()
         return interpreter
@@ -210,7 +211,8 @@ class _Float64(BodyInterpreter):
             if bypassed:
                 args = tuple(self._in_int32(n, arg, value) for arg, value in zip(n.args, args, strict=True))
             if n.name in self.grids:
-                args = tuple(map(self._on_grid(self.grids[n.name]), args))
+                on_grid = self._on_grid(self.grids[n.name])
+                args = tuple(self._by(smallest_scales, arg, on_grid(arg)) for arg in args)
             result = self.call_function(n.target, args, kwargs)
         else:
             result = super().run_node(n)
@@ -266,7 +268,8 @@ class _Float64(BodyInterpreter):
         """An operand as ``reader`` sees it: in int32, if it reads past the quantize op."""
         if not isinstance(arg, torch.fx.Node) or (reader.name, arg.name) not in self.bypassed:
             return value
-        return self._on_grid(self.bypassed[reader.name, arg.name])(self.unquantized[arg.name])
+        in_int32 = self._on_grid(self.bypassed[reader.name, arg.name])(self.unquantized[arg.name])
+        return self._by(bypasses, value, in_int32)
 
     def _on_grid(self, scale: float) -> Callable[[Any], Any]:
         def rounded(arg: Any) -> Any:  # RESCALE rounds half up

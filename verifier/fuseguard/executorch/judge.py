@@ -10,43 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
-from fuseguard.executorch.float64 import run_exactly, shaken_outputs
+from fuseguard.executorch.explaining import explain
+from fuseguard.executorch.explanations import Explanation, of_all_calls
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
-from fuseguard.executorch.outputs import (
-    OutputGrid,
-    output_grids,
-    run_eager,
-    saturate_at_dtype,
-)
+from fuseguard.executorch.outputs import output_grids, run_eager
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
-
-#: Outputs that carry no scale of their own are compared in float. Torch and the reference model round
-#: float32 differently; the largest difference seen on right lowerings is below 1e-6 of the output's largest value.
-FLOAT_TOLERANCE = 1e-5
-
-#: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
-#: a value by less than 1e-7 steps of an int8 code.
-TIE = 1e-6
-
-#: How many random ways of breaking ties are tried: an element that meets three has one of eight, and is missed by all
-#: of them once in seventy.
-_SCATTERED = 32
-#: After so many tries an element on a tie has been seen to move.
-_ENOUGH = 8
-
-#: How much more than the largest difference that a few random roundings make counts as explained by rounding.
-_MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +35,7 @@ class Proof:
     """What lowering and running one program on one target showed.
 
     ``outcome``:
-        ``exact``: every output code equals the eager one (float outputs: within FLOAT_TOLERANCE of the
+        ``exact``: every output code equals the eager one (float outputs: within comparing.FLOAT_TOLERANCE of the
         largest value) or, at a rounding tie, that of the same program computed in float64
         (``rounding_ties`` counts those elements);
         ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
@@ -72,7 +53,15 @@ class Proof:
     real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
     output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
     included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
-    ``delegated`` names their nodes.
+    ``delegated`` names their nodes. ``explained_by`` says by which models elements are accepted that are not the
+    eager program's; it is empty where nothing differs, and where the outcome is neither ``exact`` nor ``bounded``.
+
+    The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
+    ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
+    lowered program had left, and all figures are about all calls. ``differing`` names the results that differ
+    (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
+    ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
+    both are if lowering raises.
     """
 
     outcome: Outcome
@@ -90,6 +79,10 @@ class Proof:
     delegated: tuple[str, ...] = ()
     delegates: int = 0
     exception: str = ""
+    explained_by: tuple[Explanation, ...] = ()
+    calls: int = 1
+    call: int = 0
+    differing: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -104,6 +97,8 @@ def prove(
     inputs: Sequence[Any],
     target: str | Target = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
+    *,
+    calls: int | None = None,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -113,19 +108,27 @@ def prove(
         target: TOSA specification or accelerator; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
+        calls: how many times to run the program in a row, on the state that it leaves; None means three times where
+            it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
 
     Raises:
         TargetError: the target is not valid.
+        ValueError: ``calls`` is less than 1.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
     """
+    if calls is not None and calls < 1:
+        raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     resolved = target if isinstance(target, Target) else Target.parse(target)
     spec = compile_spec_for(resolved)
     if checks == "guard":
         from fuseguard.executorch.partition import support_checks
 
         checks = support_checks(spec)
-    reference = run_eager(exported_program, inputs)
+    state = slots(exported_program)
+    calls = calls or (CALLS_WITH_STATE if state else 1)
+    eager = copy_program(exported_program, share_weights=True)
+    reference = run_eager(eager, inputs)
     common: dict[str, Any] = {
         "target": str(resolved),
         "release": str(resolved.release),
@@ -135,23 +138,73 @@ def prove(
     }
     try:
         lowered = lower_to_edge(copy_program(exported_program), spec, checks)
+    except ImportError:
+        raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
-        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, calls=0, **common)
     common |= {
         "cpu_ops": lowered.cpu_ops,
         "delegated_ops": len(lowered.delegated),
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
+    program = functional_program(exported_program, share_weights=True) if state else eager
+    names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
+    proofs: list[Proof] = []
+    while True:
+        proofs.append(_call(program, inputs, reference, resolved, lowered, names, common))
+        if len(proofs) == calls or not proofs[-1].ok:
+            return _of_all(proofs)
+        inputs = carry_on((eager, program, lowered.program), inputs, proofs[-1].outputs)
+        reference = run_eager(eager, inputs)
+
+
+def _call(
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    reference: tuple[torch.Tensor, ...],
+    target: Target,
+    lowered: Lowered,
+    names: Sequence[str],
+    common: dict[str, Any],
+) -> Proof:
+    """One run of the lowered program, on the state that it holds."""
+    common = {**common, "reference": reference}
     try:
         outputs = run_edge_program(lowered.program, inputs)
     except UndefinedResult as error:
         return Proof("undefined", exception=str(error), sqnr_db=-math.inf, **common)
     except DelegateFault as error:
         return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
+    except ImportError:
+        raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(exported_program, inputs, reference, outputs, resolved, lowered, common)
+    return _compare(program, inputs, reference, outputs, target, lowered, names, common)
+
+
+def _of_all(proofs: Sequence[Proof]) -> Proof:
+    """What the calls of one program showed together: the last one's proof, with the figures of all."""
+    last = proofs[-1]
+    about = len(proofs)
+    if last.ok:
+        worst = "bounded" if any(proof.outcome == "bounded" for proof in proofs) else "exact"
+        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and proof.differing), 0)
+    steps = [proof.max_error_steps for proof in proofs if proof.max_error_steps is not None]
+    return replace(
+        last,
+        outcome=proofs[about - 1].outcome,
+        calls=len(proofs),
+        call=about,
+        differing=proofs[about - 1].differing if about else (),
+        max_error_steps=max(steps) if steps else None,
+        max_error=max(proof.max_error for proof in proofs),
+        sqnr_db=min(proof.sqnr_db for proof in proofs),
+        mismatches=sum(proof.mismatches for proof in proofs),
+        rounding_ties=sum(proof.rounding_ties for proof in proofs),
+        elements=sum(proof.elements for proof in proofs),
+        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.ok else (),
+    )
 
 
 def _compare(
@@ -161,186 +214,32 @@ def _compare(
     outputs: tuple[torch.Tensor, ...],
     target: Target,
     lowered: Lowered,
+    names: Sequence[str],
     common: dict[str, Any],
 ) -> Proof:
+    """``names``: what the results are called."""
     if len(outputs) != len(reference) or any(a.shape != b.shape for a, b in zip(outputs, reference, strict=True)):
         text = f"{[tuple(o.shape) for o in outputs]} instead of {[tuple(r.shape) for r in reference]}"
         return Proof("wrong", exception=f"output shapes differ: {text}", sqnr_db=-math.inf, outputs=outputs, **common)
     grids = output_grids(program, target)
-    differing = _differing(outputs, reference, grids)
+    differing = differing_elements(outputs, reference, grids)
     mismatches = sum(int(mask.sum()) for mask in differing)
-    outcome: Outcome = "exact"
-    ties = 0
-    if mismatches:
-        if _explained(differing, program, inputs, outputs, grids, lowered):
-            ties = mismatches
-        else:
-            saturated = saturate_at_dtype(program, lowered.float_quantizers)
-            widened = [saturated] if saturated is not None else []
-            bounded = any(
-                _matches(outputs, variant, inputs, grids, lowered, snapped)
-                for snapped, variants in ((False, widened), (True, [program, *widened]))
-                for variant in variants
-            )
-            bounded = bounded or _rounded(outputs, program, inputs, reference, target, grids, lowered)
-            outcome = "bounded" if bounded else "wrong"
-    errors = [_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
+    outcome, explained = explain(outputs, reference, program, inputs, target, grids, lowered, names)
+    errors = [absolute_errors(output, want) for output, want in zip(outputs, reference, strict=True)]
     worst = [float(error.max()) if error.numel() else 0.0 for error in errors]
     in_steps = [error / grid.step for error, grid in zip(worst, grids, strict=True) if grid.step is not None]
     return Proof(
         outcome,
         max_error_steps=max(in_steps) if in_steps else None,
         max_error=max(worst, default=0.0),
-        sqnr_db=_sqnr(reference, outputs),
+        sqnr_db=sqnr(reference, outputs),
         mismatches=mismatches,
-        rounding_ties=ties,
+        rounding_ties=mismatches if outcome == "exact" else 0,
+        explained_by=explained,
+        differing=tuple(name for name, mask in zip(names, differing, strict=True) if bool(mask.any())),
         outputs=outputs,
         **common,
     )
-
-
-def _matches(
-    outputs: tuple[torch.Tensor, ...],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    grids: list[OutputGrid],
-    lowered: Lowered,
-    snapped: bool,
-) -> bool:
-    """Whether the outputs are those of ``program``, a variant of the one that was lowered, ties aside."""
-    try:
-        if snapped:
-            reference = run_exactly(program, inputs, snapped=True, on_cpu=lowered.on_cpu)
-        else:
-            reference = run_eager(program, inputs)
-    except RuntimeError:  # an operator that mixes dtypes or knows no float64
-        return False
-    return _explained(_differing(outputs, reference, grids), program, inputs, outputs, grids, lowered, snapped)
-
-
-def _explained(
-    differing: list[torch.Tensor],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    outputs: tuple[torch.Tensor, ...],
-    grids: list[OutputGrid],
-    lowered: Lowered,
-    snapped: bool = False,
-) -> bool:
-    """Whether every differing element is what ``program`` yields in float64, its ties broken either way.
-
-    First all of them alike, then as a delegate breaks those of the floats that it quantizes, then each by itself: on
-    its way an element may meet several ties, and the ops that break them (a pool, a RESCALE) do not agree. An element
-    that no tie moves is an error, and ends the search.
-    """
-    if not _any(differing):
-        return True
-    tries: list[dict[str, Any]] = [
-        {}, {"nudge": TIE}, {"nudge": -TIE}, {"nudge": TIE, "decomposed": lowered.float_quantizers},
-        *({"nudge": TIE, "scattered": seed} for seed in range(_SCATTERED)),
-    ]  # fmt: skip
-    first: tuple[torch.Tensor, ...] = ()
-    fixed = differing
-    for number, way in enumerate(tries):
-        try:
-            exact = run_exactly(program, inputs, snapped=snapped, on_cpu=lowered.on_cpu, **way)
-        except RuntimeError:  # an operator that mixes dtypes or knows no float64
-            return False
-        first = first or exact
-        differing = _both(differing, _differing(outputs, exact, grids))
-        fixed = _both(fixed, [before == after for before, after in zip(first, exact, strict=True)])
-        if not _any(differing):
-            return True
-        if number >= _ENOUGH and _any(_both(differing, fixed)):
-            return False
-    return False
-
-
-def _both(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [left & right for left, right in zip(one, other, strict=True)]
-
-
-def _any(masks: Sequence[torch.Tensor]) -> bool:
-    return any(bool(mask.any()) for mask in masks)
-
-
-def _rounded(
-    outputs: Sequence[torch.Tensor],
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    reference: Sequence[torch.Tensor],
-    target: Target,
-    grids: Sequence[OutputGrid],
-    lowered: Lowered,
-) -> bool:
-    """Whether int16 roundings explain the outputs, of the program or of the variant that stays in int32 longer."""
-    if not any(grid.roundings for grid in grids):
-        return False
-    shaken = shaken_outputs(program, inputs, target)
-    if _within_roundings(outputs, reference, grids, shaken):
-        return True
-    shaken = shaken_outputs(program, inputs, target, snapped=True, on_cpu=lowered.on_cpu)
-    return _within_roundings(outputs, shaken[0], grids, shaken)
-
-
-def _within_roundings(
-    outputs: Sequence[torch.Tensor],
-    reference: Sequence[torch.Tensor],
-    grids: Sequence[OutputGrid],
-    shaken: Sequence[tuple[torch.Tensor, ...]],
-) -> bool:
-    """Whether every output is off by no more than 16-bit roundings, amplified on their way, explain.
-
-    An output with none of them before it must be equal. ``shaken``: what random roundings make of the outputs.
-    """
-    for number, mask in enumerate(_differing(outputs, reference, grids)):
-        if not bool(mask.any()):
-            continue
-        grid = grids[number]
-        least = FLOAT_TOLERANCE * _magnitude(reference[number]) if grid.step is None else grid.roundings * grid.step
-        allowed = torch.full_like(reference[number], least, dtype=torch.float64)
-        for run in shaken[1:]:
-            # A few random runs seldom meet the worst case.
-            allowed = torch.maximum(allowed, _MARGIN * _errors(run[number], shaken[0][number]))
-        if not grid.roundings or bool((_errors(outputs[number], reference[number]) > allowed * 1.01).any()):
-            return False
-    return True
-
-
-def _differing(
-    outputs: Sequence[torch.Tensor], reference: Sequence[torch.Tensor], grids: Sequence[OutputGrid]
-) -> list[torch.Tensor]:
-    """Per output, where it is another code (or, without a scale of its own, another value) than the reference."""
-    masks = []
-    for output, want, grid in zip(outputs, reference, grids, strict=True):
-        tolerance = 0.0
-        if want.dtype.is_floating_point:
-            # A float that differs by less than a hundredth of a step is the same code, dequantized elsewhere.
-            tolerance = 0.01 * grid.step if grid.step is not None else FLOAT_TOLERANCE * _magnitude(want)
-        masks.append(_errors(output, want) > tolerance)
-    return masks
-
-
-def _errors(output: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    want, got = reference.to(torch.float64), output.to(torch.float64)
-    # Equal infinities, and NaNs at the same place, are no error.
-    same = (want == got) | (torch.isnan(want) & torch.isnan(got))
-    return torch.where(same, torch.zeros_like(want), (want - got).abs()).nan_to_num(nan=math.inf)
-
-
-def _magnitude(values: torch.Tensor) -> float:
-    finite = values[torch.isfinite(values)]
-    return float(finite.abs().max()) if finite.numel() else 0.0
-
-
-def _sqnr(reference: Sequence[torch.Tensor], outputs: Sequence[torch.Tensor]) -> float:
-    signal = sum(float((r.to(torch.float64) ** 2).sum()) for r in reference)
-    noise = sum(
-        float(((r.to(torch.float64) - o.to(torch.float64)) ** 2).sum()) for r, o in zip(reference, outputs, strict=True)
-    )
-    if noise == 0:
-        return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 and math.isfinite(noise) else -math.inf
 
 
 def _root_cause(error: BaseException) -> str:

@@ -22,6 +22,7 @@ _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
 def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
     """An exported program with the graph's ops and qparams, random weights, and inputs that exceed its ranges.
 
+    What the graph mutates is written to by ``copy_`` at the end, as in a functionalized program exported again.
     Operators must be ATen or quantized_decomposed overloads that torch knows; control-flow bodies are made with the
     op that calls them. Do not use it on graphs from files you do not trust: it calls the operators they name.
 
@@ -57,7 +58,9 @@ def _module(
             root.register_buffer(node.name, _constant_values(graph, node, generator))
             made[node.name] = fx_graph.get_attr(node.name)
         elif node.op == "output":
-            values = tuple(_value(node.args[0], made, node))
+            values = tuple(_value(node.args[0], made, node))[len(graph.mutations) :]
+            for written, value in graph.mutations.items():
+                fx_graph.call_function(torch.ops.aten.copy_.default, (made[written], made[value]))
             fx_graph.output(values[0] if single else values)
         else:
             args = tuple(_value(arg, made, node) for arg in node.args)
@@ -122,7 +125,8 @@ def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> to
 
 def _annotate(module: torch.fx.GraphModule, graph: Graph) -> None:
     """Mark what Arm's quantizer would have marked; export keeps the order of calls but not their names."""
-    calls = [node for node in module.graph.nodes if node.op == "call_function"]
+    write = torch.ops.aten.copy_.default  # that the graph has as a mutation
+    calls = [node for node in module.graph.nodes if node.op == "call_function" and node.target is not write]
     wanted = [node for node in graph if node.op == "call"]
     if len(calls) != len(wanted):  # export drops dead code
         view = View(graph)

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
+from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, run_module, slots
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
@@ -38,7 +39,10 @@ class OutputGrid:
 
 
 def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
-    """The grid of each user output, found by looking through value-transparent ops back to its DQ."""
+    """The grid of each result of a functional program, found by looking through value-transparent ops back to its DQ.
+
+    Results are the user outputs and the new values of its state, as :func:`run_eager` yields them.
+    """
     graph = read_program(program)
     view = View(graph)
     names = [
@@ -46,6 +50,7 @@ def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
         for spec in program.graph_signature.output_specs
         if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
     ]
+    names += [graph.mutations[slot.placeholder] for slot in slots(program)]
     return [_grid(view, graph[name], target) for name in names]
 
 
@@ -55,11 +60,11 @@ def _grid(view: View, output: Node, target: Target) -> OutputGrid:
     node = output
     while not view.is_dq(node):
         first = node.args[0] if node.args else None
-        if node.kind not in _KEEP_GRID or not isinstance(first, Ref):
+        if not (node.info.has(Trait.MOVES) and len(code_inputs(view, node)) == 1 and isinstance(first, Ref)):
             return OutputGrid(None, _roundings(view, output, target))
         node = view.graph[first.name]
     qparams = view.qparams(node)
-    if qparams is None or qparams.per_channel or not qparams.known or not qparams.scale > 0:
+    if qparams is None or not qparams.usable:
         return OutputGrid(None)
     return OutputGrid(qparams.scale, _roundings(view, node, target) if qparams.dtype == "int16" else 0)
 
@@ -91,19 +96,16 @@ def off_by(view: View, node: Node, target: Target) -> int:
     return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 
+def widened_by_tables(program: ExportedProgram, target: Target) -> bool:
+    """Whether a 16-bit table may be off by more than the rounding that any op may be off by (table_error)."""
+    view = View(read_program(program))
+    return any(node.info.has(Trait.UNARY) and _table_steps(view, node, target) > 1 for node in view.calls())
+
+
 def _table_steps(view: View, node: Node, target: Target) -> int:
     """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
-    quantizers = view.out_q(node)
-    out = view.qparams(quantizers[0]) if quantizers else None
-    error = table_error(node, view.in_qp(node, 0), out, target)
+    error = table_error(node, view.in_qp(node, 0), view.out_qp(node), target)
     return error.steps if error.tolerable else 0
-
-
-#: Ops that pass values on unchanged; other value-transparent ones (pools, activations) may leave the grid.
-_KEEP_GRID = frozenset(
-    ("view", "permute", "squeeze", "unsqueeze", "expand", "slice", "select", "clone", "getitem", "split", "unbind",
-     "flip", "repeat")
-)  # fmt: skip
 
 
 def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) -> ExportedProgram | None:
@@ -182,7 +184,7 @@ def _saturating_activations(view: View) -> frozenset[str]:
     found = set()
     for island in view.islands:
         qparams = view.qparams(island.output_q) if island.output_q is not None else None
-        if island.activation is None or qparams is None or not qparams.known or not qparams.scale > 0:
+        if island.activation is None or qparams is None or not qparams.usable:
             continue
         low, high = activation_bounds(island.activation)
         if qparams.quantize(low) == qparams.qmin and qparams.quantize(high) == qparams.qmax:
@@ -201,21 +203,37 @@ def _quantizers(program: ExportedProgram) -> list[Any]:
 
 
 def run_eager(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    """The program's tensor outputs, flat and in order. Works on a copy: modules may mutate their buffers."""
-    module = copy_program(program).module()
-    with torch.no_grad():
-        flat = pytree.tree_leaves(module(*inputs))
-    return tuple(item.detach() for item in flat if isinstance(item, torch.Tensor))
+    """The program's tensor outputs, flat and in order, then the new values of what it mutates (state.slots).
+
+    The program and the inputs stay as they are.
+    """
+    return run_module(program, inputs)
 
 
 def largest_difference(one: ExportedProgram, other: ExportedProgram, inputs: Sequence[Any]) -> float:
-    """The largest absolute difference between the eager outputs of two programs; 0.0 only if all of them are equal.
+    """The largest absolute difference between the eager results of two programs; 0.0 only if all of them are equal.
 
-    Infinite where only one of two values is NaN, and for outputs of different shapes or dtypes. Raises what the
-    programs raise.
+    Programs with state are run several times, each on its own. Infinite where only one of two values is NaN, and for
+    results of different shapes or dtypes. Raises what the programs raise.
     """
+    if not slots(one) and not slots(other):
+        return _difference(run_eager(one, inputs), run_eager(other, inputs))
+    programs = [copy_program(program, share_weights=True) for program in (one, other)]
+    given = [tuple(inputs), tuple(inputs)]
     worst = 0.0
-    for left, right in zip(run_eager(one, inputs), run_eager(other, inputs), strict=True):
+    for _ in range(CALLS_WITH_STATE):
+        left, right = (run_eager(program, values) for program, values in zip(programs, given, strict=True))
+        worst = max(worst, _difference(left, right))
+        given = [
+            carry_on([program], values, after)
+            for program, values, after in zip(programs, given, (left, right), strict=True)
+        ]
+    return worst
+
+
+def _difference(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> float:
+    worst = 0.0
+    for left, right in zip(one, other, strict=True):
         if left.shape != right.shape or left.dtype != right.dtype:
             return math.inf
         differing = (left != right) & ~(left.isnan() & right.isnan())

@@ -22,7 +22,6 @@ from fuseguard.engine.run import POLICIES, Report, run
 from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.ir.graph import Graph
-from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_graph_module, read_program
 from fuseguard.target import Target
 
@@ -173,16 +172,14 @@ class _Analysis:
             self._program, self._values = None, {}
 
     def _mend(self, program: ExportedProgram) -> None:
-        rules = {rule.code: rule for rule in self.rules if rule.mended_by_guard}
+        rules = [rule for rule in self.rules if rule.mended_by_guard]
         if not rules:
             return
-        graph = read_program(program)
-        for finding in run(graph, self.target, list(rules.values()), self.policy).findings:
+        for finding in run(read_program(program), self.target, rules, self.policy).findings:
             if finding.graph or finding.severity is not Severity.ERROR:
                 continue
-            rewrite = rules[finding.code].repair(View(graph), self.target, finding)
-            if rewrite is not None and rewrite.exact:
-                apply_rewrites(program, [rewrite])
+            if finding.rewrite is not None and finding.rewrite.exact:
+                apply_rewrites(program, [finding.rewrite])
                 self.report.add_mended(finding)
 
     def accepts(self, node: torch.fx.Node, code: str) -> bool:

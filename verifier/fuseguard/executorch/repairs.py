@@ -13,30 +13,13 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
-from fuseguard.engine.rewrite import Rewrite, is_rewritten
-from fuseguard.engine.rule import Rule
+from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
-from fuseguard.ir.view import View
+from fuseguard.executorch.state import functional_program
 from fuseguard.readers.fx import read_program
-from fuseguard.target import Target
-
-#: A repair may bring another finding to light, which is repaired in turn; more rounds than this mean a fault of ours.
-_MOST_ROUNDS = 16
-
-
-@dataclass(frozen=True)
-class Repair:
-    """One finding and the rewrite that mended it. ``exact``: the program's own results stay as they are, to the bit."""
-
-    finding: Finding
-    rewrite: Rewrite
-
-    @property
-    def exact(self) -> bool:
-        return self.rewrite.exact
 
 
 @dataclass(frozen=True)
@@ -71,7 +54,8 @@ def repair(
     """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
 
     Args:
-        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed. If it writes to a buffer
+            or an input in place, the repaired program is the functionalized one (``run_decompositions({})``).
         target: TOSA specification, accelerator, compile spec or partitioner.
         policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
             target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
@@ -81,23 +65,31 @@ def repair(
 
     Raises:
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
-        RepairFault: a rule planned what does not fit the program.
+        RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
     resolved = target_of(target, executorch)
     rules = load_registry().select(select, ignore)
-    program = copy_program(exported_program, share_weights=True)
-    applied: list[Repair] = []
-    for _ in range(_MOST_ROUNDS):
-        report = _lint(program, resolved, rules, policy)
-        batch = _plan(program, report, rules, resolved, unsafe)
-        if not batch:
-            break
+    # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
+    program = functional_program(exported_program, share_weights=True)
+
+    def rewrite(batch: Sequence[Repair]) -> None:
         for graph in {item.finding.graph: None for item in batch}:
-            apply_rewrites(program, [item.rewrite for item in batch if item.finding.graph == graph], graph)
-        applied += batch
+            there = [item for item in batch if item.finding.graph == graph]
+            try:
+                apply_rewrites(program, [item.rewrite for item in there], graph)
+            except RepairFault as fault:
+                rules = " or ".join(sorted({item.finding.code for item in there}))
+                raise RepairFault(
+                    f"a repair does not fit the program: {fault}. This is a bug in rule {rules}, please report it."
+                ) from fault
+
+    def check() -> Report:
+        return run(read_program(program), resolved, rules, policy)
+
+    applied, report = repair_in_rounds(check, rewrite, rules, unsafe)
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
-    return RepairResult(program, tuple(applied), _lint(program, resolved, rules, policy).findings, str(resolved))
+    return RepairResult(program, applied, report.findings, str(resolved))
 
 
 def lower(
@@ -114,7 +106,8 @@ def lower(
     ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
     changed.
 
-    Raises TypeError for a partitioner that cannot be guarded, and what the backend raises.
+    Raises TypeError for a partitioner that cannot be guarded, RepairFault as :func:`repair` does (``repair=False`` then
+    leaves all that is found to the guard), and what the backend raises.
     """
     guard(partitioner, policy)
     program = copy_program(exported_program, share_weights=True)
@@ -135,36 +128,3 @@ def serialized(program: ExportedProgram) -> bytes:
 
 
 _repair = repair  # ``lower`` has an argument of that name
-
-
-def _lint(program: ExportedProgram, target: Target, rules: Sequence[Rule], policy: str) -> Report:
-    return run(read_program(program), target, rules, policy)
-
-
-def _plan(
-    program: ExportedProgram, report: Report, rules: Sequence[Rule], target: Target, unsafe: bool
-) -> list[Repair]:
-    """The rewrites for this round: one a finding, and none that touches what another one does."""
-    by_code = {rule.code: rule for rule in rules}
-    views = {graph.name: View(graph) for graph in read_program(program).walk()}
-    taken: set[tuple[str, str]] = set()
-    batch = []
-    for finding in report.findings:
-        rule = by_code[finding.code]
-        view = views[finding.graph]
-        if not _is_to_be_repaired(finding, rule) or not is_rewritten(view, finding):
-            continue
-        rewrite = rule.repair(view, target, finding)
-        if rewrite is None or not (rewrite.exact or unsafe):
-            continue
-        touched = {(finding.graph, name) for name in rewrite.touched}
-        if touched & taken:
-            continue
-        taken |= touched
-        batch.append(Repair(finding, rewrite))
-    return batch
-
-
-def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
-    # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
-    return finding.refuse or (not rule.refused and finding.severity.rank == 2)

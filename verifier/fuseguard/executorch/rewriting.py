@@ -23,16 +23,13 @@ from fuseguard.engine.rewrite import (
     SwapOperands,
     Unannotate,
 )
+from fuseguard.engine.rounds import RepairFault
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.qparams import QParams
 
 _ANNOTATION = "_arm_annotation_info"
 #: What says where in the user's model a node comes from; Arm's annotation lies in ``custom``.
 _KEPT = ("stack_trace", "nn_module_stack", "torch_fn", "custom", "source_fn_stack", "from_node", "seq_nr")
-
-
-class RepairFault(RuntimeError):
-    """A planned rewrite does not fit the program. This is a bug in the rule that planned it."""
 
 
 def apply_rewrites(program: ExportedProgram, rewrites: Iterable[Rewrite], graph: str = "") -> None:

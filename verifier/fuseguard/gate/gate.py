@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # its parser is needed only where there is a configuration
 
 T = TypeVar("T")
 
+#: What a rule may take for one graph. The slowest takes a second for the largest program that is read.
+RULE_SECONDS = 60.0
+
 
 class NothingToRun(ValueError):
     """``select`` and ``ignore`` leave no rule. A gate that checks nothing must not look like one that found nothing."""
@@ -58,7 +61,7 @@ class Gate:
         return report if self.baseline is None else baselines.apply(report, self.baseline)
 
     def _run(self, graph: Graph, target: Target, file: str) -> Report:
-        report = run(graph, target, self.rules, self.policy, file)
+        report = run(graph, target, self.rules, self.policy, file, RULE_SECONDS)
         return replace(report, findings=tuple(self._graded(finding) for finding in report.findings))
 
     def _graded(self, finding: Finding) -> Finding:

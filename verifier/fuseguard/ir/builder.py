@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, SourceLine, TensorMeta
 from fuseguard.ir.qparams import INTEGER_RANGES, QParams
 
@@ -13,6 +14,9 @@ class GraphBuilder:
 
     Float values have shape ``shape`` unless said otherwise; operator calls are annotated as quantized by Arm's
     quantizer unless ``annotated=False``.
+
+    In-place ops write to a buffer (:meth:`constant`) or an input as in an exported program:
+    ``b.call("aten.copy_.default", buffer, value)``.
     """
 
     def __init__(self, dialect: Dialect = "aten") -> None:
@@ -80,10 +84,11 @@ class GraphBuilder:
         return self._call(target, resolved, TensorMeta(dtype, tuple(shape)), annotated, source, module)
 
     def output(self, *values: str) -> Graph:
-        """Ends the graph and returns it."""
+        """Ends the graph and returns it, without in-place ops, as the readers do."""
         args: Arg = tuple(Ref(value) for value in values)
         self._nodes.append(Node("output", "output", args=(args,), index=len(self._nodes)))
-        return Graph(self._nodes, dialect=self.dialect, buffers=self._buffers)
+        nodes, mutations = functional(self._nodes)
+        return Graph(nodes, dialect=self.dialect, buffers=self._buffers, mutations=mutations)
 
     def _resolve(self, arg: Arg) -> Arg:
         if isinstance(arg, str) and arg in self._metas:

@@ -110,7 +110,8 @@ class Node:
     def refs(self) -> Iterator[Ref]:
         """Every use in args and kwargs, in order, repeats included."""
         yield from _refs(self.args)
-        yield from _refs(tuple(self.kwargs.values()))
+        if self.kwargs:
+            yield from _refs(tuple(self.kwargs.values()))
 
     def arg(self, position: int, name: str, default: Arg = None) -> Arg:
         """The argument at ``position`` or called ``name``, as an op's schema allows both."""
@@ -141,16 +142,25 @@ class Graph:
         name: str = "",
         buffers: Mapping[str, tuple[float, ...]] | None = None,
         subgraphs: Mapping[str, Graph] | None = None,
+        mutations: Mapping[str, str] | None = None,
+        functionalized: bool = False,
     ) -> None:
         """``buffers`` maps placeholder names to the values of per-channel scales and zero points.
 
-        Raises ValueError when a name occurs twice or a node uses one that is not defined before it.
+        ``mutations`` maps the names of buffers and inputs that a run of the program changes to the nodes that have
+        their values after it. Those nodes are the first results of the output node. ``functionalized`` says that the
+        program has in-place ops that its nodes here have not (:func:`fuseguard.ir.functional.functional`).
+
+        Raises ValueError when a name occurs twice, a node uses one that is not defined before it, or ``mutations``
+        names a node that there is not.
         """
         self.dialect: Dialect = dialect
         self.name = name
         self.nodes: dict[str, Node] = {}
         self.buffers: Mapping[str, tuple[float, ...]] = dict(buffers or {})
         self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
+        self.mutations: Mapping[str, str] = dict(mutations or {})
+        self.functionalized = functionalized
         users: dict[str, list[Node]] = {}
         self._inputs: dict[str, tuple[Node, ...]] = {}
         for node in nodes:
@@ -164,6 +174,9 @@ class Graph:
                     raise ValueError(f"node {node.name!r} uses {producer!r}, which is not defined before it")
                 users[producer].append(node)
             self._inputs[node.name] = tuple([self.nodes[producer] for producer in used])
+        unknown = [item for item in (*self.mutations, *self.mutations.values()) if item not in self.nodes]
+        if unknown:
+            raise ValueError(f"the program writes to its state with {unknown[0]!r}, which is no node of it")
         self._users: dict[str, tuple[Node, ...]] = {name: tuple(nodes) for name, nodes in users.items()}
 
     def __getitem__(self, name: str) -> Node:

@@ -19,6 +19,7 @@ class Trait(enum.Flag):
     MAC = enum.auto()  # multiply-accumulate: an island's anchor
     ACTIVATION = enum.auto()  # a clamp in disguise; may be folded into the anchor's output rescale
     TRANSPARENT = enum.auto()  # codes pass through unchanged: input and output share one domain
+    MOVES = enum.auto()  # each value that it yields is a value that it was given
     ARITHMETIC = enum.auto()  # computes or compares the real values of its operands, not their codes
     UNARY = enum.auto()  # applies one scalar function to each element: a lookup table can hold it
     LIST_INPUT = enum.auto()  # takes a list of tensors that share one domain
@@ -132,8 +133,16 @@ _TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {
     "executorch_call_delegate": (_T.DELEGATE | _T.MULTI_OUTPUT, ()),
 }  # fmt: skip
 
+#: Data movement: no arithmetic, and no value but those of the operands (a pad may add one of its own).
+_MOVEMENT = frozenset((
+    "view", "permute", "squeeze", "unsqueeze", "expand", "repeat", "slice", "select", "split", "unbind", "getitem",
+    "cat", "stack", "flip", "roll", "gather", "index", "where", "clone", "pixel_shuffle", "pixel_unshuffle",
+    "upsample_nearest2d", "max_pool2d", "max_pool2d_with_indices", "amax", "amin",
+))  # fmt: skip
+
 _BY_NAME: dict[str, OpInfo] = {}
 for _kind, (_traits, _names) in _TABLE.items():
+    _traits |= _T.MOVES if _kind in _MOVEMENT else _T.NONE
     for _name in (_kind, *_names):
         _BY_NAME[_name] = OpInfo(_kind, _traits)
 

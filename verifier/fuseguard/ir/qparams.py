@@ -20,6 +20,10 @@ INTEGER_RANGES: dict[str, tuple[int, int]] = {
 }
 
 
+#: The smallest normal float32. What is smaller is flushed to zero on many devices.
+SMALLEST_NORMAL = 2.0**-126
+
+
 @dataclass(frozen=True, slots=True)
 class QParams:
     """Scale, zero point, code range, dtype and, per channel, the axis.
@@ -49,6 +53,11 @@ class QParams:
     def known(self) -> bool:
         """Whether the scales and zero points could be read."""
         return bool(self.scales) and bool(self.zero_points)
+
+    @property
+    def usable(self) -> bool:
+        """Whether arithmetic can use the parameters: one known scale, finite, positive and normal in float32."""
+        return self.axis is None and self.known and SMALLEST_NORMAL <= self.scales[0] < math.inf
 
     @property
     def scale(self) -> float:

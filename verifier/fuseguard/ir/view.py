@@ -57,6 +57,7 @@ class View:
         self._qparams: dict[str, QParams | None] = {}
         self._keys: dict[str, dict[str, str]] = {}
         self._clusters: dict[str, frozenset[str]] = {}
+        self._ordered: dict[tuple[int, ...], tuple[str, ...]] = {}  # by the ids of clusters that are kept
 
     # --- neighbours -------------------------------------------------------------------------------------
 
@@ -145,9 +146,36 @@ class View:
         """The Q nodes among the live users of ``node``."""
         return tuple([user for user in self.users(node) if self.is_q(user)])
 
+    def out_qp(self, node: Node) -> QParams | None:
+        """The qparams of the first Q among the live users of ``node``; None if there is none that can be read."""
+        quantizers = self.out_q(node)
+        return self.qparams(quantizers[0]) if quantizers else None
+
+    def code_readers(self, q: Node) -> Iterator[tuple[Node, Node]]:
+        """Each DQ of the codes that ``q`` makes, with each of its distinct live users."""
+        for dq in self.users(q):
+            if self.is_dq(dq):
+                yield from ((dq, reader) for reader in self.users(dq))
+
+    def maker(self, value: Node) -> Node | None:
+        """The node whose result ``value`` is, through its DQ and Q; ``value`` itself if it is not dequantized."""
+        if not (self.is_dq(value) and value.args):
+            return value
+        codes = self.graph.node_of(value.args[0])
+        return self.owner(codes) if codes is not None and self.is_q(codes) else codes
+
+    def output_owner(self, node: Node) -> Node:
+        """The op that owns the output qparams of ``node``: the activation that an anchor fuses with, else itself."""
+        activation = self._activation(node) if node.info.has(Trait.MAC) else None
+        return activation or node
+
     def owner(self, q: Node) -> Node | None:
         """The node that owns the output qparams which ``q`` carries: the one whose direct user it is."""
-        return self.graph.node_of(q.args[0]) if q.args else None
+        return self.producer(q)
+
+    def producer(self, node: Node) -> Node | None:
+        """The node that the first argument of ``node`` is the value of; None for a literal and where there is none."""
+        return self.graph.node_of(node.args[0]) if node.args else None
 
     # --- islands ----------------------------------------------------------------------------------------
 
@@ -233,11 +261,22 @@ class View:
         then has a float input where its annotation promises integers. The output node is no such reader: it may
         have floats. Arm's quantizer gives every reader a DQ of its own, so that in its programs clusters stay small.
         """
-        return frozenset().union(*map(self._cluster_of, nodes))
+        found = {id(cluster): cluster for cluster in map(self._cluster_of, nodes)}
+        [first, *others] = found.values()
+        return first.union(*others) if others else first
+
+    def ordered_cluster(self, *nodes: Node) -> tuple[str, ...]:
+        """The same in the program's order. Nodes of one cluster get the same object: many findings may share one."""
+        key = tuple(dict.fromkeys(id(self._cluster_of(node)) for node in nodes))
+        if key not in self._ordered:
+            names = sorted(self.cluster(*nodes), key=lambda name: self.graph[name].index)
+            self._ordered[key] = tuple(names)
+        return self._ordered[key]
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
-        if self.is_q(start) or start.op == "output":
-            return frozenset((start.name,))  # a Q comes along with a DQ in front of it, and brings nothing itself
+        if start.name not in self._clusters and (self.is_q(start) or start.op == "output"):
+            # A Q comes along with a DQ in front of it, and brings nothing itself.
+            self._clusters[start.name] = frozenset((start.name,))
         if start.name not in self._clusters:
             members: dict[str, Node] = {}
             pending = [start]

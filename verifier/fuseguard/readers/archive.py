@@ -6,47 +6,35 @@ import glob
 import os
 import re
 import stat
-import struct
-import zipfile
 import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.input_kinds import describe
+from fuseguard.readers.zip_layout import BadLayout, CutShort, Record, TooManyRecords, read_layout
 
-# A 10,000-node program has about 15 MB of JSON. Decoded objects take some five times the text.
-MAX_JSON_BYTES = 128 * 2**20
-# A tensor of scales may be a view into a bigger storage, which torch writes whole.
-MAX_TENSOR_BYTES = 64 * 2**20
 # torch writes one record per storage; models with more than a few thousand are not known.
 MAX_RECORDS = 50_000
-# zipfile parses the whole central directory before anyone can count it; names take about 100 bytes each.
+# Names take about 100 bytes each.
 MAX_DIRECTORY_BYTES = 16 * 2**20
 # Graph JSON deflates 10 to 50 times. Deflate itself ends at 1032, which only bombs reach.
 MAX_RATIO = 200
 # Below this size no ratio is dangerous, and short runs of zeros reach any ratio.
 RATIO_FREE_BYTES = 2**20
-# Names are repeated in messages and reports.
-MAX_NAME_LENGTH = 1024
+# torch's reader cuts names at 511 bytes (MZ_ZIP_MAX_ARCHIVE_FILENAME_SIZE), so that two would become one.
+MAX_NAME_LENGTH = 511
 
-_END_RECORD = struct.Struct("<4s4H2LH")  # APPNOTE 4.3.16, end of central directory
-_END64_LOCATOR = struct.Struct("<4sLQL")  # 4.3.15
-_END64_RECORD = struct.Struct("<4sQ2H2L4Q")  # 4.3.14
-_MAX_COMMENT = 2**16 - 1
-# All that zipfile and zlib are known to raise on damaged archives; RuntimeError covers NotImplementedError.
-_ZIP_ERRORS = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, OverflowError,
-    IndexError, KeyError, struct.error, MemoryError,
-)  # fmt: skip
+_STORED, _DEFLATED = 0, 8  # APPNOTE 4.4.5
 _SAVE_AGAIN = "save the program again with torch.export.save and check that file"
 
 
 class Archive:
-    """A zip archive whose listing was checked and whose records are read one at a time, each with its limit.
+    """A zip archive whose layout was checked and whose records are read one at a time, each with its limit.
 
-    ``root`` is the folder that all records of a torch archive share ("" if there is none). Use it as a context
-    manager; it never writes.
+    ``root`` is the folder of the first record, which torch takes for that of all ("" if it is in none). Use it as a
+    context manager; it never writes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,12 +43,7 @@ class Archive:
         self._handle = _open_regular_file(path)
         try:
             _check_signature(path, self._handle)
-            _check_directory_size(path, self._handle)
-            try:
-                self._zip = zipfile.ZipFile(self._handle)
-            except _ZIP_ERRORS as error:
-                raise _damaged(path, error) from error
-            self._records = _checked_listing(path, self._zip.infolist())
+            self._records = _checked_records(path, self._handle)
         except BaseException:
             self._handle.close()
             raise
@@ -73,13 +56,21 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._zip.close()
         self._handle.close()
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every record's full name, in the archive's order."""
         return tuple(self._records)
+
+    def require_one_root(self) -> None:
+        """Raises UnreadableInput unless every record is below ``root``, and that is a folder.
+
+        torch refuses other archives, or falls back to a reader of an older format, which finds another program.
+        """
+        for name in self._records:
+            if not self.root or not name.startswith(f"{self.root}/"):
+                raise _forged(self.path, name, "is not in the folder that holds the others")
 
     def __contains__(self, name: str) -> bool:
         return self._full(name) in self._records
@@ -90,32 +81,47 @@ class Archive:
         Raises UnreadableInput if there is no such record, if it is larger than ``limit`` or a decompression bomb, or
         if it is damaged.
         """
-        info = self._records.get(self._full(name))
-        if info is None:
+        record = self._records.get(self._full(name))
+        if record is None:
             raise UnreadableInput(f"{self.path}: the record {name!r} is missing, so the file is damaged; {_SAVE_AGAIN}")
-        if info.file_size > limit:
+        if record.size > limit:
             raise UnreadableInput(
-                f"{self.path}: the record {name!r} has {info.file_size} bytes, and more than {limit} are refused to "
+                f"{self.path}: the record {name!r} has {record.size} bytes, and more than {limit} are refused to "
                 f"protect memory; check a smaller program"
             )
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if record.method not in (_STORED, _DEFLATED):
             raise UnreadableInput(
-                f"{self.path}: the record {name!r} is compressed with method {info.compress_type}, which torch never "
+                f"{self.path}: the record {name!r} is compressed with method {record.method}, which torch never "
                 f"uses; {_SAVE_AGAIN}"
             )
-        if info.file_size > RATIO_FREE_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+        if record.size > RATIO_FREE_BYTES and record.size > MAX_RATIO * max(record.packed, 1):
             raise UnreadableInput(
                 f"{self.path}: the record {name!r} expands more than {MAX_RATIO} times, as only decompression bombs "
                 f"do; it was not read. If you trust the file, {_SAVE_AGAIN}"
             )
+        data = self._unpacked(name, record)
+        if zlib.crc32(data) != record.crc:
+            raise _damaged(self.path, f"the record {name!r} does not match its CRC-32")
+        return data
+
+    def _unpacked(self, name: str, record: Record) -> bytes:
+        # Deflate makes incompressible data larger by five bytes in 16 KiB at the most (RFC 1951, 3.2.4).
+        if record.packed > record.size + record.size // 1024 + 64:
+            raise _damaged(self.path, f"the record {name!r} has more bytes than its size")
         try:
-            with self._zip.open(info) as record:
-                # With a size, zipfile inflates no more than that even if the header lies; -1 has no such bound.
-                data = record.read(info.file_size + 1)
-        except _ZIP_ERRORS as error:
+            self._handle.seek(record.start)
+            packed = self._handle.read(record.packed)
+            if record.method == _STORED:
+                data, rest = packed, b""
+            else:
+                inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+                # One byte more than is expected: the end marker is read, and a record that is longer is noticed.
+                data = inflater.decompress(packed, record.size + 1)
+                rest = inflater.unused_data if inflater.eof else b"no end marker"
+        except (zlib.error, OSError, MemoryError) as error:
             raise _damaged(self.path, error) from error
-        if len(data) != info.file_size:
-            raise _damaged(self.path, f"the record {name!r} is shorter than its header says")
+        if len(data) != record.size or rest:
+            raise _damaged(self.path, f"the record {name!r} is not as long as its header says")
         return data
 
     def _full(self, name: str) -> str:
@@ -132,6 +138,10 @@ def _open_regular_file(path: Path) -> BinaryIO:
         return open(path, "rb")
     except FileNotFoundError as error:
         # A shell hands a pattern that fits nothing on as it is.
+        if str(path) == "-":
+            raise UnreadableInput(
+                "-: a program is not read from stdin, since it is read at random; check a .pt2 file"
+            ) from error
         hint = "no file fits this pattern" if glob.has_magic(str(path)) else "no such file"
         raise UnreadableInput(f"{path}: {hint}; check the path") from error
     except PermissionError as error:
@@ -142,82 +152,72 @@ def _open_regular_file(path: Path) -> BinaryIO:
 
 
 def _check_signature(path: Path, handle: BinaryIO) -> None:
-    # zipfile also accepts archives with something else in front. Those are refused: what a second program would
-    # read from the same file need not be what was checked.
-    head = handle.read(8)
+    head = handle.read(64)
     if not head:
         raise UnreadableInput(f"{path}: the file is empty, so there is no program in it; {_SAVE_AGAIN}")
-    if head[4:6] == b"ET":  # the FlatBuffers file identifier of schema/program.fbs
-        raise UnreadableInput(
-            f"{path}: is an ExecuTorch program (.pte), which is lowered already and no longer has the graph that is "
-            f"checked; check the .pt2 file it was made from"
-        )
     if head[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
-        raise UnreadableInput(f"{path}: is not a zip archive, as every .pt2 file is; {_SAVE_AGAIN}")
+        told = describe(head) or f"is not a zip archive, as every .pt2 file is; {_SAVE_AGAIN}"
+        raise UnreadableInput(f"{path}: {told}")
 
 
-def _check_directory_size(path: Path, handle: BinaryIO) -> None:
-    """Refuse a huge listing before zipfile makes an object of each entry. Leaves other faults to zipfile."""
-    size = handle.seek(0, os.SEEK_END)
-    start = max(0, size - _END_RECORD.size - _MAX_COMMENT)
-    handle.seek(start)
-    tail = handle.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < _END_RECORD.size:
-        raise _damaged(path, "its table of contents is missing, as when a download or a save was cut short")
-    directory = _END_RECORD.unpack_from(tail, at)[5]
-    locator = start + at - _END64_LOCATOR.size
-    if locator >= 0:
-        handle.seek(locator)
-        signature, _, end64, _ = _END64_LOCATOR.unpack(handle.read(_END64_LOCATOR.size))
-        if signature == b"PK\x06\x07" and end64 <= size - _END64_RECORD.size:
-            handle.seek(end64)
-            directory = _END64_RECORD.unpack(handle.read(_END64_RECORD.size))[8]
-    if directory > size:
-        raise _damaged(path, "its table of contents is larger than the file")
-    if directory > MAX_DIRECTORY_BYTES:
-        raise _too_many_records(path)
-    handle.seek(0)
-
-
-def _checked_listing(path: Path, infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-    if len(infos) > MAX_RECORDS:
-        raise _too_many_records(path)
-    records: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        name = info.filename
-        fault = _fault(info)
+def _checked_records(path: Path, handle: BinaryIO) -> dict[str, Record]:
+    """The records by name. Raises UnreadableInput where two zip readers might see two archives."""
+    try:
+        found = read_layout(handle, MAX_RECORDS, MAX_DIRECTORY_BYTES)
+    except TooManyRecords as error:
+        raise UnreadableInput(
+            f"{path}: the archive lists more than {MAX_RECORDS} records or {MAX_DIRECTORY_BYTES} bytes of names, which "
+            f"are refused to protect memory; check a smaller program"
+        ) from error
+    except CutShort as error:
+        raise _damaged(path, error) from error
+    except BadLayout as error:
+        raise UnreadableInput(
+            f"{path}: the zip archive is not laid out as torch writes it ({error}), so another program might read "
+            f"something else from it; {_SAVE_AGAIN}"
+        ) from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or error) from error
+    records: dict[str, Record] = {}
+    lower: dict[str, str] = {}
+    for record in found:
+        name = record.name
+        fault = _fault(record)
         if name in records:
             fault = "occurs twice, and programs differ in which of the two they read"
+        elif name.lower() in lower:
+            fault = f"differs from {_shown(lower[name.lower()])} only by case, which torch takes for the same"
         if fault:
-            shown = name if len(name) <= 80 else f"{name[:77]}..."
-            raise UnreadableInput(
-                f"{path}: the record {shown!r} {fault}. torch never writes this, so the file may be forged; "
-                f"{_SAVE_AGAIN}"
-            )
-        records[name] = info
+            raise _forged(path, name, fault)
+        records[name] = record
+        lower[name.lower()] = name
     return records
 
 
-def _fault(info: zipfile.ZipInfo) -> str:
-    parts = info.filename.replace("\\", "/").split("/")
-    if info.flag_bits & 0x1:
-        return "is encrypted"
+def _fault(record: Record) -> str:
+    parts = record.name.split("/")
+    if "\\" in record.name:
+        return "has a backslash in its name, which some programs take for a slash"
     if not parts[0] or re.match(r"[A-Za-z]:", parts[0]):
         return "has an absolute path or none"
     if ".." in parts:
         return "has '..' in its path"
-    if len(info.filename) > MAX_NAME_LENGTH:
-        return f"has a name of more than {MAX_NAME_LENGTH} characters"
-    if stat.S_ISLNK(info.external_attr >> 16):
+    if not all(parts):
+        return "is a folder or has an empty one in its path"
+    if len(record.name.encode("utf-8")) > MAX_NAME_LENGTH:
+        return f"has a name of more than {MAX_NAME_LENGTH} bytes"
+    if stat.S_ISLNK(record.mode):
         return "is a symbolic link"
     return ""
 
 
-def _too_many_records(path: Path) -> UnreadableInput:
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 80 else f"{name[:77]}...")
+
+
+def _forged(path: Path, name: str, fault: str) -> UnreadableInput:
     return UnreadableInput(
-        f"{path}: the archive lists more than {MAX_RECORDS} records or {MAX_DIRECTORY_BYTES} bytes of names, which "
-        f"are refused to protect memory; check a smaller program"
+        f"{path}: the record {_shown(name)} {fault}. torch never writes this, so the file may be forged; {_SAVE_AGAIN}"
     )
 
 

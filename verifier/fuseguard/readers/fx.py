@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import ExportGraphSignature, InputKind, OutputKind
 
+from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.stack_trace import parse_stack_trace
 
 _CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+_parse_stack_trace = lru_cache(maxsize=8192)(parse_stack_trace)  # many nodes share one
+_MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
@@ -34,7 +38,8 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mappin
                 own = program.state_dict.get(spec.target, program.constants.get(spec.target))
                 value = (values or {}).get(spec.target, own)
                 tensors[spec.arg.name] = value
-        return read_graph_module(program.graph_module, tensors, frozenset(constants))
+        mutations = _mutations(program.graph_signature)
+        return read_graph_module(program.graph_module, tensors, frozenset(constants), mutations=mutations)
     if isinstance(program, torch.fx.GraphModule):
         return read_graph_module(program, {}, frozenset())
     raise TypeError(
@@ -43,10 +48,25 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mappin
     )
 
 
+def _mutations(signature: ExportGraphSignature) -> dict[str, str]:
+    """Placeholders of buffers and inputs that a functionalized program changes, and the nodes with their new values."""
+    placeholders = {str(spec.target): spec.arg.name for spec in signature.input_specs if spec.target is not None}
+    written = [(str(spec.target), spec.arg.name) for spec in signature.output_specs if spec.kind in _MUTATIONS]
+    return {placeholders.get(target, target): value for target, value in written}
+
+
 def read_graph_module(
-    module: torch.fx.GraphModule, tensors: Mapping[str, Any], constants: frozenset[str], name: str = ""
+    module: torch.fx.GraphModule,
+    tensors: Mapping[str, Any],
+    constants: frozenset[str],
+    name: str = "",
+    mutations: Mapping[str, str] | None = None,
 ) -> Graph:
-    """One FX graph. ``tensors`` holds placeholder values by name, ``constants`` the names of constant ones."""
+    """One FX graph, without in-place ops (:func:`fuseguard.ir.functional.functional`).
+
+    ``tensors`` holds placeholder values by name, ``constants`` the names of constant ones, ``mutations`` what the
+    signature says is written to.
+    """
     nodes: list[Node] = []
     subgraphs: dict[str, Graph] = {}
     bodies: dict[str, str] = {}  # get_attr node -> body name
@@ -65,7 +85,17 @@ def read_graph_module(
         if _is_edge(fx_node.target):
             dialect = "edge"
         nodes.append(_node(fx_node, len(nodes), bodies, constants))
-    return Graph(nodes, dialect=dialect, name=name, buffers=_buffers(nodes, values), subgraphs=subgraphs)
+    # The results of a control-flow body are those of the op that runs it: no write adds one.
+    made, written = (nodes, {}) if name else functional(nodes)
+    return Graph(
+        made,
+        dialect=dialect,
+        name=name,
+        buffers=_buffers(nodes, values),
+        subgraphs=subgraphs,
+        mutations={**(mutations or {}), **written},
+        functionalized=made is not nodes,
+    )
 
 
 def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constants: frozenset[str]) -> Node:
@@ -78,7 +108,7 @@ def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constan
         args=tuple(_arg(item, bodies) for item in fx_node.args),
         kwargs={key: _arg(item, bodies) for key, item in fx_node.kwargs.items()},
         outputs=() if fx_node.op == "output" else tuple(_metas(fx_node.meta.get("val"))),
-        stack=parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
+        stack=_parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
         module=module,
         module_type=module_type,
         annotated=_annotated(fx_node.meta),

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import gc
 import struct
-import sys
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from fuseguard.ir.graph import Graph, Node, Ref
-from fuseguard.readers.archive import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Archive
+from fuseguard.readers.archive import Archive
+from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, Budget, OverBudget
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.schema import (
     DTYPES,
@@ -30,15 +30,12 @@ from fuseguard.readers.schema import (
 )
 from fuseguard.readers.serde import GraphReader
 
-# Per-channel qparams hold one value per channel or block. A stride of 0 would name any number of values with
-# few bytes.
-MAX_QPARAM_VALUES = 2**20
-
-# array's type codes; the sizes of "i" and "q" are checked when used. bfloat16 is the upper half of a float32.
-_ARRAY_CODES = {
+# struct's characters. bfloat16 is the upper half of a float32.
+_STRUCT_CODES = {
     "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint16": "H", "uint32": "I", "uint64": "Q",
-    "float32": "f", "float64": "d", "bool": "B", "bfloat16": "H",
+    "float16": "e", "float32": "f", "float64": "d", "bool": "B", "bfloat16": "H",
 }  # fmt: skip
+T = TypeVar("T")
 _SAVE_AGAIN = "save it again with torch.export.save"
 
 
@@ -71,15 +68,24 @@ def read_pt2(path: Path) -> Graph:
     """
     with Archive(path) as archive, _collector_paused():
         try:
+            budget = Budget()
             model = _choose_model(archive)
-            program = _decode_program(archive, model)
-            specs = program.graph_module.signature.input_specs
-            tensors = _Tensors(archive, model, specs)
-            return GraphReader(program.graph_module.graph, specs).read(tensors.qparam_values)
+            program = _decode_program(archive, model, budget)
+            signature = program.graph_module.signature
+            tensors = _Tensors(archive, model, signature.input_specs, budget)
+            reader = GraphReader(
+                program.graph_module.graph, signature.input_specs, budget, mutations=signature.mutations()
+            )
+            return reader.read(tensors.qparam_values)
+        except OverBudget as error:
+            raise UnreadableInput(
+                f"{path}: the program has more than {error}, which are refused to protect memory and time; check a "
+                f"smaller program"
+            ) from error
         except MalformedProgram as error:
             raise UnreadableInput(
-                f"{path}: the program does not follow torch.export's schema ({error}), so the file is damaged or "
-                f"forged; {_SAVE_AGAIN}"
+                f"{path}: the program does not follow torch.export's schema ({str(error)[:400]}), so the file is "
+                f"damaged or forged; {_SAVE_AGAIN}"
             ) from error
         except (RecursionError, MemoryError) as error:
             raise UnreadableInput(
@@ -102,11 +108,21 @@ def _collector_paused() -> Iterator[None]:
 
 def _choose_model(archive: Archive) -> str:
     prefix = f"{archive.root}/models/" if archive.root else "models/"
+    records = [name for name in archive.names if name.startswith(prefix)]
     models = [
         name[len(prefix) : -len(".json")]
-        for name in archive.names
-        if name.startswith(prefix) and name.endswith(".json") and "/" not in name[len(prefix) :]
+        for name in records
+        if name.endswith(".json") and "/" not in name[len(prefix) :]
     ]
+    if models:
+        archive.require_one_root()
+        for name in records:
+            if not name.endswith(".json"):
+                # torch cuts off the last five characters of whatever is there (_load_exported_programs).
+                raise UnreadableInput(
+                    f"{archive.path}: the record {name[:80]!r} is no .json, and torch would load it as a program "
+                    f"all the same. torch never writes this, so the file may be forged; {_SAVE_AGAIN}"
+                )
     if "model" in models:
         return "model"
     if len(models) == 1:
@@ -148,32 +164,40 @@ def _why_no_model(archive: Archive) -> str:
     )
 
 
-def _decode_program(archive: Archive, model: str) -> SerializedProgram:
+def _decode_program(archive: Archive, model: str, budget: Budget) -> SerializedProgram:
     data = archive.read(f"models/{model}.json", MAX_JSON_BYTES)
+    budget.json(data)
+    # First, because another major version may have another form and must not be called malformed.
+    header = _decode(data, _Header)
+    version = header.schema_version
+    if version.major != SCHEMA_MAJOR:
+        raise UnreadableInput(
+            f"{archive.path}: has schema version {version.major}.{version.minor} (torch "
+            f"{header.torch_version[:40]}), and only version {SCHEMA_MAJOR} can be read without guessing; "
+            f"{_SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
+        )
+    return _decode(data, SerializedProgram)
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    """Raises MalformedProgram."""
     try:
-        # First, because another major version may have another form and must not be called malformed.
-        header = msgspec.json.decode(data, type=_Header)
-        version = header.schema_version
-        if version.major != SCHEMA_MAJOR:
-            raise UnreadableInput(
-                f"{archive.path}: has schema version {version.major}.{version.minor} (torch "
-                f"{header.torch_version[:40]}), and only version {SCHEMA_MAJOR} can be read without guessing; "
-                f"{_SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
-            )
-        return msgspec.json.decode(data, type=SerializedProgram)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise MalformedProgram(str(error)) from error
 
 
 class _Tensors:
     """The raw tensors of one model; each config and record is read when asked for."""
 
-    def __init__(self, archive: Archive, model: str, specs: list[InputSpec]) -> None:
+    def __init__(self, archive: Archive, model: str, specs: list[InputSpec], budget: Budget) -> None:
         self._archive = archive
+        self._budget = budget
+        self._records: dict[str, bytes] = {}
         self._model = model
         self._qualified = dict(tensor for spec in specs if (tensor := spec.tensor()))
         self._configs: dict[str, dict[str, _Payload]] = {}
-        self._swap = False
+        self._little = True
 
     def qparam_values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
         """Values of the scales and zero points of per-channel Q and DQ nodes by placeholder; unknown ones are left out.
@@ -205,20 +229,27 @@ class _Tensors:
             return None  # a pickle is code; the values stay unknown
         if "/" in payload.path_name or "\\" in payload.path_name:
             raise MalformedProgram(f"the tensor {qualified!r} has the record name {payload.path_name[:80]!r}")
-        data = self._archive.read(f"data/{folder}/{payload.path_name}", MAX_TENSOR_BYTES)
-        return self._decode(qualified, payload.tensor_meta, data)
+        return self._decode(qualified, payload.tensor_meta, self._record(f"data/{folder}/{payload.path_name}"))
+
+    def _record(self, name: str) -> bytes:
+        data = self._records.get(name)
+        if data is None:
+            data = self._records[name] = self._archive.read(name, MAX_TENSOR_BYTES)
+            self._budget.tensor(data)
+        return data
 
     def _config(self, folder: str) -> dict[str, _Payload]:
         if folder not in self._configs:
             if not self._configs:
-                self._swap = self._byte_order() != sys.byteorder
+                self._little = self._byte_order() == "little"
             name = f"data/{folder}/{self._model}_{folder}_config.json"
             config: dict[str, _Payload] = {}
             if name in self._archive:
                 data = self._archive.read(name, MAX_JSON_BYTES)
+                self._budget.json(data)
                 try:
-                    config = msgspec.json.decode(data, type=_PayloadConfig).config
-                except msgspec.DecodeError as error:
+                    config = _decode(data, _PayloadConfig).config
+                except MalformedProgram as error:
                     raise MalformedProgram(f"{name}: {error}") from error
             self._configs[folder] = config
         return self._configs[folder]
@@ -239,27 +270,26 @@ class _Tensors:
         layout = [(size or 0, stride or 0) for size, stride in zip(sizes, strides, strict=False)]
         if len(sizes) != len(strides) or offset < 0 or any(size < 0 or stride < 0 for size, stride in layout):
             raise MalformedProgram(f"the tensor {name!r} has impossible sizes, strides or offset")
-        if dtype != "float16" and dtype not in _ARRAY_CODES:
+        code = _STRUCT_CODES.get(dtype)
+        if code is None:
             return None  # no type that scales and zero points have
+        positions = self._positions(offset, layout)
+        item = struct.Struct(f"{'<' if self._little else '>'}{code}")
+        if positions and (max(positions) + 1) * item.size > len(data):
+            raise MalformedProgram(f"the tensor {name!r} reaches beyond its record of {len(data)} bytes")
+        if dtype == "bfloat16":
+            wide = struct.Struct("<f")
+            codes = (item.unpack_from(data, position * item.size)[0] for position in positions)
+            return tuple([wide.unpack((upper << 16).to_bytes(4, "little"))[0] for upper in codes])
+        return tuple([float(item.unpack_from(data, position * item.size)[0]) for position in positions])
+
+    def _positions(self, offset: int, layout: list[tuple[int, int]]) -> list[int]:
+        """Where the elements are, counted from the start of the record; as many as the budget has left."""
         positions = [offset]
         for size, stride in layout:
+            # A stride of 0 would name any number of values with few bytes.
             if len(positions) * size > MAX_QPARAM_VALUES:
-                raise MalformedProgram(f"the tensor {name!r} has more than {MAX_QPARAM_VALUES} scales or zero points")
+                raise OverBudget(f"{MAX_QPARAM_VALUES} scales and zero points")
             positions = [start + index * stride for start in positions for index in range(size)]
-        storage = self._storage(dtype, data)
-        if positions and max(positions) >= len(storage):
-            raise MalformedProgram(f"the tensor {name!r} reaches beyond its record of {len(data)} bytes")
-        return tuple([float(storage[position]) for position in positions])
-
-    def _storage(self, dtype: str, data: bytes) -> array[int] | array[float] | tuple[float, ...]:
-        if dtype == "float16":
-            order = ">" if self._swap != (sys.byteorder == "big") else "<"
-            return struct.unpack(f"{order}{len(data) // 2}e", data[: len(data) // 2 * 2])
-        storage = array(_ARRAY_CODES[dtype])
-        storage.frombytes(data[: len(data) // storage.itemsize * storage.itemsize])
-        if self._swap:
-            storage.byteswap()
-        if dtype != "bfloat16":
-            return storage
-        widened = array("I", [code << 16 for code in storage])
-        return array("f", widened.tobytes())
+        self._budget.qparam_values(len(positions))
+        return positions

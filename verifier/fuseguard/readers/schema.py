@@ -63,6 +63,7 @@ class SerializedNode(msgspec.Struct):
     outputs: list[dict[str, Any]]
     metadata: Metadata
     name: str | None = None
+    is_hop_single_tensor_return: bool | None = None
 
 
 class SerializedGraph(msgspec.Struct):
@@ -114,8 +115,38 @@ class InputSpec(msgspec.Struct):
         return None
 
 
+class BufferMutationSpec(msgspec.Struct):
+    arg: _Named
+    buffer_name: str
+
+
+class UserInputMutationSpec(msgspec.Struct):
+    arg: _Named
+    user_input_name: str
+
+
+class OutputSpec(msgspec.Struct):
+    """What a result of a functionalized program is for; only those that are written to the program's state count."""
+
+    buffer_mutation: BufferMutationSpec | None = None
+    user_input_mutation: UserInputMutationSpec | None = None
+
+
 class Signature(msgspec.Struct):
     input_specs: list[InputSpec]
+    output_specs: list[OutputSpec] = []
+
+    def mutations(self) -> dict[str, str]:
+        """Placeholders of buffers and inputs that the program changes, and the nodes with their new values."""
+        placeholders = {spec.buffer.buffer_name: spec.buffer.arg.name for spec in self.input_specs if spec.buffer}
+        written = {}
+        for spec in self.output_specs:
+            if spec.buffer_mutation:
+                name = spec.buffer_mutation.buffer_name
+                written[placeholders.get(name, name)] = spec.buffer_mutation.arg.name
+            elif spec.user_input_mutation:
+                written[spec.user_input_mutation.user_input_name] = spec.user_input_mutation.arg.name
+        return written
 
 
 class SerializedModule(msgspec.Struct):

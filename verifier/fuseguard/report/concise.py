@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import effects_short
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
 from fuseguard.report.locations import Locator
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import name, quoted
 from fuseguard.report.statistics import statistics_lines
 from fuseguard.report.text import summary
 
@@ -29,11 +30,11 @@ def render(result: CheckResult, options: Options | None = None, *, errors: bool 
 
 
 def _file(result: FileResult, options: Options, locator: Locator, errors: bool) -> Iterator[Line]:
-    file = clean(result.file) or "program"
+    file = quoted(result.file) or "program"
     if result.error is not None and errors:
         message = result.trouble.removeprefix(result.file).removeprefix(": ")
         # An internal error has several lines; the rest is advice.
-        yield Line((file, "place"), ": ", ("error", "error"), f": {clean(message.splitlines()[0])}")
+        yield Line((file, "place"), ": ", ("error", "error"), f": {quoted(message.splitlines()[0])}")
     report = result.report
     if report is None:
         return
@@ -41,21 +42,21 @@ def _file(result: FileResult, options: Options, locator: Locator, errors: bool) 
         for finding in report.findings:
             yield _finding(finding, file, locator)
     for failure in report.failures:
-        text = f" rule {clean(failure.code)} failed: {clean(failure.error)}"
+        text = f" rule {quoted(failure.code)} failed: {quoted(failure.error)}"
         yield Line((file, "place"), ": ", ("error", "error"), f":{text}")
     if not options.quiet:
         for notice in report.notices:
-            yield Line((file, "place"), ": ", ("notice", "note"), f": {clean(notice)}")
+            yield Line((file, "place"), ": ", ("notice", "note"), f": {quoted(notice)}")
 
 
 def _finding(finding: Finding, file: str, locator: Locator) -> Line:
     severity = finding.severity
-    graph = f" of {clean(finding.graph)}" if finding.graph else ""
-    program = f"{file}, node {clean(finding.nodes[0])}{graph}" if finding.nodes else file
+    graph = f" of {name(finding.graph)}" if finding.graph else ""
+    program = f"{file}, node {name(finding.nodes[0])}{graph}" if finding.nodes else file
     return Line(
         (f"{place(finding, locator) or file}: ", "place"),
-        (clean(finding.code), _STYLES[severity]),
-        f" {clean(finding.message)} ",
+        (quoted(finding.code), _STYLES[severity]),
+        f" {quoted(finding.message)} ",
         (f"({effects_short(finding)}; {program})", "dim"),
     )
 
@@ -64,5 +65,5 @@ def place(finding: Finding, locator: Locator) -> str:
     """``file:line``: below the source root if it is there, else as it was recorded; "" if no line is known."""
     location = locator.locate(finding)
     if location.line:
-        return f"{clean(location.path)}:{location.line}"
-    return clean(str(finding.source)) if finding.source is not None else ""
+        return f"{quoted(location.path)}:{location.line}"
+    return name(str(finding.source)) if finding.source is not None else ""

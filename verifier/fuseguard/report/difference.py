@@ -11,7 +11,8 @@ from fuseguard.gate.difference import Change, Pair
 from fuseguard.gate.result import FileResult
 from fuseguard.report.effects import effects_short
 from fuseguard.report.json import envelope, failure_dict, finding_dict, target_dict
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
+from fuseguard.report.quoting import listed, quoted
 from fuseguard.target import Target
 
 _TITLES: dict[Change, tuple[str, Style]] = {
@@ -49,7 +50,7 @@ class Difference:
 def render(difference: Difference, *, quiet: bool = False) -> Iterator[Line]:
     """The report line by line. ``quiet`` leaves out notices and the summary."""
     if any(difference.of(change) for change in _TITLES):
-        yield Line((f"{clean(difference.before.file)} -> {clean(difference.after.file)}", "strong"))
+        yield Line((f"{quoted(difference.before.file)} -> {quoted(difference.after.file)}", "strong"))
         yield Line()
     for change, (title, style) in _TITLES.items():
         pairs = difference.of(change)
@@ -59,11 +60,11 @@ def render(difference: Difference, *, quiet: bool = False) -> Iterator[Line]:
                 yield from _pair(pair, style)
             yield Line()
     for file in difference.files:
-        name = clean(file.file)
+        name = quoted(file.file)
         for notice in file.report.notices if file.report and not quiet else ():
-            yield Line(("notice", "note"), f": {name}: {clean(notice)}", hang=2)
+            yield Line(("notice", "note"), f": {name}: {quoted(notice)}", hang=2)
         for failure in file.report.failures if file.report else ():
-            text = f"rule {clean(failure.code)} failed: {clean(failure.error)}. What it would have found is missing."
+            text = f"rule {quoted(failure.code)} failed: {quoted(failure.error)}. What it would have found is missing."
             yield Line(("error", "error"), f": {name}: {text}", hang=2)
     if not quiet:
         yield _summary(difference)
@@ -71,14 +72,14 @@ def render(difference: Difference, *, quiet: bool = False) -> Iterator[Line]:
 
 def _pair(pair: Pair, style: Style) -> Iterator[Line]:
     finding = pair.finding
-    where = str(finding.source) if finding.source else f"node {', '.join(finding.nodes)}"
-    module = f" ({clean(finding.module)})" if finding.module else ""
-    yield Line((f"  {clean(finding.code)} ", style), f"{clean(finding.name)} at ", (clean(where), "place"), module)
-    yield Line(f"      {clean(finding.message)}", hang=6)
+    where = str(finding.source) if finding.source else f"node {listed(finding.nodes)}"
+    module = f" ({quoted(finding.module)})" if finding.module else ""
+    yield Line((f"  {quoted(finding.code)} ", style), f"{quoted(finding.name)} at ", (quoted(where), "place"), module)
+    yield Line(f"      {quoted(finding.message)}", hang=6)
     became = f"{effects_short(pair.before)} -> " if pair.before is not None and pair.after is not None else ""
     yield Line(f"      {became}{effects_short(finding)}", hang=6)
     if pair.after is not None:
-        yield Line(("      remedy  ", "dim"), clean(finding.remedy), hang=14)
+        yield Line(("      remedy  ", "dim"), quoted(finding.remedy), hang=14)
 
 
 def _summary(difference: Difference) -> Line:

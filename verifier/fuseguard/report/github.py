@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
-from fuseguard.report.lines import clean
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import name, quoted
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 _SHOWN = 10  # annotations of each kind that GitHub makes of one step's output; the log has them all
@@ -46,7 +46,7 @@ def _findings(result: CheckResult, locator: Locator) -> Iterator[tuple[str, str]
 
 
 def _text(finding: Finding) -> str:
-    node = f", node {finding.nodes[0]}" if finding.nodes else ""
+    node = f", node {name(finding.nodes[0])}" if finding.nodes else ""
     place = f" ({finding.file or 'program'}{node})"
     effects = effects_text(finding)
     return "\n".join(part for part in (f"{finding.message}{place}", effects, finding.remedy) if part)
@@ -68,8 +68,8 @@ def _command(kind: str, place: Location, title: str, text: str) -> str:
 
 def _data(text: str) -> str:
     """As actions/toolkit escapes a message. A name from a file must not end the line and begin a command."""
-    return "%0A".join(clean(line).replace("%", "%25") for line in text.split("\n"))
+    return "%0A".join(quoted(line).replace("%", "%25") for line in text.split("\n"))
 
 
 def _property(text: str) -> str:
-    return clean(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    return quoted(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")

@@ -12,6 +12,7 @@ from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import name, quoted_tree
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.NOTE: "info"}
 
@@ -25,7 +26,7 @@ def render(result: CheckResult, options: Options | None = None) -> str:
         # GitLab drops all but one of the issues that share a fingerprint.
         count = seen[issue["fingerprint"]] = seen.get(issue["fingerprint"], 0) + 1
         issues.append(issue if count == 1 else {**issue, "fingerprint": _digest(issue["fingerprint"], count)})
-    return json.dumps(issues, indent=2, allow_nan=False) + "\n"
+    return json.dumps(quoted_tree(issues), indent=2, allow_nan=False) + "\n"
 
 
 def _errors(result: CheckResult, locator: Locator) -> Iterator[dict[str, Any]]:
@@ -43,7 +44,7 @@ def _errors(result: CheckResult, locator: Locator) -> Iterator[dict[str, Any]]:
 
 def _finding(finding: Finding, locator: Locator) -> dict[str, Any]:
     file = locator.artifact(finding.file)
-    node = f", node {finding.nodes[0]}" if finding.nodes else ""
+    node = f", node {name(finding.nodes[0])}" if finding.nodes else ""
     effects = effects_text(finding)
     text = f"{finding.code} {finding.message} ({file}{node}{f'; {effects}' if effects else ''})"
     digest = _digest(finding.fingerprint or [finding.code, *finding.nodes], file.rpartition("/")[2])

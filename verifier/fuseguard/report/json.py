@@ -12,6 +12,7 @@ from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import array, quoted_tree
 from fuseguard.report.statistics import statistics
 from fuseguard.target import Target, is_measured
 
@@ -25,8 +26,8 @@ def render(result: CheckResult, options: Options | None = None) -> str:
 
 
 def dump(document: dict[str, Any]) -> str:
-    """JSON text in ASCII, so that no locale and no lone surrogate from a file can break the writing."""
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    """JSON text in ASCII, so that no locale can break the writing. What it quotes of a file is quoted here."""
+    return json.dumps(quoted_tree(document), indent=2, allow_nan=False) + "\n"
 
 
 def envelope() -> dict[str, Any]:
@@ -119,8 +120,8 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "evidence_release": finding.evidence_release or None,
         "message": finding.message,
         "remedy": finding.remedy,
-        "nodes": list(finding.nodes),
-        "cluster": list(finding.cluster),
+        "nodes": array(finding.nodes),
+        "cluster": array(finding.cluster),
         "graph": finding.graph,
         "source": _source(finding.source),
         "module": finding.module,

@@ -9,13 +9,15 @@ from typing import Any
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.json import envelope, failure_dict, finding_dict, summary_dict, target_dict
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import quoted_tree
 
 
 def render(result: CheckResult, options: Options | None = None) -> str:
     """The report, a line per record, each ending with a newline."""
     del options
     # Keys and values are those of the JSON report; ASCII for the same reason as there.
-    return "".join(f"{json.dumps(record, allow_nan=False, separators=(',', ':'))}\n" for record in records(result))
+    lines = (json.dumps(quoted_tree(record), allow_nan=False, separators=(",", ":")) for record in records(result))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def records(result: CheckResult) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 from fuseguard.engine.finding import Finding
 from fuseguard.gate.result import CheckResult, FileResult
-from fuseguard.report.lines import clean, plain
+from fuseguard.report.lines import plain
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import quoted
 from fuseguard.report.text import finding_lines
 
 
@@ -28,11 +29,11 @@ def render(result: CheckResult, options: Options | None = None) -> str:
 
 
 def _suite(file: FileResult, result: CheckResult, options: Options) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", {"name": clean(file.file) or "program"})
+    suite = ElementTree.Element("testsuite", {"name": quoted(file.file) or "program"})
     properties = ElementTree.SubElement(suite, "properties")
     targets = result.targets or (result.target,)
     for name, value in (*(("target", str(target)) for target in targets), ("policy", result.policy)):
-        ElementTree.SubElement(properties, "property", {"name": name, "value": clean(value)})
+        ElementTree.SubElement(properties, "property", {"name": name, "value": quoted(value)})
     if not file.upkeep:
         _case(suite, "the program can be read", file)
     if file.error is not None:
@@ -62,7 +63,7 @@ def _name(code: str, findings: list[Finding], options: Options) -> str:
 
 
 def _case(suite: ElementTree.Element, name: str, file: FileResult) -> None:
-    ElementTree.SubElement(suite, "testcase", {"name": clean(name), "classname": clean(file.file) or "program"})
+    ElementTree.SubElement(suite, "testcase", {"name": quoted(name), "classname": quoted(file.file) or "program"})
 
 
 def _fill(case: ElementTree.Element, findings: list[Finding], failure: str | None, result: CheckResult) -> None:
@@ -91,7 +92,7 @@ def _texts(findings: Iterable[Finding], result: CheckResult) -> str:
 def _add(parent: ElementTree.Element, tag: str, text: str, kind: str = "") -> ElementTree.Element:
     """XML has no escape for control characters at all, so that ``clean`` comes first."""
     element = ElementTree.SubElement(parent, tag)
-    told = "\n".join(clean(line) for line in text.split("\n"))
+    told = "\n".join(quoted(line) for line in text.split("\n"))
     if kind:
         element.set("message", told)
         element.set("type", kind)

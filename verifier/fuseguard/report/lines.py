@@ -24,22 +24,6 @@ class Line:
         return "".join(text for text, _ in self.spans).rstrip()
 
 
-def clean(text: str) -> str:
-    """``text`` with everything unprintable escaped.
-
-    Names and source lines come from files by strangers: escape sequences could rewrite the terminal, and
-    bidirectional overrides could show something other than what is there.
-    """
-    text = text.expandtabs(4)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
-
-
 def paragraph(text: str, indent: int = 0) -> Line:
     """Running text, all of it indented."""
     return Line(" " * indent + text, hang=indent)

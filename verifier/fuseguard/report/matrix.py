@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Finding, Outcome, Severity
 from fuseguard.gate.result import CheckResult
-from fuseguard.report.lines import Line, clean, table
+from fuseguard.report.lines import Line, table
+from fuseguard.report.quoting import quoted
 
 _ABREAST = 6  # columns of targets; more would not fit next to one another, and get a table of their own
 
@@ -42,10 +43,10 @@ def _targets(result: CheckResult) -> Iterator[tuple[str, ...]]:
 def _by_finding(findings: Sequence[Finding], columns: range, several: bool) -> Iterator[tuple[str, ...]]:
     for finding in findings:
         where = str(finding.source) if finding.source else f"node {finding.nodes[0]}" if finding.nodes else ""
-        module = f" ({clean(finding.module)})" if finding.module else ""
-        program = f"{clean(finding.file)}: " if several else ""
+        module = f" ({quoted(finding.module)})" if finding.module else ""
+        program = f"{quoted(finding.file)}: " if several else ""
         cells = (_cell(finding.outcomes[column]) for column in columns)
-        yield clean(finding.code), f"{program}{clean(where)}{module}", *cells
+        yield quoted(finding.code), f"{program}{quoted(where)}{module}", *cells
 
 
 def _cell(outcome: Outcome) -> str:
@@ -56,4 +57,4 @@ def _by_rule(findings: Sequence[Finding], columns: range) -> Iterator[tuple[str,
     for code in sorted({finding.code for finding in findings}):
         found = [finding for finding in findings if finding.code == code]
         counts = (sum(finding.outcomes[column].effect is not None for finding in found) for column in columns)
-        yield clean(code), clean(found[0].name), *map(str, counts)
+        yield quoted(code), quoted(found[0].name), *map(str, counts)

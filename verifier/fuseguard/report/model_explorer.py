@@ -11,9 +11,9 @@ from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult
-from fuseguard.report.lines import clean
 from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import quoted, quoted_tree
 
 _GRAPH = "graph"  # what the stock adapter calls the graph of every .pt2 file
 _COLOURS = {Severity.ERROR: "#d93025", Severity.WARNING: "#f9ab00", Severity.NOTE: "#4285f4"}
@@ -37,7 +37,7 @@ def render(result: CheckResult, options: Options | None = None) -> str:
         "results": _results(shown),
         "showExpandedSummaryOnGroupNode": True,  # how many of each value are in a collapsed module
     }
-    return json.dumps({_GRAPH: data}, indent=2) + "\n"
+    return json.dumps(quoted_tree({_GRAPH: data}), indent=2) + "\n"
 
 
 def _name(result: CheckResult) -> str:
@@ -54,11 +54,14 @@ def _results(findings: list[Finding]) -> dict[str, dict[str, Any]]:
     """By node: its worst severity and all codes; for the rest of a closed cluster, which one it belongs to."""
     at: dict[str, list[Finding]] = {}
     around: dict[str, list[Finding]] = {}
+    seen: set[tuple[int, str]] = set()
     for finding in findings:
         for name in dict.fromkeys(finding.nodes):
             at.setdefault(name, []).append(finding)
-        for name in dict.fromkeys(finding.cluster):
-            around.setdefault(name, []).append(finding)
+        if (id(finding.cluster), finding.code) not in seen:  # findings share clusters
+            seen.add((id(finding.cluster), finding.code))
+            for name in finding.cluster:
+                around.setdefault(name, []).append(finding)
     results: dict[str, dict[str, Any]] = {}
     for name, found in at.items():
         worst = max((finding.severity for finding in found), key=lambda severity: severity.rank)
@@ -70,4 +73,4 @@ def _results(findings: list[Finding]) -> dict[str, dict[str, Any]]:
 
 
 def _codes(findings: list[Finding]) -> str:
-    return ", ".join(sorted({clean(finding.code) for finding in findings}))
+    return ", ".join(sorted({quoted(finding.code) for finding in findings}))

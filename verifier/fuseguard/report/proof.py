@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fuseguard.report.json import envelope
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.quoting import quoted
 
-if TYPE_CHECKING:  # both import torch
+if TYPE_CHECKING:  # all of them import torch
+    from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import Proof
 
@@ -26,11 +28,16 @@ _MEANINGS: dict[str, str] = {
 def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> Iterator[Line]:
     """The proof line by line."""
     style: Style = "good" if proof.outcome == "exact" else "note" if proof.outcome == "bounded" else "error"
-    yield Line((proof.outcome, style), f": {clean(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
+    yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
-    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", clean(inputs))]
+    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", quoted(inputs))]
+    if proof.calls > 1 or proof.call > 1:
+        rows.append(("calls", f"{proof.calls} in a row, each on the state that the one before has left"))
+    if proof.differing and (proof.calls > 1 or proof.outcome == "wrong"):
+        where = f" in call {proof.call}" if proof.calls > 1 else ""
+        rows.append(("differs", quoted(", ".join(proof.differing)) + where))
     if proof.exception:
-        rows.append(("exception", clean(proof.exception.strip().partition("\n")[0])))
+        rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
         steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
         ties = ", all of them rounding ties" if proof.rounding_ties else ""
@@ -39,15 +46,23 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
             ("max error", f"{short(proof.max_error)}{steps}"),
             ("SQNR", f"{short(proof.sqnr_db)} dB"),
         ]
+        rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
-            ("on the CPU", clean(_counted_ops(proof.cpu_ops)) or "nothing"),
+            ("on the CPU", quoted(_counted_ops(proof.cpu_ops)) or "nothing"),
         ]
     for label, value in rows:
         yield Line((f"  {label:12}", "dim"), value, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
-        yield Line(f"  {clean(line)}", hang=6)
+        yield Line(f"  {quoted(line)}", hang=6)
+
+
+def _why(explanation: Explanation) -> str:
+    """What explains elements, how many and where, and which models say so."""
+    where = f"{counted(explanation.elements, 'element')} of {quoted(', '.join(explanation.results))}"
+    shared = "; rules rely on it too" if explanation.shared else ""
+    return f"{explanation.name}: {where} (by {', '.join(explanation.models)}{shared})"
 
 
 def _counted_ops(ops: tuple[str, ...]) -> str:
@@ -74,6 +89,20 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
         "mismatches": proof.mismatches,
         "rounding_ties": proof.rounding_ties,
         "elements": proof.elements,
+        "explained_by": [
+            {
+                "name": item.name,
+                "meaning": item.meaning,
+                "models": list(item.models),
+                "shared_with_rules": list(item.shared),
+                "elements": item.elements,
+                "results": list(item.results),
+            }
+            for item in proof.explained_by
+        ],
+        "calls": proof.calls,
+        "call": proof.call,
+        "differing": list(proof.differing),
         "delegates": proof.delegates,
         "delegated_ops": proof.delegated_ops,
         "cpu_ops": list(proof.cpu_ops),

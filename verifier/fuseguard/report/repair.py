@@ -4,79 +4,68 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.rounds import Repair
 from fuseguard.report.json import envelope, finding_dict
-from fuseguard.report.lines import Line, clean
+from fuseguard.report.lines import Line
 from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.quoting import quoted
 from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.judge import Proof
-    from fuseguard.executorch.repairs import Repair, RepairResult
+    from fuseguard.executorch.verified_repair import VerifiedRepair
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was tried on the repaired program.
-
-    ``eager_error`` is the largest difference between its eager outputs and the original's (0.0: equal to the bit) on
-    ``runs`` sets of inputs; ``proof`` is the judge's, None where it was not asked.
-    """
-
-    eager_error: float
-    runs: int
-    proof: Proof | None = None
-
-
-def render(result: RepairResult, file: str, written: str, evidence: Evidence) -> Iterator[Line]:
+def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
     """The repairs and how far each is proved, what was tried, what is left. ``written``: the new file, "" for none."""
-    yield Line((clean(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
+    result = verified.result
+    yield Line((quoted(file), "strong"), f": {counted(len(result.applied), 'repair')} for {result.target}")
     for repair in result.applied:
         finding = repair.finding
-        where = f" in {clean(finding.graph)}" if finding.graph else ""
-        where += f" at {clean(str(finding.source))}" if finding.source else ""
-        state = _state(repair, evidence)
-        yield Line((f"  repaired[{finding.code}]", "good"), f" {clean(finding.island)}{where}: {state}", hang=4)
+        where = f" in {quoted(finding.graph)}" if finding.graph else ""
+        where += f" at {quoted(str(finding.source))}" if finding.source else ""
+        state = _state(repair, verified)
+        yield Line((f"  repaired[{finding.code}]", "good"), f" {quoted(finding.island)}{where}: {state}", hang=4)
         for edit in repair.rewrite.edits:
-            yield Line(f"    {clean(str(edit))}", hang=6)
-    yield from _evidence(evidence)
+            yield Line(f"    {quoted(str(edit))}", hang=6)
+    yield from _tried(verified)
     for finding in result.remaining:
         if finding.refuse or finding.severity.rank == 2:
-            yield Line((f"  remains[{finding.code}]", "error"), f" {clean(finding.message)}", hang=4)
-            yield Line(f"    {clean(finding.remedy)}", hang=4)
+            yield Line((f"  remains[{finding.code}]", "error"), f" {quoted(finding.message)}", hang=4)
+            yield Line(f"    {quoted(finding.remedy)}", hang=4)
             yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
     if not result.applied and not result.remaining:
         yield Line("  There is nothing to repair: the program is as it was.")
     if written:
-        yield Line(("  written", "dim"), f": {clean(written)}")
+        yield Line(("  written", "dim"), f": {quoted(written)}")
 
 
-def _state(repair: Repair, evidence: Evidence) -> str:
+def _state(repair: Repair, verified: VerifiedRepair) -> str:
     """How far a repair is proved: by its rule, by the eager results, by the judge."""
     if not repair.exact:
         eager = "not exact"
-    elif evidence.eager_error == 0:
+    elif verified.eager_error == 0:
         eager = "exact, equal to the bit"
     else:
         eager = "exact by itself"  # what differs is another repair's
-    return f"{eager}, {f'judged {evidence.proof.outcome}' if evidence.proof is not None else 'not judged'}"
+    return f"{eager}, {f'judged {verified.proof.outcome}' if verified.proof is not None else 'not judged'}"
 
 
-def _evidence(evidence: Evidence) -> Iterator[Line]:
-    runs = "one set of inputs" if evidence.runs == 1 else f"{evidence.runs} sets of inputs"
-    error = evidence.eager_error
+def _tried(verified: VerifiedRepair) -> Iterator[Line]:
+    runs = "one set of inputs" if verified.runs == 1 else f"{verified.runs} sets of inputs"
+    error = verified.eager_error
     equal = "are equal to the bit" if error == 0 else f"differ by at most {short(error)}"
     yield Line(("  eager", "dim"), f": the repaired program's results and the original's {equal} on {runs}", hang=4)
-    if evidence.proof is None:
+    if verified.proof is None:
         yield Line(("  judge", "dim"), ": not asked", hang=4)
         return
-    proof = evidence.proof
+    proof = verified.proof
     placed = f"{counted(proof.delegated_ops, 'op')} delegated, {_cpu(proof)} on the CPU"
     guarded = " with what remains kept on the CPU" if proof.guarded else ""
     text = f": {proof.outcome} on {proof.target}{guarded}; {placed}"
-    yield Line(("  judge", "dim"), text + (f"; {clean(proof.exception)}" if proof.exception else ""), hang=4)
+    yield Line(("  judge", "dim"), text + (f"; {quoted(proof.exception)}" if proof.exception else ""), hang=4)
 
 
 def _cpu(proof: Proof) -> int:
@@ -85,14 +74,14 @@ def _cpu(proof: Proof) -> int:
 
 def difference(before: Sequence[str], after: Sequence[str], file: str) -> Iterator[Line]:
     """A unified diff of two programs, one line a node."""
-    old, new = ([clean(line) for line in lines] for lines in (before, after))
-    for line in difflib.unified_diff(old, new, f"{clean(file)} (original)", f"{clean(file)} (repaired)", lineterm=""):
+    old, new = ([quoted(line) for line in lines] for lines in (before, after))
+    for line in difflib.unified_diff(old, new, f"{quoted(file)} (original)", f"{quoted(file)} (repaired)", lineterm=""):
         yield Line((line, "good" if line.startswith("+") else "error" if line.startswith("-") else ""))
 
 
-def to_dict(result: RepairResult, file: str, output: str, evidence: Evidence) -> dict[str, Any]:
+def to_dict(verified: VerifiedRepair, file: str, output: str) -> dict[str, Any]:
     """The same as JSON-ready data."""
-    proof = evidence.proof
+    result, proof = verified.result, verified.proof
     return {
         **envelope(),
         "file": file,
@@ -103,15 +92,15 @@ def to_dict(result: RepairResult, file: str, output: str, evidence: Evidence) ->
             {
                 "code": repair.finding.code,
                 "exact": repair.exact,
-                "state": _state(repair, evidence),
+                "state": _state(repair, verified),
                 "edits": [str(edit) for edit in repair.rewrite.edits],
                 "finding": finding_dict(repair.finding),
             }
             for repair in result.applied
         ],
         "remaining": [finding_dict(finding) for finding in result.remaining],
-        "eager_error": json_number(evidence.eager_error),
-        "eager_runs": evidence.runs,
+        "eager_error": json_number(verified.eager_error),
+        "eager_runs": verified.runs,
         "guarded": proof.guarded if proof is not None else None,
         "outcome": proof.outcome if proof is not None else None,
         "delegated_ops": proof.delegated_ops if proof is not None else None,

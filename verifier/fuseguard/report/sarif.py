@@ -19,10 +19,10 @@ import fuseguard
 from fuseguard.engine.finding import Finding, Suppression, SuppressionKind
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
-from fuseguard.report.json import dump
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.numbers import counted, json_number
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import array, name, quoted_tree
 from fuseguard.report.sarif_rules import descriptors, shortened
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -36,16 +36,19 @@ _BASE = "SRCROOT"
 
 def render(result: CheckResult, options: Options | None = None) -> str:
     """The report as a SARIF log, ending with a newline."""
-    return dump(to_dict(result, options or Options()))
+    return json.dumps(to_dict(result, options or Options()), indent=2, allow_nan=False) + "\n"
 
 
 def to_dict(result: CheckResult, options: Options) -> dict[str, Any]:
-    """The log as JSON-ready data. Findings beyond GitHub's limits are left out, the worst ones last, and counted."""
+    """The log as JSON-ready data, quoted.
+
+    Findings beyond GitHub's limits are left out, the worst ones last, and counted.
+    """
     suppressed = [finding for report in result.reports() for finding in report.suppressed]
     findings = [*_worst_first(result.findings), *_worst_first(suppressed)]
     kept = len(findings[:MAX_RESULTS])
     while True:
-        log = _log(result, options, findings[:kept], len(findings) - kept)
+        log: dict[str, Any] = quoted_tree(_log(result, options, findings[:kept], len(findings) - kept))
         if kept == 0 or _fits(log):
             if kept < len(findings):
                 options.warn(_left_out(len(findings) - kept))
@@ -137,7 +140,7 @@ def _result(finding: Finding, rule_index: int, locator: Locator, hashes: _Hashes
 def _message(finding: Finding, program: str, *, linked: bool) -> str:
     """Plain text with one link, to the program; brackets of anything else are escaped as SARIF asks for."""
     where = f"[{_escaped(program)}](1)" if linked else _escaped(program)
-    node = f", node {_escaped(finding.nodes[0])}" if finding.nodes else ""
+    node = f", node {_escaped(name(finding.nodes[0]))}" if finding.nodes else ""
     text = _escaped(shortened(finding.message, _LONGEST_MESSAGE))
     follows = f" Follows from {finding.caused_by} at the same place." if finding.caused_by else ""
     effects = effects_text(finding)
@@ -201,8 +204,8 @@ def _properties(finding: Finding) -> dict[str, Any]:
         "outcomeEvidence": {
             outcome.target: outcome.evidence.value if outcome.evidence else None for outcome in finding.outcomes
         },
-        "nodes": list(finding.nodes),
-        "cluster": list(finding.cluster),
+        "nodes": array(finding.nodes),
+        "cluster": array(finding.cluster),
         "island": finding.island,
         "qparams": dict(finding.qparams),
         "boundSteps": json_number(finding.bound_steps),

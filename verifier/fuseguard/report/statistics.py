@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
-from fuseguard.report.lines import Line, clean, table
+from fuseguard.report.lines import Line, table
+from fuseguard.report.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def time_lines(result: CheckResult, rules: Mapping[str, Rule], whole: float) -> 
     """
     spent = sorted(result.seconds.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        (f"{seconds:.4f}", clean(code), clean(rules[code].name if code in rules else "")) for code, seconds in spent
+        (f"{seconds:.4f}", quoted(code), quoted(rules[code].name if code in rules else "")) for code, seconds in spent
     ]
     total = sum(result.seconds.values())
     yield from table(
@@ -59,7 +60,7 @@ def time_lines(result: CheckResult, rules: Mapping[str, Rule], whole: float) -> 
 def statistics_lines(result: CheckResult) -> Iterator[Line]:
     """The rows as a table and an empty line; nothing when there are none."""
     rows = [
-        (str(row.findings), clean(row.code), clean(row.name), row.severity, str(row.repairable))
+        (str(row.findings), quoted(row.code), quoted(row.name), row.severity, str(row.repairable))
         for row in statistics(result)
     ]
     if rows:

@@ -8,10 +8,11 @@ from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, Suppres
 from fuseguard.engine.run import RuleFailure
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
+from fuseguard.report.quoting import listed, name, quoted
 from fuseguard.report.statistics import statistics_lines
 from fuseguard.target import Target
 
@@ -40,21 +41,21 @@ def render(result: CheckResult, options: Options | None = None, *, errors: bool 
 
 def _file(result: FileResult, target: Target, options: Options, errors: bool) -> Iterator[Line]:
     if result.error is not None and errors:
-        yield Line(("error", "error"), f": {clean(result.trouble)}", hang=2)
+        yield Line(("error", "error"), f": {quoted(result.trouble)}", hang=2)
         yield Line()
     report = result.report
     if report is None:
         return
     findings = () if options.statistics else report.findings
     if findings or report.failures or (report.notices and not options.quiet):
-        yield Line((clean(result.file) or "program", "strong"))
+        yield Line((name(result.file) or "program", "strong"))
         yield Line()
     for finding in findings:
         yield from finding_lines(finding, target)
         yield Line()
     if not options.quiet:
         for notice in report.notices:
-            yield Line(("notice", "note"), f": {clean(notice)}", hang=2)
+            yield Line(("notice", "note"), f": {quoted(notice)}", hang=2)
             yield Line()
     for failure in report.failures:
         yield failure_line(failure)
@@ -64,20 +65,20 @@ def _file(result: FileResult, target: Target, options: Options, errors: bool) ->
 def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     """One finding."""
     severity = finding.severity
-    yield Line((f"{severity.value}[{clean(finding.code)}]", _STYLES[severity]), (f" {clean(finding.name)}", "strong"))
+    yield Line((f"{severity.value}[{quoted(finding.code)}]", _STYLES[severity]), (f" {quoted(finding.name)}", "strong"))
     yield from _place(finding)
-    yield Line(f"  {clean(finding.message)}", hang=2)
+    yield Line(f"  {quoted(finding.message)}", hang=2)
     if finding.caused_by:
-        yield _field("follows", f"from {clean(finding.caused_by)} at the same place; see to that first")
+        yield _field("follows", f"from {quoted(finding.caused_by)} at the same place; see to that first")
     if finding.module or finding.module_type:
-        kind = f" ({clean(finding.module_type)})" if finding.module_type else ""
-        yield _field("module", f"{clean(finding.module) or '(top level)'}{kind}")
+        kind = f" ({name(finding.module_type)})" if finding.module_type else ""
+        yield _field("module", f"{name(finding.module) or '(top level)'}{kind}")
     if finding.nodes:
-        graph = f" (in control-flow body {clean(finding.graph)})" if finding.graph else ""
-        yield _field("nodes", f"{clean(', '.join(finding.nodes))}{graph}")
+        graph = f" (in control-flow body {name(finding.graph)})" if finding.graph else ""
+        yield _field("nodes", f"{listed(finding.nodes)}{graph}")
     yield from _island(finding)
     for label, value in finding.details:
-        yield _field(clean(label), clean(value))
+        yield _field(quoted(label), quoted(value))
     if finding.effect is not Effect.UPKEEP:
         yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
         if len(finding.outcomes) > 1:
@@ -85,14 +86,13 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         else:
             yield _field("on", str(target))
             if finding.evidence is not None:
-                yield _field("evidence", clean(evidence_text(finding)))
+                yield _field("evidence", quoted(evidence_text(finding)))
     bound = _bound(finding)
     if bound:
         yield _field("worst", bound)
     if finding.refuse:
-        cluster = clean(", ".join(finding.cluster))
-        yield _field("guard", f"keeps {cluster} off the accelerator")
-    yield _field("remedy", clean(finding.remedy))
+        yield _field("guard", f"keeps {listed(finding.cluster)} off the accelerator")
+    yield _field("remedy", quoted(finding.remedy))
     if finding.effect is not Effect.UPKEEP:
         yield _field("repair", repair_known(finding))
 
@@ -108,27 +108,27 @@ def repair_known(finding: Finding) -> str:
 
 def _outcomes(outcomes: Sequence[Outcome]) -> Iterator[Line]:
     """What each target makes of one place, a line for each."""
-    names = [clean(outcome.target) for outcome in outcomes]
+    names = [quoted(outcome.target) for outcome in outcomes]
     effects = [outcome.effect.value if outcome.effect else "nothing found" for outcome in outcomes]
     wide, less = max(map(len, names)), max(map(len, effects))
-    for number, (outcome, name, effect) in enumerate(zip(outcomes, names, effects, strict=True)):
+    for number, (outcome, target, effect) in enumerate(zip(outcomes, names, effects, strict=True)):
         label = "on" if number == 0 else ""
         style: Style = _STYLES[outcome.severity] if outcome.severity else "good"
-        evidence = clean(evidence_text(outcome))
+        evidence = quoted(evidence_text(outcome))
         start = f"  {label:{_LABEL}}"
-        yield Line((start, "dim"), f"{name:{wide}}  ", (f"{effect:{less}}", style), f"  {evidence}", hang=len(start))
+        yield Line((start, "dim"), f"{target:{wide}}  ", (f"{effect:{less}}", style), f"  {evidence}", hang=len(start))
 
 
 def _place(finding: Finding) -> Iterator[Line]:
     source = finding.source
     if source is None:
-        where = clean(finding.file) or "program"
-        node = f", node {clean(finding.nodes[0])}" if finding.nodes else ""
+        where = name(finding.file) or "program"
+        node = f", node {name(finding.nodes[0])}" if finding.nodes else ""
         yield Line(("  --> ", "dim"), (f"{where}{node}", "place"))
         return
-    function = f", in {clean(source.function)}" if source.function else ""
-    yield Line(("  --> ", "dim"), (clean(str(source)), "place"), function)
-    code = clean(source.code).strip()
+    function = f", in {quoted(source.function)}" if source.function else ""
+    yield Line(("  --> ", "dim"), (name(str(source)), "place"), function)
+    code = quoted(source.code).strip()
     if not code:
         return  # the file names a line of the exporting machine; reading that path here could show anything
     if len(code) > _CODE:
@@ -143,11 +143,11 @@ def _place(finding: Finding) -> Iterator[Line]:
 def _island(finding: Finding) -> Iterator[Line]:
     if not finding.island and not finding.qparams:
         return
-    yield _field("island", clean(finding.island))
-    width = max((len(clean(label)) for label, _ in finding.qparams), default=0)
+    yield _field("island", name(finding.island))
+    width = max((len(quoted(label)) for label, _ in finding.qparams), default=0)
     for label, value in finding.qparams:
-        start = f"{'':{2 + _LABEL}}  {clean(label):{width}}  "
-        yield Line((start, "dim"), clean(value), hang=len(start))
+        start = f"{'':{2 + _LABEL}}  {quoted(label):{width}}  "
+        yield Line((start, "dim"), quoted(value), hang=len(start))
 
 
 def _bound(finding: Finding) -> str:
@@ -166,8 +166,8 @@ def _field(label: str, value: str, style: Style = "") -> Line:
 
 def failure_line(failure: RuleFailure) -> Line:
     """A rule that raised."""
-    where = f" in {clean(failure.graph)}" if failure.graph else ""
-    text = f"rule {clean(failure.code)} failed{where}: {clean(failure.error)}. What it would have found is missing"
+    where = f" in {quoted(failure.graph)}" if failure.graph else ""
+    text = f"rule {quoted(failure.code)} failed{where}: {quoted(failure.error)}. What it would have found is missing"
     return Line(("error", "error"), f": {text}; please report it to the authors of its rule pack.", hang=2)
 
 

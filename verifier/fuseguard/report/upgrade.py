@@ -11,8 +11,9 @@ from fuseguard.gate.result import FileError
 from fuseguard.gate.upgrade import Change, Place, Step, Upgrade
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.json import envelope, finding_dict, outcome_dict, target_dict
-from fuseguard.report.lines import Line, Style, clean
+from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted
+from fuseguard.report.quoting import quoted
 from fuseguard.target import Target
 
 _TITLES: dict[Change, tuple[str, Style]] = {
@@ -69,7 +70,7 @@ def _file(name: str, upgrade: Upgrade, targets: Sequence[Target], quiet: bool) -
     report = upgrade.report
     told = any(place.change in _TITLES for place in upgrade.places)
     if told or report.failures or (report.notices and not quiet):
-        yield Line((clean(name), "strong"), f": ExecuTorch {targets[0].release} -> {targets[1].release}")
+        yield Line((quoted(name), "strong"), f": ExecuTorch {targets[0].release} -> {targets[1].release}")
         yield Line()
     for change, (title, style) in _TITLES.items():
         places = upgrade.of(change)
@@ -80,10 +81,10 @@ def _file(name: str, upgrade: Upgrade, targets: Sequence[Target], quiet: bool) -
         if places:
             yield Line()
     for notice in () if quiet else report.notices:
-        yield Line(("notice", "note"), f": {clean(notice)}", hang=2)
+        yield Line(("notice", "note"), f": {quoted(notice)}", hang=2)
         yield Line()
     for failure in report.failures:
-        text = f"rule {clean(failure.code)} failed: {clean(failure.error)}. What it would have found is missing."
+        text = f"rule {quoted(failure.code)} failed: {quoted(failure.error)}. What it would have found is missing."
         yield Line(("error", "error"), f": {text}", hang=2)
         yield Line()
 
@@ -91,20 +92,20 @@ def _file(name: str, upgrade: Upgrade, targets: Sequence[Target], quiet: bool) -
 def _place(place: Place, style: Style) -> Iterator[Line]:
     finding = place.finding
     where = str(finding.source) if finding.source else f"node {', '.join(finding.nodes)}"
-    module = f" ({clean(finding.module)})" if finding.module else ""
-    yield Line((f"  {clean(finding.code)} ", style), f"{clean(finding.name)} at ", (clean(where), "place"), module)
-    yield Line(f"      {clean(finding.message)}", hang=6)
-    width = max(len(clean(step.target)) for step in place.steps)
+    module = f" ({quoted(finding.module)})" if finding.module else ""
+    yield Line((f"  {quoted(finding.code)} ", style), f"{quoted(finding.name)} at ", (quoted(where), "place"), module)
+    yield Line(f"      {quoted(finding.message)}", hang=6)
+    width = max(len(quoted(step.target)) for step in place.steps)
     for step in place.steps:
         if step.change is not Change.SAME:
             meaning = f": {step.after.effect.meaning}" if step.after.effect else ""
             becomes = f"{_effect(step.before)} -> {_effect(step.after)}"
-            yield Line(f"      {clean(step.target):{width}}  ", (becomes, _style(step)), meaning, hang=8 + width)
+            yield Line(f"      {quoted(step.target):{width}}  ", (becomes, _style(step)), meaning, hang=8 + width)
             if step.after.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
                 start = f"      {'':{width}}  evidence  "
-                yield Line((start, "dim"), clean(evidence_text(step.after)), hang=len(start))
+                yield Line((start, "dim"), quoted(evidence_text(step.after)), hang=len(start))
     if place.change is not Change.MENDED:
-        yield Line(("      remedy  ", "dim"), clean(finding.remedy), hang=14)
+        yield Line(("      remedy  ", "dim"), quoted(finding.remedy), hang=14)
 
 
 def _effect(outcome: Outcome) -> str:

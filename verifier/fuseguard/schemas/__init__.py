@@ -12,7 +12,7 @@ from typing import Any
 #: Name of a schema -> the definition that its document is, or for json-lines each of its lines. The first two are
 #: formats of ``fuseguard check``, the next ones commands with ``--output-format json``, the last one is a file.
 SCHEMAS: dict[str, str] = {
-    "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference",
+    "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
     "recording": "recording",
 }  # fmt: skip
 

@@ -47,9 +47,7 @@ BAD = (
         graphs.loop(graphs.COARSE, limit=0.0),
         extensions=("cf",),
     ),
-    Example(
-        "while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)
-    ),
+    Example("while_loop whose operands have different qparams", graphs.loop(second=graphs.COARSE), extensions=("cf",)),
     Example(
         "while_loop whose body quantizes an additional input",
         graphs.loop(additional=True),

@@ -89,9 +89,7 @@ BAD = (
     Example("cumsum of a cumsum", _row(_CUMSUM, _CUMSUM)),
     Example("cumsum of a relu of a cumsum", _row(_CUMSUM, "aten.relu.default", _CUMSUM)),
     Example("where between a cumsum and an int8 tensor", _chosen(first=True)),
-    Example(
-        "where between an int8 tensor and what chooses between it and a cumsum", _chosen_twice(sum_first=False)
-    ),
+    Example("where between an int8 tensor and what chooses between it and a cumsum", _chosen_twice(sum_first=False)),
     Example("bmm of a cumsum and an int8 tensor", _product, only_on="<1.4"),
 )
 

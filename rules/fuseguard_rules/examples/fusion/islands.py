@@ -39,11 +39,13 @@ def island(
     *,
     joined: bool = True,
     forked: bool = False,
+    kept: str = "",
 ) -> Graph:
     """``[cat](activation(anchor(x)), y)`` with the output qparams on the activation.
 
     ``activation`` is the target followed by its bounds, None for a bare anchor. ``joined`` puts a cat behind it;
-    ``forked`` gives the anchor a second user (a hardtanh whose result is an output of its own).
+    ``forked`` gives the anchor a second user (a hardtanh whose result is an output of its own). ``kept`` writes the
+    result to a buffer and nowhere else: to all of it ("whole") or to the front half of it ("slice").
     """
     target, data, weight, rest, shape = ANCHORS[anchor]
     b = GraphBuilder()
@@ -61,7 +63,20 @@ def island(
     if joined:
         joint = (shape[0], shape[1] * 2, *shape[2:])
         value = b.requantize(b.call("aten.cat.default", (value, y), 1, shape=joint), output)
+        shape = joint
+    if kept:
+        return _kept(b, x, value, shape, kept)
     return b.output(*([value, second] if second else [value]))
+
+
+def _kept(b: GraphBuilder, x: str, value: str, shape: tuple[int, ...], kept: str) -> Graph:
+    """Writes ``value`` to a buffer; the program's own output is twice its input."""
+    length = shape[1] * 2 if kept == "slice" else shape[1]
+    place = b.constant("state", (shape[0], length, *shape[2:]), "float32")
+    if kept == "slice":
+        place = b.call("aten.slice.Tensor", place, 1, 0, shape[1], shape=shape, annotated=False)
+    b.call("aten.copy_.default", place, value, annotated=False)
+    return b.output(b.requantize(b.call("aten.add.Tensor", x, x), int8(2 * 0.0487, 3)))
 
 
 def _graph(*args: object, **options: object) -> Callable[[], Graph]:
@@ -103,6 +118,16 @@ OUT_OF_RANGE = (
     ),
     Example("conv2d -> clamp(0, 1), hand-made", _graph("conv2d", ("aten.clamp.default", 0.0, 1.0), SIGNED)),
     Example("conv2d -> relu6, hand-made", _graph("conv2d", ("aten.relu6.default",), SIGNED)),
+    Example(
+        "conv2d -> relu into a cat that only a buffer keeps",
+        _graph("conv2d", RELU, SIGNED, kept="whole"),
+        companions=("FU102",),
+    ),
+    Example(
+        "linear -> relu into a slice of a buffer",
+        _graph("linear", RELU, SIGNED, joined=False, kept="slice"),
+        companions=("FU102",),
+    ),
 )
 
 STRANDED = (
@@ -117,6 +142,10 @@ STRANDED = (
     ),
     Example("linear -> hardtanh(-1, 1) without a Q of its own, hand-made", _graph("linear", HARDTANH, int8(2 / 255))),
     Example("conv2d -> hardtanh(-1, 1) without a Q of its own, hand-made", _graph("conv2d", HARDTANH, int8(2 / 255))),
+    Example(
+        "conv2d -> hardtanh(-1, 1) without a Q of its own that only a buffer keeps",
+        _graph("conv2d", HARDTANH, int8(2 / 255), joined=False, kept="whole"),
+    ),
     Example("conv2d with two activations and no Q, hand-made", _graph("conv2d", RELU, NONNEGATIVE, forked=True)),
 )
 
@@ -136,6 +165,9 @@ IN_RANGE = (
     ),
     Example("conv2d -> hardtanh(0, 6) in a range that ends at 6", _graph("conv2d", RELU6, int8(6 / 255, -128))),
     Example("conv2d into a cat with a signed branch, no activation", _graph("conv2d", None, SIGNED)),
+    Example(
+        "conv2d -> relu alone that only a buffer keeps", _graph("conv2d", RELU, NONNEGATIVE, joined=False, kept="whole")
+    ),
 )
 
 FULL_RANGE = (

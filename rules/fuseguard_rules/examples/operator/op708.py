@@ -17,7 +17,7 @@ _SHAPE, _ONE = (1, 4, 6, 8), (1, 1, 1, 1)
 
 
 def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
-    """Ops in a row; ``sub`` subtracts from a constant, or the constant from the value unless ``first``."""
+    """Ops in a row; those of two operands have a constant as the first one, or as the second one unless ``first``."""
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -30,10 +30,14 @@ def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
             elif op == "permute":
                 shape = (shape[0], shape[2], shape[3], shape[1])
                 made = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=shape)
+            elif op in ("neg", "clone"):
+                made = b.call(f"aten.{op}.default", value, shape=shape)
             else:
-                constant = b.dequantize(b.constant(f"number_{number}", _ONE), int8(0.0079))
+                # Of one scale with x where the scales would be compared: OP707 is another fault.
+                scale = 0.0487 if op in ("maximum.default", "minimum.default") else 0.0079
+                constant = b.dequantize(b.constant(f"number_{number}", _ONE), int8(scale))
                 operands = (constant, value) if first else (value, constant)
-                made = b.call("aten.sub.Tensor", *operands, shape=shape)
+                made = b.call(f"aten.{op}", *operands, shape=shape)
             value = b.requantize(made, qparams)
         return b.output(value)
 
@@ -72,16 +76,21 @@ def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
 
 
 BAD = (
-    Example("conv2d subtracted from a number", _graph("conv", "sub"), _program, only_on=">=1.5"),
-    Example("permute of 1 - x", _graph("sub", "permute"), only_on=">=1.5"),
-    Example("conv2d of 1 - x", _graph("sub", "conv"), only_on=">=1.5"),
+    Example("conv2d subtracted from a number", _graph("conv", "sub.Tensor"), _program, only_on=">=1.5"),
+    Example("permute of 1 - x", _graph("sub.Tensor", "permute"), only_on=">=1.5"),
+    Example("conv2d of 1 - x", _graph("sub.Tensor", "conv"), only_on=">=1.5"),
+    Example("conv2d, negated, subtracted from a number", _graph("conv", "neg", "sub.Tensor"), only_on=">=1.5"),
+    Example("clone of a conv2d, subtracted from a number", _graph("conv", "clone", "sub.Tensor"), only_on=">=1.5"),
+    Example("conv2d of -(1 - x)", _graph("sub.Tensor", "neg", "conv"), only_on=">=1.5"),
+    Example("permute of the larger one of a number and x", _graph("maximum.default", "permute"), only_on=">=1.5"),
+    Example("conv2d of the smaller one of a number and x", _graph("minimum.default", "conv"), only_on=">=1.5"),
     Example("conv2d subtracted from a number, and padded for a pool", _beside("pad", "pool"), only_on=">=1.5"),
 )
 
 GOOD = (
-    Example("1 - x alone", _graph("sub")),
-    Example("conv2d less a number", _graph("conv", "sub", first=False)),
-    Example("1 - x between two convolutions", _graph("conv", "sub", "conv")),
+    Example("1 - x alone", _graph("sub.Tensor")),
+    Example("conv2d less a number", _graph("conv", "sub.Tensor", first=False)),
+    Example("1 - x between two convolutions", _graph("conv", "sub.Tensor", "conv")),
     Example("conv2d subtracted from a number, and padded alone", _beside("pad")),
     Example("conv2d subtracted from a number, and pooled", _beside("pool")),
 )

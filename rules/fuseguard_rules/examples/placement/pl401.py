@@ -18,12 +18,8 @@ BAD = (
     Example(
         "permute whose result leaves in float", one_op("aten.permute.default", (0, 1, 3, 2)), companions=("BO601",)
     ),
-    Example(
-        "conv2d whose result leaves in float", lambda: anchor_graph("conv2d", output=False), companions=("BO601",)
-    ),
-    Example(
-        "linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)
-    ),
+    Example("conv2d whose result leaves in float", lambda: anchor_graph("conv2d", output=False), companions=("BO601",)),
+    Example("linear whose result leaves in float", lambda: anchor_graph("linear", output=False), companions=("BO601",)),
     Example("sigmoid straight behind permute", unquantized_between(PERMUTE, "aten.sigmoid.default")),
     Example("abs straight behind permute", unquantized_between(PERMUTE, "aten.abs.default")),
     Example("conv2d straight behind permute", unquantized_between(PERMUTE, "aten.conv2d.default")),

@@ -1,0 +1,155 @@
+"""A proof as text and JSON, without torch: any object with a Proof's fields will do."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from fuseguard.report.json import dump
+from fuseguard.report.lines import plain
+from fuseguard.report.proof import render, to_dict
+from fuseguard.schemas import load_schema
+
+
+def proof(**changes: Any) -> Any:
+    fields = {
+        "outcome": "exact",
+        "target": "TOSA-1.0+INT, ExecuTorch 1.5.1",
+        "release": "1.5.1",
+        "max_error_steps": 0.0,
+        "max_error": 0.0,
+        "sqnr_db": float("inf"),
+        "mismatches": 0,
+        "rounding_ties": 0,
+        "elements": 64,
+        "explained_by": (),
+        "calls": 1,
+        "call": 0,
+        "differing": (),
+        "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
+        "delegated_ops": 3,
+        "delegates": 1,
+        "exception": "",
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def text(**changes: Any) -> str:
+    return plain(render(proof(**changes), "m.pt2", "random"))
+
+
+def test_an_exact_proof() -> None:
+    assert text() == (
+        "exact: m.pt2: every output code equals the eager program's, rounding ties aside\n"
+        "  target      TOSA-1.0+INT, ExecuTorch 1.5.1\n"
+        "  inputs      random\n"
+        "  mismatches  0 of 64 elements\n"
+        "  max error   0, 0 steps of the output\n"
+        "  SQNR        inf dB\n"
+        "  delegated   3 ops in 1 delegate\n"
+        "  on the CPU  aten.relu.default x2, aten.convolution.default\n"
+    )
+
+
+def test_rounding_ties_are_owned_up_to() -> None:
+    assert "mismatches  2 of 64 elements, all of them rounding ties" in text(mismatches=2, rounding_ties=2)
+
+
+WHY = (
+    SimpleNamespace(
+        name="int32 operands",
+        meaning="in int32",
+        models=("fuseguard.backend.int32_rescales.bypasses",),
+        shared=("fuseguard.backend.int32_rescales.bypasses",),
+        elements=3,
+        results=("output 0", "buffer k"),
+    ),
+    SimpleNamespace(
+        name="rounding ties", meaning="", models=("fuseguard.own",), shared=(), elements=1, results=("output 0",)
+    ),
+)
+
+
+def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> None:
+    shown = text(outcome="bounded", mismatches=3, explained_by=WHY)
+    assert (
+        "  explained   int32 operands: 3 elements of output 0, buffer k (by fuseguard.backend.int32_rescales.bypasses; "
+        "rules rely on it too)\n"
+        "              rounding ties: 1 element of output 0 (by fuseguard.own)\n"
+    ) in shown
+    document = json.loads(dump(to_dict(proof(outcome="bounded", explained_by=WHY), "m.pt2", "random")))
+    assert document["explained_by"][0] == {
+        "name": "int32 operands",
+        "meaning": "in int32",
+        "models": ["fuseguard.backend.int32_rescales.bypasses"],
+        "shared_with_rules": ["fuseguard.backend.int32_rescales.bypasses"],
+        "elements": 3,
+        "results": ["output 0", "buffer k"],
+    }
+    validator = jsonschema.Draft202012Validator(load_schema("prove"))
+    validator.validate(document)
+    assert not validator.is_valid({**document, "explained_by": [{"name": "magic"}]})
+
+
+@pytest.mark.parametrize("changes", [{}, {"outcome": "crash", "exception": "E", "max_error_steps": None}])
+def test_what_prove_writes_is_what_its_schema_says(changes: dict[str, Any]) -> None:
+    """Nothing more, either: a key that is written has to be described."""
+    schema = load_schema("prove")
+    document = to_dict(proof(**changes), "m.pt2", "random")
+    jsonschema.Draft202012Validator(schema).validate(json.loads(dump(document)))
+    assert document.keys() == schema["$defs"]["proof"]["properties"].keys()
+
+
+def test_a_wrong_proof_names_the_results_that_differ() -> None:
+    assert "  differs     buffer k, output 0\n" in text(outcome="wrong", call=1, differing=("buffer k", "output 0"))
+    assert "differs" not in text()
+    assert "calls" not in text()
+
+
+def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
+    shown = text(outcome="wrong", calls=2, call=2, differing=("buffer k\x1b",))
+    assert "  calls       2 in a row, each on the state that the one before has left\n" in shown
+    assert "  differs     buffer k\\x1b in call 2\n" in shown
+    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
+    assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
+
+
+def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() -> None:
+    shown = text(outcome="crash", exception="ValueError: no \x1b[31mqparams\nsecond line", sqnr_db=float("-inf"))
+    assert "exception   ValueError: no \\x1b[31mqparams\n" in shown
+    assert "mismatches" not in shown
+    assert "delegated" not in shown
+
+
+@pytest.mark.parametrize("outcome", ["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"])
+def test_every_outcome_has_a_meaning(outcome: str) -> None:
+    assert to_dict(proof(outcome=outcome), "m.pt2", "random")["outcome_meaning"]
+    assert f"{outcome}: m.pt2: " in text(outcome=outcome)
+
+
+def test_infinities_are_strings_in_json() -> None:
+    document = json.loads(dump(to_dict(proof(sqnr_db=float("-inf"), max_error_steps=None), "m.pt2", "random:1")))
+    assert document["sqnr_db"] == "-inf"
+    assert document["max_error_steps"] is None
+    assert document["inputs"] == "random:1"
+    assert (document["guarded"], document["guard"]) == (False, None)
+
+
+def test_what_the_guard_refused_is_told() -> None:
+    class Guard:
+        def __str__(self) -> str:
+            return "fuseguard: 2 nodes refused\n  FU101: refused conv, relu"
+
+        def to_dict(self) -> dict[str, str]:
+            return {"policy": "consistent"}
+
+    guard: Any = Guard()
+    shown = plain(render(proof(), "m.pt2", "random", guard))
+    assert "(guarded)" in shown
+    assert "FU101: refused conv, relu" in shown
+    document = to_dict(proof(), "m.pt2", "random", guard)
+    assert (document["guarded"], document["guard"]) == (True, {"policy": "consistent"})

@@ -1,0 +1,113 @@
+"""A repair that is not taken on trust: both programs are run and compared, and the new one's lowering is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch.export import ExportedProgram
+
+from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.rounds import Repair, RepairFault
+from fuseguard.executorch.extremes import extreme_inputs
+from fuseguard.executorch.judge import Proof, prove
+from fuseguard.executorch.outputs import largest_difference
+from fuseguard.executorch.partition import support_checks, target_of
+from fuseguard.executorch.repairs import RepairResult, repair
+
+
+class InexactRepair(RepairFault):
+    """Every repair made should be exact, and the repaired program's results differ from the original's.
+
+    ``difference`` is the largest of them, in real units; ``rules`` are the codes whose repairs were made.
+    """
+
+    def __init__(self, difference: float, rules: Sequence[str]) -> None:
+        self.difference = difference
+        self.rules = tuple(rules)
+        super().__init__(
+            f"the repaired program's results differ from the original's by {difference:g}, and every repair in it "
+            f"should be exact. This is a bug in the repair of {' or '.join(self.rules)}, please report it."
+        )
+
+    def __reduce__(self) -> tuple[type[InexactRepair], tuple[float, tuple[str, ...]]]:
+        return type(self), (self.difference, self.rules)
+
+
+@dataclass(frozen=True)
+class VerifiedRepair:
+    """A repair and what was tried on it.
+
+    ``eager_error`` is the largest difference between the eager outputs of the repaired program and of the original, in
+    real units (0.0: equal to the bit), on ``runs`` sets of inputs. ``proof`` is the judge's on the lowering of the
+    repaired program, with what remains to be refused kept off the accelerator; None where the judge was not asked.
+    """
+
+    result: RepairResult
+    eager_error: float
+    runs: int
+    proof: Proof | None = None
+
+    @property
+    def program(self) -> ExportedProgram:
+        """The repaired program."""
+        return self.result.program
+
+    @property
+    def applied(self) -> tuple[Repair, ...]:
+        return self.result.applied
+
+    @property
+    def remaining(self) -> tuple[Finding, ...]:
+        return self.result.remaining
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left that breaks or is refused, and the judge, if asked, calls the lowering right."""
+        left = any(finding.refuse or finding.severity is Severity.ERROR for finding in self.remaining)
+        return not left and (self.proof is None or self.proof.ok)
+
+
+def repair_and_verify(
+    exported_program: ExportedProgram,
+    inputs: Sequence[Any],
+    target: Any = "TOSA-1.0+INT+FP",
+    policy: str = "consistent",
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    unsafe: bool = False,
+    judge: bool = True,
+) -> VerifiedRepair:
+    """Repair ``exported_program``, compare its results with the original's, and judge its lowering.
+
+    The eager results are compared on ``inputs`` and on inputs that hit the ends of every code range. What remains to be
+    refused is the guard's: the judge lowers as :func:`fuseguard.executorch.lower` does.
+
+    Args:
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        inputs: example inputs as for ``exported_program.module()(*inputs)``.
+        target: TOSA specification, accelerator, compile spec or partitioner; the release is the installed one.
+        policy, select, ignore, unsafe: as for :func:`fuseguard.executorch.repair`.
+        judge: False leaves out lowering and judging, which take nearly all the time.
+
+    Raises:
+        InexactRepair: every repair made should be exact, and the results differ.
+        EndlessRepair, RepairFault: as for :func:`fuseguard.executorch.repair`, both of them RepairFaults.
+        TargetError, ValueError: as for :func:`fuseguard.executorch.repair`.
+        ImportError: tosa-tools is not installed, which only the judge needs.
+        What the program itself raises on ``inputs``.
+    """
+    resolved = target_of(target)
+    options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore}
+    result = repair(exported_program, resolved, unsafe=unsafe, **options)
+    runs = (tuple(inputs), extreme_inputs(exported_program, inputs))
+    difference = max(largest_difference(exported_program, result.program, run) for run in runs)
+    if result.exact and difference:
+        raise InexactRepair(difference, sorted({item.finding.code for item in result.applied}))
+    proof = None
+    if judge:
+        guarded = any(finding.refuse for finding in result.remaining)
+        proof = prove(result.program, inputs, resolved, support_checks(resolved, **options) if guarded else None)
+    return VerifiedRepair(result, difference, len(runs), proof)

@@ -1,0 +1,93 @@
+r"""How a report quotes what a file says: so that neither a terminal, nor a reader, nor a CI runner takes it for more.
+
+Names and source lines come from files by strangers. Escape sequences could rewrite a terminal, bidirectional overrides
+could show something other than what is there, and a name like ``##vso[task.prependpath]`` would be obeyed by the runner
+whose log it gets into. Everything that a person or a runner reads goes through :func:`quoted`, in every format.
+
+What runners obey: ``::command`` at the start of a line, after blanks, and ``##[command]`` anywhere in it (GitHub;
+ActionCommand.cs of actions/runner), ``##vso[...]`` anywhere (Azure), ``##teamcity[...]``, and ``section_start:``
+(GitLab). The first character of each is escaped as ``\x3a`` and the like.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+#: Characters of a name that are shown.
+MAX_NAME = 200
+#: Characters of a text: a message, a remedy, an error.
+MAX_TEXT = 4000
+#: Names of a list that a person reads.
+MAX_LISTED = 20
+#: Names of a list that a program reads.
+MAX_ARRAY = 64
+
+# C++ names (aten::relu) stay as they are: no command has a word directly before it.
+_COMMAND = re.compile(r"(?<!\w)::(?=\S)|##(?=\w*\[)|section_(?:start|end)(?=:)", re.IGNORECASE)
+
+
+def quoted(text: str, limit: int = MAX_TEXT) -> str:
+    """``text`` on one line, with everything unprintable and every command of a CI runner escaped, and cut at ``limit``.
+
+    What is left out is counted. The result may be longer than ``limit``, by the escapes.
+    """
+    if len(text) > limit:
+        left_out = len(text) - limit
+        text = f"{text[:limit]}... ({left_out:,} more {'character' if left_out == 1 else 'characters'})"
+    text = text.expandtabs(4)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+    if ":" in text or "#" in text:
+        text = _COMMAND.sub(_without_its_start, text)
+    return text
+
+
+def name(text: str) -> str:
+    """A quoted name: of a node, a file, a module."""
+    return quoted(text, MAX_NAME)
+
+
+def listed(names: Sequence[str], limit: int = MAX_LISTED) -> str:
+    """Quoted names with commas between them, and how many more there are."""
+    shown = ", ".join(map(name, names[:limit]))
+    return f"{shown} and {len(names) - limit:,} more" if len(names) > limit else shown
+
+
+def quoted_lines(text: str, limit: int = 2 * MAX_TEXT) -> str:
+    """``text`` quoted line by line: the line breaks are ours. ``limit`` is for all of it."""
+    if len(text) > limit:
+        text = f"{text[:limit]}... ({len(text) - limit:,} more characters)"
+    return "\n".join(quoted(line, limit + 64) for line in text.split("\n"))
+
+
+def array(names: Sequence[str]) -> list[str]:
+    """Names for a program to read. Of a long list, the last item says how many more there are."""
+    if len(names) <= MAX_ARRAY:
+        return list(names)
+    return [*names[:MAX_ARRAY], f"and {len(names) - MAX_ARRAY:,} more"]
+
+
+def quoted_tree(value: Any) -> Any:
+    """JSON-ready data with every string and key quoted; line breaks stay."""
+    if isinstance(value, str):
+        # Most strings are short words of our own.
+        return value if len(value) <= MAX_NAME and value.isalnum() else quoted_lines(value)
+    if isinstance(value, dict):
+        return {quoted_tree(key): quoted_tree(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [quoted_tree(item) for item in value]
+    return value
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _without_its_start(match: re.Match[str]) -> str:
+    """The same text to a reader, and no command to a runner: with its first colon, hash or word's end escaped."""
+    found = match[0]
+    if found[0] in ":#":
+        return f"\\x{ord(found[0]):02x}{found[1:]}"
+    return f"{found[:7]}\\x5f{found[8:]}"
