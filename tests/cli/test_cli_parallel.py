@@ -68,10 +68,15 @@ def _dies(path: Path) -> FileResult:
 
 def test_a_worker_that_is_killed_is_an_error_of_its_files_and_not_of_the_run() -> None:
     """As when the system is out of memory: the gate must not be green."""
-    results = parallel.check_all([Path("killer"), Path("other")], _dies, 2)
-    assert results[0].error is not None
-    assert results[0].error.kind == "internal"
-    assert "-j" in results[0].error.message
+    names = ("first", "killer", *(f"other{number}" for number in range(8)), "killer", "last")
+    files = [Path(name) for name in names]
+    results = parallel.check_all(files, _dies, 2)
+    lost = [file.name for file, result in zip(files, results, strict=True) if result.error is not None]
+    assert lost == ["killer", "killer"], "what waited for the process, or worked beside it, is checked all the same"
+    for result in results:
+        if result.error is not None:
+            assert result.error.kind == "internal"
+            assert "-j" in result.error.message
 
 
 @needs_fork

@@ -26,6 +26,9 @@ NOT_RUN = {
     "make test": "runs this test",
     'make test-releases MARKS="not campaign"': "runs this test, on every release",
     ".venvs/1.5.1/bin/fuseguard selftest -j 2": "takes a quarter of an hour; the conformance tests are the same code",
+    ".venvs/1.5.1/bin/fuseguard selftest --select OP703 --record": (
+        "writes into the checkout; tests/cli/test_cli_selftest.py records into another folder"
+    ),
     ".venvs/1.5.1/bin/python tests/upstream/run_upstream.py --out upstream.jsonl": "takes hours",
     ".venvs/1.5.1/bin/python tests/differential/campaign.py --programs 3000 --seed 5 --jobs 2 --out campaign.jsonl": (
         "takes hours; the tests marked campaign are the same code"

@@ -181,6 +181,18 @@ def test_a_case_that_a_measured_release_does_not_show_is_inferred_too(record: An
     assert (found("1.3.1").evidence, found("1.3.1").evidence_release) == (Evidence.INFERRED, "1.4.1")
 
 
+def test_the_rules_of_a_pack_are_graded_by_the_recordings_that_it_brings(record: Any, tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+
+    class Packed(Coarse):
+        recordings = recordings(tmp_path / "pack", recording("1.5.1", [seen("wrong")]))
+
+    record()
+    assert found("1.5.1", rule=Packed).evidence is Evidence.MEASURED
+    assert found("1.5.1").evidence is Evidence.INFERRED
+    assert evidence_of(Packed())[2].measured == ("1.5.1",)
+
+
 def test_a_row_that_states_its_evidence_keeps_it(record: Any, announce: Any) -> None:
     announce(Concern("ZZ100"))
 
@@ -217,7 +229,7 @@ def test_an_announced_change_keeps_the_effect_and_says_what_is_expected(record: 
     finding = found("1.6.0")
     assert (finding.effect, finding.evidence, finding.evidence_release) == (Effect.WRONG, Evidence.ANNOUNCED, "1.5.1")
     assert finding.evidence_note == (
-        "#99 (merged 2026-09-21) mends it; exact is expected; the effect is that of 1.5.1; a third pass"
+        "#99 (of 2026-09-21, merged) mends it; exact is expected; the effect is that of 1.5.1; a third pass"
     )
     assert found("1.6.0", "INT+FP").evidence is Evidence.INFERRED, "another profile"
     assert found("1.5.2").evidence is Evidence.INFERRED, "an older release"
@@ -529,7 +541,7 @@ def test_an_upgrade_check_says_what_is_announced(record: Any) -> None:
     result = UpgradeResult((FileUpgrade("m.pt2", upgrade),), upgrade.report.targets, "consistent", 0)
     text = plain(render_upgrade(result))
     assert "runtime_fault -> runtime_fault" in text
-    assert "evidence  announced (#22966 (merged 2026-09-21)" in text
+    assert "evidence  announced (#22966 (of 2026-09-21, merged)" in text
     assert "announced to change; ExecuTorch 1.5.1 -> 1.6.0" in text
     same = compare(checked("1.5.1", "1.5.1").programs[0].report)
     assert UpgradeResult((FileUpgrade("m.pt2", same),), same.report.targets, "consistent", 0).announced == 0

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -61,6 +62,16 @@ def test_releases_are_the_files_of_the_folder_oldest_first(tmp_path: Path) -> No
     assert made.recording("1.9.1").executorch == "1.9.1"
     with pytest.raises(KeyError):
         made.recording("1.9.0")
+
+
+def test_recordings_may_lie_in_an_archive(tmp_path: Path) -> None:
+    """Some tools run packages without unpacking them."""
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as archive:
+        archive.writestr("fuseguard/measured/1.5.1.json", encode(recording("1.5.1", [case()])))
+        archive.writestr("fuseguard/measured/__init__.py", "")
+    made = Recordings(zipfile.Path(tmp_path / "a.whl", "fuseguard/measured/"))
+    assert made.releases == ("1.5.1",)
+    assert len(made.recording("1.5.1").cases) == 1
 
 
 def test_a_recording_is_decoded_once_and_only_when_asked_for(tmp_path: Path) -> None:

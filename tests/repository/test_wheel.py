@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from fuseguard import measured
 from fuseguard.schemas import load_schema
 from fuseguard_testkit.paths import DATA, ROOT
 
@@ -99,6 +100,19 @@ def test_what_is_installed_prints_the_schema_and_checks_a_program(installed: Pat
     assert (done.returncode, json.loads(done.stdout)) == (0, load_schema("json"))
     done = run(installed, "-m", "fuseguard.cli.main", "check", str(DATA / "conv_cat.pt2"), "--executorch", "1.5.1")
     assert (done.returncode, "error[FU101]" in done.stdout) == (1, True), done.stderr
+
+
+def test_the_recordings_are_read_from_the_wheel_itself(wheel: Path) -> None:
+    code = (
+        "import fuseguard.measured as m; print(m.__file__); print(*m.RELEASES); "
+        "print(*(len(m.SHIPPED.recording(name).cases) for name in m.SHIPPED.releases))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(wheel)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    where, releases, cases = done.stdout.split("\n")[:3]
+    assert where.startswith(str(wheel)), done.stderr
+    assert releases.split() == list(measured.RELEASES)
+    assert cases.split() == [str(len(measured.SHIPPED.recording(name).cases)) for name in measured.SHIPPED.releases]
 
 
 def test_the_schema_is_read_from_the_wheel_itself(wheel: Path) -> None:

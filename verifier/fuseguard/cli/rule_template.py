@@ -37,7 +37,7 @@ class $class_name(Rule):
     message = "{node} reads steps of {scale:g}, coarser than {limit:g}"
     effects = EffectsTable(
         [
-            # The first row that applies wins. Measure what you can, and say so: evidence=Evidence.MEASURED.
+            # The first row that applies wins. Leave the evidence out where an example shows the row to a recording.
             EffectRow("*", "*", "*", Effect.QUALITY, Evidence.SOURCE_READ, reference="TODO: pass, commit or issue"),
         ]
     )

@@ -36,7 +36,7 @@ an hour with -j 2."""
 #: What judging imports. Looked for by name: importing it takes seconds, and the workers do.
 _NEEDED = ("torch", "executorch", "torchao", "tosa_reference_model", "numpy")
 #: ``--record`` without a file.
-_SHIPPED = "-"
+_SHIPPED = ""
 
 
 @click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")

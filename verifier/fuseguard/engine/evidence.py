@@ -44,8 +44,9 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     """
     if row.evidence is not None:
         return Grade(row.evidence, row.reference)
+    recordings = rule.recordings or measured.SHIPPED
     here, nearest = _shown(
-        measured.SHIPPED, str(target.release), rule.code, rule.in_program, case, target.profile, row.effect
+        recordings, str(target.release), rule.code, rule.in_program, case, target.profile, row.effect
     )
     if here:
         return Grade(Evidence.MEASURED, row.reference, here)
@@ -82,6 +83,7 @@ def _shown(
     recordings: Recordings, release: str, code: str, in_program: bool, case: str, profile: str, effect: Effect
 ) -> tuple[str, str]:
     """The release, if its own recording bears the effect out, and the nearest other one that does; "" for none."""
+
     def bears_out(known: str) -> bool:
         return any(
             agrees(effect, item.seen, item.cpu, in_program=in_program)
@@ -147,7 +149,7 @@ def _announced_note(told: Sequence[tuple[Announcement, Concern]], nearest: str, 
 
 def announced_text(announcement: Announcement, concern: Concern) -> str:
     """An announced change in words: what it does, what to expect of it, and who says so."""
-    told = f"{announcement.pr} ({announcement.state} {announcement.date}) {announcement.change}"
+    told = f"{announcement.pr} (of {announcement.date}, {announcement.state}) {announcement.change}"
     return f"{told}; {_expectation(concern)}"
 
 

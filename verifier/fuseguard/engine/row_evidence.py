@@ -60,9 +60,9 @@ def _listed(releases: tuple[str, ...]) -> str:
 def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEvidence, ...]:
     """How each row of the rule's effects table is known, in the order of the rows.
 
-    ``recordings`` are those that ship unless others are given.
+    ``recordings`` are the rule's own, or those that ship, unless others are given.
     """
-    found = recordings or measured.SHIPPED
+    found = recordings or rule.recordings or measured.SHIPPED
     shown: dict[EffectRow, dict[str, None]] = {}
     for release in found.releases:
         for row in rows_shown(rule, release, found):

@@ -14,6 +14,7 @@ from fuseguard.engine.finding import Effect, Finding
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
+from fuseguard.measured import Recordings
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Rule(abc.ABC):
     follows_from: ClassVar[Sequence[str]] = ()
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
     preview: ClassVar[bool] = False
+    #: What grades the rows of ``effects``; None for the recordings that ship with fuseguard. A pack brings its own.
+    recordings: ClassVar[Recordings | None] = None
 
     @abc.abstractmethod
     def check(self, view: View, target: Target) -> Iterator[Finding]:

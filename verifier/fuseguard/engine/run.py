@@ -154,8 +154,8 @@ def run(
     elif not active:
         notices.append(
             f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
-            f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target (measured); use "
-            f"TOSA-1.0+INT or TOSA-1.0+INT+FP."
+            f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target; use TOSA-1.0+INT or "
+            f"TOSA-1.0+INT+FP."
         )
     return Report(
         findings=tuple(in_order(add_fingerprints(mark_consequences(findings, active), views), graph)),

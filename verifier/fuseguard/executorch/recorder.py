@@ -51,8 +51,8 @@ class Recorder:
         self._head = _head(release)
         self._seen: list[RecordedCase] = []
         self._recording = self._before(whole)
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            raise RecordingError(f"{path}: cannot be written.")
+        if not os.access(path.absolute().parent, os.W_OK):
+            raise RecordingError(f"{path}: cannot be written: {path.parent} is no folder that files can be put in.")
 
     def _before(self, whole: bool) -> Recording:
         """The recording to begin with."""

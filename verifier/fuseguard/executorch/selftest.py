@@ -15,6 +15,10 @@ from fuseguard.gate.parallel import in_processes, processors
 
 #: Cases that a worker judges before another one takes its place: what lowering leaves behind is never quite freed.
 _CHUNK = 120
+#: Cases between two collections of garbage, which take a quarter of a second each.
+_TIDY = 8
+
+_judged = 0  # by this process
 
 
 def run_cases(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
@@ -34,13 +38,14 @@ def run_cases(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -
 
 def _judge(case: Case, repairs: bool) -> Result:
     """In a worker. The import is here, so that the process that asks can name this function without torch."""
+    global _judged
     from fuseguard.executorch.case_judge import judge_case
     from fuseguard.executorch.hurry import tidy
 
-    try:
-        return judge_case(case, repairs=repairs)
-    finally:
+    _judged += 1
+    if _judged % _TIDY == 0:
         tidy()
+    return judge_case(case, repairs=repairs)
 
 
 def _lost(case: Case) -> Result:

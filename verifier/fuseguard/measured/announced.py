@@ -51,7 +51,8 @@ class Concern:
 class Announcement:
     """One pull request. ``change`` says what it does, as the end of a sentence that begins with its number.
 
-    ``state`` is what the thread said when it was read. ``releases`` is the range that has the change, as in PEP 440.
+    ``date`` is the day on which it was opened, ``state`` what the thread said when it was read. ``releases`` is the
+    range of releases that have the change, as in PEP 440.
     """
 
     pr: str
