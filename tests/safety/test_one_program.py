@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import twins
 import zip_by_hand
-from forging import DATA, MODEL, ROOT, records
 from zip_by_hand import Item
 
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard.readers.zip_layout import BadLayout, read_layout
+from fuseguard_testkit.forging import DATA, MODEL, ROOT, records
 
 NAME = f"{ROOT}/{MODEL}"
 
