@@ -66,7 +66,6 @@ REFUSED_HALVES = (
     Example("split: one half through a conv2d and its clamp", _through("conv", "clamp"), companions=("FU102",)),
     Example("split: one half through an add with a float operand", _through("add"), companions=("PL402",)),
     Example("split: one half through a softmax, which only float has", _through("softmax")),
-    Example("split: one half through a leaky_relu", _through("leaky_relu"), only_on="<1.4"),
 )
 
 #: The INT profile takes the op.
