@@ -57,6 +57,7 @@ def test_an_exact_proof() -> None:
 
 def test_rounding_ties_are_owned_up_to() -> None:
     assert "mismatches  2 of 64 elements, all of them rounding ties" in text(mismatches=2, rounding_ties=2)
+    assert "mismatches  5 of 64 elements, 2 of them rounding ties" in text(mismatches=5, rounding_ties=2)
 
 
 WHY = (

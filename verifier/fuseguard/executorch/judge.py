@@ -148,7 +148,7 @@ def prove(
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
-    program = functional_program(exported_program, share_weights=True) if state else eager
+    program = functional_program(exported_program, share_weights=True)
     names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
     proofs: list[Proof] = []
     while True:

@@ -40,7 +40,8 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
         steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
-        ties = ", all of them rounding ties" if proof.rounding_ties else ""
+        all_ties = proof.rounding_ties == proof.mismatches
+        ties = f", {'all' if all_ties else proof.rounding_ties} of them rounding ties" if proof.rounding_ties else ""
         rows += [
             ("mismatches", f"{proof.mismatches} of {counted(proof.elements, 'element')}{ties}"),
             ("max error", f"{short(proof.max_error)}{steps}"),

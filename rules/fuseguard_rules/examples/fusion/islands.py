@@ -45,7 +45,7 @@ def island(
 
     ``activation`` is the target followed by its bounds, None for a bare anchor. ``joined`` puts a cat behind it;
     ``forked`` gives the anchor a second user (a hardtanh whose result is an output of its own). ``kept`` writes the
-    result to a buffer and nowhere else: to all of it ("whole") or to the front half of it ("slice").
+    result to a buffer and nowhere else: to all of it ("whole") or to the middle of it ("slice").
     """
     target, data, weight, rest, shape = ANCHORS[anchor]
     b = GraphBuilder()
@@ -65,18 +65,19 @@ def island(
         value = b.requantize(b.call("aten.cat.default", (value, y), 1, shape=joint), output)
         shape = joint
     if kept:
-        return _kept(b, x, value, shape, kept)
+        return _kept(b, value, shape, kept)
     return b.output(*([value, second] if second else [value]))
 
 
-def _kept(b: GraphBuilder, x: str, value: str, shape: tuple[int, ...], kept: str) -> Graph:
-    """Writes ``value`` to a buffer; the program's own output is twice its input."""
-    length = shape[1] * 2 if kept == "slice" else shape[1]
+def _kept(b: GraphBuilder, value: str, shape: tuple[int, ...], kept: str) -> Graph:
+    """Writes ``value`` to a buffer; the program's own output is twice an input of its own."""
+    length = shape[1] * 3 if kept == "slice" else shape[1]
     place = b.constant("state", (shape[0], length, *shape[2:]), "float32")
     if kept == "slice":
-        place = b.call("aten.slice.Tensor", place, 1, 0, shape[1], shape=shape, annotated=False)
+        place = b.call("aten.slice.Tensor", place, 1, shape[1], 2 * shape[1], shape=shape, annotated=False)
     b.call("aten.copy_.default", place, value, annotated=False)
-    return b.output(b.requantize(b.call("aten.add.Tensor", x, x), int8(2 * 0.0487, 3)))
+    other = b.quantized_input("other", shape, int8(0.0487, 3))
+    return b.output(b.requantize(b.call("aten.add.Tensor", other, other), int8(2 * 0.0487, 3)))
 
 
 def _graph(*args: object, **options: object) -> Callable[[], Graph]:
