@@ -13,17 +13,19 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-releases release bench lint docs env clean
+.PHONY: help demo cost test test-fast test-pythons test-releases release bench lint types docs env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
 	@echo "make cost           what guard and repair cost on Ethos-U, by Vela's estimate"
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
+	@echo "make test-pythons   most of these on Python 3.10, 3.12 and 3.13, those that are installed"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"
 	@echo "make bench          the benchmarks"
 	@echo "make lint           ruff and mypy --strict"
+	@echo "make types          mypy --strict alone"
 	@echo "make docs           the documentation, in build/site"
 	@echo "make clean          remove what the other targets left in this checkout"
 
@@ -39,6 +41,9 @@ cost: env
 
 lint: env
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory types
+
+types: env
 	$(BIN)/python -m mypy --strict
 
 test: lint
@@ -47,6 +52,9 @@ test: lint
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null
 	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not campaign and not network" $(PYTEST_ARGS)
+
+test-pythons:
+	@$(PYTHON) tools/python_versions.py
 
 test-releases:
 	@failed=; for release in $(RELEASES); do \

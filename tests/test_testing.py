@@ -104,7 +104,8 @@ def test_explicit(assert_lowerable):
 
 def run_pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_model.py").write_text(MODEL_TESTS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options]
+    # hypothesis would be half of what this costs
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-q", *options]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120)
 
 

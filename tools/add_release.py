@@ -104,7 +104,7 @@ def _built(release: str, checkout: Path) -> HeavyEnv:
 def build(addition: Addition) -> None:
     """Build both environments. Raises EnvError."""
     for release in (addition.base, addition.release):
-        Overlay(_built(release, addition.checkout), addition.checkout).build()
+        Overlay(_built(release, addition.checkout), addition.checkout, release).build()
 
 
 def compare(addition: Addition) -> None:
@@ -121,7 +121,7 @@ def record(addition: Addition, jobs: int) -> None:
     if path.is_file():
         addition.faults = ("unknown: the recording was there already; fuseguard selftest compares again",)
     else:
-        overlay = Overlay(HeavyEnv.of(addition.release, addition.checkout), addition.checkout)
+        overlay = Overlay(HeavyEnv.of(addition.release, addition.checkout), addition.checkout, addition.release)
         command = [str(overlay.path / "bin" / "fuseguard"), "selftest", "--record", str(path), "-j", str(jobs)]
         # The backend looks for its tools on PATH.
         environment = {**os.environ, "PATH": f"{overlay.path / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}

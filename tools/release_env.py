@@ -196,10 +196,11 @@ class Overlay:
 
     heavy: HeavyEnv
     checkout: Path
+    name: str
 
     @property
     def path(self) -> Path:
-        return self.checkout / ".venvs" / self.heavy.release
+        return self.checkout / ".venvs" / self.name
 
     @property
     def python(self) -> Path:
@@ -225,7 +226,7 @@ class Overlay:
         if self.ready():
             return
         self.path.parent.mkdir(exist_ok=True)
-        with _locked(self.path.parent / f"{self.heavy.release}.lock"):
+        with _locked(self.path.parent / f"{self.name}.lock"):
             if self.ready():
                 return
             shutil.rmtree(self.path, ignore_errors=True)
@@ -285,6 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build a test environment and print the path of its Python.")
     parser.add_argument("release", nargs="?", help="an ExecuTorch release, or core for no torch")
     parser.add_argument("--checkout", type=Path, default=Path(__file__).parent.parent, help="default: this one")
+    parser.add_argument("--overlay", metavar="NAME", help="its name in .venvs (default: the release)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="build nothing")
     parser.add_argument("--list", action="store_true", dest="only_list", help="print the releases that can be built")
     options = parser.parse_args(arguments)
@@ -296,13 +298,15 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a release, or core")
     try:
         heavy = HeavyEnv.of(options.release, checkout)
-        overlay = Overlay(heavy, checkout)
+        overlay = Overlay(heavy, checkout, options.overlay or options.release)
         if options.only_print:
             if not (heavy.finished() and overlay.ready()):
                 raise EnvError(f"the environment {options.release} is not built or is out of date")
         else:
-            if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-                raise EnvError(f"the pinned packages need Python 3.11 to 3.13; this is {sys.version.split()[0]}")
+            oldest = (3, 10) if options.release == CORE else (3, 11)
+            if not oldest <= sys.version_info[:2] <= (3, 13):
+                needed = f"3.{oldest[1]} to 3.13"
+                raise EnvError(f"the pinned packages need Python {needed}; this is {sys.version.split()[0]}")
             heavy.build()
             overlay.build()
     except EnvError as error:

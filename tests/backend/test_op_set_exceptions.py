@@ -17,7 +17,7 @@ from fuseguard.backend import (
     int32_rescales,
     lookup_table,
     partition,
-    quantized_operands,
+    proper_quantization,
 )
 from fuseguard.backend.op_set import OpSet, ops
 from fuseguard.backend.op_sets import EXCEPTIONS, LISTS, ON_INT, TABLE_OPS, entered
@@ -58,7 +58,7 @@ PROJECT: dict[str, tuple[Collection[str], ...]] = {
     "ELEMENTWISE": (  # has_one_operand
         (kinds_with(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) - {"sum"}) | elementwise._BY_ELEMENT,
     ),
-    "CHECKED": (quantized_operands._CHECKED | kinds_with(Trait.UNARY),),  # is_checked
+    "CHECKED": (proper_quantization.TARGETED,),
     "WITHOUT_COMPUTE": (partition._DROPPED,),
     "KNOWN": (KNOWN,),
     "TRANSPARENT": (kinds_with(Trait.TRANSPARENT),),

@@ -5,40 +5,22 @@ The hook's repository is a clone of what is committed and changed in this checko
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from fuseguard_testkit.git_repository import commit, registry_answers, run
 from fuseguard_testkit.paths import DATA, ROOT
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("pre_commit")
 
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
-GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false")
 #: What the package is built from: all that pre-commit's pip needs of a clone.
 PACKAGE = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "verifier", "rules")
-
-
-def run(*command: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    # A git hook that runs these tests sets GIT_*, which would point at this checkout's repository.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
-    environment = {**inherited, "PATH": path, "NO_COLOR": "1", **changes}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=600)
-
-
-def commit(folder: Path) -> str:
-    """Make ``folder`` a repository with all its files in one commit; the commit's hash."""
-    for command in (("git", "init", "-q", "-b", "main"), ("git", "add", "-A"), (*GIT, "commit", "-q", "-m", "all")):
-        done = run(*command, cwd=folder)
-        assert done.returncode == 0, done.stderr
-    return run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +86,6 @@ def test_rule_packs_are_tested(tmp_path: Path, hook_repository: tuple[Path, str]
     done = pre_commit("fuseguard-test-rules", user, hook_repository)
     assert done.returncode == 0, done
     assert "Passed" in done.stdout
-
-
-def registry_answers() -> bool:
-    """Whether pip's index can be reached; the hook's environment is made with it."""
-    try:
-        with urllib.request.urlopen("https://pypi.org/simple/hatchling/", timeout=10) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @pytest.mark.network

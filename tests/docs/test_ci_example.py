@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from fuseguard_testkit.paths import ROOT
+from fuseguard_testkit.paths import DATA, ROOT
 
 yaml = pytest.importorskip("yaml")
-DATA = ROOT / "tests" / "readers" / "data"
 WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / "examples" / "ci" / "github-actions.yml").read_text())
 STEPS: list[dict[str, Any]] = WORKFLOW["jobs"]["fuseguard"]["steps"]
 

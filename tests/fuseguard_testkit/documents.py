@@ -1,10 +1,11 @@
-"""The fenced blocks of README.md and docs/, and the commands in them."""
+"""The fenced blocks of README.md, docs/ and other pages, and the commands in them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from fuseguard_testkit.paths import ROOT
 
@@ -36,9 +37,9 @@ class Command:
     output: str | None = None
 
 
-def blocks(*languages: str) -> list[Block]:
+def blocks(*languages: str, pages: Iterable[Path] = PAGES) -> list[Block]:
     found = []
-    for path in PAGES:
+    for path in pages:
         text = path.read_text(encoding="utf-8")
         for match in _FENCE.finditer(text):
             if match[1] in languages:

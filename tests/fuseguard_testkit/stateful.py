@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.ao.quantization.fx._decomposed  # registers the quantize and dequantize ops
 from torch.export import ExportedProgram
 
 from fuseguard.ir import QParams
@@ -19,12 +20,16 @@ NONNEGATIVE = int8(0.0517, -128)
 DATA = int8(0.0487, 3)
 
 
-def through(value: torch.Tensor, qparams: QParams) -> torch.Tensor:
-    """``value`` through a quantize and a dequantize op."""
+def several(value: torch.Tensor, qparams: QParams, readers: int) -> list[torch.Tensor]:
+    """``value`` through a quantize op, and a dequantize op for each reader, as Arm's quantizer has it."""
     numbers = (qparams.scale, qparams.zero_point, qparams.qmin, qparams.qmax, torch.int8)
     codes = torch.ops.quantized_decomposed.quantize_per_tensor(value, *numbers)
-    result: torch.Tensor = torch.ops.quantized_decomposed.dequantize_per_tensor(codes, *numbers)
-    return result
+    return [torch.ops.quantized_decomposed.dequantize_per_tensor(codes, *numbers) for _ in range(readers)]
+
+
+def through(value: torch.Tensor, qparams: QParams) -> torch.Tensor:
+    """``value`` through a quantize and a dequantize op."""
+    return several(value, qparams, 1)[0]
 
 
 class _Quantized(torch.nn.Module):
@@ -55,9 +60,9 @@ class Cache(_Quantized):
         self.kept = kept
 
     def forward(self, x: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = through(x, DATA)
-        before = self._read(x)
-        new = through(torch.relu(torch.nn.functional.linear(x, *self.parameters_in_float())), self.kept)
+        first, second, third = several(x, DATA, 3)
+        before = self._read(first)
+        new = through(torch.relu(torch.nn.functional.linear(second, *self.parameters_in_float())), self.kept)
         if self.way == "index_copy_":
             self.state.index_copy_(1, rows, new)
         elif self.way == "index_put_":
@@ -66,7 +71,7 @@ class Cache(_Quantized):
             self.state[:, 2:4] = new
         else:
             self.state.copy_(torch.slice_scatter(self.state, new, 1, 2, 4))
-        return before, self._read(x)
+        return before, self._read(third)
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         turned = through(through(self.state, self.kept).transpose(1, 2), self.kept)
@@ -80,10 +85,10 @@ class Joined(_Quantized):
         super().__init__((4, 4, 3, 3), (1, 8, 8, 8))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        image = through(x, DATA)
+        image, left, right = several(x, DATA, 3)
         y = through(torch.relu(torch.nn.functional.conv2d(image, *self.parameters_in_float(), padding=1)), SIGNED)
         self.state.copy_(through(torch.cat([y, through(x, SIGNED)], 1), SIGNED))
-        return through(image + image, int8(2 * DATA.scale, DATA.zero_point))
+        return through(left + right, int8(2 * DATA.scale, DATA.zero_point))
 
 
 class Delayed(_Quantized):

@@ -133,10 +133,12 @@ def keys(graph: Graph, profile: str) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def edge(program: ExportedProgram) -> ExportedProgram:
-    from executorch.exir import to_edge
+    """With linear as it is, as the partitioner is shown it."""
+    from executorch.exir import EdgeCompileConfig, to_edge
 
+    config = EdgeCompileConfig(preserve_ops=[torch.ops.aten.linear.default], _check_ir_validity=False)
     with torch.no_grad():
-        result: ExportedProgram = to_edge(copy_program(program)).exported_program()
+        result: ExportedProgram = to_edge(copy_program(program), compile_config=config).exported_program()
     return result
 
 
@@ -153,12 +155,6 @@ def test_every_form_has_the_same_findings(name: str, profile: str, tmp_path: Pat
         "file": read_pt2(path),
         "edge": read_program(edge(program)),
     }
-    findings = {form: keys(graph, profile) for form, graph in graphs.items()}
     anchor = "conv" if name == "joined" else "linear"
-    assert [(code, nodes[0].partition(":")[2]) for code, nodes in findings["in place"]] == [("FU101", f"{anchor}#0")]
-    assert findings["functional"] == findings["in place"]
-    assert findings["file"] == findings["in place"]
-    # The edge program has the same islands; a linear is an addmm or a convolution there.
-    assert [code for code, _ in findings["edge"]] == ["FU101"]
-    if name == "joined":
-        assert findings["edge"] == findings["in place"]
+    for form, graph in graphs.items():
+        assert keys(graph, profile) == [("FU101", (f"/:{anchor}#0", "/:relu#0"))], form

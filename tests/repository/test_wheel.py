@@ -8,8 +8,10 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -60,6 +62,22 @@ def test_it_holds_every_file_of_both_packages_and_nothing_else(wheel: Path) -> N
         there = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert there == ours
     assert {"fuseguard/py.typed", "fuseguard/schemas/check.schema.json"} <= there
+
+
+def test_the_source_distribution_holds_what_pyproject_names(tmp_path: Path) -> None:
+    include = re.search(r"^include = \[(.*?)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    assert include is not None
+    named = set(re.findall(r'"([^"]+)"', include[1]))
+    assert {"CONTRIBUTING.md", "SECURITY.md", ".editorconfig", ".pre-commit-config.yaml", "tests"} <= named
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        there = {Path(name).parts[1] for name in archive.getnames() if len(Path(name).parts) > 1}
+    assert there == named | {"PKG-INFO", "pyproject.toml", ".gitignore"}
 
 
 def test_it_announces_command_rules_and_pytest_plug_in(wheel: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_part_that_is_read_as_float_ends_in_a_pair_of_the_splits_own_qparams()
 def test_where_q_and_dq_are_lowered_it_is_a_note_unless_the_backend_has_no_such_op() -> None:
     for example in FloatTailLeavesDelegate.bad:
         findings = check(example.graph(), Target.parse("TOSA-1.0+INT+FP", "1.2.0"))
-        unknown = "indexed" in example.title or "flipped" in example.title
+        unknown = any(word in example.title for word in ("indexed", "flipped", "only float has", "leaky_relu"))
         assert [item.effect for item in findings] == [Effect.RUNTIME_FAULT if unknown else Effect.EXACT]
 
 

@@ -67,7 +67,7 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"hello", "not a zip archive"),
-        (b"\x80\x02}q\x00.", "not a zip archive"),
+        (b"\x80\x02}q\x00.", "is a pickle"),
         (b"\x1c\0\0\0ET12\0\0\0\0", "ExecuTorch program"),
         (b"PK\x03\x04", "truncated or damaged"),
         (b"PK\x05\x06" + b"\0" * 18, "models/*.json"),
@@ -203,3 +203,25 @@ def test_the_program_called_model_or_the_only_one_is_read(tmp_path: Path) -> Non
 )
 def test_other_formats_are_named(tmp_path: Path, names: dict[str, bytes], word: str) -> None:
     refused(pack(tmp_path / "m.pt2", names), word)
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\x1c\0\0\0TOSA" + b"\0" * 56, "TOSA flatbuffer"),
+        (b"VGF1" + b"\0" * 60, "VGF file"),
+        (b"\x08\x07\x12\x07pytorch" + b"\0" * 40, "ONNX"),
+        (b'\x40\0\0\0\0\0\0\0{"__metadata__":{}}', "safetensors"),
+        (b"\x80\x02}q\x00.", "pickle"),
+        (b"\x1f\x8b\x08", "gzip"),
+    ],
+)
+def test_other_kinds_of_file_are_named(tmp_path: Path, data: bytes, word: str) -> None:
+    path = tmp_path / "m.pt2"
+    path.write_bytes(data)
+    refused(path, word)
+
+
+def test_stdin_is_named() -> None:
+    refused(Path("-"), "stdin")

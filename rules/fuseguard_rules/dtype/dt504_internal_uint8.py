@@ -104,7 +104,7 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
         silent = all(op.info.has(Trait.ARITHMETIC | Trait.TRANSPARENT) for op in ops)
         return ("taken" if silent else "refused"), at
     first, *readers = boundary.quantizers
-    source = view.graph.node_of(first.args[0]) if first.args else None
+    source = view.producer(first)
     if not view.is_q(first) or source is None or view.is_dq(source):
         return "", ""  # requantized from int8 or to it: DT507's
     if any(user.op == "call" for reader in readers for user in view.users(reader)):

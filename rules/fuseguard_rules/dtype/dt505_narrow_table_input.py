@@ -78,6 +78,9 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
     function, out = FUNCTIONS.get(node.kind), view.out_qp(node)
     if function is None or not data.usable or out is None or not out.usable:
         return False
+    low, high = data.dtype_range
+    if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
+        return False  # impossible qparams (QP304); each code is worked out below, and there may be any number
 
     def code(of: int) -> int | None:
         argument = data.dequantize(of)

@@ -42,7 +42,7 @@ class Uint8Boundary(Rule):
             return
         for boundary in boundaries(view):
             first = boundary.quantizers[0]
-            source = view.graph.node_of(first.args[0]) if first.args else None
+            source = view.producer(first)
             if boundary.qparams.dtype != "uint8" or boundary.constant:
                 continue
             if view.is_q(first) and source is not None and not view.is_dq(source):

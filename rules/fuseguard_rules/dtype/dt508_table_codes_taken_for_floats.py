@@ -98,7 +98,10 @@ class TableCodesAsFloats(Rule):
                     plain = any(torn is stage for stage in early)
                     case, dtypes = ("product" if plain else "product behind arithmetic"), torn
             if case:
-                mistaken = next(data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                read = (data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
+                mistaken = next(read, None)
+                if mistaken is None:
+                    continue  # no operand that the op should have
                 table, way = way_to(view, mistaken, dtypes)
                 yield self.finding(
                     view,

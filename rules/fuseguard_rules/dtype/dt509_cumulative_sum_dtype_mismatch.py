@@ -95,6 +95,8 @@ def _sums_int16(view: View, node: Node) -> bool:
 def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[str, str]:
     """The row of the effects table and the fault in words; "" where the op gets one dtype that it can do with."""
     data = operands_of(view, node)
+    if not data:
+        return "", ""
     if node.kind == _KIND:
         if view.in_qp(node, 0) is None:
             return "", ""

@@ -114,6 +114,8 @@ def _largest(view: View, island: Island, reach: Reach) -> float:
     qparams, out = view.qparams(weight), view.qparams(island.output_q)
     if qparams is None or not qparams.known or out is None or out.per_channel or None in weight.meta.shape:
         return math.inf
+    if weight.meta.rank < 2:
+        return math.inf
     outputs, inputs, *kernel = (size or 1 for size in weight.meta.shape)
     taps = (outputs if view.transposed(island.anchor) else inputs) * math.prod(kernel)
     most = max(qparams.scales) * max(abs(qparams.qmin), abs(qparams.qmax)) * max(map(abs, reach.of(data)))

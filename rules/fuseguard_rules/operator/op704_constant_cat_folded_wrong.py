@@ -134,7 +134,7 @@ def _known_in_advance(view: View, floats: bool) -> set[str]:
 
 def _source(view: View, node: Node) -> Node | None:
     """What a Q or DQ reads."""
-    return view.graph.node_of(node.args[0]) if node.args else None
+    return view.producer(node)
 
 
 def _label(view: View, source: Node) -> str:

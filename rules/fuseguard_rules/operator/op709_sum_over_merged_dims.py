@@ -89,7 +89,7 @@ def _reads_alone(view: View, node: Node, producer: Node) -> bool:
 
 def _merged_dim(view: View, views: list[Node], node: Node) -> int | None:
     """The first dimension reduced by ``node`` that ``views`` make of several larger than one."""
-    source = view.graph.node_of(views[-1].args[0])
+    source = view.producer(views[-1])
     if source is None or source.meta is None or views[0].meta is None:
         return None
     before = [size or 0 for size in source.meta.shape]

@@ -143,5 +143,5 @@ def _permutation(reader: Node) -> tuple[int, ...]:
 
 def _keeps_order(shape: tuple[int | None, ...], permutation: tuple[int, ...]) -> bool:
     """Whether a permutation moves dimensions of size one alone."""
-    axes = [axis for axis in permutation if shape[axis] != 1]
+    axes = [axis for axis in permutation if axis < len(shape) and shape[axis] != 1]
     return axes == sorted(axes)

@@ -75,7 +75,7 @@ class AnnotationMissing(Rule):
 def _has_quantized_weight(view: View, node: Node) -> bool:
     """Whether the op's weight is quantized, and stored: nobody quantizes the weight of an op left in float."""
     source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
-    codes = view.graph.node_of(source[-1].args[0]) if source and source[-1].args else None
+    codes = view.producer(source[-1]) if source and source[-1].args else None
     return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
 
 
@@ -114,5 +114,5 @@ def _is_fused(view: View, node: Node) -> bool:
     """Whether the op is the activation of a MAC, which is reported with it."""
     if not node.info.has(Trait.ACTIVATION) or not node.args:
         return False
-    producer = view.graph.node_of(node.args[0])
+    producer = view.producer(node)
     return producer is not None and producer.info.has(Trait.MAC)

@@ -95,7 +95,7 @@ def _differs_when_swapped(view: View, node: Node) -> bool:
 def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
     """One domain behind every such op on the same codes: merging them is then right."""
     qparams = view.qparams(data)
-    source = view.graph.node_of(data.args[0])
+    source = view.producer(data)
     if qparams is None or not qparams.usable or source is None:
         return None
     edits: list[Edit] = []

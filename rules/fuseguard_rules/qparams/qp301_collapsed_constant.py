@@ -129,7 +129,7 @@ def _factor(view: View, node: Node) -> _Constant | None:
         stored, data = view.in_dq(node, position), view.in_qp(node, 1 - position)
         if stored is None or data is None or out is None:
             continue
-        source, qparams = view.graph.node_of(stored.args[0]), view.qparams(stored)
+        source, qparams = view.producer(stored), view.qparams(stored)
         if source is None or source.op == "call" or source.meta is None or qparams is None or qparams.per_channel:
             continue
         if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:

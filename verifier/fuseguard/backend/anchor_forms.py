@@ -20,7 +20,7 @@ def anchor_form(view: View, anchor: Node) -> AnchorForm:
     """Which decomposition the backend applies to this anchor."""
     if anchor.kind != "conv":
         return "linear"
-    data = view.graph.node_of(anchor.args[0]) if anchor.args else None
+    data = view.producer(anchor)
     rank = data.meta.rank if data is not None and data.meta is not None else 4
     groups = view.groups(anchor)
     if groups > 1 and not _is_depthwise(anchor, data, groups, rank):
@@ -30,7 +30,7 @@ def anchor_form(view: View, anchor: Node) -> AnchorForm:
 
 def _is_depthwise(anchor: Node, data: Node | None, groups: int, rank: int) -> bool:
     """RewriteConvPass._is_depthwise_conv: rank 3 or 4, one group per input channel."""
-    if data is None or data.meta is None or anchor.meta is None or rank not in (3, 4):
+    if data is None or data.meta is None or anchor.meta is None or rank not in (3, 4) or anchor.meta.rank < 2:
         return False
     channels_in, channels_out = data.meta.shape[1], anchor.meta.shape[1]
     return channels_in == groups and channels_out is not None and channels_out % groups == 0

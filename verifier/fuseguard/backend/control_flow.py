@@ -96,7 +96,7 @@ class Call:
             return False
         view, end = self.bodies[0].view, self.bodies[0].ends[0]
         while end is not None and end.info.has(Trait.TRANSPARENT) and end.args:
-            end = view.graph.node_of(end.args[0])
+            end = view.producer(end)
         if end is None or end.kind not in _TURNED or not end.annotated:
             return False
         sides = [view.graph.node_of(arg) for arg in end.args[:2]]
@@ -196,8 +196,8 @@ def is_countable(qparams: QParams) -> bool:
 
 def _constant_value(view: View, dq: Node) -> float | None:
     """The one value that a graph makes itself and quantizes in front of ``dq``."""
-    q = view.graph.node_of(dq.args[0])
-    made = view.graph.node_of(q.args[0]) if q is not None and view.is_q(q) else None
+    q = view.producer(dq)
+    made = view.producer(q) if q is not None and view.is_q(q) else None
     if made is None or made.op != "call":
         return None
     name = made.target.split(".")[1]

@@ -34,7 +34,7 @@ def producer_of(view: View, value: Node) -> Node | None:
     """The producer of a value, through its DQ and Q; of one part of a pool's result the pool."""
     node: Node | None = value
     while node is not None and (view.is_dq(node) or view.is_q(node) or node.info.has(Trait.GETITEM)) and node.args:
-        node = view.graph.node_of(node.args[0])
+        node = view.producer(node)
     return node
 
 

@@ -69,7 +69,7 @@ def _fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
         if math.isnan(minimum) or math.isnan(maximum):
             continue  # a tensor bound: not a constant clamp
         low, high = _code(qparams, minimum), _code(qparams, maximum)
-        fused = _fuses(view, island, qparams, high, target)
+        fused = is_fuseable_activation(view, island.activation, target)
         yield FusedActivation(island, qparams, low, high, fused, is_chained(view, island.anchor, target))
 
 
@@ -93,17 +93,23 @@ def is_quantized_anchor(view: View, island: Island) -> bool:
     return not (view.transposed(anchor) and rank != 4)
 
 
-def _fuses(view: View, island: Island, qparams: QParams, high: float, target: Target) -> bool:
-    """FuseQuantizedActivationPass._is_fuseable_quantized_activation, release by release."""
-    activation = island.activation
-    if activation is None or len(view.users(activation)) != 1:
+def is_fuseable_activation(view: View, node: Node, target: Target) -> bool:
+    """``FuseQuantizedActivationPass._is_fuseable_quantized_activation``: a clamp from 0 that saturation can replace."""
+    users = view.users(node)
+    if node.kind not in ("relu", "hardtanh") or len(users) != 1 or not view.is_q(users[0]):
         return False
-    minimum, _ = activation_bounds(activation)
-    if activation.kind not in ("relu", "hardtanh") or minimum != 0:
+    low, high = activation_bounds(node)
+    qparams = view.qparams(users[0])
+    if low != 0 or math.isnan(high) or qparams is None or not qparams.usable:
         return False
     if FUSES_ANY_ZERO_POINT.in_force(target):
-        return activation.kind == "relu" or high >= qparams.qmax
+        return node.kind == "relu" or qparams.quantize(high) == qparams.qmax
     return qparams.zero_point == qparams.qmin
+
+
+def is_fuseable_anchor(view: View, node: Node) -> bool:
+    """``FuseQuantizedActivationPass._is_fuseable_input``: a convolution or linear with one reader."""
+    return node.kind in ("conv", "linear") and len(view.users(node)) == 1
 
 
 def _code(qparams: QParams, value: float) -> float:

@@ -74,7 +74,7 @@ def overflows(view: View, bypass: Bypass, reach: Reach, most: float | None = Non
 
 
 def _is_one_stored_number(view: View, dq: Node) -> bool:
-    source = view.graph.node_of(dq.args[0]) if dq.args else None
+    source = view.producer(dq)
     stored = source is not None and source.op != "call" and source.meta is not None
     return stored and source is not None and source.meta is not None and all(size == 1 for size in source.meta.shape)
 
@@ -138,7 +138,8 @@ def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
         return None
     error += _coarseness(second, [inputs[place] for place in others], operand_scale(view, second, between))
     steps = out.qmax - out.qmin
-    return min(math.floor(error / out.scale) + 1, steps) if math.isfinite(error) else steps
+    off = error / out.scale if out.scale else math.inf
+    return min(math.floor(off) + 1, steps) if math.isfinite(off) else steps
 
 
 def _is_multiple(scale: float, of: float) -> bool:
@@ -148,7 +149,7 @@ def _is_multiple(scale: float, of: float) -> bool:
 
 def _reads(view: View, node: Node, place: int, q: Node) -> bool:
     dq = view.in_dq(node, place)
-    return dq is not None and bool(dq.args) and view.graph.node_of(dq.args[0]) is q
+    return dq is not None and bool(dq.args) and view.producer(dq) is q
 
 
 def _coarseness(node: Node, rounded: list[QParams], scale: float | None) -> float:

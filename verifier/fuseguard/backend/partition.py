@@ -1,8 +1,8 @@
 """What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
 
-Source: ``CheckArmQuantized`` and ``CheckProperQuantization`` (tosa_supported_operators.py) of
-ExecuTorch 1.4.1 and 1.5.1, ``IndexTensorSupported`` (index_tensor_support.py) and
-``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of 1.2.0 to 1.5.1.
+Source: ``IndexTensorSupported`` (index_tensor_support.py) and ``TOSA_PRO_INT_SupportList``
+(tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT profile requires of quantization
+is in :mod:`fuseguard.backend.proper_quantization`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import is_unlisted, refusal
 from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
@@ -18,11 +19,11 @@ from fuseguard.target import Target
 #: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
 _FURTHER = frozenset((
     "celu", "copy", "cumsum", "eye", "floor_divide", "glu", "group_norm", "linspace", "native_group_norm", "prod",
-    "selu", "slice_scatter", "to", "_to_copy", "var",
+    "selu", "slice_scatter", "square", "to", "_to_copy", "var",
 ))  # fmt: skip
 
 #: Ops that were not in the support lists before a release.
-_SINCE = {"celu": "1.3", "selu": "1.3", "flip": "1.4", "prod": "1.5"}
+_SINCE = {"celu": "1.3", "selu": "1.3", "log10": "1.3", "flip": "1.4", "prod": "1.5"}
 
 #: Ops of which alone no partition is made.
 _DROPPED = frozenset(("view", "clone", "getitem"))
@@ -30,28 +31,20 @@ _DROPPED = frozenset(("view", "clone", "getitem"))
 #: What stays where its values come from.
 _FOLLOWS = Trait.GETITEM | Trait.CONSTANT
 
-#: Traits of the ops that CheckProperQuantization wants a Q behind.
-_COMPUTES = Trait.MAC | Trait.UNARY | Trait.ARITHMETIC
-
 
 def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
-    """Whether an INT-only backend leaves ``node`` on the CPU: it is float, or nothing the release knows."""
+    """Whether an INT-only backend leaves ``node`` on the CPU: it is not properly quantized, or not supported."""
     if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(_FOLLOWS):
         return False
     if node.meta is None or not node.meta.is_float:
         return False
-    if not node.annotated or _is_unknown(node, target):
-        return True
-    if not node.info.has(_COMPUTES):
-        return False
-    users = view.users(node)
-    fused = node.info.has(Trait.MAC) and any(user.info.has(Trait.ACTIVATION) for user in users)
-    return not fused and not any(view.is_q(user) for user in users)
+    return _is_unknown(node, target) or refusal(view, node, target) is not None
 
 
 def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
-    """Whether a backend with float support leaves ``node`` on the CPU: it is no op that the release knows."""
-    return stays_on_cpu(view, node, target) and _is_unknown(node, target)
+    """Whether a backend with float support leaves ``node`` on the CPU: it is not supported, or only in float."""
+    unsupported = _is_unknown(node, target) or (node.annotated and is_unlisted(node, target))
+    return unsupported and stays_on_cpu(view, node, target)
 
 
 def is_delegated(view: View, node: Node, target: Target) -> bool:

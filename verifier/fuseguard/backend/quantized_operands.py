@@ -7,25 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fuseguard.backend.proper_quantization import is_targeted, is_unlisted
 from fuseguard.ir import Node, Trait, View
 
 #: Decompositions put fewer ops than this between a DQ and the op it feeds.
 _LONGEST_WAY = 8
-
-#: CheckProperQuantization.targeted_ops by kind: the INT profile leaves these on the CPU unless every tensor input
-#: is a DQ and every user a Q. TABLE ops belong to it as well. The INT+FP profile has no such check.
-_CHECKED = frozenset((
-    "add", "avg_pool2d", "conv", "full", "hardtanh", "linear", "matmul", "max_pool2d", "max_pool2d_with_indices",
-    "mean", "mul", "neg", "relu", "sub", "upsample_bilinear2d", "upsample_nearest2d",
-))  # fmt: skip
 
 #: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at.
 _UNCHECKED = frozenset(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
 
 
 def is_checked(node: Node) -> bool:
-    """Whether the INT profile looks at the node's Q and DQ before it takes it."""
-    return node.kind in _CHECKED or node.info.has(Trait.UNARY)
+    """Whether the INT profile takes the node between DQ and Q at most."""
+    return is_targeted(node) or is_unlisted(node)
 
 
 def is_unchecked(node: Node) -> bool:
@@ -59,7 +53,7 @@ def quantized_source(view: View, node: Node | None, *, folded: bool = False) -> 
             or (folded and not node.annotated)
         ):
             return None
-        node = view.graph.node_of(node.args[0])
+        node = view.producer(node)
     return None
 
 
@@ -111,7 +105,7 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
 def _origin(view: View, node: Node) -> Node:
     """Where the values of ``node`` come from, through the data movement that a decomposed op has in front of it."""
     for _ in range(_LONGEST_WAY):
-        source = view.graph.node_of(node.args[0]) if node.op == "call" and node.args else None
+        source = view.producer(node) if node.op == "call" and node.args else None
         if source is None or not node.annotated or not node.info.has(Trait.TRANSPARENT):
             return node
         node = source

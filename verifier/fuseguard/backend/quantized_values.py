@@ -62,7 +62,7 @@ def _boundaries(view: View) -> Iterator[Boundary]:
         qparams = view.qparams(node)
         if qparams is None:
             continue
-        source = view.graph.node_of(node.args[0]) if node.args else None
+        source = view.producer(node)
         if view.is_dq(node):
             consumers = tuple(user for user in view.users(node) if user.op == "call" and not view.is_q(user))
             stored = source is not None and (source.op == "get_attr" or source.constant)
@@ -87,7 +87,7 @@ def _same(one: QParams | None, other: QParams) -> bool:
 def is_constant(view: View, node: Node) -> bool:
     """Whether the op reads a constant: a literal in the graph or a stored tensor. It has few codes, or one."""
     dq = view.in_dq(node, 0)
-    source = view.graph.node_of(dq.args[0]) if dq is not None and dq.args else None
+    source = view.producer(dq) if dq is not None and dq.args else None
     if source is not None and view.is_q(source):
         source = view.owner(source)
     return source is not None and (source.constant or source.op == "get_attr" or source.info.has(Trait.CONSTANT))

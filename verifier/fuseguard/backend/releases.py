@@ -112,3 +112,6 @@ DROPS_EMPTY_PARTITIONS = Change(
 COPIES_LOOP_META = Change(
     ">=1.4", "NormalizeWhileInitialArgsPass", "A placeholder and its clone no longer share their meta."
 )
+PERMITS_SIZES = Change(
+    ">=1.4", "CheckProperQuantization", "A sym_size may read the float result of an op that the INT profile takes."
+)

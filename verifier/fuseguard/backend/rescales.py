@@ -75,7 +75,7 @@ def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
 
 def _summed(view: View, node: Node) -> float:
     """How many values each sum is of."""
-    data = view.graph.node_of(node.args[0])
+    data = view.producer(node)
     if data is None or data.meta is None or node.meta is None:
         return 1.0
     before, after = (math.prod(size or 1 for size in meta.shape) for meta in (data.meta, node.meta))
@@ -85,7 +85,7 @@ def _summed(view: View, node: Node) -> float:
 def _at_the_floor(view: View, node: Node, position: int) -> bool:
     """Whether an operand is a stored constant at the smallest scale that an observer gives."""
     stored, qparams = view.in_dq(node, position), view.in_qp(node, position)
-    source = view.graph.node_of(stored.args[0]) if stored is not None else None
+    source = view.producer(stored) if stored is not None else None
     constant = source is not None and source.op != "call" and source.constant
     return constant and qparams is not None and any(scale in OBSERVER_FLOORS for scale in qparams.scales)
 

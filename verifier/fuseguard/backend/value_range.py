@@ -108,7 +108,7 @@ class Reach:
 
     def _summed(self, node: Node) -> int | None:
         """How many values each element of a sum adds up."""
-        data = self.view.graph.node_of(node.args[0]) if node.args else None
+        data = self.view.producer(node)
         if data is None or data.meta is None or node.meta is None:
             return None
         if any(size is None for size in (*data.meta.shape, *node.meta.shape)):

@@ -61,11 +61,12 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """Check quantized programs (.pt2 files) for one target or several.
+    """Check quantized programs (.pt2 files, or directories of them) for one target or several.
 
     Nothing in a file is run, and torch is not needed. Options that are not given are taken from the configuration,
     [tool.fuseguard] in the nearest pyproject.toml or a fuseguard.toml.
     """
+    files = settings.programs(files)
     gate = settings.resolve(load_registry(), **options)
     reports = parse_reports(report, output_file, settings.not_to_be_lost(files, gate, options["config"]))
     check_formats((output_format, *(item.format for item in reports)), files)

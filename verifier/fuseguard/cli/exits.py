@@ -10,12 +10,22 @@ from typing import IO, Any
 import click
 
 from fuseguard.engine.internal_error import debugging, internal_error
-from fuseguard.gate.exit_codes import ABNORMAL, BROKEN_PIPE, CLEAN, ENDLESS, FINDINGS, INTERRUPTED, UNREADABLE
+from fuseguard.gate.exit_codes import (
+    ABNORMAL,
+    BROKEN_PIPE,
+    CLEAN,
+    ENDLESS,
+    FINDINGS,
+    INTERRUPTED,
+    TERMINATED,
+    UNREADABLE,
+)
 from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
-    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "UNREADABLE", "Endless",
-    "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest", "silence_stdout", "tell",
+    "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED",
+    "UNREADABLE", "Endless", "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest",
+    "silence_stdout", "tell",
 ]  # fmt: skip
 
 #: For commands that lower programs, when an import fails.

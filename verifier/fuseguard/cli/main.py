@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 import fuseguard
-from fuseguard.cli import exits
+from fuseguard.cli import exits, supervisor
 from fuseguard.cli.hints import Group
 
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
@@ -72,6 +72,8 @@ class Commands(Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except supervisor.Terminated:
+            ctx.exit(exits.TERMINATED)
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(exits.INTERRUPTED)
@@ -118,8 +120,11 @@ def main(args: Sequence[str] | None = None) -> None:
         # A name from a file may not fit the locale's encoding; a report must not fail over that.
         with contextlib.suppress(AttributeError, ValueError, OSError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    supervisor.supervise()
     try:
         cli.main(args=args, prog_name="fuseguard")
+    except supervisor.Terminated:
+        sys.exit(exits.TERMINATED)
     except KeyboardInterrupt:  # before or after a command
         sys.exit(exits.INTERRUPTED)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,14 +100,21 @@ def write_file(path: Path, content: str | bytes) -> None:
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     try:
-        target = path.resolve()  # a link stays a link
-        if target.exists() and not target.is_file():
-            with open(target, "wb") as device:  # /dev/stdout or a pipe must not be replaced by a file
+        if (path.exists() and not path.is_file()) or path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+            # /dev/stdout and >(command) are opened as they are called: what they lead to has no name of its own.
+            with open(path, "ab" if path.is_file() else "wb") as device:
                 device.write(data)
             return
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        target = path.resolve()  # a link stays a link
+        # An unpredictable name, and never a file or a link that is there already.
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")
+        temporary = Path(name)
         try:
-            temporary.write_bytes(data)
+            with open(handle, "wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+            os.chmod(temporary, _mode(target))
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -114,6 +123,16 @@ def write_file(path: Path, content: str | bytes) -> None:
         if isinstance(error, FileNotFoundError) and not path.parent.exists():
             reason = f"there is no directory {str(path.parent)!r}; make it first"
         raise Failure(f"cannot write {str(path)!r}: {reason}.") from error
+
+
+def _mode(target: Path) -> int:
+    """The permissions of the file that is there, else those that a new file gets."""
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask
 
 
 def identity(path: Path) -> Path:

@@ -220,3 +220,20 @@ def severities(registry: Registry, values: Sequence[str]) -> dict[str, Severity]
 def split(values: Sequence[str]) -> tuple[str, ...]:
     """A repeatable option whose values may hold several, separated by commas."""
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def programs(files: Sequence[Path]) -> tuple[Path, ...]:
+    """The files to check: those of the command line, a directory standing for the .pt2 files in it.
+
+    Raises Failure for an empty name, which Path takes for the current directory, and for a directory without one.
+    """
+    found: list[Path] = []
+    for path in files:
+        if path.is_dir():
+            inside = sorted(item for item in path.glob("*.pt2") if item.is_file())
+            if not inside:
+                raise exits.Refused(f"{path}: is a directory without a .pt2 file; name the file, or its directory.")
+            found += inside
+        else:
+            found.append(path)
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -13,7 +13,7 @@ from fuseguard.engine.fingerprint import add_fingerprints
 from fuseguard.engine.isolation import stdout_kept, time_limit
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.ir.graph import Graph
+from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
@@ -40,7 +40,8 @@ class Report:
 
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
-    all. ``notices`` are sentences for the user that are no findings. ``seconds`` is how long each rule took, by code.
+    all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
+    no findings. ``seconds`` is how long each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -55,13 +56,14 @@ class Report:
     rules: tuple[str, ...] = ()
     targets: tuple[Target, ...] = ()
     suppressed: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def ok(self) -> bool:
-        """Whether a gate would let this pass: no finding of ``fail_on`` or worse, and no rule that failed."""
-        return not self.failures and not self.at_or_above(self.fail_on)
+        """Whether a gate would let this pass: nothing of ``fail_on`` or worse, nothing unread, no rule that failed."""
+        return not self.failures and not self.unread and not self.at_or_above(self.fail_on)
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
@@ -136,7 +138,15 @@ def run(
             # Only now are the clusters complete that a rewrite has to leave right.
             findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
+    unread = tuple(node.name for view in views for node in _unread(view))
     notices = [target.notice] if target.notice else []
+    if unread:
+        shown = ", ".join(name[:80] for name in unread[:5])
+        more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
+        notices.append(
+            f"The scale, zero point or code range of {shown}{more} is no number in the program, and could not be read. "
+            f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
+        )
     if not quantized:
         notices.append(
             "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -159,8 +169,14 @@ def run(
         notices=tuple(notices),
         rules=tuple(rule.code for rule in active),
         targets=(target,),
+        unread=unread,
         seconds=seconds,
     )
+
+
+def _unread(view: View) -> Iterator[Node]:
+    """Live Q and DQ whose qparams are computed in the program, or are not there."""
+    return (node for node in view.calls() if (view.is_q(node) or view.is_dq(node)) and view.qparams(node) is None)
 
 
 class TooMuchFound(Exception):

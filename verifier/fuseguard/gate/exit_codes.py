@@ -15,6 +15,7 @@ ABNORMAL = 2  # usage, configuration, rule pack, a rule that failed, fuseguard i
 UNREADABLE = 3  # an input could not be read, or was refused as unsafe
 ENDLESS = 4  # repair: the repairs of two rules undo one another
 INTERRUPTED = 130  # as shells report SIGINT
+TERMINATED = 143  # SIGTERM
 BROKEN_PIPE = 141  # as shells report SIGPIPE
 
 
@@ -27,6 +28,6 @@ def exit_code(results: Iterable[FileResult], fail_on: Severity, *, exit_zero: bo
         if result.report is not None:
             if result.report.failures:
                 code = max(code, ABNORMAL)
-            if result.report.at_or_above(fail_on) and not exit_zero:
+            if (result.report.at_or_above(fail_on) or result.report.unread) and not exit_zero:
                 code = max(code, FINDINGS)
     return code

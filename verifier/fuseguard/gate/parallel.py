@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -71,6 +73,12 @@ def in_processes(
                     alone.shutdown()
                     alone = None
                     yield lost(item)
+    except KeyboardInterrupt:
+        # What is being checked may take long, and nobody waits for it.
+        for made in (pool, alone):
+            for process in list((made._processes or {}).values()) if made is not None else ():
+                process.terminate()
+        raise
     finally:
         for made in (pool, alone):
             if made is not None:
@@ -80,7 +88,16 @@ def in_processes(
 def _start(start: Callable[[], None]) -> None:
     # Ctrl-C at a terminal reaches all processes; only the first one is to say something about it.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after the one that made it, however that one ended: nobody waits for the result."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def processors() -> int:

@@ -171,7 +171,11 @@ class View:
 
     def owner(self, q: Node) -> Node | None:
         """The node that owns the output qparams which ``q`` carries: the one whose direct user it is."""
-        return self.graph.node_of(q.args[0]) if q.args else None
+        return self.producer(q)
+
+    def producer(self, node: Node) -> Node | None:
+        """The node that the first argument of ``node`` is the value of; None for a literal and where there is none."""
+        return self.graph.node_of(node.args[0]) if node.args else None
 
     # --- islands ----------------------------------------------------------------------------------------
 

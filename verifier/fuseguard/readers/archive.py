@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.input_kinds import describe
 from fuseguard.readers.zip_layout import BadLayout, CutShort, Record, TooManyRecords, read_layout
 
 # torch writes one record per storage; models with more than a few thousand are not known.
@@ -137,6 +138,10 @@ def _open_regular_file(path: Path) -> BinaryIO:
         return open(path, "rb")
     except FileNotFoundError as error:
         # A shell hands a pattern that fits nothing on as it is.
+        if str(path) == "-":
+            raise UnreadableInput(
+                "-: a program is not read from stdin, since it is read at random; check a .pt2 file"
+            ) from error
         hint = "no file fits this pattern" if glob.has_magic(str(path)) else "no such file"
         raise UnreadableInput(f"{path}: {hint}; check the path") from error
     except PermissionError as error:
@@ -147,16 +152,12 @@ def _open_regular_file(path: Path) -> BinaryIO:
 
 
 def _check_signature(path: Path, handle: BinaryIO) -> None:
-    head = handle.read(8)
+    head = handle.read(64)
     if not head:
         raise UnreadableInput(f"{path}: the file is empty, so there is no program in it; {_SAVE_AGAIN}")
-    if head[4:6] == b"ET":  # the FlatBuffers file identifier of schema/program.fbs
-        raise UnreadableInput(
-            f"{path}: is an ExecuTorch program (.pte), which is lowered already and no longer has the graph that is "
-            f"checked; check the .pt2 file it was made from"
-        )
     if head[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
-        raise UnreadableInput(f"{path}: is not a zip archive, as every .pt2 file is; {_SAVE_AGAIN}")
+        told = describe(head) or f"is not a zip archive, as every .pt2 file is; {_SAVE_AGAIN}"
+        raise UnreadableInput(f"{path}: {told}")
 
 
 def _checked_records(path: Path, handle: BinaryIO) -> dict[str, Record]:

@@ -22,7 +22,7 @@ MAX_TEXT = 4000
 #: Names of a list that a person reads.
 MAX_LISTED = 20
 #: Names of a list that a program reads.
-MAX_ARRAY = 200
+MAX_ARRAY = 64
 
 # C++ names (aten::relu) stay as they are: no command has a word directly before it.
 _COMMAND = re.compile(r"(?<!\w)::(?=\S)|##(?=\w*\[)|section_(?:start|end)(?=:)", re.IGNORECASE)

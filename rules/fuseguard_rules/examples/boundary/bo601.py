@@ -9,6 +9,7 @@ from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.examples.boundary.refused_halves import REFUSED_HALVES, TAKEN_HALVES
 
 if TYPE_CHECKING:
     import torch
@@ -73,10 +74,12 @@ BAD = (
     Example("split: one half indexed behind a whole dimension, the other computed with", _split("index", "npu")),
     Example("sizes: one of three parts through the CPU", _split("npu", "cpu", "npu", op="split_with_sizes")),
     Example("chunk: two of three parts through the CPU", _split("cpu", "npu", "cpu", op="chunk")),
+    *REFUSED_HALVES,
 )
 
 GOOD = (
     Example("split: both halves on the accelerator", _split("npu", "npu"), _program),
     Example("split: both halves through the CPU", _split("cpu", "cpu")),
     Example("unbind, which becomes slices: one part through the CPU", _split("npu", "cpu", op="unbind")),
+    *TAKEN_HALVES,
 )

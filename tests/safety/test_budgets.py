@@ -1,0 +1,135 @@
+"""What any file may cost: less than 1 GB and a few seconds of the processor, checked and reported, or it is refused."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forging import MODEL, ROOT, graph_of, node_of, pack, records
+
+from fuseguard.readers import serde
+from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.pt2 import read_pt2
+
+MIB = 2**20
+SECONDS = 20  # of the processor, several times what it takes where nothing else runs
+SCRIPT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
+from fuseguard.cli.main import main
+main(["check", sys.argv[1], "--executorch", "1.5.1", "--output-format", sys.argv[2]])
+"""
+NAME = f"{ROOT}/{MODEL}"
+
+
+def program() -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(records()[NAME])
+    return value
+
+
+def filled(place: Callable[[dict[str, Any]], None], filler: str, size: int) -> bytes:
+    """The program with as many fillers in a list as make ``size`` bytes."""
+    value = program()
+    place(value)
+    return json.dumps(value).replace('"FILLER"', f"[{','.join([filler] * (size // (len(filler) + 1)))}]").encode()
+
+
+def _argument(value: dict[str, Any]) -> None:
+    node_of(value, "relu.default")["inputs"][0]["arg"] = {"as_ints": "FILLER"}
+
+
+def _sizes(value: dict[str, Any]) -> None:
+    graph_of(value)["tensor_values"]["x"]["sizes"] = "FILLER"
+
+
+def _inputs(value: dict[str, Any]) -> None:
+    node_of(value, "relu.default")["inputs"] = "FILLER"
+
+
+def _skipped(value: dict[str, Any]) -> None:
+    value["guards_code"] = "FILLER"
+
+
+@pytest.mark.parametrize(
+    ("place", "filler"),
+    [(_argument, "[]"), (_argument, '{"a":1}'), (_argument, "1e9"), (_argument, '"ab"'), (_sizes, "{}"),
+     (_inputs, '{"arg":{}}'), (_skipped, "[]"), (_skipped, '"' + "x" * 1000 + '"')],
+)  # fmt: skip
+def test_json_of_any_kind(place: Callable[[dict[str, Any]], None], filler: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / "m.pt2", records() | {NAME: filled(place, filler, (60 if len(filler) > 100 else 7) * MIB)})
+    stays_within(path)
+
+
+def chain(number: int, unnamed: bool = False) -> bytes:
+    """Convolutions that all read one DQ, and whose results leave the program as they are."""
+    value = program()
+    graph = graph_of(value)
+    conv = node_of(value, "conv2d.default")
+    for index in range(number):
+        copy = json.loads(json.dumps(conv))
+        copy["name"] = f"n{index}"
+        copy["outputs"] = [{"as_tensor": {"name": f"n{index}"}}]
+        graph["tensor_values"][f"n{index}"] = graph["tensor_values"]["conv2d"]
+        graph["nodes"].append(copy)
+        if unnamed:
+            graph["nodes"].append({"target": "torch.ops.a.b.c", "inputs": [], "outputs": [], "metadata": {}})
+    graph["outputs"] += [{"as_tensor": {"name": f"n{index}"}} for index in range(number)]
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize("report", ["text", "json", "sarif"])
+def test_many_findings_in_one_cluster(report: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / "m.pt2", records() | {NAME: chain(3000)})
+    assert stays_within(path, report) in (1, 2)  # read and checked, not refused
+
+
+def stays_within(path: Path, report: str = "text") -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(seconds=SECONDS), str(path), report], capture_output=True, check=False
+    )
+    assert done.returncode in (0, 1, 2, 3), done.stderr[-500:]
+    assert b"MemoryError" not in done.stderr + done.stdout
+    assert b"internal error" not in done.stderr + done.stdout
+    assert len(done.stdout) < 64 * MIB
+    return done.returncode
+
+
+def test_scales_of_stride_0_count_for_the_file_and_not_for_the_tensor(tmp_path: Path) -> None:
+    record = f"{ROOT}/data/weights/model_weights_config.json"
+    config = json.loads(records()[record])
+    for payload in config["config"].values():
+        payload["tensor_meta"]["sizes"], payload["tensor_meta"]["strides"] = [{"as_int": 2**20}], [{"as_int": 0}]
+        payload["tensor_meta"]["storage_offset"] = {"as_int": 0}
+    path = pack(tmp_path / "m.pt2", records() | {record: json.dumps(config).encode()})
+    with pytest.raises(UnreadableInput, match="scales and zero points"):
+        read_pt2(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+
+
+def test_made_up_names_take_as_many_steps_as_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each unnamed node gets the first free of c, c_1, c_2 ...: counted, not tried one after the other."""
+    reads = 0
+
+    class Counting(set):  # type: ignore[type-arg]
+        def __contains__(self, item: object) -> bool:
+            nonlocal reads
+            reads += 1
+            return super().__contains__(item)
+
+    init = serde.GraphReader.__init__
+
+    def counted(self: serde.GraphReader, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        self._names = Counting(self._names)
+
+    monkeypatch.setattr(serde.GraphReader, "__init__", counted)
+    path = pack(tmp_path / "m.pt2", records() | {NAME: chain(500, unnamed=True)})
+    read_pt2(path)
+    assert reads < 3 * 500
