@@ -74,7 +74,8 @@ class MixedDtype(Rule):
         if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
             wide = lossless_int16(after)
             return pair_behind(view, node, wide) if wide is not None else None
-        widened = any(qparams.dtype == "int16" for qparams in _read(view, node))
+        met = [*_read(view, node), *([after] if after is not None else [])]
+        widened = any(qparams.dtype == "int16" for qparams in met)
         edits = []
         for item in view.graph.inputs(node):
             before = view.qparams(item)
