@@ -13,7 +13,7 @@ from fuseguard.ir.builder import int8
 
 #: The ways to write two rows of a cache, in place but for the last.
 WAYS = ("index_copy_", "index_put_", "slice", "slice_scatter")
-_ANNOTATED = ("conv2d", "linear", "relu", "bmm", "cat", "add", "mul", "transpose")
+_ANNOTATED = ("avg_pool2d", "conv2d", "linear", "relu", "bmm", "cat", "add", "mul", "transpose")
 #: Where a ReLU ends in it, codes below the zero point are reached (FU101).
 SIGNED = int8(0.0517, -17)
 NONNEGATIVE = int8(0.0517, -128)

@@ -18,7 +18,7 @@ from click.testing import CliRunner  # noqa: E402
 
 from fuseguard.cli.main import cli  # noqa: E402
 from fuseguard.executorch import Proof, prove  # noqa: E402
-from fuseguard.executorch.explanations import MEANINGS, Explanation  # noqa: E402
+from fuseguard.executorch.explanations import MEANINGS, Explanation, of_all_calls  # noqa: E402
 from fuseguard.executorch.float64 import run_exactly, shaken_outputs  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph, QParams  # noqa: E402
@@ -27,6 +27,7 @@ from fuseguard.schemas import load_schema  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_rules.examples.boundary import control_flow_graphs as control_flow  # noqa: E402
 from fuseguard_rules.examples.fusion import islands  # noqa: E402
+from fuseguard_testkit.stateful import through, with_image  # noqa: E402
 
 TARGET = "TOSA-1.0+INT+FP"
 SHAPE = (1, 4, 8, 8)
@@ -77,6 +78,39 @@ def test_ties_are_told_with_the_outputs_that_they_are_in() -> None:
     assert proof.rounding_ties == proof.mismatches > 0
     assert proof.explained_by == (Explanation("rounding ties", (RUN,), proof.mismatches, ("output 1",)),)
     assert proof.explained_by[0].shared == ()
+
+
+class Kept(torch.nn.Module):
+    """A pool over four codes goes to the state in finer steps; the output has nothing to do with it."""
+
+    state: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("state", torch.zeros(1, 4, 4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        image = through(x, int8(0.05, 7))
+        self.state.copy_(through(through(torch.nn.functional.avg_pool2d(image, 2), int8(0.05, 7)), int8(0.02, 3)))
+        return through(image + image, int8(0.1, 7))
+
+
+def test_ties_in_the_state_are_those_of_all_calls() -> None:
+    proof = prove(*with_image(Kept()), TARGET)
+    assert (proof.outcome, proof.calls) == ("exact", 3), proof
+    (found,) = proof.explained_by
+    assert (found.name, found.results) == ("rounding ties", ("buffer state",))
+    assert found.elements == proof.rounding_ties == proof.mismatches > 0
+
+
+def test_the_explanations_of_several_calls_are_summed_by_name() -> None:
+    ties = Explanation("rounding ties", (RUN,), 2, ("buffer k",))
+    first = (Explanation("int32 operands", (BYPASSES,), 3, ("output 0",)), ties)
+    second = (Explanation("int32 operands", (SCALES,), 4, ("output 1", "output 0")),)
+    assert of_all_calls([first, (), second]) == (
+        Explanation("int32 operands", (BYPASSES, SCALES), 7, ("output 0", "output 1")),
+        ties,
+    )
 
 
 def test_saturation_is_the_judges_own_model() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.engine import Effect, Finding, Rule, run
+from fuseguard.engine import Effect, Finding, Insert, Pair, Rule, run
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, full_int16, int8
 from fuseguard.target import Target
@@ -90,6 +90,36 @@ class TestMixed:
         x = b.quantized_input("x", SHAPE, NARROW)
         y = b.requantize(b.quantized_input("y", SHAPE, WIDE), NARROW)
         assert not found(MixedDtype, b.output(b.requantize(b.call("aten.add.Tensor", x, y), NARROW)))
+
+    @pytest.mark.parametrize(
+        ("target", "operands", "out", "changed", "brought_to"),
+        [
+            (
+                "cat.default",
+                (BYTES, NARROW),
+                BYTES,
+                "x",
+                NARROW,
+            ),  # never to uint8: DT504 would object
+            ("cat.default", (BYTES, WIDE), NARROW, "xy", NARROW),
+            ("add.Tensor", (BYTES, int8(0.02)), NARROW, "x", NARROW),  # and int16 is not needed
+            ("add.Tensor", (NARROW, WIDE), NARROW, "x", full_int16(0.05, 0)),
+            ("add.Tensor", (BYTES, WIDE), WIDE, "x", full_int16(0.05)),
+            ("bmm.default", (NARROW, NARROW), WIDE, "xy", full_int16(0.05)),  # as its result is
+        ],
+    )
+    def test_what_the_operands_are_brought_to(
+        self, target: str, operands: tuple[QParams, QParams], out: QParams, changed: str, brought_to: QParams
+    ) -> None:
+        b = GraphBuilder()
+        given = tuple(b.quantized_input(name, (4, 4, 4), qp) for name, qp in zip("xy", operands, strict=True))
+        read = dict(zip(given, "xy", strict=True))
+        value = b.call(f"aten.{target}", *((given,) if "cat" in target else given), shape=(4, 4, 4))
+        (finding,) = found(MixedDtype, b.output(b.requantize(value, out)))
+        assert finding.rewrite is not None
+        assert finding.rewrite.exact
+        edits = [edit for edit in finding.rewrite.edits if isinstance(edit, Insert)]
+        assert [(read[edit.value], edit.steps) for edit in edits] == [(name, (Pair(brought_to),)) for name in changed]
 
 
 class TestTable:

@@ -2,7 +2,7 @@
 
 The bad examples of all rules that know a repair, alone, in pairs and in threes: beside one another, one after the
 other, or reading the same input; as they are written, and with the qparams of some values changed to uint8, to int16
-or to another scale. tests/unit/test_rounds.py holds that what goes in circles is found. When DT501 still brought the
+or to another scale. tests/engine/test_rounds.py holds that what goes in circles is found. When DT501 still brought the
 operands of a list to uint8 where its result is uint8, 27 of 3,362 programs drawn like this went in circles.
 """
 
