@@ -19,12 +19,18 @@ from fuseguard.gate.config import load_config
 from fuseguard_testkit.documents import Block, Command, blocks, commands
 from fuseguard_testkit.paths import DATA, ROOT
 
+_TWO_RELEASES = "needs two releases installed; tests/tools/test_compare_backend.py compares smaller ones"
+
 #: Command -> why no test of this file runs it.
 NOT_RUN = {
     "pip install .": "changes the environment; test_pre_commit.py installs the package",
     'pip install ".[prove]"': "two gigabytes; tools/release_env.py installs the same packages for make test",
     "make test": "runs this test",
     'make test-releases MARKS="not campaign"': "runs this test, on every release",
+    "make release RELEASE=1.5.0": "lowers for an hour; tests/tools/test_add_release.py does it on a small scale",
+    "python3 tools/compare_backend.py 1.4.1 1.5.1 --show FuseQuantizedActivationPass": _TWO_RELEASES,
+    "python3 tools/compare_backend.py 1.4.1 1.5.1": _TWO_RELEASES,
+    "python3 tools/compare_backend.py 1.4.1 1.5.1 --json": _TWO_RELEASES,
     ".venvs/1.5.1/bin/fuseguard selftest -j 2": "takes a quarter of an hour; the conformance tests are the same code",
     ".venvs/1.5.1/bin/fuseguard selftest --select OP703 --record": (
         "writes into the checkout; tests/cli/test_cli_selftest.py records into another folder"

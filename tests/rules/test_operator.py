@@ -35,7 +35,7 @@ def pool(target: str, *arguments: object, **keywords: object) -> Graph:
 @pytest.mark.parametrize("target", ["aten.max_pool2d.default", "aten.max_pool2d_with_indices.default"])
 def test_an_omitted_stride_is_found_in_both_spellings(target: str) -> None:
     """The edge dialect knows the pool with indices only; lint and plug-in must agree."""
-    for release in ("1.2.0", "1.3.1", "1.4.1"):
+    for release in ("1.2.0", "1.3.1", "1.4.1", "1.5.0"):
         assert [f.effect for f in find(PoolStrideOmitted(), pool(target, (2, 2)), release)] == [Effect.CRASH]
     assert not find(PoolStrideOmitted(), pool(target, (2, 2)), "1.5.1")
 

@@ -1,4 +1,4 @@
-"""OP703: a max-pool without an explicit stride, which the backend before 1.5 cannot read."""
+"""OP703: a max-pool without an explicit stride, which the backend before 1.5.1 cannot read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _SUPPORT = "MaxPool2dSupported reads args[2]"
 class PoolStrideOmitted(Rule):
     code = "OP703"
     name = "max-pool-stride-omitted"
-    summary = "A max_pool2d leaves its stride to the default, which the backend before 1.5 does not know."
+    summary = "A max_pool2d leaves its stride to the default, which the backend before 1.5.1 does not know."
     why = (
         "The stride of max_pool2d is the kernel size where it is absent or empty; torch.nn.functional.max_pool2d(x, 2) "
-        "exports it absent, torch.nn.MaxPool2d(2) exports it explicitly. Before 1.5 MaxPool2dSupported reads the third "
-        "argument as it stands, so that asking whether the pool is supported already raises 'IndexError: tuple index "
-        "out of range', quantized or not, whatever the profile. No additional check of a partitioner is asked before "
-        "that one. Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "exports it absent, torch.nn.MaxPool2d(2) exports it explicitly. Before 1.5.1 MaxPool2dSupported reads the "
+        "third argument as it stands, so that asking whether the pool is supported already raises 'IndexError: tuple "
+        "index out of range', quantized or not, whatever the profile. No additional check of a partitioner is asked "
+        "before that one. Nothing in the program is at fault, so releases that lower it are not warned about it."
     )
     remedy = (
-        "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5 or "
+        "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5.1 or "
         "newer. A check comes too late, since the partitioner fails before it asks; a guarded partitioner (guard) and "
         "the repair write the stride out."
     )
@@ -34,8 +34,8 @@ class PoolStrideOmitted(Rule):
     message = "{pool} has no explicit stride, which ExecuTorch {release} cannot read"
     effects = EffectsTable(
         [
-            EffectRow("*", "<1.5", "*", Effect.CRASH, reference=_SUPPORT),
-            EffectRow("*", ">=1.5", "*", Effect.EXACT, reference="MaxPool2dSupported: stride or kernel size"),
+            EffectRow("*", "<1.5.1", "*", Effect.CRASH, reference=_SUPPORT),
+            EffectRow("*", ">=1.5.1", "*", Effect.EXACT, reference="MaxPool2dSupported: stride or kernel size"),
         ]
     )
     bad = examples.BAD

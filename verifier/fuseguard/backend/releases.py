@@ -94,7 +94,7 @@ MOVES_VIEWS_PAST_REDUCTIONS = Change(
 # --- operators ------------------------------------------------------------------------------------------------
 
 READS_DEFAULT_STRIDE = Change(
-    ">=1.5", "RewriteMaxPool2dPass", "An absent or empty stride is the kernel size, as the operator's schema says."
+    ">=1.5.1", "MaxPool2dSupported", "An absent or empty stride is the kernel size, as the operator's schema says."
 )
 DECOMPOSES_GROUPED_CONV3D = Change(">=1.4", "DecomposeGroupedConvPass", "A grouped Conv3d is decomposed.")
 REJECTS_TRANSPOSED_CONVS = Change(
