@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 
 from fuseguard.engine import Example, Finding, Rule  # noqa: E402
+from fuseguard.engine.example_cases import repair_policy  # noqa: E402
 from fuseguard.engine.rounds import Repair  # noqa: E402
 from fuseguard.executorch import repair  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
@@ -20,7 +21,7 @@ from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.graph_rewriting import repair_graph  # noqa: E402
-from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SELECTED, SHORT, policy_of  # noqa: E402
+from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SELECTED, SHORT  # noqa: E402
 
 CASES = [
     pytest.param(
@@ -37,7 +38,7 @@ CASES = [
 @pytest.mark.parametrize(("rule", "example", "spec"), CASES)
 def test_a_small_graph_is_rewritten_as_the_program_is(rule: Rule, example: Example, spec: str) -> None:
     program, _ = materialize(example.graph())
-    policy = policy_of(rule)
+    policy = repair_policy(rule)
     result = repair(program, spec, policy)
     graph, applied, report = repair_graph(read_program(program), Target.parse(spec), SELECTED, policy)
     assert _told(applied) == _told(result.applied)

@@ -2,7 +2,7 @@
 
 The bad examples of all rules that know a repair, alone, in pairs and in threes: beside one another, one after the
 other, or reading the same input; as they are written, and with the qparams of some values changed to uint8, to int16
-or to another scale. tests/unit/test_rounds.py holds that what goes in circles is found. When DT501 still brought the
+or to another scale. tests/engine/test_rounds.py holds that what goes in circles is found. When DT501 still brought the
 operands of a list to uint8 where its result is uint8, 27 of 3,362 programs drawn like this went in circles.
 """
 
@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuseguard.engine import Example, Report, Rule
+from fuseguard.engine.example_cases import repair_policy
 from fuseguard.engine.run import POLICIES
 from fuseguard.ir import Graph
 from fuseguard.target import MEASURED_RELEASES, Target
 from fuseguard_testkit.composing import CHANGES, WAYS, changed, compose, values
 from fuseguard_testkit.graph_rewriting import repair_graph
-from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, RULES, SELECTED, policy_of
+from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, RULES, SELECTED
 
 #: The largest number seen for three examples is 9.
 MOST_ROUNDS = 12
@@ -49,7 +50,7 @@ def test_every_example_is_repaired_in_few_rounds(rule: Rule) -> None:
     for example in rule.bad:
         for release in MEASURED_RELEASES:
             for profile in PROFILES:
-                repaired(example.graph(), target_for([example], profile, release), policy_of(rule))
+                repaired(example.graph(), target_for([example], profile, release), repair_policy(rule))
 
 
 @pytest.mark.parametrize("number", range(len(RULES)), ids=[rule.code for rule in RULES])

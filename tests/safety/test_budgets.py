@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forging import MODEL, ROOT, graph_of, node_of, pack, records
 
 from fuseguard.readers import serde
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit.forging import MODEL, ROOT, graph_of, node_of, pack, records
 
 MIB = 2**20
 SECONDS = 20  # of the processor, several times what it takes where nothing else runs
