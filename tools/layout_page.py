@@ -33,7 +33,7 @@ def page() -> str:
         "# Layout\n\n"
         "Each box is a package or a top-level module of `fuseguard`, or the rule pack. An arrow points to what is "
         "imported; an arrow that follows from others is left out. Imports for type checking count. "
-        "`tests/unit/test_architecture.py` enforces the layers, so every arrow points down.\n\n"
+        "`tests/repository/test_architecture.py` enforces the layers, so every arrow points down.\n\n"
         "![The packages of fuseguard and what they import](layout.svg)\n\n"
         f"| package | files | holds | imports |\n| --- | --- | --- | --- |\n{rows}\n"
     )

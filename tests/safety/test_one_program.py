@@ -6,15 +6,14 @@ import struct
 from pathlib import Path
 
 import pytest
-import twins
-import zip_by_hand
-from zip_by_hand import Item
 
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard.readers.zip_layout import BadLayout, read_layout
+from fuseguard_testkit import twins, zip_by_hand
 from fuseguard_testkit.forging import DATA, MODEL, ROOT, records
+from fuseguard_testkit.zip_by_hand import Item
 
 NAME = f"{ROOT}/{MODEL}"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import twins
 
 from fuseguard.ir.graph import Graph, Ref
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
+from fuseguard_testkit import twins
 from fuseguard_testkit.forging import DATA, MODEL, ROOT, listing_of, pack, places, records
 
 pytestmark = pytest.mark.torch

@@ -6,9 +6,8 @@ import json
 import struct
 from collections.abc import Callable
 
-from zip_by_hand import Item, archive, archive64, end, end64, local, locator, parts
-
 from fuseguard_testkit.forging import MODEL, ROOT, records
+from fuseguard_testkit.zip_by_hand import Item, archive, archive64, end, end64, local, locator, parts
 
 NAME = f"{ROOT}/{MODEL}"
 
