@@ -12,23 +12,26 @@ from typing import Any
 def local(name: bytes, data: bytes, **fields: Any) -> bytes:
     """A record's own header and its data."""
     f = _fields(data) | fields
-    extra = f["extra"]
+    extra: bytes = f["extra"]
+    after: bytes = f["after"]
     head = struct.pack(
         "<4s5H3L2H", b"PK\3\4", 20, f["flags"], f["method"], 0, 33, f["crc"], f["packed"], f["size"], len(name),
         len(extra),
     )  # fmt: skip
-    return head + name + extra + data + f["after"]
+    return head + name + extra + data + after
 
 
 def central(name: bytes, data: bytes, offset: int, **fields: Any) -> bytes:
     """A record's line in the directory."""
     f = _fields(data) | fields
+    extra: bytes = f["extra"]
+    comment: bytes = f["comment"]
     return (
         struct.pack(
             "<4s4B4H3L5H2L", b"PK\1\2", 20, 3, 20, 0, f["flags"], f["method"], 0, 33, f["crc"], f["packed"], f["size"],
-            len(name), len(f["extra"]), len(f["comment"]), f["disk"], 0, f["attributes"], f.get("offset", offset),
+            len(name), len(extra), len(comment), f["disk"], 0, f["attributes"], f.get("offset", offset),
         )
-        + name + f["extra"] + f["comment"]
+        + name + extra + comment
     )  # fmt: skip
 
 
