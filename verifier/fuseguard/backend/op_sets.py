@@ -142,7 +142,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             ),
         ),
         "CHECKED": Mirror(
-            (PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d", "see UNARY": "logit sign sqrt"})
+            (PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d"})
         ),
         "WITHOUT_COMPUTE": Mirror(
             (WITHOUT_COMPUTE,),
@@ -163,7 +163,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                         "addmm batch_norm floor_divide glu layer_norm log_softmax native_group_norm softmax var"
                     ),
                     _OTHER_SPELLING: "_to_copy group_norm to",
-                    _DECOMPOSED_BY_TORCH: "pixel_shuffle pixel_unshuffle roll stack unbind",
+                    _DECOMPOSED_BY_TORCH: "pixel_shuffle pixel_unshuffle roll square stack unbind",
                     "a part of the program that is lowered already": "executorch_call_delegate",
                 }
             ),

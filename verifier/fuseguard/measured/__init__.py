@@ -59,9 +59,5 @@ def nearest_first(release: Version, among: Sequence[str]) -> list[str]:
 #: The recordings that this package ships.
 SHIPPED = Recordings(resources.files(__name__))
 
-#: The releases whose effects were judged by hand before there were recordings. To be deleted with the first of these: a
-#: test then fails.
-_BEFORE_RECORDINGS = ("1.2.0", "1.3.1", "1.4.1", "1.5.1")
-
 #: The measured releases, oldest first.
-RELEASES: tuple[str, ...] = SHIPPED.releases or _BEFORE_RECORDINGS
+RELEASES: tuple[str, ...] = SHIPPED.releases
