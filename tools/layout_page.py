@@ -10,9 +10,11 @@ from pathlib import Path
 
 import networkx as nx
 
-ROOT = Path(__file__).resolve().parents[1]
-VERIFIER = ROOT / "verifier" / "fuseguard"
-RULES = ROOT / "rules" / "fuseguard_rules"
+import fuseguard
+import fuseguard_rules
+
+VERIFIER = Path(fuseguard.__file__).parent
+RULES = Path(fuseguard_rules.__file__).parent
 
 #: Modules that only offer what others define, so that an arrow from them says nothing.
 _LEFT_OUT = ("__init__",)
@@ -50,7 +52,7 @@ def picture() -> str:
         left = (width - len(row) * (_WIDTH + _GAP) + _GAP) / 2
         for column, name in enumerate(row):
             places[name] = (left + column * (_WIDTH + _GAP), _GAP + level * (_HEIGHT + _ROW))
-    arrows = [_arrow(places[source], places[to]) for source, to in nx.transitive_reduction(graph).edges]
+    arrows = [_arrow(places[source], places[to]) for source, to in sorted(nx.transitive_reduction(graph).edges)]
     boxes = [_box(name, graph.nodes[name]["about"], places[name]) for name in places]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
@@ -76,7 +78,7 @@ def structure() -> nx.DiGraph[str]:
         graph.add_node(name, files=len(paths), about=" ".join(about.split("\n\n")[0].replace("``", "").split()))
     for name, paths in members.items():
         used = {package for path in paths for package in _packages(path)}
-        graph.add_edges_from((name, package) for package in used if package in members and package != name)
+        graph.add_edges_from((name, package) for package in sorted(used) if package in members and package != name)
     return graph
 
 

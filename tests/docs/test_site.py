@@ -150,12 +150,12 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
 
 
 def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
-    from fuseguard.readers import archive
+    from fuseguard.readers import archive, budget
 
     page = (ROOT / "docs" / "security.md").read_text()
     for limit in (
-        f"| graph JSON | {archive.MAX_JSON_BYTES // 2**20} MiB |",
-        f"{archive.MAX_TENSOR_BYTES // 2**20} MiB |",
+        f"| graph JSON | {budget.MAX_JSON_BYTES // 2**20} MiB, ",
+        f"in {budget.MAX_TENSOR_BYTES // 2**20} MiB of tensors |",
         f"| records in the archive | {archive.MAX_RECORDS:,} |",
         f"| its directory | {archive.MAX_DIRECTORY_BYTES // 2**20} MiB |",
         f"| compression ratio, from {archive.RATIO_FREE_BYTES // 2**20} MiB on | {archive.MAX_RATIO} |",
