@@ -159,7 +159,7 @@ def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
         f"| records in the archive | {archive.MAX_RECORDS:,} |",
         f"| its directory | {archive.MAX_DIRECTORY_BYTES // 2**20} MiB |",
         f"| compression ratio, from {archive.RATIO_FREE_BYTES // 2**20} MiB on | {archive.MAX_RATIO} |",
-        f"| length of a record's name | {archive.MAX_NAME_LENGTH} characters |",
+        f"| length of a record's name | {archive.MAX_NAME_LENGTH} bytes |",
     ):
         assert limit in page
 
