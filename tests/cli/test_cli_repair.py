@@ -157,12 +157,11 @@ def _torch_fails(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _disk_is_full(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(path: Path, data: bytes) -> int:
-        with open(path, "wb") as file:
-            file.write(data[:100])
+    def fails(file: int) -> None:
+        os.truncate(file, 100)  # as much as the disk had room for
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", fails)
+    monkeypatch.setattr("fuseguard.cli.output.os.fsync", fails)
 
 
 def _rename_is_refused(torch: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,8 @@ TARGET = Target.parse("TOSA-1.0+INT")
 SPEC = compile_spec_for(TARGET)
 #: Ops that the edge dialect makes others of before a list is asked.
 DECOMPOSED = {
-    "aten.conv_transpose2d.input", "aten.floor_divide.default", "aten.glu.default", "aten.max_pool2d.default",
-    "aten.slice_scatter.default",
+    "aten.celu.default", "aten.conv_transpose2d.input", "aten.floor_divide.default", "aten.glu.default",
+    "aten.max_pool2d.default", "aten.selu.default", "aten.slice_scatter.default",
 }  # fmt: skip
 WHY = {
     Refusal.FLOAT_INPUT: "One or more inputs were not quantized.",
