@@ -18,7 +18,8 @@ from fuseguard.readers.fx import read_program
 #: How often a program with state is run in a row where nobody says: reading, writing and reading again.
 CALLS_WITH_STATE = 3
 
-_MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
+#: Results that are the new value of a buffer or of an input.
+MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Slot:
 def slots(program: ExportedProgram) -> tuple[Slot, ...]:
     """What the program changes, in the order of its placeholders; the same for its functionalized form."""
     signature = program.graph_signature
-    written = {spec.target for spec in signature.output_specs if spec.kind in _MUTATIONS}
+    written = {spec.target for spec in signature.output_specs if spec.kind in MUTATIONS}
     if writes_in_place(program):
         written |= set(read_program(program).mutations)
     found = []
@@ -104,7 +105,7 @@ def results(program: ExportedProgram, outputs: Any) -> tuple[torch.Tensor, ...]:
     flat = pytree.tree_leaves(outputs)
     specs = program.graph_signature.output_specs
     own = [value for value, spec in zip(flat, specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
-    new = {spec.target: value for value, spec in zip(flat, specs, strict=True) if spec.kind in _MUTATIONS}
+    new = {spec.target: value for value, spec in zip(flat, specs, strict=True) if spec.kind in MUTATIONS}
     written = [new[slot.target or slot.placeholder] for slot in slots(program)]
     return tuple(value.detach() for value in (*own, *written) if isinstance(value, torch.Tensor))
 
