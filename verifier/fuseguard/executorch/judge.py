@@ -101,6 +101,19 @@ class Proof:
         """Whether the lowering can be trusted: exact, or off by saturation alone."""
         return self.outcome in ("exact", "bounded")
 
+    def exceeded(self, min_sqnr: float | None = None, max_steps: float | None = None) -> tuple[str, ...]:
+        """Which of your limits the figures exceed, as sentences; none that is None.
+
+        ``min_sqnr`` in dB, ``max_steps`` in steps of the output. They are about the results end to end, and say nothing
+        of whether the lowering is right.
+        """
+        found = []
+        if min_sqnr is not None and self.sqnr_db < min_sqnr:
+            found.append(f"the SQNR is {self.sqnr_db:.4g} dB, less than {min_sqnr:g}")
+        if max_steps is not None and (self.max_error_steps or 0.0) > max_steps:
+            found.append(f"the largest error is {self.max_error_steps:.4g} steps, more than {max_steps:g}")
+        return tuple(found)
+
     @property
     def wrong_cells(self) -> tuple[Cell, ...]:
         """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""

@@ -15,7 +15,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
 from fuseguard.executorch.comparing import absolute_errors, differing_elements
 from fuseguard.executorch.lockstep.observing import Observed, Tensor, observe
-from fuseguard.executorch.lockstep.walking import Meeting, Walked, nearest, walk
+from fuseguard.executorch.lockstep.walking import Meeting, Walked, eager_codes, nearest, walk
 from fuseguard.executorch.outputs import off_by, output_grids
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
@@ -27,6 +27,8 @@ Status: TypeAlias = Literal["exact", "tie", "saturated", "rounded", "wrong", "no
 
 #: Wrong values that are looked for at most, the earliest first: each costs one more walk.
 _MOST_DOUBTS = 12
+#: Tensors that are tried for each.
+_MOST_TENSORS = 3
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def cells_of(
     graph = read_program(program)
     view = View(graph)
     judge = _Judge(view, target, run(graph, target, load_registry().rules).findings)
-    cells = [judge.cell(meeting, walked) for meeting in walked.meetings]
+    in_float32 = eager_codes(program, inputs, walked)
+    cells = [judge.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
     return (*cells, *judge.results(program, walked, observed, names))
 
 
@@ -111,9 +114,7 @@ def _settled(program: ExportedProgram, inputs: Sequence[Any], observed: Observed
     while len(settled) < _MOST_DOUBTS and (doubt := _first_doubt(walked, observed, settled)) is not None:
         settled.add(doubt.name)
         attempts = [(forced, fused | {doubt.name})]
-        tensor = _tensor_for(doubt, walked, observed)
-        if tensor is not None:
-            attempts.append(({**forced, doubt.name: tensor}, fused))
+        attempts += [({**forced, doubt.name: tensor}, fused) for tensor in _tensors_for(doubt, walked, observed)]
         for tensors, left_out in attempts:
             attempt = walk(program, inputs, observed, tensors, left_out)
             if _off(attempt, observed, tensors) < off:
@@ -121,33 +122,43 @@ def _settled(program: ExportedProgram, inputs: Sequence[Any], observed: Observed
     return walked
 
 
-def _tensor_for(doubt: Meeting, walked: Walked, observed: Observed) -> Tensor | None:
-    """The tensor that probably is the value, with other codes than the program's."""
-    found = [item for item in walked.meetings if item.tensor is not None]
-    places = {item.tensor.place for item in found if item.tensor is not None and item.name in doubt.operands}
-    taken = {item.tensor.place for item in found if item.tensor is not None}
-    return nearest(observed, doubt, frozenset(places), frozenset(taken))
+def _tensors_for(doubt: Meeting, walked: Walked, observed: Observed) -> list[Tensor]:
+    """The tensors that may be the value, with other codes than the program's.
+
+    An operand's own tensor is one of them: an op that hands codes on may have gone, or have moved elsewhere.
+    """
+    taken = {item.name: item.tensor.place for item in walked.meetings if item.tensor is not None}
+    places = frozenset(place for name, place in taken.items() if name in doubt.operands)
+    return nearest(observed, doubt, places, frozenset(taken.values()) - places)[:_MOST_TENSORS]
 
 
 def _first_doubt(walked: Walked, observed: Observed, settled: set[str]) -> Meeting | None:
     """The first value that was not found, and with which something that reads it is off."""
-    doubtful: set[str] = set()
+    doubtful = _doubtful(walked, observed) - settled
+    return next((item for item in walked.meetings if item.actual is None and item.name in doubtful), None)
+
+
+def _doubtful(walked: Walked, observed: Observed) -> set[str]:
+    """The values that were not found and that something reads which is off."""
+    found: set[str] = set()
     for meeting in walked.meetings:
         if meeting.actual is not None and not meeting.right:
-            doubtful |= set(meeting.joined)
-    for number, (_, _, joined) in enumerate(walked.trails):
-        if number < len(walked.results) and _is_off(walked.results[number], observed.outputs[number]):
-            doubtful |= set(joined)
-    return next((item for item in walked.meetings if item.actual is None and item.name in doubtful - settled), None)
+            found |= set(meeting.joined)
+    for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
+        if _is_off(expected, actual):
+            found |= set(trail.joined)
+    return found - walked.fused
 
 
 def _off(walked: Walked, observed: Observed, forced: Mapping[str, Tensor]) -> float:
-    """How many values are off. One that was forced upon a tensor explains its readers, and counts half."""
+    """How many values are off, with those that were not found and may be the reason.
+
+    One that was forced upon a tensor explains its readers, and counts half.
+    """
     wrong = [item for item in walked.meetings if item.actual is not None and not item.right]
     count = sum(0.5 if item.name in forced else 1.0 for item in wrong)
-    return count + sum(
-        _is_off(result, actual) for result, actual in zip(walked.results, observed.outputs, strict=True)
-    )
+    results = zip(walked.results, observed.outputs, strict=True)
+    return count + len(_doubtful(walked, observed)) + sum(_is_off(expected, actual) for expected, actual in results)
 
 
 def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:
@@ -164,11 +175,13 @@ class _Judge:
         self.target = target
         self.findings = [item for item in findings if item.effect.value not in ("exact", "quality", "cpu_fallback")]
 
-    def cell(self, meeting: Meeting, walked: Walked) -> Cell:
+    def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
+        """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
         common = self._common(meeting.name, meeting.ops, meeting.operands, meeting.joined)
         if meeting.actual is None:
             return Cell(status="not found", elements=meeting.expected.size, **common)
         steps = np.abs(meeting.expected.astype(np.int64) - meeting.actual.astype(np.int64))
+        steps = np.where(meeting.actual == in_float32, 0, steps)
         counted = np.where(meeting.ties & (steps == 1), 0, steps)
         common |= {
             "tensor": str(meeting.tensor),
@@ -192,11 +205,13 @@ class _Judge:
     ) -> Iterable[Cell]:
         grids = output_grids(program, self.target)
         masks = differing_elements(observed.outputs, walked.results, grids)
-        trails = walked.trails[: len(walked.results)]
         for name, mask, grid, expected, actual, trail in zip(
-            names, masks, grids, walked.results, observed.outputs, trails, strict=True
+            names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
         ):
-            ops, operands, joined = trail
+            ops, operands, joined = trail.ops, trail.operands, trail.joined
+            if len(operands) == 1 and not self._computing(ops):
+                # The codes are right somewhere, and the result is not: it is the way out of the delegate that is wrong.
+                ops = next(meeting.ops for meeting in walked.meetings if meeting.name == operands[0])
             errors = absolute_errors(actual, expected)
             worst = int(errors.reshape(-1).argmax()) if errors.numel() else 0
             common = self._common(name, ops, operands, joined)
@@ -214,9 +229,8 @@ class _Judge:
     def _common(
         self, name: str, ops: tuple[str, ...], operands: tuple[str, ...], joined: tuple[str, ...]
     ) -> dict[str, Any]:
-        nodes = [self.view.graph[op] for op in ops if op in self.view.graph.nodes]
-        computing = [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
-        last = next(reversed(computing or nodes), None)
+        computing = self._computing(ops)
+        last = computing[-1] if computing else None
         named = {*ops, name}
         return {
             "value": name,
@@ -227,6 +241,11 @@ class _Judge:
             "module": last.module if last is not None else "",
             "findings": tuple(sorted({item.code for item in self.findings if not named.isdisjoint(item.nodes)})),
         }
+
+    def _computing(self, ops: Sequence[str]) -> list[Node]:
+        """The nodes of ``ops`` that are not Q and DQ."""
+        nodes = [self.view.graph[op] for op in ops if op in self.view.graph.nodes]
+        return [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
 
     def _worst(self, meeting: Meeting, steps: np.ndarray[Any, Any], walked: Walked) -> dict[str, Any]:
         assert meeting.actual is not None

@@ -7,7 +7,7 @@ lowering's own inputs to it, and an error is not seen again at the ops that read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -16,6 +16,7 @@ import torch
 from torch.export import ExportedProgram
 
 from fuseguard.executorch.float64 import Float64Interpreter, widen
+from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.lockstep.layouts import Array, align, sorted_distance
 from fuseguard.executorch.lockstep.observing import Observed, Place, Tensor
 from fuseguard.executorch.outputs import quantizers_of_floats
@@ -27,8 +28,8 @@ _FLOAT32 = 4 * 2.0**-24
 
 #: By the size of a code in bytes: by how many steps a tensor may be off to be taken for a value's without a doubt.
 _NEAR = {1: 1, 2: 8}
-#: Candidates that are compared element by element when no tensor has a value's codes.
-_MOST_CANDIDATES = 12
+#: Tensors that are compared element by element where none has a value's codes.
+_MOST_COMPARED = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,17 +68,41 @@ class Meeting:
         return bool(((steps == 0) | (self.ties & (steps == 1))).all())
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """How a value came about since the lowering's codes were last met.
+
+    ``places``: of these codes. ``operands``: their Qs. ``ops``: the ops since, in order. ``joined``: the Qs among them,
+    which were not found.
+    """
+
+    places: frozenset[Place] = frozenset()
+    operands: tuple[str, ...] = ()
+    ops: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+
+    @classmethod
+    def through(cls, trails: Sequence[Trail], *ops: str) -> Trail:
+        """That of a value which an op computes from values with ``trails``."""
+        return cls(
+            frozenset[Place]().union(*(trail.places for trail in trails)),
+            tuple(dict.fromkeys(item for trail in trails for item in trail.operands)),
+            (*dict.fromkeys(item for trail in trails for item in trail.ops), *ops),
+            tuple(dict.fromkeys(item for trail in trails for item in trail.joined)),
+        )
+
+
 @dataclass(frozen=True)
 class Walked:
     """One walk: the meetings in the program's order, and the results that it computes from the lowering's codes.
 
-    ``trails``: for each result the ops since the Qs before it, these Qs, and the Qs among the ops that were not found.
+    ``trails``: those of the results.
     ``fused``: the Qs that did not round.
     """
 
     meetings: tuple[Meeting, ...]
     results: tuple[torch.Tensor, ...]
-    trails: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]
+    trails: tuple[Trail, ...]
     fused: frozenset[str]
 
 
@@ -99,16 +124,6 @@ def walk(
     return Walked(tuple(interpreter.meetings), results(program, outputs), interpreter.trails(), fused)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trail:
-    """How a value came about since the lowering's codes were last met."""
-
-    places: frozenset[Place] = frozenset()
-    operands: frozenset[str] = frozenset()
-    ops: tuple[str, ...] = ()
-    joined: frozenset[str] = frozenset()
-
-
 class _Walker(Float64Interpreter):
     def __init__(
         self, program: ExportedProgram, observed: Observed, forced: Mapping[str, Tensor], fused: frozenset[str]
@@ -120,7 +135,7 @@ class _Walker(Float64Interpreter):
         self.fused = fused
         self.of_floats = quantizers_of_floats(program)
         self.meetings: list[Meeting] = []
-        self._trail: dict[str, _Trail] = {}
+        self._trail: dict[str, Trail] = {}
         self._unrounded: dict[str, torch.Tensor] = {}
         self._search = _search_of(observed)
 
@@ -135,22 +150,15 @@ class _Walker(Float64Interpreter):
             return self._unrounded[first.name]
         return super().run_node(n)
 
-    def trails(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]:
+    def trails(self) -> tuple[Trail, ...]:
         """By result, in the order of :func:`fuseguard.executorch.state.results`."""
-        trails = [self._trail.get(name, _Trail()) for name in result_names(self.program)]
-        return tuple((one.ops, tuple(sorted(one.operands)), tuple(sorted(one.joined))) for one in trails)
+        return tuple(self._trail.get(name, Trail()) for name in result_names(self.program))
 
-    def _trail_to(self, n: torch.fx.Node) -> _Trail:
+    def _trail_to(self, n: torch.fx.Node) -> Trail:
         trails = [self._trail[item.name] for item in n.all_input_nodes if item.name in self._trail]
-        ops = tuple(dict.fromkeys(op for trail in trails for op in trail.ops))
-        return _Trail(
-            frozenset[Place]().union(*(trail.places for trail in trails)),
-            frozenset[str]().union(*(trail.operands for trail in trails)),
-            (*ops, n.name) if n.op == "call_function" else ops,
-            frozenset[str]().union(*(trail.joined for trail in trails)),
-        )
+        return Trail.through(trails, *([n.name] if n.op == "call_function" else []))
 
-    def _meet(self, n: torch.fx.Node, trail: _Trail) -> Any:
+    def _meet(self, n: torch.fx.Node, trail: Trail) -> Any:
         source = n.args[0]
         assert isinstance(source, torch.fx.Node)
         value = self.env[source]
@@ -169,22 +177,50 @@ class _Walker(Float64Interpreter):
         actual, tensor = found if found is not None else (None, None)
         self.meetings.append(
             Meeting(
-                n.name, expected, actual, tensor, ties, unclipped, trail.ops,
-                tuple(sorted(trail.operands)), tuple(sorted(trail.joined)),
+                n.name, expected, actual, tensor, ties, unclipped, trail.ops, trail.operands, trail.joined
             )
         )  # fmt: skip
         if actual is None or tensor is None:
-            self._trail[n.name] = _Trail(trail.places, trail.operands, trail.ops, trail.joined | {n.name})
+            self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
             return codes
-        self._trail[n.name] = _Trail(frozenset((tensor.place,)), frozenset((n.name,)))
+        self._trail[n.name] = Trail(frozenset((tensor.place,)), (n.name,))
         return torch.from_numpy(np.ascontiguousarray(actual))
 
-    def _find(self, name: str, expected: Array, ties: Array, trail: _Trail) -> tuple[Array, Tensor] | None:
+    def _find(self, name: str, expected: Array, ties: Array, trail: Trail) -> tuple[Array, Tensor] | None:
         forced = self.forced.get(name)
         if forced is not None:
             alignment = align(_as(forced.values, expected), expected)
             return (alignment.values, forced) if alignment is not None else None
         return self._search.near(expected, ties, trail.places)
+
+
+def eager_codes(program: ExportedProgram, inputs: Sequence[Any], walked: Walked) -> dict[str, Array]:
+    """By Q, the codes that torch yields from the codes that a walk has found: in float32, as the eager program does.
+
+    A lookup table is made by torch in float32 too, so that its entries are these and not those of float64.
+    """
+    interpreter = _Eager(program.graph_module, walked)
+    with torch.no_grad():
+        interpreter.run(*arguments(program, inputs))
+    return interpreter.codes
+
+
+class _Eager(BodyInterpreter):
+    def __init__(self, module: torch.fx.GraphModule, walked: Walked) -> None:
+        super().__init__(module)
+        self.found = {meeting.name: meeting.actual for meeting in walked.meetings}
+        self.codes: dict[str, Array] = {}
+
+    def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
+        return BodyInterpreter(module)
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.name not in self.found:
+            return result
+        self.codes[n.name] = result.detach().numpy()
+        actual = self.found[n.name]
+        return result if actual is None else torch.from_numpy(np.ascontiguousarray(actual))
 
 
 class _Search:
@@ -217,19 +253,17 @@ class _Search:
                 best = wrong, alignment.values, tensor
         return best[1:] if best is not None else None
 
-    def nearest(self, expected: Array, places: frozenset[Place], taken: frozenset[Place]) -> Tensor | None:
-        """The tensor whose codes vary most nearly as the expected ones do; None if none does at all."""
+    def nearest(self, expected: Array, places: frozenset[Place], taken: frozenset[Place]) -> list[Tensor]:
+        """The tensors whose codes vary as the expected ones do, the nearest first."""
         wanted = np.sort(expected.astype(np.int32), axis=None)
         free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
         free.sort(key=lambda tensor: sorted_distance(self._in_order(tensor, expected), wanted))
-        best: tuple[float, Tensor] | None = None
-        for tensor in free[:_MOST_CANDIDATES]:
+        alike = []
+        for tensor in free[:_MOST_COMPARED]:
             alignment = align(_as(tensor.values, expected), expected)
-            if alignment is None or not _alike(alignment.values, expected):
-                continue
-            if best is None or (alignment.mean_error, tensor.number) < (best[0], best[1].number):
-                best = alignment.mean_error, tensor
-        return best[1] if best is not None else None
+            if alignment is not None and _alike(alignment.values, expected):
+                alike.append((alignment.mean_error, tensor.number, tensor))
+        return [tensor for _, _, tensor in sorted(alike, key=lambda item: item[:2])]
 
     def candidates(self, expected: Array, places: frozenset[Place]) -> list[Tensor]:
         """The tensors of this size that are computed from all of ``places``, in the order of execution."""
@@ -257,12 +291,10 @@ def _search_of(observed: Observed) -> _Search:
     return search
 
 
-def nearest(
-    observed: Observed, meeting: Meeting, places: frozenset[Place], taken: frozenset[Place]
-) -> Tensor | None:
-    """The tensor that ``meeting`` most probably is about, though it has other codes.
+def nearest(observed: Observed, meeting: Meeting, places: frozenset[Place], taken: frozenset[Place]) -> list[Tensor]:
+    """The tensors that ``meeting`` may be about though they have other codes, the most probable first.
 
-    It is computed from all of ``places`` and is not one of ``taken``.
+    They are computed from all of ``places`` and are not ``taken``.
     """
     return _search_of(observed).nearest(meeting.expected, places, taken)
 
