@@ -67,7 +67,7 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
     delegated: list[str] = []
     cpu_ops: list[str] = []
     delegates = 0
-    left = [node for node in program.graph.nodes if _is_quantizer(node)]
+    left = [node for node in program.graph.nodes if is_quantizer(node)]
     outside: list[Node] = []
     for module in _modules(program.graph_module):
         for node in module.graph.nodes:
@@ -79,7 +79,7 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
                 lowered = getattr(module, str(node.args[0].target))
                 inside = lowered.original_module.graph_module
                 delegated += _computing(inside)
-                left += [node for node in inside.graph.nodes if _is_quantizer(node) and _is_given(node.args[0])]
+                left += [node for node in inside.graph.nodes if is_quantizer(node) and _is_given(node.args[0])]
             elif "getitem" not in text:
                 cpu_ops.append(_name(node))
                 outside.append(node)
@@ -103,9 +103,10 @@ def _name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
     return next((names[tail] for start in range(len(ancestry)) if (tail := ancestry[start:]) in names), "")
 
 
-def _is_quantizer(node: Node) -> bool:
+def is_quantizer(node: Node) -> bool:
+    """Whether a node quantizes per tensor with qparams that the graph states, in the ATen or in the edge dialect."""
     op = torch.ops.quantized_decomposed.quantize_per_tensor.default
-    return op in (node.target, getattr(node.target, "_op", None))  # in the ATen and in the edge dialect
+    return op in (node.target, getattr(node.target, "_op", None))
 
 
 def _is_given(value: Any) -> bool:
