@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
+from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
 from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
@@ -50,6 +50,7 @@ def repair(
     ignore: Sequence[str] = (),
     executorch: str | None = None,
     unsafe: bool = False,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> RepairResult:
     """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
 
@@ -62,12 +63,13 @@ def repair(
         select, ignore: rule codes, prefixes or names.
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
+        compile_config: what the program will be lowered with; None means ExecuTorch's default.
 
     Raises:
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
         RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
-    resolved = target_of(target, executorch)
+    resolved = target_of(target, executorch, compile_config)
     rules = load_registry().select(select, ignore)
     # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
     program = functional_program(exported_program, share_weights=True)
@@ -98,13 +100,14 @@ def lower(
     *,
     repair: bool = True,
     policy: str = "consistent",
+    compile_config: EdgeCompileConfig | None = None,
     **options: Any,
 ) -> EdgeProgramManager:
     """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
 
     The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
-    ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
-    changed.
+    ``partitioner.fuseguard_repair``. ``compile_config`` and ``options`` go to ``to_edge_transform_and_lower``. The
+    program itself is not changed.
 
     Raises TypeError for a partitioner that cannot be guarded, RepairFault as :func:`repair` does (``repair=False`` then
     leaves all that is found to the guard), and what the backend raises.
@@ -113,11 +116,11 @@ def lower(
     program = copy_program(exported_program, share_weights=True)
     partitioner.fuseguard_repair = None
     if repair:
-        result = _repair(exported_program, partitioner, policy)
+        result = _repair(exported_program, partitioner, policy, compile_config=compile_config)
         partitioner.fuseguard_repair = result
         program = result.program
-    guard(partitioner, policy, program=program)
-    return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+    guard(partitioner, policy, program=program, compile_config=compile_config)
+    return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
 
 
 def serialized(program: ExportedProgram) -> bytes:
