@@ -65,10 +65,15 @@ def _module(
         else:
             args = tuple(_value(arg, made, node) for arg in node.args)
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
-            if node.info.has(Trait.CONSTANT) and node.meta is not None:
+            op = _resolve(node.target)
+            if node.info.has(Trait.CONSTANT) and node.meta is not None and _takes_dtype(op):
                 kwargs.setdefault("dtype", _DTYPES[node.meta.dtype])
-            made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
+            made[node.name] = fx_graph.call_function(op, args, kwargs)
     return torch.fx.GraphModule(root, fx_graph)
+
+
+def _takes_dtype(op: Any) -> bool:
+    return any(argument.name == "dtype" for argument in op._schema.arguments)
 
 
 def _resolve(target: str) -> Any:

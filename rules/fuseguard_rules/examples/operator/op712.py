@@ -1,0 +1,100 @@
+"""Examples of OP712, view-to-rank-zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
+
+if TYPE_CHECKING:
+    import torch
+
+_SHAPE = (1, 4, 6, 6)
+_DIMS = (0, 1, 2, 3)
+_QPARAMS, _SUM = int8(0.0237, -3), int8(0.31, -9)
+
+
+def _reduced(target: str, *args: Arg, sums: bool = False, shape: tuple[int, ...] = ()) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        value = b.call(target, x, *args, shape=shape)
+        return b.output(b.requantize(value, _SUM if sums else _QPARAMS))
+
+    return build
+
+
+def _subtracted(keepdim: bool) -> Callable[[], Graph]:
+    """What centres its input on the mean."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        shape = (1, 1, 1, 1) if keepdim else ()
+        mean = b.requantize(b.call("aten.mean.dim", x, _DIMS, keepdim, shape=shape), int8(0.0021, 5))
+        return b.output(b.requantize(b.call("aten.sub.Tensor", x, mean, shape=_SHAPE), int8(0.0251, 3)))
+
+    return build
+
+
+def _element(*, last: bool = True) -> Callable[[], Graph]:
+    """The first element; ``last``: without dimensions, else of rank 1."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        flat = b.requantize(b.call("aten.view.default", x, (144,), shape=(144,)), _QPARAMS)
+        if last:
+            value = b.call("aten.select.int", flat, 0, 0, shape=())
+        else:
+            value = b.call("aten.slice.Tensor", flat, 0, 0, 1, shape=(1,))
+        return b.output(b.requantize(value, _QPARAMS))
+
+    return build
+
+
+def _any() -> Graph:
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, _SHAPE, _QPARAMS) for name in ("x", "y"))
+    greater = b.call("aten.gt.Tensor", x, y, dtype="bool")
+    return b.output(b.call("aten.any.default", greater, shape=(), dtype="bool", annotated=False))
+
+
+def _expanded() -> Graph:
+    """Dimensions come back before anything else happens."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, _QPARAMS)
+    largest = b.requantize(b.call("aten.amax.default", x, _DIMS, False, shape=()), _QPARAMS)
+    return b.output(b.requantize(b.call("aten.expand.default", largest, (3,), shape=(3,)), _QPARAMS))
+
+
+def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.examples.operator import result_modules
+
+        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
+        return made
+
+    return build
+
+
+BAD = (
+    Example("sum of all", _reduced("aten.sum.dim_IntList", _DIMS, False, sums=True), _program("total"),
+            only_on=">=1.4"),
+    Example("amax of all", _reduced("aten.amax.default", _DIMS, False), _program("largest"), only_on=">=1.4"),
+    Example("one element", _element(), _program("first_element"), only_on=">=1.4"),
+    Example("any of what is compared", _any, _program("any_positive"), only_on=">=1.4"),
+    Example("mean that is subtracted", _subtracted(keepdim=False), _program("without_mean"), only_on=">=1.5"),
+)  # fmt: skip
+
+GOOD = (
+    Example("sum of all that keeps its dimensions", _reduced("aten.sum.dim_IntList", _DIMS, True, sums=True,
+                                                             shape=(1, 1, 1, 1))),
+    Example("one element with a dimension", _element(last=False)),
+    Example("mean that is subtracted, with its dimensions", _subtracted(keepdim=True)),
+    Example("amax that is expanded", _expanded),
+)  # fmt: skip
