@@ -9,7 +9,7 @@ Vela or VGF compiler makes of that TOSA is not judged.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -19,17 +19,18 @@ from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
-from fuseguard.executorch.copying import copy_program
-from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
+from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.explanations import Explanation, of_all_calls
+from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
-Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
+Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Proof:
         them amplified as the program amplifies them;
         ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
         TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
-        declares.
+        declares; ``not_judged``: lowered, and the reference model cannot run it for a reason that says nothing about
+        the lowering (dynamic shapes, tensors without elements). ``exception`` says what to do.
     ``max_error_steps`` is in steps of the output's own scale, None if no output has one. ``max_error`` is in
     real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
     output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
@@ -101,29 +103,36 @@ def prove(
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
     *,
     calls: int | None = None,
+    kwargs: Mapping[str, Any] | None = None,
     compile_config: EdgeCompileConfig | None = None,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed.
-        inputs: example inputs as for ``exported_program.module()(*inputs)``.
+        inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order.
         target: TOSA specification or accelerator; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
             it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
+        kwargs: the inputs that the program takes by keyword.
         compile_config: what ``to_edge_transform_and_lower`` is given. None means ExecuTorch's default, which checks
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
 
     Raises:
         TargetError: the target is not valid.
-        ValueError: ``calls`` is less than 1.
+        ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
+        InputsError: a ValueError; the inputs do not fit the program.
+        TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
     """
     if calls is not None and calls < 1:
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
+    if isinstance(checks, str) and checks != "guard":
+        raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
+    inputs = flat_inputs(exported_program_of(exported_program, "prove"), inputs, kwargs)
     resolved = target_of(target, None, compile_config)
     if not resolved.ir_validity and compile_config is None:
         compile_config = EdgeCompileConfig(_check_ir_validity=False)
@@ -178,9 +187,11 @@ def _call(
     try:
         outputs = run_edge_program(lowered.program, inputs)
     except UndefinedResult as error:
-        return Proof("undefined", exception=str(error), sqnr_db=-math.inf, **common)
+        return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
+    except NotJudged as error:
+        return Proof("not_judged", exception=_said(error), sqnr_db=-math.inf, **common)
     except DelegateFault as error:
-        return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
+        return Proof("runtime_fault", exception=_said(error), sqnr_db=-math.inf, **common)
     except ImportError:
         raise
     except Exception as error:
@@ -247,8 +258,13 @@ def _compare(
     )
 
 
+def _said(error: BaseException) -> str:
+    """The text of an exception without the place in the graph that torch's interpreter adds to it."""
+    return str(error).partition("\n\nWhile executing")[0]
+
+
 def _root_cause(error: BaseException) -> str:
     """Type and text of the exception that started it; Arm's pass manager wraps the real one."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_said(error)}"

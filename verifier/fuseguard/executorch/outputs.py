@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import TensorArgument
 
 from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
@@ -48,7 +49,7 @@ def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
     names = [
         spec.arg.name
         for spec in program.graph_signature.output_specs
-        if spec.kind.name == "USER_OUTPUT" and hasattr(spec.arg, "name")
+        if spec.kind.name == "USER_OUTPUT" and isinstance(spec.arg, TensorArgument)
     ]
     names += [graph.mutations[slot.placeholder] for slot in slots(program)]
     return [_grid(view, graph[name], target) for name in names]

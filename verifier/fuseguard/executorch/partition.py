@@ -20,6 +20,7 @@ from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.executorch.copying import exported_program_of
 from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.ir.graph import Graph
@@ -90,7 +91,8 @@ def guard(
     ``compile_config`` is what ``to_edge_transform_and_lower`` is about to be given: some faults are there only while it
     checks the edge IR (``_check_ir_validity``, by default True).
 
-    Raises TypeError for a partitioner that takes no ``additional_checks``; else as :func:`support_checks`.
+    Raises TypeError for a partitioner that takes no ``additional_checks`` and for a ``program`` that is something else;
+    else as :func:`support_checks`.
     """
     if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "tosa_spec"):
         raise TypeError(
@@ -102,6 +104,8 @@ def guard(
     checks = support_checks(
         arm, policy, select=select, ignore=ignore, strict=strict, compile_config=compile_config
     )
+    if program is not None:
+        exported_program_of(program, "guard")
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)

@@ -13,6 +13,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.copying import copy_program, writes_in_place
+from fuseguard.executorch.inputs import call_arguments
 from fuseguard.readers.fx import read_program
 
 #: How often a program with state is run in a row where nobody says: reading, writing and reading again.
@@ -114,8 +115,10 @@ def run_module(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.T
     """What :func:`results` says of ``program`` in torch, in place or functional. It and ``inputs`` stay as they are."""
     module = copy_program(program).module()
     own_inputs = pytree.tree_map_only(torch.Tensor, lambda value: value.detach().clone(), tuple(inputs))
+    args, kwargs = call_arguments(program, own_inputs)
     with torch.no_grad():
-        outputs = [value for value in pytree.tree_leaves(module(*own_inputs)) if isinstance(value, torch.Tensor)]
+        returned = pytree.tree_leaves(module(*args, **kwargs))
+    outputs = [value for value in returned if isinstance(value, torch.Tensor)]
     # An output may be the very tensor that a later call writes to.
     values = [value.detach().clone() for value in outputs]
     for slot in slots(program):

@@ -22,12 +22,14 @@ _MEANINGS: dict[str, str] = {
     "crash": "lowering raises",
     "undefined": "the reference model calls the result undefined (TOSA_UNPREDICTABLE)",
     "runtime_fault": "lowers, and a delegate fails when it is run",
+    "not_judged": "lowers, and the reference model cannot run it, which says nothing about the lowering",
 }
+_STYLES: dict[str, Style] = {"exact": "good", "bounded": "note", "not_judged": "note"}
 
 
 def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> Iterator[Line]:
     """The proof line by line."""
-    style: Style = "good" if proof.outcome == "exact" else "note" if proof.outcome == "bounded" else "error"
+    style = _STYLES.get(proof.outcome, "error")
     yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
     rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", quoted(inputs))]
