@@ -290,6 +290,8 @@ def _shape(op: str, shape: _Shape, further: tuple[Arg, ...]) -> _Shape:
     if op == "slice" and isinstance(first, int):
         place, start, end = first % len(shape), int(str(further[1])), int(str(further[2]))
         return (*shape[:place], end - start, *shape[place + 1 :])
+    if op in ("amax", "amin", "mean", "sum") and isinstance(first, tuple) and further[1] is True:
+        return tuple(1 if dim in first else size for dim, size in enumerate(shape))
     if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "hardtanh"):
         return shape
     raise NotImplementedError(f"no rule inserted {op} so far; say here what shape it yields")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, MakeConstant, Rewrite, Rule, SetArgument
 from fuseguard.ir import Node, Ref, View
@@ -34,7 +35,7 @@ class DelegateInputLost(Rule):
     message = "{op} takes the shape of {operand} alone, so the delegate loses its input {lost}"
     effects = EffectsTable(
         [
-            EffectRow("copy", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized: no annotation"),
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized, CheckProperQuantization"),
             EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
         ]
     )
@@ -45,7 +46,7 @@ class DelegateInputLost(Rule):
         for node, lost in lost_inputs(view, target):
             operand = shape_operand(view, node)
             assert operand is not None
-            case = "copy" if node.kind == "copy" else "*"
+            case = "*" if refusal(view, node, target) is None else "float"
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:

@@ -29,6 +29,8 @@ def views_to_rank_zero(view: View, target: Target) -> Iterator[Node]:
     if view.graph.name:
         return  # the verifier does not look into the bodies of a delegate's control flow
     for node in view.ops:
+        if node.kind == "one_hot":
+            yield node  # its assertions end in any, in the edge dialect
         if node.kind not in _END_IN_VIEW or not _loses_all_dims(view, node):
             continue
         if _is_taken(view, node, target) and not _is_merged(view, node, target):
@@ -67,12 +69,13 @@ def _gets_dims(view: View, reader: Node) -> bool:
     pending, seen = [reader], set()
     while pending:
         item = pending.pop()
-        if item.op == "output":
-            return False
         if item.name in seen or (item.meta is not None and item.meta.rank > 0):
             continue
+        readers = _readers(view, item)
+        if not readers:
+            return False  # an output or an assertion
         seen.add(item.name)
-        pending += _readers(view, item)
+        pending += readers
     return True
 
 

@@ -29,14 +29,14 @@ def _reduced(target: str, *args: Arg, sums: bool = False, shape: tuple[int, ...]
 
 
 def _subtracted(keepdim: bool) -> Callable[[], Graph]:
-    """What centres its input on the mean."""
+    """An input minus the sum of it."""
 
     def build() -> Graph:
         b = GraphBuilder()
         x = b.quantized_input("x", _SHAPE, _QPARAMS)
         shape = (1, 1, 1, 1) if keepdim else ()
-        mean = b.requantize(b.call("aten.mean.dim", x, _DIMS, keepdim, shape=shape), int8(0.0021, 5))
-        return b.output(b.requantize(b.call("aten.sub.Tensor", x, mean, shape=_SHAPE), int8(0.0251, 3)))
+        total = b.requantize(b.call("aten.sum.dim_IntList", x, _DIMS, keepdim, shape=shape), _SUM)
+        return b.output(b.requantize(b.call("aten.sub.Tensor", x, total, shape=_SHAPE), int8(0.41, 3)))
 
     return build
 
@@ -64,6 +64,13 @@ def _any() -> Graph:
     return b.output(b.call("aten.any.default", greater, shape=(), dtype="bool", annotated=False))
 
 
+def _one_hot() -> Graph:
+    """Its classes are asserted to be in range, by any."""
+    b = GraphBuilder()
+    x = b.input("x", (3,), "int64")
+    return b.output(b.call("aten.one_hot.default", x, 256, shape=(3, 256), dtype="int64", annotated=False))
+
+
 def _expanded() -> Graph:
     """Dimensions come back before anything else happens."""
     b = GraphBuilder()
@@ -88,13 +95,14 @@ BAD = (
     Example("amax of all", _reduced("aten.amax.default", _DIMS, False), _program("largest"), only_on=">=1.4"),
     Example("one element", _element(), _program("first_element"), only_on=">=1.4"),
     Example("any of what is compared", _any, _program("any_positive"), only_on=">=1.4"),
-    Example("mean that is subtracted", _subtracted(keepdim=False), _program("without_mean"), only_on=">=1.5"),
+    Example("one_hot", _one_hot, only_on=">=1.4"),
+    Example("sum that is subtracted", _subtracted(keepdim=False), _program("without_mean"), only_on=">=1.5"),
 )  # fmt: skip
 
 GOOD = (
     Example("sum of all that keeps its dimensions", _reduced("aten.sum.dim_IntList", _DIMS, True, sums=True,
                                                              shape=(1, 1, 1, 1))),
     Example("one element with a dimension", _element(last=False)),
-    Example("mean that is subtracted, with its dimensions", _subtracted(keepdim=True)),
+    Example("sum that is subtracted, with its dimensions", _subtracted(keepdim=True)),
     Example("amax that is expanded", _expanded),
 )  # fmt: skip

@@ -38,7 +38,7 @@ def _beside(target: str, *args: float, read: bool = False, behind_op: bool = Fal
         value = b.requantize(value, int8(1 / 256, -128))
         if behind_op:
             y = b.requantize(b.call("aten.neg.default", b.requantize(y, _QPARAMS)), int8(0.0237, 2))
-        made = b.call(target, y, *args, annotated=False)
+        made = b.call(target, y, *args, annotated=behind_op)
         made = b.requantize(made, int8(3 / 255, -128))
         return b.output(b.requantize(b.call("aten.add.Tensor", value, made), _SUM))
 
