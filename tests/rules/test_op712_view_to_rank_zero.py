@@ -92,7 +92,8 @@ def test_without_the_check_of_the_edge_ir_nothing_is_wrong() -> None:
 
 def test_a_finding_says_that_it_depends_on_the_check() -> None:
     (finding,) = find(ViewToRankZero(), reduced("sum", as_it_is), release="1.5.1")
-    assert finding.details == (("IR check", "only with ExecuTorch's default _check_ir_validity=True; exact with False"),)
+    condition = "only with ExecuTorch's default _check_ir_validity=True; exact with False"
+    assert finding.details == (("IR check", condition),)
 
 
 def test_an_effect_without_the_check() -> None:

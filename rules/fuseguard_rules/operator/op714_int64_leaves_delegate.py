@@ -23,8 +23,9 @@ class Int64LeavesDelegate(Rule):
         "each reader for the dtype of its first result. For the output node that is the program's first result: "
         "return x * 2, torch.ones(2, dtype=torch.int64) passes, and with the two swapped it does not. "
         "CastInt64BuffersToInt32Pass then makes the constant an int32, and the delegate yields it where the program "
-        "declares an int64. ExecuTorch 1.4 also lets an argmax pass whose result nothing casts, where floats are "
-        "lowered. The runtime refuses such a program or reads garbage."
+        "declares an int64. An op on the CPU that reads such a constant gets an int32 likewise, as the comparison in "
+        "one_hot does. ExecuTorch 1.4 also lets an argmax pass where floats are lowered, whatever reads its result. "
+        "The runtime refuses such a program or reads garbage."
     )
     remedy = (
         "Put out the constant as an int32, or make it outside of the model. Let fuseguard keep the op on the CPU "

@@ -10,7 +10,7 @@ Rules that depend on it: OP714.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.backend.releases import TAKES_ARGMAX
@@ -25,7 +25,9 @@ _INT32 = range(-(2**31), 2**31)
 def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
     """int64 constants that are delegated, each with an output or an op on the CPU that reads it."""
     for node in view.ops:
-        if _name(node) not in _CONSTANTS or not _is_int64(node) or not _fits_int32(node):
+        if node.kind == "one_hot" and node.args and not _is_constant(view.graph.inputs(node)):
+            yield node, node  # the edge dialect makes an arange of it, and an eq that compares it with the classes
+        if not _is_constant((node,)) or not _fits_int32(node):
             continue
         reader = _reader_outside(view, target, node)
         if reader is not None and not any(_first_is_int64(view, user) for user in view.users(node)):
@@ -42,8 +44,19 @@ def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
 
 
 def _reader_outside(view: View, target: Target, node: Node) -> Node | None:
-    stays = stays_on_cpu_with_float if target.has_float else stays_on_cpu
-    return next((user for user in view.users(node) if user.op == "output" or stays(view, user, target)), None)
+    return next((user for user in view.users(node) if user.op == "output" or _stays(view, user, target)), None)
+
+
+def _stays(view: View, node: Node, target: Target) -> bool:
+    """Whether an op stays on the CPU: one that reads an int64 which is not a constant does."""
+    if not _is_constant(item for item in view.graph.inputs(node) if _is_int64(item)):
+        return True
+    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+
+
+def _is_constant(nodes: Iterable[Node]) -> bool:
+    """Whether the nodes are all int64 constants: of the program, or ops that are computed in advance."""
+    return all(_is_int64(node) and (node.constant or _name(node) in _CONSTANTS) for node in nodes)
 
 
 def _first_is_int64(view: View, user: Node) -> bool:

@@ -62,7 +62,7 @@ class View:
     # --- neighbours -------------------------------------------------------------------------------------
 
     def is_live(self, node: Node) -> bool:
-        """Whether the node's value reaches the output or an assertion. PT2E leaves dead DQs, which no pass ever sees."""
+        """Whether the node's value reaches an output or an assertion. PT2E leaves dead DQs, which no pass sees."""
         return node.name in self._live
 
     def users(self, node: Node) -> tuple[Node, ...]:

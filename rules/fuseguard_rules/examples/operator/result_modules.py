@@ -35,32 +35,12 @@ def zeros_like() -> _Made:
     return _made(lambda _, x: torch.zeros_like(x))
 
 
-def filled() -> _Made:
-    return _made(lambda _, x: torch.fill(x, 3.0))
-
-
 def ones_like_second() -> _Made:
     return _made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
 
 
-def copied() -> _Made:
-    return _made(lambda conv, x, y: torch.ops.aten.copy.default(y, conv(x)), inputs=2)
-
-
 def total() -> _Made:
     return _made(lambda conv, x: conv(x).sum())
-
-
-def largest() -> _Made:
-    return _made(lambda conv, x: conv(x).amax())
-
-
-def any_positive() -> _Made:
-    return _made(lambda conv, x: (conv(x) > 0).any())
-
-
-def first_element() -> _Made:
-    return _made(lambda conv, x: conv(x).flatten(0)[0])
 
 
 def without_mean() -> _Made:
@@ -69,10 +49,6 @@ def without_mean() -> _Made:
 
 def with_int64_ones() -> _Made:
     return _made(lambda conv, x: (conv(x), torch.ones(2, dtype=torch.int64)))
-
-
-def int64_ones_first() -> _Made:
-    return _made(lambda conv, x: (torch.ones(2, dtype=torch.int64), conv(x)))
 
 
 def largest_channel() -> _Made:
