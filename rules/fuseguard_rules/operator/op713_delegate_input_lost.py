@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.proper_quantization import refusal
+from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, MakeConstant, Rewrite, Rule, SetArgument
 from fuseguard.ir import Node, Ref, View
@@ -25,7 +26,7 @@ class DelegateInputLost(Rule):
         "RemoveNoopPass puts what copy(x, y) copies in its place. What reads nothing else of its input is dropped "
         "with the op, and the input is missing from the delegate's TOSA. The program still passes it: the runtime "
         "hands the delegate one input more than it has. A value that something in the same delegate reads too stays "
-        "where it is."
+        "where it is. 1.2 keeps such an input, so it is not warned about it."
     )
     remedy = (
         "Make the constant from the shape: torch.full(x.shape, 1.0) in place of torch.ones_like(x). fuseguard can do "
@@ -35,6 +36,7 @@ class DelegateInputLost(Rule):
     message = "{op} takes the shape of {operand} alone, so the delegate loses its input {lost}"
     effects = EffectsTable(
         [
+            EffectRow("*", "<1.3", "*", Effect.EXACT, reference="an input that nothing reads stays in the TOSA"),
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized, CheckProperQuantization"),
             EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
         ]
@@ -43,6 +45,8 @@ class DelegateInputLost(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not DROPS_UNREAD_INPUTS.in_force(target):
+            return
         for node, lost in lost_inputs(view, target):
             operand = shape_operand(view, node)
             assert operand is not None

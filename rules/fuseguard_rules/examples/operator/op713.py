@@ -67,11 +67,14 @@ def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tenso
 
 
 BAD = (
-    Example("zeros_like of the input alone", _alone("aten.zeros_like.default"), _program("zeros_like")),
-    Example("ones_like of a second input", _beside("aten.ones_like.default"), _program("ones_like_second")),
-    Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, behind_op=True)),
-    Example("copy onto a second input", _copied(read=False)),
-)
+    Example("zeros_like of the input alone", _alone("aten.zeros_like.default"), _program("zeros_like"),
+            only_on=">=1.3"),
+    Example("ones_like of a second input", _beside("aten.ones_like.default"), _program("ones_like_second"),
+            only_on=">=1.3"),
+    Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, behind_op=True),
+            only_on=">=1.3"),
+    Example("copy onto a second input", _copied(read=False), only_on=">=1.3"),
+)  # fmt: skip
 
 GOOD = (
     Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),
