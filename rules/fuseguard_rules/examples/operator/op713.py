@@ -45,15 +45,11 @@ def _beside(target: str, *args: float, read: bool = False, behind_op: bool = Fal
     return build
 
 
-def _copied(read: bool) -> Callable[[], Graph]:
-    def build() -> Graph:
-        b = GraphBuilder()
-        x = b.input("x", _SHAPE)
-        y = x if read else b.input("y", _SHAPE)
-        source = b.requantize(b.call("aten.neg.default", b.requantize(x, _QPARAMS)), int8(0.0237, 2))
-        return b.output(b.call("aten.copy.default", y, source, annotated=False))
-
-    return build
+def _copied() -> Graph:
+    b = GraphBuilder()
+    x, y = b.input("x", _SHAPE), b.input("y", _SHAPE)
+    source = b.requantize(b.call("aten.neg.default", b.requantize(x, _QPARAMS)), int8(0.0237, 2))
+    return b.output(b.call("aten.copy.default", y, source, annotated=False))
 
 
 def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
@@ -73,10 +69,9 @@ BAD = (
             only_on=">=1.3"),
     Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, behind_op=True),
             only_on=">=1.3"),
-    Example("copy onto a second input", _copied(read=False), only_on=">=1.3"),
+    Example("copy onto a second input", _copied, only_on=">=1.3"),
 )  # fmt: skip
 
 GOOD = (
     Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),
-    Example("copy onto an input that is read", _copied(read=True)),
 )
