@@ -52,6 +52,12 @@ def test_the_json_form_counts_disagreements() -> None:
     assert data["cases"][0]["announced"] == ["FU101"]
 
 
+def test_a_recording_is_of_the_default_configuration(cli: Cli, tmp_path: Path) -> None:
+    outcome = cli("selftest", "--no-check-ir-validity", "--record", str(tmp_path / "r.json"))
+    assert outcome.exit_code == 2
+    assert "--no-check-ir-validity" in outcome.output
+
+
 def test_an_unknown_rule_is_told_before_anything_is_judged(cli: Cli) -> None:
     outcome = cli("selftest", "--select", "XX999")
     assert outcome.exit_code == 2

@@ -54,7 +54,7 @@ def _one_hot() -> Graph:
     """Its classes are asserted to be in range, by any."""
     b = GraphBuilder()
     x = b.input("x", (3,), "int64")
-    return b.output(b.call("aten.one_hot.default", x, 256, shape=(3, 256), dtype="int64", annotated=False))
+    return b.output(b.call("aten.one_hot.default", x, 4, shape=(3, 4), dtype="int64", annotated=False))
 
 
 def _expanded() -> Graph:
