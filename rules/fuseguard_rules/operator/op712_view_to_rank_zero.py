@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.insert_const_shapes import views_to_rank_zero
+from fuseguard.backend.insert_const_shapes import only_asserted, views_to_rank_zero
 from fuseguard.backend.releases import CHECKS_SHAPES
-from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine import (
+    Call,
+    Duplicate,
+    Effect,
+    EffectRow,
+    EffectsTable,
+    Finding,
+    Insert,
+    Pair,
+    Rewrite,
+    Rule,
+    SetArgument,
+)
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op712 as examples
 
 _FAILS = "InsertConstShapesPass; EdgeOpArgValidator.call_function takes the next of no values"
+
+_ANY_DIMS = "aten.any.dims"
 
 #: The op that reduces the same dimensions and keeps them, by kind: its arguments are the dimensions and True.
 _KEEPING_DIMS = {
@@ -50,6 +64,9 @@ class ViewToRankZero(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
+    #: Assertions, which the edge dialect makes of one_hot for instance: refused, their ops come to stand last in FX's
+    #: order, behind the output.
+    mended_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not CHECKS_SHAPES.in_force(target) or not target.ir_validity:
@@ -60,18 +77,34 @@ class ViewToRankZero(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """The same reduction in front of it, with dimensions, in the qparams of its result.
 
-        What it then reduces is one element, which it yields as it is; the guard keeps it on the CPU.
+        What it then reduces is one element, which it yields as it is; the guard keeps it on the CPU. A DQ that others
+        read is copied first: they would be in another partition. What an assertion alone reads keeps its dimensions:
+        one element is enough for it.
         """
         del target
         node = view.graph[finding.nodes[0]]
+        if node.target == _ANY_DIMS and only_asserted(view, node):
+            return _keeping_dims(view, node)
+        if view.graph.dialect == "edge":
+            return None  # what is inserted are ATen ops
         operand, qparams = view.in_dq(node, 0), view.out_qp(node)
         keeping = _KEEPING_DIMS.get(node.kind)
         if keeping is None or operand is None or qparams is None or not qparams.usable or _has_one_element(operand):
             return None
         if len(view.users(node)) != 1 or operand.meta is None:
             return None
+        if len(view.users(operand)) > 1:
+            return Rewrite((Duplicate((operand.name,), (node.name,)),))
         steps = (Call(keeping, (tuple(range(operand.meta.rank)), True)), Pair(qparams))
         return Rewrite((Insert(operand.name, (node.name,), steps),))
+
+
+def _keeping_dims(view: View, node: Node) -> Rewrite | None:
+    operand = view.producer(node)
+    if operand is None or operand.meta is None:
+        return None
+    dims = node.arg(1, "dim") or tuple(range(operand.meta.rank))
+    return Rewrite((SetArgument(node.name, 1, "dim", dims), SetArgument(node.name, 2, "keepdim", True)))
 
 
 def _has_one_element(node: Node) -> bool:

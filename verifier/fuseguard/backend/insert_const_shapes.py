@@ -37,6 +37,20 @@ def views_to_rank_zero(view: View, target: Target) -> Iterator[Node]:
             yield node
 
 
+def only_asserted(view: View, node: Node) -> bool:
+    """Whether nothing but assertions depends on a value, through ops that leave its shape alone."""
+    pending, seen = list(view.users(node)), {node.name}
+    while pending:
+        item = pending.pop()
+        if item.kind == "_assert_async" or item.name in seen:
+            continue
+        if item.kind not in ("logical_not", "clone"):
+            return False
+        seen.add(item.name)
+        pending += view.users(item)
+    return True
+
+
 def _loses_all_dims(view: View, node: Node) -> bool:
     operand = view.producer(node)
     return (

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
 
 from fuseguard.engine.rewrite import (
     VALUE,
@@ -165,14 +166,14 @@ def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: 
     return node
 
 
-def _fake_result(target: Any, args: tuple[Any, ...]) -> Any:
+def _fake_result(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
     """What the op makes of its arguments, by fake tensors: shape and dtype, no memory."""
-    values = [arg.meta["val"] if isinstance(arg, torch.fx.Node) else arg for arg in args]
-    mode = next((value.fake_mode for value in values if hasattr(value, "fake_mode")), None)
+    values: Any = torch.fx.node.map_arg(args, lambda node: node.meta["val"])
+    mode = next((value.fake_mode for value in pytree.tree_leaves(values) if hasattr(value, "fake_mode")), None)
     if mode is None:
         raise RepairFault(f"{args[0]} has no fake tensor to derive {target}'s result from")
     with mode:
-        return target(*values)
+        return target(*values, **(kwargs or {}))
 
 
 def _keep_output_name(program: ExportedProgram, old: torch.fx.Node, new: torch.fx.Node) -> None:
@@ -204,6 +205,20 @@ def _set_argument(nodes: dict[str, torch.fx.Node], edit: SetArgument) -> None:
         node.args = (*node.args[: edit.position], value, *node.args[edit.position + 1 :])
     for item in before:
         _erase_unread(item)
+    _derive_again(node)
+
+
+def _derive_again(node: torch.fx.Node) -> None:
+    """The fake results of ``node`` and of what follows from it, as far as their shapes change."""
+    pending = [node]
+    while pending:
+        item = pending.pop(0)
+        if item.op != "call_function" or not isinstance(item.meta.get("val"), torch.Tensor):
+            continue
+        value = _fake_result(item.target, tuple(item.args), item.kwargs)
+        if value.shape != item.meta["val"].shape:
+            item.meta["val"] = value
+            pending += item.users
 
 
 def _argument(arg: Arg) -> Any:
