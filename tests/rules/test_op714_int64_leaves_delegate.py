@@ -51,19 +51,23 @@ def test_constants_that_leave_a_delegate(graph: Graph, found: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "release", "profile", "effect"),
+    ("args", "cast", "release", "profile", "effect"),
     [
-        ((1,), "1.4.1", "INT+FP", Effect.RUNTIME_FAULT),
-        ((1,), "1.4.1", "INT", Effect.CPU_FALLBACK),
-        ((1,), "1.5.1", "INT+FP", None),
-        ((1,), "1.3.1", "INT+FP", None),
-        ((None,), "1.4.1", "INT+FP", None),
-        ((1, True), "1.4.1", "INT+FP", None),
+        ((1,), True, "1.4.1", "INT+FP", Effect.RUNTIME_FAULT),
+        ((1,), True, "1.4.1", "INT", Effect.CPU_FALLBACK),
+        ((1,), True, "1.5.1", "INT+FP", None),
+        ((1,), True, "1.3.1", "INT+FP", None),
+        ((1,), False, "1.4.1", "INT+FP", None),
+        ((None,), True, "1.4.1", "INT+FP", None),
+        ((1, True), True, "1.4.1", "INT+FP", None),
     ],
 )
-def test_argmax(args: tuple[object, ...], release: str, profile: str, effect: Effect | None) -> None:
+def test_argmax(args: tuple[object, ...], cast: bool, release: str, profile: str, effect: Effect | None) -> None:
     b = GraphBuilder()
     value = b.quantized_input("x", SHAPE, int8(0.05))
-    graph = b.output(b.call("aten.argmax.default", value, *args, shape=(1, 6, 6), dtype="int64", annotated=False))  # type: ignore[arg-type]
-    found = run(graph, Target.parse(f"TOSA-1.0+{profile}", release), (Int64LeavesDelegate(),)).findings
-    assert [finding.effect for finding in found] == ([] if effect is None else [effect])
+    found = b.call("aten.argmax.default", value, *args, shape=(1, 6, 6), dtype="int64", annotated=False)  # type: ignore[arg-type]
+    if cast:
+        found = b.call("aten.to.dtype", found, "int32", dtype="int32", annotated=False)
+    graph = b.output(found)
+    findings = run(graph, Target.parse(f"TOSA-1.0+{profile}", release), (Int64LeavesDelegate(),)).findings
+    assert [finding.effect for finding in findings] == ([] if effect is None else [effect])

@@ -24,12 +24,13 @@ class Int64LeavesDelegate(Rule):
         "return x * 2, torch.ones(2, dtype=torch.int64) passes, and with the two swapped it does not. "
         "CastInt64BuffersToInt32Pass then makes the constant an int32, and the delegate yields it where the program "
         "declares an int64. An op on the CPU that reads such a constant gets an int32 likewise, as the comparison in "
-        "one_hot does. ExecuTorch 1.4 also lets an argmax pass where floats are lowered, whatever reads its result. "
-        "The runtime refuses such a program or reads garbage."
+        "one_hot does. Where floats are lowered, ExecuTorch 1.4 takes an argmax into the delegate if its result is "
+        "cast to int32, which Arm's quantizer sees to, and leaves the cast on the CPU: it reads an int64 and gets an "
+        "int32. The runtime refuses such a program or reads garbage."
     )
     remedy = (
         "Put out the constant as an int32, or make it outside of the model. Let fuseguard keep the op on the CPU "
-        "(guard), which costs nothing for a constant, or cast the result of an argmax and upgrade to ExecuTorch 1.5."
+        "(guard), which costs nothing for a constant. For an argmax, upgrade to ExecuTorch 1.5."
     )
     scope = "boundary"
     message = "{op} yields an int64 that {reader} reads outside of the delegate, where it becomes an int32"
@@ -37,8 +38,8 @@ class Int64LeavesDelegate(Rule):
         [
             EffectRow("argmax", "<1.4", "*", Effect.CPU_FALLBACK, reference="the support list has no argmax"),
             EffectRow("argmax", "*", "INT", Effect.CPU_FALLBACK, reference="TOSA ARGMAX requires PRO-FP for floats"),
-            EffectRow("argmax", ">=1.5", "*", Effect.CPU_FALLBACK, reference="_argmax_all_users_cast_to_int32"),
-            EffectRow("argmax", "*", "INT+FP", Effect.RUNTIME_FAULT, reference="CheckInt64InputsAndOutputs"),
+            EffectRow("argmax", ">=1.5", "*", Effect.EXACT, reference="_is_argmax_int32_cast: the cast is delegated"),
+            EffectRow("argmax", "*", "INT+FP", Effect.RUNTIME_FAULT, reference="_argmax_all_users_cast_to_int32"),
             EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_CHECK),
         ]
     )

@@ -2,8 +2,8 @@
 
 Source: ``CheckInt64InputsAndOutputs``, ``ComputeConstantOpsAOTPass.targeted_ops`` and ``CastInt64BuffersToInt32Pass``
 of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The check lets a constant pass if nothing that reads it yields int64, and
-takes the dtype of the program's first result for that of the output node. ExecuTorch 1.4 lets an argmax pass whatever
-reads it.
+takes the dtype of the program's first result for that of the output node. ExecuTorch 1.4 lets an argmax pass if it is
+cast to int32, as Arm's quantizer does, but not the cast.
 
 Rules that depend on it: OP714.
 """
@@ -19,6 +19,7 @@ from fuseguard.target import Target
 
 #: What the edge dialect makes ops of that are computed in advance, by name.
 _CONSTANTS = frozenset(("arange", "eye", "full", "ones", "zeros"))
+_CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
 _INT32 = range(-(2**31), 2**31)
 
 
@@ -35,11 +36,11 @@ def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]
 
 
 def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
-    """The argmax ops that are delegated, each with what reads its int64 result, on the CPU."""
+    """The argmax ops that are delegated, each with the cast of its int64 result, which stays on the CPU."""
     if not TAKES_ARGMAX.in_force(target):
         return
     for node in view.ops:
-        if node.kind == "argmax" and _is_argmax(view, node):
+        if node.kind == "argmax" and _is_argmax(view, node) and all(map(_casts_to_int32, view.users(node))):
             yield node, view.users(node)[0]
 
 
@@ -83,6 +84,10 @@ def _is_argmax(view: View, node: Node) -> bool:
     if operand is None or operand.meta is None or operand.meta.dtype not in ("float16", "float32"):
         return False
     return isinstance(node.arg(1, "dim"), int) and node.arg(2, "keepdim", False) is not True
+
+
+def _casts_to_int32(user: Node) -> bool:
+    return _name(user) in _CASTS and user.meta is not None and user.meta.dtype == "int32"
 
 
 def _name(node: Node) -> str:

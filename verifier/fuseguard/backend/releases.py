@@ -114,7 +114,7 @@ DROPS_UNREAD_INPUTS = Change(
     ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is no input of the delegate's TOSA."
 )
 TAKES_ARGMAX = Change(
-    ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated whatever reads its int64 result."
+    ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
 )
 
 # --- partitions and control flow -----------------------------------------------------------------------------

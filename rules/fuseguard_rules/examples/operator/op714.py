@@ -35,8 +35,12 @@ def _beside(target: str, *args: Arg, shape: tuple[int, ...], first: bool = False
 
 
 def _argmax() -> Graph:
+    """As Arm's quantizer leaves it: cast to int32."""
     b = GraphBuilder()
-    return b.output(b.call("aten.argmax.default", _sigmoid(b), 1, shape=(1, 6, 6), dtype="int64", annotated=False))
+    found = b.call("aten.argmax.default", _sigmoid(b), 1, shape=(1, 6, 6), dtype="int64", annotated=False)
+    return b.output(
+        b.call("dim_order_ops._to_dim_order_copy.default", found, dtype="int32", kwargs={"dtype": "int32"})
+    )
 
 
 def _compared() -> Graph:
