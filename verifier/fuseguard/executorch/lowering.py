@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
 from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
-from executorch.exir import to_edge_transform_and_lower
+from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
@@ -48,14 +48,20 @@ def compile_spec_for(target: Target) -> Any:
 
 
 def lower_to_edge(
-    program: ExportedProgram, compile_spec: Any, checks: Sequence[OperatorSupportBase] | None = None
+    program: ExportedProgram,
+    compile_spec: Any,
+    checks: Sequence[OperatorSupportBase] | None = None,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> Lowered:
-    """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
+    """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does.
+
+    ``compile_config``: None means ExecuTorch's default.
+    """
     partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
     names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
     with _quiet():
-        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
+        manager = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config)
     return describe(manager.exported_program(), names)
 
 
