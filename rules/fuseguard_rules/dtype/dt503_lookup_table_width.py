@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import parameters_of, table_error, worst_error
+from fuseguard.backend.lookup_table import table_error, worst_error
 from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_SHIFT_CLAMPED
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir.scalar_functions import parameters_of
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt503 as examples
 

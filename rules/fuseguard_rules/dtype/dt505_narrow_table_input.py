@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import FUNCTIONS, parameters_of, value_of
 from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_COVERS_DTYPE
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir.scalar_functions import FUNCTIONS, parameters_of, value_of
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt505 as examples
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
 from fuseguard.ir.graph import Node
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.scalar_functions import FUNCTIONS, parameters_of, value_of
 from fuseguard.target import Target
 
 _SEGMENT_BITS = 7
@@ -45,58 +46,6 @@ class TableError(NamedTuple):
 
 
 _NONE = TableError(0, 0)
-
-
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def _hardsigmoid(x: float) -> float:
-    return min(max(x + 3, 0.0), 6.0) / 6
-
-
-def _elu(x: float, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> float:
-    return scale * (x if x > 0 else alpha * math.expm1(x * input_scale))
-
-
-#: The functions by kind of op, of the value and the numbers among the op's further arguments; what is not here is not
-#: judged.
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    "acos": math.acos,
-    "acosh": math.acosh,
-    "asin": math.asin,
-    "asinh": math.asinh,
-    "atan": math.atan,
-    "atanh": math.atanh,
-    "ceil": math.ceil,
-    "cos": math.cos,
-    "cosh": math.cosh,
-    "elu": _elu,
-    "erf": math.erf,
-    "exp": math.exp,
-    "expm1": math.expm1,
-    "floor": math.floor,
-    "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
-    "hardsigmoid": _hardsigmoid,
-    "hardswish": lambda x: x * _hardsigmoid(x),
-    "leaky_relu": lambda x, slope=0.01: x if x > 0 else x * slope,
-    "log": math.log,
-    "log10": math.log10,
-    "log1p": math.log1p,
-    "pow": math.pow,
-    "reciprocal": lambda x: 1 / x,
-    "remainder": lambda x, divisor: x - divisor * math.floor(x / divisor),
-    "round": round,
-    "rsqrt": lambda x: 1 / math.sqrt(x),
-    "sigmoid": _sigmoid,
-    "sign": lambda x: float((x > 0) - (x < 0)),
-    "silu": lambda x: x * _sigmoid(x),
-    "sin": math.sin,
-    "sinh": math.sinh,
-    "sqrt": math.sqrt,
-    "tan": math.tan,
-    "tanh": math.tanh,
-}
 
 
 @lru_cache(maxsize=1024)
@@ -160,21 +109,6 @@ def table_error(node: Node, data: QParams | None, out: QParams | None, target: T
         endpoint=TABLE_HAS_ENDPOINT.in_force(target),
         shift_clamped=TABLE_SHIFT_CLAMPED.in_force(target),
     )
-
-
-def value_of(function: Callable[..., float], argument: float, parameters: tuple[float, ...]) -> float:
-    """One of FUNCTIONS at an argument: NaN where it has no value, infinite where that is too large."""
-    try:
-        return function(argument, *parameters)
-    except (ValueError, ZeroDivisionError, TypeError):  # the last: without a parameter it needs
-        return math.nan
-    except OverflowError:
-        return math.inf
-
-
-def parameters_of(node: Node) -> tuple[float, ...]:
-    """The numbers among a table op's arguments behind the first: an exponent, a divisor, a slope."""
-    return tuple(float(arg) for arg in node.args[1:] if isinstance(arg, int | float) and not isinstance(arg, bool))
 
 
 def _start(index: int) -> int:
