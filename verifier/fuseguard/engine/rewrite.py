@@ -136,7 +136,25 @@ class Duplicate:
         return f"give {', '.join(self.users)} a copy of {' -> '.join(self.nodes)}"
 
 
-Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Computes ``node``, a quantize op on what the program makes of constants alone, and stores its codes instead.
+
+    ``sources`` are the nodes that go with it where nothing else reads them.
+    """
+
+    node: str
+    sources: tuple[str, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node, *self.sources))
+
+    def __str__(self) -> str:
+        return f"store what {self.node} makes of constants, and compute it no more"
+
+
+Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | Fold
 
 
 @dataclass(frozen=True, slots=True)

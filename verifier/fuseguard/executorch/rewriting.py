@@ -15,6 +15,7 @@ from fuseguard.engine.rewrite import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
     Pair,
     Replace,
@@ -24,6 +25,7 @@ from fuseguard.engine.rewrite import (
     Unannotate,
 )
 from fuseguard.engine.rounds import RepairFault
+from fuseguard.executorch.folding import fold
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.qparams import QParams
 
@@ -59,6 +61,8 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
         _replace(program, _node(nodes, edit.node), _node(nodes, edit.source), edit.steps)
     elif isinstance(edit, Duplicate):
         _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
+    elif isinstance(edit, Fold):
+        fold(program, _node(nodes, edit.node))
     elif isinstance(edit, Unannotate):
         node = _node(nodes, edit.node)
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}

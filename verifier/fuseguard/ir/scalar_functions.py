@@ -24,8 +24,8 @@ def _elu(x: float, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 
     return scale * (x if x > 0 else alpha * math.expm1(x * input_scale))
 
 
-#: The functions by kind of op, of the value and the numbers among the op's further arguments; what is not here is not
-#: known.
+#: The functions by kind of op, of the value and the numbers among the op's further arguments. At 0 they are as
+#: infinite as torch's. What is not here is not known.
 FUNCTIONS: dict[str, Callable[..., float]] = {
     "acos": math.acos,
     "acosh": math.acosh,
@@ -45,14 +45,14 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "hardsigmoid": _hardsigmoid,
     "hardswish": lambda x: x * _hardsigmoid(x),
     "leaky_relu": lambda x, slope=0.01: x if x > 0 else x * slope,
-    "log": math.log,
-    "log10": math.log10,
+    "log": lambda x: math.log(x) if x else -math.inf,
+    "log10": lambda x: math.log10(x) if x else -math.inf,
     "log1p": math.log1p,
-    "pow": math.pow,
-    "reciprocal": lambda x: 1 / x,
+    "pow": lambda x, exponent: math.pow(x, exponent) if x or exponent >= 0 else math.inf,
+    "reciprocal": lambda x: 1 / x if x else math.inf,
     "remainder": lambda x, divisor: x - divisor * math.floor(x / divisor),
     "round": round,
-    "rsqrt": lambda x: 1 / math.sqrt(x),
+    "rsqrt": lambda x: 1 / math.sqrt(x) if x else math.inf,
     "sigmoid": _sigmoid,
     "sign": lambda x: float((x > 0) - (x < 0)),
     "silu": lambda x: x * _sigmoid(x),
