@@ -33,8 +33,8 @@ class LookupTable(Rule):
     remedy = (
         "Give the operator's input and output one dtype by a quantize/dequantize pair. For a 16-bit table narrow the "
         "range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is exact). "
-        "Compute what is made of constants alone (the rsqrt of a variance) in the model's constructor, or let fuseguard "
-        "store it (repair). For the last codes and for a table of zeros upgrade ExecuTorch."
+        "Compute what is made of constants alone (the rsqrt of a variance) in the model's constructor, or let "
+        "fuseguard store it (repair). For the last codes and for a table of zeros upgrade ExecuTorch."
     )
     scope = "node"
     message = "{node} {fault}{reached}"
@@ -72,7 +72,6 @@ class LookupTable(Rule):
                     bound_steps=steps,
                     bound_value=steps * out.scale if steps else None,
                 )
-
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """A table of constants alone is computed once: the rsqrt of a batch norm's variance."""

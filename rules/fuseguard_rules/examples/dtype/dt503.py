@@ -54,6 +54,7 @@ BAD = (
         "A16W8 softmax of masked values, whose steps are 1/127",
         graphs.masked,
         graphs.module("masked_softmax"),
+        companions=("DT506",),
         extensions=_INT16,
         config="a16w8",
     ),
