@@ -24,11 +24,12 @@ class AmplifiedRounding(Rule):
     summary = "A reciprocal or rsqrt reads a value that has only a few codes where it is smallest."
     why = (
         "Near 0, 1/x and rsqrt(x) are steep: what rounding does to a small operand, they multiply. The range of the "
-        "result tells how small the operand was in calibration. Where that is a handful of its codes (the variance of a "
-        "layer norm over nearly constant rows, in steps that a wide variance or the observer's smallest scale "
-        "dictates), half a step of the operand is a large part of the result, and the whole normalized tensor is off by "
-        "it. The backend computes what the program says; the program says it coarsely. In 16 bits the backend may round "
-        "once more than the program does, and one step of the operand may be thousands of steps of the output."
+        "result tells how small the operand was in calibration. Where that is a handful of its codes (the variance "
+        "of a layer norm over nearly constant rows, in steps that a wide variance or the observer's smallest scale "
+        "dictates), half a step of the operand is a large part of the result, and the whole normalized tensor is "
+        "off by it. The backend computes what the program says; the program says it coarsely. In 16 bits the "
+        "backend may round once more than the program does, and one step of the operand may be thousands of steps "
+        "of the output."
     )
     remedy = (
         "Give the variance more codes: leave the normalization in float, add a larger epsilon before the function "
