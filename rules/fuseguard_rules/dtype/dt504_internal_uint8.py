@@ -43,6 +43,7 @@ class InternalUint8(Rule):
             EffectRow("taken", "*", "*", Effect.WRONG, reference="InsertRescaleInt32Pass skips what is not int8"),
             EffectRow("*", "<1.3", "*", Effect.CRASH, reference=_NO_UINT8),
             EffectRow("refused", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported input dtype uint8"),
+            EffectRow("joined", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: no CONCAT of uint8"),
             EffectRow("moved", ">=1.5", "INT+FP", Effect.WRONG, reference="the int8 codes are read as uint8"),
             EffectRow("moved", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported dtype uint8"),
             EffectRow("float-entry", ">=1.3", "INT", Effect.EXACT, reference="_detag_boundary_nodes"),
@@ -106,6 +107,8 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
         at = f"at {', '.join(op.name for op in ops)}"
         if all(map(computes_in_float, ops)):
             return "float", f"{at}, which is not quantized"
+        if any(op.info.has(Trait.LIST_INPUT) and op.annotated for op in ops):
+            return "joined", at
         if all(op.info.has(Trait.TRANSPARENT) for op in ops):
             return "moved", at
         silent = all(op.info.has(Trait.ARITHMETIC | Trait.TRANSPARENT) for op in ops)

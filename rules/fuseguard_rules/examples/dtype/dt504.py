@@ -56,11 +56,11 @@ def _between() -> Graph:
     return b.output(b.requantize(b.call("aten.mul.Tensor", value, y), _OUT))
 
 
-def _cat_in_float() -> Graph:
-    """Two uint8 inputs, as quantized I/O has them, joined by a cat that nothing annotates."""
+def _cat(annotated: bool) -> Graph:
+    """Two uint8 inputs, as quantized I/O has them, joined by a cat."""
     b = GraphBuilder()
     x, y = (b.dequantize(b.input(name, _SHAPE, "uint8"), uint8(0.0487, 131)) for name in ("x", "y"))
-    value = b.call("aten.cat.default", (x, y), 1, shape=(1, 8, 4, 4), annotated=False)
+    value = b.call("aten.cat.default", (x, y), 1, shape=(1, 8, 4, 4), annotated=annotated)
     return b.output(b.requantize(value, uint8(0.0487, 131)))
 
 
@@ -84,7 +84,8 @@ BAD = (
         "float input quantized to uint8, int8 at the conv",
         uint8_conv(uint8(0.0487, 131), _OUT, entry="float"),
     ),
-    Example("uint8 inputs into a cat that is not quantized", _cat_in_float, companions=("PL404",)),
+    Example("uint8 inputs into a cat", lambda: _cat(True)),
+    Example("uint8 inputs into a cat that is not quantized", lambda: _cat(False), companions=("PL404",)),
     Example("uint8 through a permute that is not quantized", _permute_in_float, companions=("PL404",)),
     Example("uint8 input straight into a conv", uint8_conv(uint8(0.0487, 131), _OUT, entry="raw")),
 )
