@@ -8,7 +8,6 @@ records it needs. ``data/sample_inputs``, pickled constants and ``data/aotinduct
 from __future__ import annotations
 
 import gc
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import TypeVar
 
 import msgspec
 
-from fuseguard.ir.graph import Graph, Node, Ref
+from fuseguard.ir.graph import Graph, Node
 from fuseguard.readers.archive import Archive
-from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, Budget, OverBudget
+from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget, OverBudget
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.schema import (
-    DTYPES,
     SCHEMA_MAJOR,
     InputSpec,
     MalformedProgram,
@@ -29,12 +27,8 @@ from fuseguard.readers.schema import (
     TensorValue,
 )
 from fuseguard.readers.serde import GraphReader
+from fuseguard.readers.tensors import per_channel_values, tensor_values
 
-# struct's characters. bfloat16 is the upper half of a float32.
-_STRUCT_CODES = {
-    "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint16": "H", "uint32": "I", "uint64": "Q",
-    "float16": "e", "float32": "f", "float64": "d", "bool": "B", "bfloat16": "H",
-}  # fmt: skip
 T = TypeVar("T")
 _SAVE_AGAIN = "save it again with torch.export.save"
 
@@ -204,16 +198,7 @@ class _Tensors:
 
         Raises UnreadableInput and MalformedProgram if the archive contradicts itself.
         """
-        found: dict[str, tuple[float, ...]] = {}
-        for node in nodes:
-            if "quantize_per_channel" not in node.target:
-                continue
-            for arg in node.args[1:3]:
-                if isinstance(arg, Ref) and arg.name not in found:
-                    values = self._values(arg.name)
-                    if values is not None:
-                        found[arg.name] = values
-        return found
+        return per_channel_values(nodes, self._values)
 
     def _values(self, placeholder: str) -> tuple[float, ...] | None:
         qualified = self._qualified.get(placeholder)
@@ -229,7 +214,8 @@ class _Tensors:
             return None  # a pickle is code; the values stay unknown
         if "/" in payload.path_name or "\\" in payload.path_name:
             raise MalformedProgram(f"the tensor {qualified!r} has the record name {payload.path_name[:80]!r}")
-        return self._decode(qualified, payload.tensor_meta, self._record(f"data/{folder}/{payload.path_name}"))
+        data = self._record(f"data/{folder}/{payload.path_name}")
+        return tensor_values(qualified, payload.tensor_meta, data, self._little, self._budget)
 
     def _record(self, name: str) -> bytes:
         data = self._records.get(name)
@@ -259,37 +245,3 @@ class _Tensors:
         if order not in ("", "little", "big"):
             raise MalformedProgram(f"the byte order {order[:16]!r} is neither 'little' nor 'big'")
         return order or "little"
-
-    def _decode(self, name: str, value: TensorValue, data: bytes) -> tuple[float, ...] | None:
-        dtype = DTYPES.get(value.dtype, "")
-        sizes = [size.as_int for size in value.sizes]
-        strides = [stride.as_int for stride in value.strides]
-        offset = value.storage_offset.as_int
-        if not data or offset is None or None in sizes or None in strides:
-            return None  # torch stores nothing for a fake tensor
-        layout = [(size or 0, stride or 0) for size, stride in zip(sizes, strides, strict=False)]
-        if len(sizes) != len(strides) or offset < 0 or any(size < 0 or stride < 0 for size, stride in layout):
-            raise MalformedProgram(f"the tensor {name!r} has impossible sizes, strides or offset")
-        code = _STRUCT_CODES.get(dtype)
-        if code is None:
-            return None  # no type that scales and zero points have
-        positions = self._positions(offset, layout)
-        item = struct.Struct(f"{'<' if self._little else '>'}{code}")
-        if positions and (max(positions) + 1) * item.size > len(data):
-            raise MalformedProgram(f"the tensor {name!r} reaches beyond its record of {len(data)} bytes")
-        if dtype == "bfloat16":
-            wide = struct.Struct("<f")
-            codes = (item.unpack_from(data, position * item.size)[0] for position in positions)
-            return tuple([wide.unpack((upper << 16).to_bytes(4, "little"))[0] for upper in codes])
-        return tuple([float(item.unpack_from(data, position * item.size)[0]) for position in positions])
-
-    def _positions(self, offset: int, layout: list[tuple[int, int]]) -> list[int]:
-        """Where the elements are, counted from the start of the record; as many as the budget has left."""
-        positions = [offset]
-        for size, stride in layout:
-            # A stride of 0 would name any number of values with few bytes.
-            if len(positions) * size > MAX_QPARAM_VALUES:
-                raise OverBudget(f"{MAX_QPARAM_VALUES} scales and zero points")
-            positions = [start + index * stride for start in positions for index in range(size)]
-        self._budget.qparam_values(len(positions))
-        return positions

@@ -101,7 +101,7 @@ class GraphReader:
         qparam_values = buffers(self.nodes) if buffers else None
         try:
             # The results of a control-flow body are those of the op that runs it: no write adds one.
-            nodes, written = (self.nodes, {}) if self._path else functional(self.nodes)
+            nodes, written = (self.nodes, {}) if self._depth else functional(self.nodes)
             return Graph(
                 nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=qparam_values,
                 mutations=self._mutations | written, functionalized=nodes is not self.nodes,
@@ -131,22 +131,7 @@ class GraphReader:
         if "dialects.edge." in serialized.target:
             self._dialect = "edge"
         self._used_bodies = []
-        # The edge dialect has no names in its arguments.
-        known = arguments_of(target) if serialized.target.startswith("torch.ops.") else None
-        names = known.names if known is not None else ()
-        args: list[Arg] = []
-        kwargs: dict[str, Arg] = {}
-        for argument in serialized.inputs:
-            name, kind = argument.name, argument.kind
-            position = len(args)
-            if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
-                args.append(self._arg(argument.arg))
-            elif is_keyword(serialized.target, known, name, kind, position):
-                if name in kwargs:
-                    raise MalformedProgram(f"the keyword {name!r} occurs twice")
-                kwargs[name] = self._arg(argument.arg)
-            else:
-                args.append(self._arg(argument.arg))
+        args, kwargs = self._arguments(serialized, target)
         metadata = serialized.metadata
         module, module_type = self._traces.module(metadata.nn_module_stack)
         origin: dict[str, Any] = {
@@ -167,6 +152,25 @@ class GraphReader:
             self._add(
                 item, "call", target="operator.getitem", args=(Ref(producer), index), outputs=item_metas, **origin
             )
+
+    def _arguments(self, serialized: SerializedNode, target: str) -> tuple[list[Arg], dict[str, Arg]]:
+        # The edge dialect has no names in its arguments.
+        known = arguments_of(target) if serialized.target.startswith("torch.ops.") else None
+        names = known.names if known is not None else ()
+        args: list[Arg] = []
+        kwargs: dict[str, Arg] = {}
+        for argument in serialized.inputs:
+            name, kind = argument.name, argument.kind
+            position = len(args)
+            if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
+                args.append(self._arg(argument.arg))
+            elif is_keyword(serialized.target, known, name, kind, position):
+                if name in kwargs:
+                    raise MalformedProgram(f"the keyword {name!r} occurs twice")
+                kwargs[name] = self._arg(argument.arg)
+            else:
+                args.append(self._arg(argument.arg))
+        return args, kwargs
 
     def _name_of(self, target: str, outputs: list[dict[str, Any]]) -> str:
         """The name of a node that has none in the file, as in files from before the schema stored it."""
