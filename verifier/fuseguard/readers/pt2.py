@@ -7,18 +7,15 @@ records it needs. ``data/sample_inputs``, pickled constants and ``data/aotinduct
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.readers.archive import Archive
-from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget, OverBudget
+from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.reading import SAVE_AGAIN, decoded, reading
 from fuseguard.readers.schema import (
     SCHEMA_MAJOR,
     InputSpec,
@@ -28,9 +25,6 @@ from fuseguard.readers.schema import (
 )
 from fuseguard.readers.serde import GraphReader
 from fuseguard.readers.tensors import per_channel_values, tensor_values
-
-T = TypeVar("T")
-_SAVE_AGAIN = "save it again with torch.export.save"
 
 
 class _Version(msgspec.Struct):
@@ -54,96 +48,64 @@ class _PayloadConfig(msgspec.Struct):
 
 
 def read_pt2(path: Path) -> Graph:
-    """The graph of the program in a .pt2 file, control-flow bodies included.
+    """The graph of the only program in a .pt2 file, control-flow bodies included.
+
+    Raises UnreadableInput, and nothing else, for whatever is wrong with the file, or if it holds several programs.
+    """
+    with Archive(path) as archive, reading(path):
+        found = models(archive)
+        if len(found) > 1:
+            raise UnreadableInput(f"{path}: the archive holds {len(found)} programs ({listed(found)}); choose one")
+        return read_model(archive, found[0], Budget())
+
+
+def read_model(archive: Archive, model: str, budget: Budget, name: str = "") -> Graph:
+    """The graph of one program of an archive, called ``name``.
 
     Per-channel scales and zero points are read from the archive; no other weight is. The file is opened read-only.
-    Raises UnreadableInput, and nothing else, for whatever is wrong with the file.
+    Raises UnreadableInput, MalformedProgram, OverBudget.
     Source: torch/export/pt2_archive/_package.py and torch/_export/serde/schema.py of torch 2.13.
     """
-    with Archive(path) as archive, _collector_paused():
-        try:
-            budget = Budget()
-            model = _choose_model(archive)
-            program = _decode_program(archive, model, budget)
-            signature = program.graph_module.signature
-            tensors = _Tensors(archive, model, signature.input_specs, budget)
-            reader = GraphReader(
-                program.graph_module.graph, signature.input_specs, budget, mutations=signature.mutations()
-            )
-            return reader.read(tensors.qparam_values)
-        except OverBudget as error:
-            raise UnreadableInput(
-                f"{path}: the program has more than {error}, which are refused to protect memory and time; check a "
-                f"smaller program"
-            ) from error
-        except MalformedProgram as error:
-            raise UnreadableInput(
-                f"{path}: the program does not follow torch.export's schema ({str(error)[:400]}), so the file is "
-                f"damaged or forged; {_SAVE_AGAIN}"
-            ) from error
-        except (RecursionError, MemoryError) as error:
-            raise UnreadableInput(
-                f"{path}: the program is nested too deeply or needs too much memory to be read safely; if it is "
-                f"genuine, {_SAVE_AGAIN} in smaller parts"
-            ) from error
+    program = _decode_program(archive, model, budget)
+    signature = program.graph_module.signature
+    tensors = _Tensors(archive, model, signature.input_specs, budget)
+    reader = GraphReader(
+        program.graph_module.graph, signature.input_specs, budget, name, mutations=signature.mutations()
+    )
+    return reader.read(tensors.qparam_values)
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No collector runs while many objects that all live are made; they cost a third of the time otherwise."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _choose_model(archive: Archive) -> str:
+def models(archive: Archive) -> list[str]:
+    """The names of all programs in an archive, sorted; at least one. Raises UnreadableInput."""
     prefix = f"{archive.root}/models/" if archive.root else "models/"
     records = [name for name in archive.names if name.startswith(prefix)]
-    models = [
+    found = [
         name[len(prefix) : -len(".json")]
         for name in records
         if name.endswith(".json") and "/" not in name[len(prefix) :]
     ]
-    if models:
+    if found:
         archive.require_one_root()
         for name in records:
             if not name.endswith(".json"):
                 # torch cuts off the last five characters of whatever is there (_load_exported_programs).
                 raise UnreadableInput(
                     f"{archive.path}: the record {name[:80]!r} is no .json, and torch would load it as a program "
-                    f"all the same. torch never writes this, so the file may be forged; {_SAVE_AGAIN}"
+                    f"all the same. torch never writes this, so the file may be forged; {SAVE_AGAIN}"
                 )
-    if "model" in models:
-        return "model"
-    if len(models) == 1:
-        return models[0]
-    if models:
-        raise UnreadableInput(
-            f"{archive.path}: the archive holds {len(models)} programs ({', '.join(map(repr, sorted(models)[:8]))}) "
-            f"and none is called 'model', so it is not clear which to check; save one program per file"
-        )
-    raise UnreadableInput(f"{archive.path}: {_why_no_model(archive)}")
+    if not found:
+        raise UnreadableInput(f"{archive.path}: {_why_no_model(archive)}")
+    return sorted(found)
+
+
+def listed(names: list[str]) -> str:
+    """At most eight of them, quoted."""
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return ", ".join(repr(name[:80]) for name in names[:8]) + more
 
 
 def _why_no_model(archive: Archive) -> str:
     names = set(archive.names)
-    if "serialized_exported_program.json" in names:
-        version = archive.read("version", 64).decode("ascii", "replace") if "version" in names else ""
-        if version.startswith("5"):
-            return (
-                "was written by executorch.exir.serde (schema 5), which this version does not read yet; save the "
-                "program with torch.export.save before it is lowered"
-            )
-        return (
-            f"was written by torch.export.save of torch 2.6 or older (schema {version or 'unknown'}), which this "
-            f"version does not read yet; {_SAVE_AGAIN} of torch 2.7 or newer"
-        )
-    if any(name.rpartition("/")[2].lower().startswith("etrecord") for name in names):
-        return "is an ETRecord, which this version does not read yet; pass the program saved with torch.export.save"
     if any(name.endswith("data.pkl") for name in names):
         return (
             "is a pickled checkpoint or TorchScript file, which holds no exported graph and could run code when "
@@ -162,23 +124,15 @@ def _decode_program(archive: Archive, model: str, budget: Budget) -> SerializedP
     data = archive.read(f"models/{model}.json", MAX_JSON_BYTES)
     budget.json(data)
     # First, because another major version may have another form and must not be called malformed.
-    header = _decode(data, _Header)
+    header = decoded(data, _Header)
     version = header.schema_version
     if version.major != SCHEMA_MAJOR:
         raise UnreadableInput(
             f"{archive.path}: has schema version {version.major}.{version.minor} (torch "
             f"{header.torch_version[:40]}), and only version {SCHEMA_MAJOR} can be read without guessing; "
-            f"{_SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
+            f"{SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
         )
-    return _decode(data, SerializedProgram)
-
-
-def _decode(data: bytes, kind: type[T]) -> T:
-    """Raises MalformedProgram."""
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise MalformedProgram(str(error)) from error
+    return decoded(data, SerializedProgram)
 
 
 class _Tensors:
@@ -234,7 +188,7 @@ class _Tensors:
                 data = self._archive.read(name, MAX_JSON_BYTES)
                 self._budget.json(data)
                 try:
-                    config = _decode(data, _PayloadConfig).config
+                    config = decoded(data, _PayloadConfig).config
                 except MalformedProgram as error:
                     raise MalformedProgram(f"{name}: {error}") from error
             self._configs[folder] = config

@@ -98,6 +98,7 @@ class GraphReader:
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
+        self._complete()
         qparam_values = buffers(self.nodes) if buffers else None
         try:
             # The results of a control-flow body are those of the op that runs it: no write adds one.
@@ -108,6 +109,9 @@ class GraphReader:
             )  # fmt: skip
         except ValueError as error:
             raise MalformedProgram(str(error)) from error
+
+    def _complete(self) -> None:
+        """For a format that leaves out what nodes have; called once all are known."""
 
     def _read_inputs(self) -> None:
         constants = {tensor[0] for spec in self._specs if (tensor := spec.tensor())}
@@ -297,7 +301,7 @@ class GraphReader:
         if name not in self._body_json:
             path = f"{self._path}.{name}" if self._path else name
             self._body_json[name] = value
-            self.subgraphs[name] = GraphReader(
+            self.subgraphs[name] = self.__class__(
                 argument.graph, [], self._budget, path, self._depth + 1, self._traces
             ).read()
         elif self._body_json[name] != value:

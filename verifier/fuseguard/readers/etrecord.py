@@ -1,0 +1,66 @@
+"""Reads an ETRecord: the exported program and the edge programs, one for each method, that a lowering started from.
+
+The records are named in executorch/devtools/etrecord/_etrecord.py. What is pickled or for debugging, such as sample
+inputs and delegate maps, is not opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from fuseguard.ir.graph import Graph
+from fuseguard.readers.archive import Archive
+from fuseguard.readers.artifact import State, WrongVersion, read_artifact
+from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
+from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.torch_zip import opened
+
+_IDENTIFIER = "ETRECORD_V0"
+_PARTS = ("_state_dict", "_constants", "_example_inputs")
+_OTHERS = (
+    _IDENTIFIER, "export_graph_id", "et_dialect_graph_module", "debug_handle_map", "delegate_map",
+    "instruction_id_to_num_outs_map", "reference_outputs", "representative_inputs",
+)  # fmt: skip
+# Each is a program, and programs are read one after the other.
+MAX_PROGRAMS = 64
+
+
+def is_record(archive: Archive) -> bool:
+    return _IDENTIFIER in archive.names
+
+
+def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], Graph]]:
+    """All programs by the names of their records, as ``edge_dialect_exported_program/forward``.
+
+    Raises UnreadableInput.
+    """
+    names = [name for name in archive.names if name not in _OTHERS and not name.endswith(_PARTS)]
+    if not names:
+        raise UnreadableInput(
+            f"{archive.path}: is an ETRecord without a program; make it with generate_etrecord=True, or check the "
+            f".pt2 file that torch.export.save wrote"
+        )
+    if len(names) > MAX_PROGRAMS:
+        raise UnreadableInput(
+            f"{archive.path}: the ETRecord has {len(names)} programs, and more than {MAX_PROGRAMS} are refused to "
+            f"protect memory and time; check the program saved with torch.export.save"
+        )
+
+    def reader(record: str) -> Callable[[str], Graph]:
+        return lambda name: _program(archive, record, budget, name)
+
+    return {record: reader(record) for record in names}
+
+
+def _program(archive: Archive, record: str, budget: Budget, name: str) -> Graph:
+    data = archive.read(record, MAX_JSON_BYTES)
+    parts = [
+        opened(archive.path, archive.window(f"{record}{suffix}", MAX_TENSOR_BYTES), budget) for suffix in _PARTS[:2]
+    ]
+    try:
+        return read_artifact(data, State(*parts), archive.path, budget, name)
+    except WrongVersion as error:
+        raise UnreadableInput(
+            f"{archive.path}: the program {record[:80]!r} has schema {error}, which this version does not read; make "
+            f"the ETRecord again with ExecuTorch 1.2 to 1.5"
+        ) from error
