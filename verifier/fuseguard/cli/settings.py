@@ -21,6 +21,8 @@ from fuseguard.gate.gate import Gate, NothingToRun, make_gate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Of the files that a directory stands for.
+SUFFIXES = (".pt2", ".etrecord")
 SEVERITIES: tuple[str, ...] = tuple(severity.value for severity in Severity)
 
 
@@ -74,6 +76,18 @@ _fail_on = click.option(
     type=Choice(SEVERITIES),
     help="Exit with 1 for findings of this severity or worse. Default: error.",
 )
+
+
+_REQUIRE_QUANTIZED = click.option(
+    "--require-quantized/--no-require-quantized",
+    default=None,
+    help="Make it an error that a program is not quantized, has observers, or was quantized by another quantizer than "
+    "Arm's. Default: a warning.",
+)
+_METHOD = click.option(
+    "--method", multiple=True, metavar="NAME",
+    help="Check this program of a file with several, as ETRecords are; repeat or use commas. Default: all.",
+)  # fmt: skip
 
 
 def gate_options(command: F) -> F:
@@ -133,6 +147,11 @@ def fail_on_option(command: F) -> F:
     return _fail_on(command)
 
 
+def program_options(command: F) -> F:
+    """``--require-quantized`` and ``--method``."""
+    return _REQUIRE_QUANTIZED(_METHOD(command))
+
+
 def resolve(
     registry: Registry,
     *,
@@ -147,6 +166,8 @@ def resolve(
     fail_on: str | None = None,
     baseline: Path | None = None,
     no_baseline: bool = False,
+    require_quantized: bool | None = None,
+    method: Sequence[str] = (),
 ) -> Gate:
     """The gate that options and configuration come to.
 
@@ -175,6 +196,8 @@ def resolve(
             severities=severities(registry, split(severity)),
             fail_on=None if fail_on is None else Severity(fail_on),
             baseline=None if path is None else open_baseline(path, baseline is None, found.files),
+            require_quantized=require_quantized,
+            methods=split(method),
         )
     except NothingToRun as error:
         raise Failure(str(error)) from error
@@ -223,16 +246,18 @@ def split(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def programs(files: Sequence[Path]) -> tuple[Path, ...]:
-    """The files to check: those of the command line, a directory standing for the .pt2 files in it.
+    """The files to check: those of the command line, a directory standing for the .pt2 files and ETRecords in it.
 
     Raises Failure for an empty name, which Path takes for the current directory, and for a directory without one.
     """
     found: list[Path] = []
     for path in files:
         if path.is_dir():
-            inside = sorted(item for item in path.glob("*.pt2") if item.is_file())
+            inside = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES and item.is_file())
             if not inside:
-                raise exits.Refused(f"{path}: is a directory without a .pt2 file; name the file, or its directory.")
+                raise exits.Refused(
+                    f"{path}: is a directory without a .pt2 or .etrecord file; name the file, or its directory."
+                )
             found += inside
         else:
             found.append(path)

@@ -53,6 +53,7 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
     ignore: list[str] | None = None
     severity: dict[str, Any] | None = None
     fail_on: str | None = None
+    require_quantized: bool | None = None
     baseline: str | None = None
     suppressions: list[_Suppression] | None = None
 
@@ -73,6 +74,7 @@ class Config:
     ignore: tuple[str, ...] | None = None
     severities: Mapping[str, Severity] = field(default_factory=dict)
     fail_on: Severity | None = None
+    require_quantized: bool | None = None
     baseline: Path | None = None
     suppressions: tuple[SuppressionRule, ...] = ()
 
@@ -87,6 +89,7 @@ class Config:
             ignore=base.ignore if self.ignore is None else self.ignore,
             severities={**base.severities, **self.severities},
             fail_on=base.fail_on if self.fail_on is None else self.fail_on,
+            require_quantized=base.require_quantized if self.require_quantized is None else self.require_quantized,
             baseline=base.baseline if self.baseline is None else self.baseline,
             suppressions=(*base.suppressions, *self.suppressions),
         )
@@ -187,6 +190,7 @@ def _config(file: ConfigFile, table: _Table, registry: Registry) -> Config:
         ignore=None if table.ignore is None else tuple(table.ignore),
         severities=severities,
         fail_on=None if table.fail_on is None else Severity(file.choice(("fail-on",), table.fail_on, levels)),
+        require_quantized=table.require_quantized,
         baseline=None if table.baseline is None else file.path.parent / table.baseline,
         suppressions=_suppressions(file, table.suppressions or (), registry),
     )

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
 from fuseguard.gate import baseline as baselines
-from fuseguard.gate import suppress
+from fuseguard.gate import program, suppress
 from fuseguard.gate.baseline import Baseline
 from fuseguard.gate.suppress import Results, SuppressionRule
 from fuseguard.gate.targets import matrix, merge
@@ -30,6 +31,10 @@ T = TypeVar("T")
 RULE_SECONDS = 60.0
 
 
+#: All PG codes.
+PROGRAM_CODES = tuple(rule.code for rule in PROGRAM_RULES)
+
+
 class NothingToRun(ValueError):
     """``select`` and ``ignore`` leave no rule. A gate that checks nothing must not look like one that found nothing."""
 
@@ -40,7 +45,9 @@ class Gate:
 
     ``severities`` maps codes and prefixes of them to the severity that findings get instead of their effect's; the
     longest that fits counts. ``baseline_path`` is that of the configuration, open or not. ``fail_on`` is the severity
-    from which on findings count. ``housekeeping`` are the SU codes that are reported.
+    from which on findings count. ``housekeeping`` are the SU codes that are reported, ``program_codes`` the
+    PG codes. ``require_quantized`` makes what is not quantized an error. ``methods`` are the programs to read of a file
+    with several, all if there are none.
     """
 
     targets: tuple[Target, ...]
@@ -52,6 +59,9 @@ class Gate:
     baseline_path: Path | None = None
     fail_on: Severity = Severity.ERROR
     housekeeping: tuple[HousekeepingRule, ...] = HOUSEKEEPING
+    program_codes: tuple[str, ...] = PROGRAM_CODES
+    require_quantized: bool = False
+    methods: tuple[str, ...] = ()
     today: date = field(default_factory=date.today)
 
     def check(self, graph: Graph, file: str = "") -> Report:
@@ -62,6 +72,7 @@ class Gate:
 
     def _run(self, graph: Graph, target: Target, file: str) -> Report:
         report = run(graph, target, self.rules, self.policy, file, RULE_SECONDS)
+        report = program.judged(report, graph, target, self.program_codes, self.require_quantized)
         return replace(report, findings=tuple(self._graded(finding) for finding in report.findings))
 
     def _graded(self, finding: Finding) -> Finding:
@@ -98,6 +109,8 @@ def make_gate(
     suppressions: Sequence[SuppressionRule] = (),
     fail_on: Severity | None = None,
     baseline: Baseline | None = None,
+    require_quantized: bool | None = None,
+    methods: Sequence[str] | None = None,
 ) -> Gate:
     """The gate that ``config`` asks for, where the other arguments, None being none, do not say otherwise.
 
@@ -108,7 +121,8 @@ def make_gate(
     registry.check_selectors((*chosen, *left_out))
     rules = tuple(rule for rule in registry.rules if selected(rule, chosen, left_out))
     if not rules:
-        only = [rule.code for rule in HOUSEKEEPING if any(matches(rule, selector) for selector in chosen)]
+        others = (*HOUSEKEEPING, *PROGRAM_RULES)
+        only = [rule.code for rule in others if any(matches(rule, selector) for selector in chosen)]
         hint = f" {only[0]} is about the findings of other rules: select those as well." if only else ""
         raise NothingToRun(f"--select and --ignore leave no rule to run.{hint}")
     return Gate(
@@ -121,6 +135,10 @@ def make_gate(
         baseline_path=config.baseline,
         fail_on=_first(fail_on, config.fail_on) or Severity.ERROR,
         housekeeping=tuple(rule for rule in HOUSEKEEPING if selected(rule, chosen, left_out)),
+        # That a part could not be judged is no rule among others: --select does not leave it out, only --ignore does.
+        program_codes=tuple(rule.code for rule in PROGRAM_RULES if selected(rule, (), left_out)),
+        require_quantized=bool(_first(require_quantized, config.require_quantized)),
+        methods=tuple(methods or ()),
     )
 
 

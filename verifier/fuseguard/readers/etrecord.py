@@ -21,6 +21,11 @@ _OTHERS = (
     _IDENTIFIER, "export_graph_id", "et_dialect_graph_module", "debug_handle_map", "delegate_map",
     "instruction_id_to_num_outs_map", "reference_outputs", "representative_inputs",
 )  # fmt: skip
+_EDGE = "edge_dialect_exported_program"
+_BEFORE = (
+    "This ETRecord holds the programs as they were before lowering. Findings say what a lowering without guard does; "
+    "whether the lowering that it belongs to was guarded is not in the file."
+)
 # Each is a program, and programs are read one after the other.
 MAX_PROGRAMS = 64
 
@@ -30,7 +35,7 @@ def is_record(archive: Archive) -> bool:
 
 
 def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], Graph]]:
-    """All programs by the names of their records, as ``edge_dialect_exported_program/forward``.
+    """All programs by the names of their records and methods, as ``edge_dialect_exported_program/forward``.
 
     Raises UnreadableInput.
     """
@@ -49,7 +54,8 @@ def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], G
     def reader(record: str) -> Callable[[str], Graph]:
         return lambda name: _program(archive, record, budget, name)
 
-    return {record: reader(record) for record in names}
+    # The first one is that of the method "forward", as are programs of records from before there were several methods.
+    return {record if "/" in record else f"{record}/forward": reader(record) for record in names}
 
 
 def _program(archive: Archive, record: str, budget: Budget, name: str) -> Graph:
@@ -58,9 +64,12 @@ def _program(archive: Archive, record: str, budget: Budget, name: str) -> Graph:
         opened(archive.path, archive.window(f"{record}{suffix}", MAX_TENSOR_BYTES), budget) for suffix in _PARTS[:2]
     ]
     try:
-        return read_artifact(data, State(*parts), archive.path, budget, name)
+        graph = read_artifact(data, State(*parts), archive.path, budget, name)
     except WrongVersion as error:
         raise UnreadableInput(
             f"{archive.path}: the program {record[:80]!r} has schema {error}, which this version does not read; make "
             f"the ETRecord again with ExecuTorch 1.2 to 1.5"
         ) from error
+    if record.startswith(_EDGE) and all(body.delegate is None for body in graph.walk()):
+        graph.notes = (*graph.notes, _BEFORE)
+    return graph

@@ -55,8 +55,7 @@ def read_file(path: Path, methods: Sequence[str] = ()) -> Graph:
             [reader] = chosen.values()
             return reader("")
         graphs = {name: reader(name) for name, reader in chosen.items()}
-        notes = tuple(dict.fromkeys(note for graph in graphs.values() for note in graph.notes))
-        return Graph([], subgraphs=graphs, notes=notes)
+        return Graph([], subgraphs=graphs)
 
 
 def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:

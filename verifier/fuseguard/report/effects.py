@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuseguard.engine.finding import Effect, Evidence, Finding, Outcome
+from fuseguard.engine.finding import Evidence, Finding, Outcome
 
 
 def effects_text(finding: Finding) -> str:
@@ -10,7 +10,7 @@ def effects_text(finding: Finding) -> str:
 
     An effect that nobody measured on its release says how it is known. Empty for a finding that is about no program.
     """
-    if finding.effect is Effect.UPKEEP:
+    if not finding.effect.of_backend:
         return ""
     if len(finding.outcomes) < 2:
         target = f" on {finding.target}" if finding.target else ""
@@ -46,7 +46,7 @@ def _graded(item: Finding | Outcome) -> str:
 
 def effects_short(finding: Finding) -> str:
     """``error: wrong``; for several targets ``error: wrong on 2 of 4 targets``."""
-    if finding.effect is Effect.UPKEEP:
+    if not finding.effect.of_backend:
         return finding.severity.value
     text = f"{finding.severity.value}: {finding.effect.value}"
     if len(finding.outcomes) < 2:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Evidence, Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
@@ -19,7 +20,7 @@ _PROBLEM = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE:
 #: The first two letters of a code -> what its rules are about.
 _FAMILIES = {
     "FU": "fusion", "QD": "quantization-domain", "QP": "quantization-parameters", "PL": "placement", "DT": "dtype",
-    "BO": "delegate-boundary", "OP": "operator", "AR": "archive-safety", "SU": "upkeep",
+    "BO": "delegate-boundary", "OP": "operator", "AR": "archive-safety", "SU": "upkeep", "PG": "program",
 }  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def descriptors(result: CheckResult, options: Options, findings: Iterable[Findin
     """
     found = {finding.code: finding for finding in findings}
     codes = {*result.rules, *found}
-    upkeep = {rule.code: rule for rule in HOUSEKEEPING}
+    upkeep = {rule.code: rule for rule in (*HOUSEKEEPING, *PROGRAM_RULES)}
     releases = {target.release.public for target in result.targets or (result.target,)}
     rules = options.rules
     return [
