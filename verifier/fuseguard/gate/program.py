@@ -75,7 +75,10 @@ def _is_within(name: str, program: Graph) -> bool:
 
 def _nothing(program: Graph, file: str) -> Iterator[Finding]:
     """That the program has observers, or else that it is not quantized."""
-    observers = list(dict.fromkeys(name for body in program.walk() for node in body for name in _observer(node)))
+    told = [found for body in program.walk() for node in body if (found := _observer(node))]
+    # What computes a fake quantization is no further observer beside those that have its state.
+    numbered = dict.fromkeys(name for name, is_state in told if is_state)
+    observers = list(numbered or dict.fromkeys(name for name, _ in told))
     if observers:
         count = f"{len(observers):,} observer{'s' if len(observers) > 1 else ''}"
         yield _about(OBSERVERS_LEFT, file, program.name, program=_called(program), count=count, example=observers[0])
@@ -83,15 +86,15 @@ def _nothing(program: Graph, file: str) -> Iterator[Finding]:
         yield _about(NOTHING_QUANTIZED, file, program.name, program=_called(program))
 
 
-def _observer(node: Node) -> Iterator[str]:
-    """The observer that a node is, or whose state it is."""
+def _observer(node: Node) -> tuple[str, bool] | None:
+    """The observer that a node is, or whose state it is, and whether it is state."""
     if node.op == "call" and any(part in node.target for part in _FAKE):
-        yield node.name
-    elif _OBSERVER in node.name and (node.op == "placeholder" or node.target.startswith("call_module")):
-        # Their state is in several buffers each: activation_post_process_0.min_val
-        before, _, after = node.name.partition(_OBSERVER)
-        number = after.lstrip("_").partition("_")[0]
-        yield f"{_OBSERVER}_{number}" if number.isdigit() else f"{before}{_OBSERVER}"
+        return node.name, False
+    if _OBSERVER not in node.name or not (node.op == "placeholder" or node.target.startswith("call_module")):
+        return None
+    # Each has several buffers: b_activation_post_process_0_min_val
+    number = node.name.partition(_OBSERVER)[2].lstrip("_").partition("_")[0]
+    return (f"{_OBSERVER}_{number}" if number.isdigit() else node.name), True
 
 
 def _any_marked(program: Graph) -> bool:
