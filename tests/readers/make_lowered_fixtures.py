@@ -16,7 +16,6 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from make_fixtures import DATA, models, programs

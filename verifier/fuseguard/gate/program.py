@@ -196,8 +196,8 @@ def _lowered_notices(program: Graph, refuted: int) -> Iterator[str]:
         )
     if compiled:
         yield (
-            f"Of {_counted(len(compiled), 'delegate')}, {compiled[0][:80]} first, the file no longer holds the TOSA but "
-            f"what a further compiler made of it. That was not checked."
+            f"Of {_counted(len(compiled), 'delegate')}, {compiled[0][:80]} first, the program no longer holds the TOSA "
+            f"but what a further compiler made of it. That was not checked."
         )
     if refuted:
         yield (
