@@ -1,4 +1,4 @@
-"""Findings about a program as a whole: a gate that is green on nothing, or on what it did not understand, must be red."""
+"""Findings about a program as a whole: a gate must be red where it is green on nothing or on what it did not read."""
 
 from __future__ import annotations
 
