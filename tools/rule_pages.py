@@ -34,6 +34,7 @@ FAMILIES: dict[str, str] = {
     "BO": "Boundaries of delegates",
     "OP": "Operators and their arguments",
     "AR": "Archives",
+    "PG": "The program as a whole, and lowerings that were done already",
     "SU": "Suppressions, baseline and configuration",
 }
 
@@ -172,14 +173,17 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
 
 
 def housekeeping_page(rule: HousekeepingRule) -> str:
-    """The page of an SU code, which is about no program."""
+    """The page of an SU or PG code."""
+    about, page = "a configuration or a baseline; no program", "[the CI gate](../ci-gate.md)"
+    if rule.scope == "program":
+        about, page = "a program as a whole, or its delegates", "[the files that are read](../formats.md)"
     lines = (
         f"# {rule.code}: {rule.name}", "", prose(rule.summary), "",
         "| | |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
-        "| About | a configuration or a baseline; no program |", "",
+        f"| About | {about} |", "",
         "## Why does this matter?", "", prose(rule.why), "",
         "## What to do", "", prose(rule.remedy), "",
-        "See [the CI gate](../ci-gate.md).", "",
+        f"See {page}.", "",
     )  # fmt: skip
     return "\n".join(lines)
 
