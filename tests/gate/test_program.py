@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +193,30 @@ def test_every_code_is_of_the_family_and_sorted() -> None:
     codes = [rule.code for rule in PROGRAM_RULES]
     assert codes == sorted(codes)
     assert all(code.startswith("PG8") for code in codes)
+
+
+def test_no_baseline_and_no_severity_makes_green_what_is_required(tmp_path: Path) -> None:
+    from fuseguard.gate import baseline as baselines
+
+    path = tmp_path / "baseline.json"
+    for name, code, options in (
+        ("cond.pt2", "PG801", {"require_quantized": True}), ("xnnpack_lowered.exir", "PG804", {}),
+    ):  # fmt: skip
+        entries = baselines.entries_of(baselines.Baseline(path), check(name, **options))
+        path.write_text(baselines.render(baselines.Baseline(path, tuple(entries))))
+        report = check(name, baseline=path, severity={code: "note"}, **options)
+        assert told(report)[code] == 1
+        assert not report.ok
+        assert not [item for item in report.suppressed if item.code == code]
+    assert check("cond.pt2", baseline=path).ok
+
+
+def test_what_a_baseline_knows_of_the_rest_stays_known(tmp_path: Path) -> None:
+    from fuseguard.gate import baseline as baselines
+
+    path = tmp_path / "baseline.json"
+    entries = baselines.entries_of(baselines.Baseline(path), check("conv_cat_lowered.exir"))
+    path.write_text(baselines.render(baselines.Baseline(path, tuple(entries))))
+    report = check("conv_cat_lowered.exir", baseline=path)
+    assert told(report) == {}
+    assert {item.code for item in report.suppressed} == {"FU101", "PG807"}

@@ -146,3 +146,12 @@ def test_another_schema_is_named(version: str, tmp_path: Path) -> None:
 def test_the_name_of_the_file_does_not_matter(tmp_path: Path) -> None:
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.bin")
     assert len(read_file(tmp_path / "model.bin").subgraphs) == 3
+
+
+@pytest.mark.parametrize("other", ["archive/models/model.json", "serialized_exported_program.json"])
+def test_an_archive_of_two_formats_is_refused(other: str, tmp_path: Path) -> None:
+    """What is checked must be what torch or executorch loads."""
+    with zipfile.ZipFile(DATA / "several.etrecord") as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with pytest.raises(UnreadableInput, match="two formats"):
+        read_file(pack(tmp_path / "m.etrecord", records | {other: b"{}"}))

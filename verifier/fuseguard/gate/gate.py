@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
-from fuseguard.engine.program_rules import PROGRAM_RULES
+from fuseguard.engine.program_rules import DELEGATE_NOT_JUDGED, PROGRAM_RULES, REQUIRED
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
@@ -68,7 +68,21 @@ class Gate:
         """Check one program. Raises ValueError for an unknown policy."""
         reports = [self._run(graph, target, file) for target in self.targets]
         report = suppress.apply(merge(reports, graph), graph, self.suppressions, self.today)
-        return report if self.baseline is None else baselines.apply(report, self.baseline)
+        if self.baseline is None:
+            return report
+        known = baselines.apply(report, self.baseline)
+        kept = [item for item in known.suppressed if item.code in self._required and item not in report.suppressed]
+        if not kept:
+            return known
+        findings = [item for item in report.findings if item in known.findings or item.code in self._required]
+        return replace(
+            known, findings=tuple(findings), suppressed=tuple(item for item in known.suppressed if item not in kept)
+        )
+
+    @property
+    def _required(self) -> tuple[str, ...]:
+        """PG codes that no baseline covers and no severity makes milder: a gate must not be green on nothing."""
+        return (DELEGATE_NOT_JUDGED.code, *(REQUIRED if self.require_quantized else ()))
 
     def _run(self, graph: Graph, target: Target, file: str) -> Report:
         report = run(graph, target, self.rules, self.policy, file, RULE_SECONDS)
@@ -76,7 +90,7 @@ class Gate:
         return replace(report, findings=tuple(self._graded(finding) for finding in report.findings))
 
     def _graded(self, finding: Finding) -> Finding:
-        severity = self.severity_of(finding.code)
+        severity = None if finding.code in self._required else self.severity_of(finding.code)
         return finding if severity is None else replace(finding, severity=severity)
 
     def severity_of(self, code: str) -> Severity | None:

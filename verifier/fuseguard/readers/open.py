@@ -62,6 +62,7 @@ def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
     """The programs of a file by name; at least one."""
     from fuseguard.readers import etrecord, legacy
 
+    _check_one_format(archive)
     if etrecord.is_record(archive):
         return etrecord.programs(archive, budget)
     if legacy.is_artifact(archive):
@@ -72,6 +73,19 @@ def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
         return lambda name: pt2.read_model(archive, model, budget, name)
 
     return {model: reader(model) for model in pt2.models(archive)}
+
+
+def _check_one_format(archive: Archive) -> None:
+    """Raises UnreadableInput for an archive that torch or executorch may take for another one than is read here."""
+    from fuseguard.readers import etrecord, legacy
+    from fuseguard.readers.errors import UnreadableInput
+
+    models = any("models" in name.split("/")[:-1] for name in archive.names)
+    if etrecord.is_record(archive) + legacy.is_artifact(archive) + models > 1:
+        raise UnreadableInput(
+            f"{archive.path}: has the records of two formats, so that other programs may read something else from it. "
+            f"No writer makes this, so the file may be forged; save the program again with torch.export.save"
+        )
 
 
 def _chosen(path: Path, found: Mapping[str, Reader], methods: Sequence[str]) -> Mapping[str, Reader]:
