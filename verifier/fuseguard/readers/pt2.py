@@ -48,12 +48,14 @@ class _PayloadConfig(msgspec.Struct):
 
 
 def read_pt2(path: Path) -> Graph:
-    """The graph of the only program in a .pt2 file, control-flow bodies included.
+    """The graph of the program that torch.export.load takes from a .pt2 file: that called "model", or the only one.
 
     Raises UnreadableInput, and nothing else, for whatever is wrong with the file, or if it holds several programs.
     """
     with Archive(path) as archive, reading(path):
         found = models(archive)
+        if "model" in found:
+            return read_model(archive, "model", Budget())
         if len(found) > 1:
             raise UnreadableInput(f"{path}: the archive holds {len(found)} programs ({listed(found)}); choose one")
         return read_model(archive, found[0], Budget())
