@@ -28,6 +28,9 @@ from fuseguard_rules.operator.op708_permute_lands_on_scalar import PermuteLandsO
 from fuseguard_rules.operator.op709_sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.op710_unsaturated_product_overflows import ProductOverflows
 from fuseguard_rules.operator.op711_repeated_operand_lost import RepeatedOperandLost
+from fuseguard_rules.operator.op712_view_to_rank_zero import ViewToRankZero
+from fuseguard_rules.operator.op713_delegate_input_lost import DelegateInputLost
+from fuseguard_rules.operator.op714_int64_leaves_delegate import Int64LeavesDelegate
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -93,4 +96,7 @@ RULES = (
     SumOverMergedDims,
     ProductOverflows,
     RepeatedOperandLost,
+    ViewToRankZero,
+    DelegateInputLost,
+    Int64LeavesDelegate,
 )

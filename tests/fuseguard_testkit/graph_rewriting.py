@@ -15,6 +15,7 @@ from fuseguard.engine import (
     Duplicate,
     Edit,
     Insert,
+    MakeConstant,
     Pair,
     Replace,
     Report,
@@ -99,6 +100,8 @@ class _Editor:
             self._replace(edit)
         elif isinstance(edit, Duplicate):
             self._duplicate(edit)
+        elif isinstance(edit, MakeConstant):
+            self._make_constant(edit)
         elif isinstance(edit, Unannotate):
             self._put(self._node(edit.node), annotated=False)
         else:
@@ -121,11 +124,24 @@ class _Editor:
             self._put(node, kwargs={**node.kwargs, edit.name: edit.value})
         else:
             self._put(node, args=(*node.args[: edit.position], edit.value, *node.args[edit.position + 1 :]))
+        for ref in node.refs():
+            self._erase_unread(ref.name)
+
+    def _make_constant(self, edit: MakeConstant) -> None:
+        node = self._node(edit.node)
+        made = replace(
+            node, name=self._new(f"{node.name}_made"), target=edit.target, args=edit.args, kwargs={"dtype": edit.dtype}
+        )
+        self.nodes.insert(self._place(node.name) + 1, made)
+        self._put_in_place(node, made.name)
 
     def _replace(self, edit: Replace) -> None:
         node, source = self._node(edit.node), self._node(edit.source)
         origin = self._node(next(node.refs()).name) if node.kind == "getitem" else node
-        last = self._chain(self._node(self._copy(source, {})), origin, edit.steps)
+        self._put_in_place(node, self._chain(self._node(self._copy(source, {})), origin, edit.steps))
+
+    def _put_in_place(self, node: Node, last: str) -> None:
+        """What read ``node`` reads ``last``, and ``node`` goes."""
         readers = [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]
         for reader in readers:
             self._read_instead(reader, {node.name: last})
@@ -274,6 +290,8 @@ def _shape(op: str, shape: _Shape, further: tuple[Arg, ...]) -> _Shape:
     if op == "slice" and isinstance(first, int):
         place, start, end = first % len(shape), int(str(further[1])), int(str(further[2]))
         return (*shape[:place], end - start, *shape[place + 1 :])
+    if op in ("amax", "amin", "mean", "sum") and isinstance(first, tuple) and further[1] is True:
+        return tuple(1 if dim in first else size for dim, size in enumerate(shape))
     if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "hardtanh"):
         return shape
     raise NotImplementedError(f"no rule inserted {op} so far; say here what shape it yields")

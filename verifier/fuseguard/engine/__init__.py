@@ -9,6 +9,7 @@ from fuseguard.engine.rewrite import (
     Duplicate,
     Edit,
     Insert,
+    MakeConstant,
     Pair,
     Replace,
     Rewrite,
@@ -21,6 +22,6 @@ from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
     "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
-    "Example", "Finding", "Insert", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule", "RuleFailure",
-    "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
+    "Example", "Finding", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule",
+    "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
 ]  # fmt: skip
