@@ -39,6 +39,7 @@ def check(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Check a program for one target or several.
@@ -56,6 +57,8 @@ def check(
         suppressions: what not to report. Suppressed findings are in ``report.suppressed``.
         baseline: a file made by ``fuseguard baseline``; what it knows is in ``report.suppressed`` as well.
         fail_on: the least severity for which ``report.ok`` is False; None means error.
+        allow_code: codes of findings about the file itself (AR901 and on) that are accepted: they say what
+            ``torch.export.load`` would run of it. Accepted ones are in ``report.suppressed``.
         config: a ``fuseguard.toml`` or ``pyproject.toml``; it says what the arguments above do not. None means none:
             unlike the command line, this function looks for no configuration.
 
@@ -66,7 +69,8 @@ def check(
         ValueError: an unknown policy, selector or severity, a suppression that is refused (SuppressionError), a
             configuration (ConfigError) or baseline (BaselineError) that cannot be used.
     """
-    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config)
+    gate = _gate(target, executorch, policy, *options)
     graph, file = readers.read(program)
     report = gate.check(graph, file)
     return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
@@ -84,6 +88,7 @@ def check_files(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     jobs: int = 1,
 ) -> CheckResult:
@@ -105,7 +110,8 @@ def check_files(
     """
     from fuseguard.gate.files import check_with
 
-    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config)
+    gate = _gate(target, executorch, policy, *options)
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("check_files was given no file; a gate that checks nothing must not look like a clean one")
@@ -166,6 +172,7 @@ def _gate(
     suppressions: Sequence[SuppressionRule],
     baseline: str | os.PathLike[str] | None,
     fail_on: Severity | str | None,
+    allow_code: Sequence[str] | None,
     config: str | os.PathLike[str] | None,
 ) -> Gate:
     """The gate that the options of :func:`check` ask for."""
@@ -187,6 +194,7 @@ def _gate(
         suppressions=suppressions,
         fail_on=None if fail_on is None else Severity(fail_on),
         baseline=None if path is None else read_baseline(path),
+        allow_code=allow_code,
     )
 
 

@@ -13,8 +13,8 @@ from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.gate import archive, suppress
 from fuseguard.gate import baseline as baselines
-from fuseguard.gate import suppress
 from fuseguard.gate.baseline import Baseline
 from fuseguard.gate.suppress import Results, SuppressionRule
 from fuseguard.gate.targets import matrix, merge
@@ -40,7 +40,8 @@ class Gate:
 
     ``severities`` maps codes and prefixes of them to the severity that findings get instead of their effect's; the
     longest that fits counts. ``baseline_path`` is that of the configuration, open or not. ``fail_on`` is the severity
-    from which on findings count. ``housekeeping`` are the SU codes that are reported.
+    from which on findings count. ``housekeeping`` are the SU codes that are reported, ``allowed`` the AR codes that are
+    accepted.
     """
 
     targets: tuple[Target, ...]
@@ -53,12 +54,14 @@ class Gate:
     fail_on: Severity = Severity.ERROR
     housekeeping: tuple[HousekeepingRule, ...] = HOUSEKEEPING
     today: date = field(default_factory=date.today)
+    allowed: tuple[str, ...] = ()
 
     def check(self, graph: Graph, file: str = "") -> Report:
         """Check one program. Raises ValueError for an unknown policy."""
         reports = [self._run(graph, target, file) for target in self.targets]
         report = suppress.apply(merge(reports, graph), graph, self.suppressions, self.today)
-        return report if self.baseline is None else baselines.apply(report, self.baseline)
+        report = report if self.baseline is None else baselines.apply(report, self.baseline)
+        return archive.with_file(report, graph, self.allowed, self.severity_of)
 
     def _run(self, graph: Graph, target: Target, file: str) -> Report:
         report = run(graph, target, self.rules, self.policy, file, RULE_SECONDS)
@@ -98,6 +101,7 @@ def make_gate(
     suppressions: Sequence[SuppressionRule] = (),
     fail_on: Severity | None = None,
     baseline: Baseline | None = None,
+    allow_code: Sequence[str] | None = None,
 ) -> Gate:
     """The gate that ``config`` asks for, where the other arguments, None being none, do not say otherwise.
 
@@ -106,6 +110,7 @@ def make_gate(
     """
     chosen, left_out = tuple(_first(select, config.select) or ()), tuple(_first(ignore, config.ignore) or ())
     registry.check_selectors((*chosen, *left_out))
+    archive.check_not_ignored(left_out, registry.rules)
     rules = tuple(rule for rule in registry.rules if selected(rule, chosen, left_out))
     if not rules:
         only = [rule.code for rule in HOUSEKEEPING if any(matches(rule, selector) for selector in chosen)]
@@ -121,6 +126,7 @@ def make_gate(
         baseline_path=config.baseline,
         fail_on=_first(fail_on, config.fail_on) or Severity.ERROR,
         housekeeping=tuple(rule for rule in HOUSEKEEPING if selected(rule, chosen, left_out)),
+        allowed=tuple(archive.code_to_allow(name) for name in _first(allow_code, config.allow_code) or ()),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, canonical_target, lookup
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
@@ -161,6 +162,8 @@ class Graph:
         self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
         self.mutations: Mapping[str, str] = dict(mutations or {})
         self.functionalized = functionalized
+        #: What loading the file would run that the graph was read from; a live program has none.
+        self.hazards: tuple[Hazard, ...] = ()
         users: dict[str, list[Node]] = {}
         self._inputs: dict[str, tuple[Node, ...]] = {}
         for node in nodes:

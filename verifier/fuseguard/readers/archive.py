@@ -7,9 +7,10 @@ import os
 import re
 import stat
 import zlib
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.input_kinds import describe
@@ -39,16 +40,37 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         """Raises UnreadableInput for anything that is not a harmless zip archive."""
+        self._set_up(path, _open_regular_file(path))
+
+    def _set_up(self, path: Path, handle: BinaryIO) -> None:
         self.path = path
-        self._handle = _open_regular_file(path)
+        self._handle = handle
         try:
-            _check_signature(path, self._handle)
-            self._records = _checked_records(path, self._handle)
+            _check_signature(path, handle)
+            self._records = _checked_records(path, handle)
         except BaseException:
-            self._handle.close()
+            handle.close()
             raise
         first = next(iter(self._records), "")
         self.root = first.partition("/")[0] if "/" in first else ""
+
+    def inside(self, name: str, limit: int) -> Archive:
+        """The archive that a record is, read in place if the record is stored as it is.
+
+        Raises UnreadableInput as :meth:`read` does for a compressed record, and if it is no harmless archive.
+        """
+        record = self._records.get(self._full(name))
+        stored = record is not None and record.method == _STORED and record.packed == record.size
+        inner = Archive.__new__(Archive)
+        if record is not None and stored:
+            inner._set_up(self.path, cast(BinaryIO, _Window(self._handle, record.start, record.size)))
+        else:
+            inner._set_up(self.path, BytesIO(self.read(name, limit)))
+        return inner
+
+    def size(self, name: str) -> int:
+        """The unpacked size of a record below the root folder, which must be there."""
+        return self._records[self._full(name)].size
 
     def __enter__(self) -> Archive:
         return self
@@ -126,6 +148,30 @@ class Archive:
 
     def _full(self, name: str) -> str:
         return f"{self.root}/{name}" if self.root else name
+
+
+class _Window(RawIOBase):
+    """A part of a file, as a file to read."""
+
+    def __init__(self, handle: BinaryIO, start: int, size: int) -> None:
+        self._handle = handle
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        self._handle.seek(self._start + self._at)
+        data = self._handle.read(left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
 
 
 def _open_regular_file(path: Path) -> BinaryIO:

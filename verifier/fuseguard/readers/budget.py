@@ -8,6 +8,8 @@ from __future__ import annotations
 
 # Bytes of one JSON record.
 MAX_JSON_BYTES = 64 * 2**20
+# Bytes of all JSON that torch would read, of all programs in the file: they are looked at one after the other.
+MAX_ALL_JSON_BYTES = 128 * 2**20
 # Opening brackets and commas of all JSON: as many values at the most. torch writes one in some 15 bytes; a decoded
 # value takes up to 100 bytes.
 MAX_JSON_VALUES = 5_000_000
@@ -36,10 +38,17 @@ class Budget:
 
     def __init__(self) -> None:
         self._json_values = 0
+        self._json_bytes = 0
         self._nodes = 0
         self._qparam_values = 0
         self._tensor_bytes = 0
         self._frames = 0
+
+    def json_bytes(self, number: int) -> None:
+        """Raises OverBudget."""
+        self._json_bytes += number
+        if self._json_bytes > MAX_ALL_JSON_BYTES:
+            raise OverBudget(f"{MAX_ALL_JSON_BYTES} bytes of JSON")
 
     def json(self, data: bytes) -> None:
         """To be asked before ``data`` is decoded. Raises OverBudget."""

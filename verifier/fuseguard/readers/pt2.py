@@ -2,7 +2,7 @@
 
 ``torch.export.load`` runs code that the file brings along: pickles, but also symbolic expressions, placeholder
 names, tree specs and native libraries. This reader knows zip, JSON and raw tensors alone, and opens only the
-records it needs. ``data/sample_inputs``, pickled constants and ``data/aotinductor`` are never opened.
+records it needs. What loading would run is looked for (``hazards``), and run by nobody.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fuseguard.ir.graph import Graph, Node, Ref
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, Budget, OverBudget
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.hazards import find_hazards
 from fuseguard.readers.schema import (
     DTYPES,
     SCHEMA_MAJOR,
@@ -76,7 +77,10 @@ def read_pt2(path: Path) -> Graph:
             reader = GraphReader(
                 program.graph_module.graph, signature.input_specs, budget, mutations=signature.mutations()
             )
-            return reader.read(tensors.qparam_values)
+            graph = reader.read(tensors.qparam_values)
+            del program, signature, tensors, reader  # what is looked through next needs the memory
+            graph.hazards = find_hazards(archive)
+            return graph
         except OverBudget as error:
             raise UnreadableInput(
                 f"{path}: the program has more than {error}, which are refused to protect memory and time; check a "

@@ -81,6 +81,7 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         yield _field(quoted(label), quoted(value))
     if finding.effect is not Effect.UPKEEP:
         yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
+    if finding.effect.of_backend:
         if len(finding.outcomes) > 1:
             yield from _outcomes(finding.outcomes)
         else:
@@ -93,7 +94,7 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     if finding.refuse:
         yield _field("guard", f"keeps {listed(finding.cluster)} off the accelerator")
     yield _field("remedy", quoted(finding.remedy))
-    if finding.effect is not Effect.UPKEEP:
+    if finding.effect.of_backend:
         yield _field("repair", repair_known(finding))
 
 
