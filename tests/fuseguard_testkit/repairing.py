@@ -10,9 +10,11 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine import Effect
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
+from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.judge import Proof
 from fuseguard.executorch.outputs import largest_difference
+from fuseguard.executorch.state import MUTATIONS, functional_program, slots
 
 
 def eager_faults(
@@ -26,10 +28,7 @@ def eager_faults(
         difference = largest_difference(program, result.program, values)
         if difference != 0:
             found.append(f"the eager results differ by {difference} on {name}")
-    specs = [str((*item.graph_signature.input_specs, *item.graph_signature.output_specs))
-             for item in (program, result.program)]  # fmt: skip
-    if specs[0] != specs[1]:
-        found.append(f"the signature changes: {specs}")
+    found.extend(_signature_faults(program, result.program))
     again = repair(result.program, target, policy).applied
     if again:
         found.append(f"a second repair mends {[item.finding.code for item in again]}")
@@ -37,6 +36,28 @@ def eager_faults(
     if left:
         found.append(f"{left} remain and could be repaired")
     return found
+
+
+def _signature_faults(before: ExportedProgram, after: ExportedProgram) -> list[str]:
+    """What differs between the signatures.
+
+    A program that writes in place is repaired in its functional form. The values written are the first results there,
+    and a repair may write another node's value.
+    """
+    states = [slots(item) for item in (before, after)]
+    if states[0] != states[1]:
+        return [f"the state changes: {states}"]
+    if writes_in_place(before) and not writes_in_place(after):
+        before = functional_program(before)
+    specs = [
+        [
+            *map(str, item.graph_signature.input_specs),
+            *((spec.kind, spec.target) if spec.kind in MUTATIONS else str(spec)
+              for spec in item.graph_signature.output_specs),
+        ]
+        for item in (before, after)
+    ]  # fmt: skip
+    return [f"the signature changes: {specs}"] if specs[0] != specs[1] else []
 
 
 def lowered(result: RepairResult, inputs: Sequence[Any], target: str, policy: str = "consistent") -> Proof:

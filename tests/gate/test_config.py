@@ -11,6 +11,7 @@ import pytest
 from fuseguard.engine import Registry, Severity
 from fuseguard.engine.finding import SuppressionKind
 from fuseguard.gate.config import ConfigError, _Suppression, _Table, find_config, load_config, nearest_config
+from fuseguard.target import MEASURED_RELEASES
 from fuseguard_testkit.paths import ROOT
 
 FULL = """
@@ -147,7 +148,7 @@ GOOD = '[[suppressions]]\nrule = "FU101"\nnode = "conv"\nreason = "fine"\n'
         ("select = []", 1, "select", "is empty"),
         ("target = 3", 1, "target", "expected a string or a list, got a number"),
         ("executorch = 1.5", 1, "executorch", "got a number; put it in quotes"),
-        ('executorch = "1.0"', 1, "executorch[1]", "1.2.0, 1.3.1, 1.4.1, 1.5.1"),
+        ('executorch = "1.0"', 1, "executorch[1]", ", ".join(MEASURED_RELEASES)),
         ('policy = "measure"', 1, "policy", "Did you mean 'measured'?"),
         ('fail-on = "warn"', 1, "fail-on", "Did you mean 'warning'?"),
         ('select = "FU"', 1, "select", "expected a list, got a string."),

@@ -13,7 +13,9 @@ from torch.export import ExportedProgram  # noqa: E402
 from torch.fx.passes.operator_support import OperatorSupportBase  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
-from fuseguard.executorch.explaining import _explained  # noqa: E402
+from fuseguard.executorch.comparing import differing_elements  # noqa: E402
+from fuseguard.executorch.explaining import TIE, _explained  # noqa: E402
+from fuseguard.executorch.float64 import run_exactly  # noqa: E402
 from fuseguard.executorch.lowering import Lowered  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, output_grids, run_eager  # noqa: E402
@@ -55,6 +57,34 @@ def test_one_step_off_is_no_tie(pooled: tuple[ExportedProgram, tuple[torch.Tenso
     # The codes between the reachable ones: from 0.05 to 0.02 every other code is left out.
     off = torch.where(differing, right + 0.02, right)
     assert not _explained([differing], program, inputs, (off,), grids, lowered)
+
+
+def test_an_element_may_move_in_few_of_the_tries() -> None:
+    """The search ended after 8 tries if an element had not moved until then, and called an LR-ASPP wrong (kind 18).
+
+    A maximum over values at a tie goes down only if all of them do, and the difference of two such maxima is another
+    one only if one of the two does. Ties that are broken alike do not move it.
+    """
+    b = GraphBuilder()
+    qparams = int8(0.0487, 3)
+    maxima = []
+    for name in ("x", "y"):
+        x = b.quantized_input(name, (1, 64, 4, 4), qparams)
+        pooled = b.requantize(b.call("aten.avg_pool2d.default", x, (2, 2), (2, 2), shape=(1, 64, 2, 2)), qparams)
+        maxima.append(b.requantize(b.call("aten.amax.default", pooled, (2, 3), True, shape=(1, 64, 1, 1)), qparams))
+    program, _ = materialize(b.output(b.requantize(b.call("aten.sub.Tensor", *maxima), qparams)))
+    # Windows of 0, 1, 0, 1 codes: every average is a half.
+    codes = torch.tensor([0.0, 1.0]).repeat(1, 64, 4, 2)
+    inputs = (codes * qparams.scale, codes * qparams.scale)
+    grids = output_grids(program, Target.parse(TARGET))
+    usual = run_eager(program, inputs)
+    broken = run_exactly(program, inputs, nudge=TIE, scattered=20)
+    differing = differing_elements(broken, usual, grids)
+    ways = [{}, {"nudge": TIE}, {"nudge": -TIE}, *({"nudge": TIE, "scattered": seed} for seed in range(5))]
+    tries = [run_exactly(program, inputs, **way)[0] for way in ways]  # type: ignore[arg-type]
+    moved = torch.stack([one != tries[0] for one in tries]).any(0)
+    assert bool((differing[0] & ~moved).any()), "an element that has not moved after the first tries"
+    assert _explained(differing, program, inputs, broken, grids, Lowered(program, (), (), 0))
 
 
 def test_a_delegate_breaks_the_ties_of_floats_away_from_zero() -> None:

@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import fuseguard_rules
 
 VERIFIER = Path(fuseguard.__file__).parent
 RULES = Path(fuseguard_rules.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 #: Every package and top-level module of fuseguard, lowest first. Each may import itself and what stands before it.
 LAYERS = (
@@ -169,3 +171,9 @@ def test_importing_fuseguard_and_its_rules_imports_no_torch() -> None:
 def test_files_stay_under_400_lines() -> None:
     for path in [*VERIFIER.rglob("*.py"), *RULES.rglob("*.py")]:
         assert len(path.read_text(encoding="utf-8").splitlines()) < 400, path.name
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """pytest imports the modules of folders that are no packages by their names alone, and refuses the second one."""
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

@@ -32,7 +32,7 @@ from fuseguard_rules.examples.dtype import dt509 as examples
 _KIND = "cumsum"
 
 _KERNEL = "DecomposeCumsumPass gives the kernel the dtype of what it reads; DEPTHWISE_CONV2D takes int8 weights"
-_SELECT = "MatchArgDtypePass and DecomposeWherePass: SELECT gets branches of two dtypes"
+_SELECT = "MatchArgDtypePass and DecomposeWhereScalarOtherPass: SELECT gets branches of two dtypes"
 _PRODUCT = "bmm wants one dtype and gets int64 and int8"
 
 

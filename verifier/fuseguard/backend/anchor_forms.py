@@ -1,8 +1,9 @@
 """How the backend lowers an anchor: as one TOSA convolution, or as a chain with data movement in it.
 
-Source: ``DecomposeLinearPass``, ``DecomposeGroupedConvPass``, ``Conv1dUnsqueezePass`` and
-``RewriteConvPass._is_depthwise_conv`` of ExecuTorch 1.2.0 to 1.5.1. Rules that depend on it: FU101, FU102, DT502,
-DT508, OP701, PL404.
+Source: ``DecomposeLinearPass``, ``DecomposeGroupedConvPass`` and ``RewriteConvPass._is_depthwise_conv`` of ExecuTorch
+1.2.0, 1.3.1, 1.4.1 and 1.5.1; Conv1dUnsqueezePass, which 1.5 does not have any more.
+
+Rules that depend on it: DT502, DT508, FU102, PL404, and those of fused_activation and int32_rescales.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""What disagrees around a cond or while_loop, as case, node and what it disagrees with."""
+"""What disagrees around a cond or while_loop: the case, the node, and what the node disagrees with.
+
+Source: ``InsertControlFlowRescalesPass`` and ``FoldAndAnnotateQParamsPass._handle_control_flow_node`` of ExecuTorch
+1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+
+Rules that depend on it: BO603.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""What torch takes int8 and int16 codes for until the backend has rescaled them or made their lookup table."""
+"""What torch takes int8 and int16 codes for until the backend has rescaled them or made their lookup table.
+
+Source: ``FoldAndAnnotateQParamsPass``, ``MatchArgDtypePass``, ``DecomposeCumsumPass``, ``RewriteAvgPool2dPass`` and
+``InsertTableOpsPass``, and their order in ``ArmPassManager``, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+
+Rules that depend on it: DT508, DT509.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Chains of ops that work element by element on one tensor: what the backend moves views and permutes through."""
+"""Chains of ops that work element by element on one tensor. The backend moves views and permutes through them.
+
+Source: ``PropagateViewCopyPermuteUpPass`` and ``PropagateViewCopyPermuteDownPass`` of ExecuTorch 1.4.1 and 1.5.1.
+
+Rules that depend on it: OP708, OP709, OP711, and those of permute_moves.
+"""
 
 from __future__ import annotations
 

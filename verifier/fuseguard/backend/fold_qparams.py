@@ -1,8 +1,10 @@
-"""What the QD rules share: under which qparams the codes of a value were made, and when two qparams agree.
+"""Under which qparams the codes of a value were made, and when two qparams agree. The QD rules share it.
 
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1 (backends/arm/_passes). It takes the
-DQs in front of an annotated op and the Q behind it away. An op that moves codes without arithmetic gets no RESCALE
-in their place, so the codes leave it as they came in.
+DQs in front of an annotated op and the Q behind it away. An op that moves codes without arithmetic gets no RESCALE in
+their place, so the codes leave it as they came in.
+
+Rules that depend on it: BO604, PL406, QD201, QD202, QD203, QD204, QD205, and those of value_range.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""What the FU rules share: what the backend does with the activation behind an anchor.
+"""What the backend does with the activation after an anchor. The FU rules share it.
 
-Source: ``FuseQuantizedActivationPass`` and ``RewriteConvPass._get_effective_output_qparams`` of ExecuTorch
-1.2.0, 1.3.1, 1.4.1 and 1.5.1 (backends/arm/_passes).
+Source: ``FuseQuantizedActivationPass`` and ``RewriteConvPass._get_effective_output_qparams`` of ExecuTorch 1.2.0,
+1.3.1, 1.4.1 and 1.5.1 (backends/arm/_passes).
+
+Rules that depend on it: FU101, FU102, FU103, OP701, OP702, OP705, PL401, and those of proper_quantization.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""Which values ops that work in int32 can yield, and how far a quantize op between two of them moves these."""
+"""Which values ops that work in int32 can yield, and how far a quantize op between two of them moves these values.
+
+Source: ``InsertRescaleInt32Pass`` and ``FuseConsecutiveRescalesPass`` of ExecuTorch 1.2.0 to 1.5.1, through
+:mod:`fuseguard.backend.int32_rescales`; the bounds are arithmetic.
+
+Rules that depend on it: OP701, OP706, OP710.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Sources: ``InsertRescaleInt32Pass._get_inputs_rescaled_qparams`` and ``_get_output_qparams``, the same in ExecuTorch
 1.2.0 to 1.5.1; ``FuseConsecutiveRescalesPass``, the same in 1.3.1 to 1.5.1; ``RewriteConvPass.
 _insert_a16w8_output_branches`` of 1.5.1.
+
+Rules that depend on it: OP701, OP706, OP707, OP710, and those of int32_bounds and rescales and value_range.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Value numbering: which values the backend takes for one (FuseDuplicateUsersPass)."""
+"""Value numbering: which values the backend takes for one.
+
+Source: ``FuseDuplicateUsersPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+
+Rules that depend on it: OP709, OP711, QD201.
+"""
 
 from __future__ import annotations
 

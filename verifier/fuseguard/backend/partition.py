@@ -1,8 +1,11 @@
-"""What the BO rules share: which ops an INT-only backend leaves on the CPU, as far as the graph tells.
+"""Which ops an INT-only backend leaves on the CPU, as far as the graph tells. The BO rules share it.
 
 Source: ``IndexTensorSupported`` (index_tensor_support.py) and ``TOSA_PRO_INT_SupportList``
-(tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT profile requires of quantization
-is in :mod:`fuseguard.backend.proper_quantization`.
+(tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT profile requires of quantization is in
+:mod:`fuseguard.backend.proper_quantization`.
+
+Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of early_dtypes and permute_moves and
+rewrites.
 """
 
 from __future__ import annotations

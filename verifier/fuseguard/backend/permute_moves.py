@@ -1,4 +1,9 @@
-"""Where PropagateViewCopyPermuteUpPass moves the permutes of what is computed in NHWC."""
+"""Where the backend moves the permutes of ops that are computed in NHWC.
+
+Source: ``PropagateViewCopyPermuteUpPass`` of ExecuTorch 1.4.1 and 1.5.1.
+
+Rules that depend on it: OP708.
+"""
 
 from __future__ import annotations
 

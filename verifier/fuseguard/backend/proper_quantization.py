@@ -1,6 +1,6 @@
 """Which operator calls an INT-only backend takes, as far as their quantization decides, and why not the others.
 
-Mirrors ``CheckArmQuantized``, ``is_quantized`` and ``CheckProperQuantization`` (backends/arm/operator_support/
+Source: ``CheckArmQuantized``, ``is_quantized`` and ``CheckProperQuantization`` (backends/arm/operator_support/
 tosa_supported_operators.py), the two predicates of ``FuseQuantizedActivationPass`` that the last one asks, and the ops
 that ``TOSA_PRO_FP_SupportList`` has and ``TOSA_PRO_INT_SupportList`` does not. Read and measured in ExecuTorch 1.2.0,
 1.3.1, 1.4.1 and 1.5.1. Between these, four things change: the INT list and ``TableOps`` grow (``_LISTED_SINCE``); a
@@ -10,7 +10,7 @@ before; and 1.5 fuses more activations.
 The backend asks these questions of the edge graph, and with float support only whether the INT list has an annotated
 op. In an ATen graph an op is judged by what the edge dialect makes of it.
 
-Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, PL406 and DT508, through the partition model.
+Rules that depend on it: those of partition and quantized_operands.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What the PL rules share: the backend's list of checked ops, operands, and small example graphs.
+"""The operands of ops that the backend checks for quantization. The PL rules share it.
 
-Source: ``CheckProperQuantization`` and ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0 and 1.5.1.
+Source: ``CheckProperQuantization`` and ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+
+Rules that depend on it: PL401, PL402, PL403, PL404, PL406, and those of leaked_codes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,10 @@
-"""What the QP and DT rules share: each quantized value of a program once, with the ops on both its sides."""
+"""Each quantized value of a program once, with the ops on both its sides. The QP and DT rules share it.
+
+Source: ``FoldAndAnnotateQParamsPass``, ``DecomposeQuantNodesPass`` and ``InsertTableOpsPass``, which decide what has a
+RESCALE of its own, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+
+Rules that depend on it: DT503, DT504, DT505, DT506, DT507, QP301, QP303, QP304, and those of rescales.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""The RESCALEs that the backend puts around an operator, and what TOSA demands of them."""
+"""The RESCALEs that the backend puts around an operator, and what TOSA demands of them.
+
+Source: ``InsertRescalePass``, ``InsertRescaleInt32Pass`` and ``RewriteConvPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and
+1.5.1.
+
+Rules that depend on it: QP302.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +48,7 @@ class Rescale:
 
 
 def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
-    """What InsertRescalesPass and RewriteConvPass put around ``node``."""
+    """What InsertRescalePass and RewriteConvPass put around ``node``."""
     if view.is_dq(node):
         data = _plain(view.qparams(node))
         for q in view.out_q(node):

@@ -1,4 +1,11 @@
-"""Rewrites that rules of several families make, and what has to hold for them to be exact."""
+"""Rewrites that rules of several families make, and the conditions under which they are exact.
+
+Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, and
+``FuseIdenticalInputTransformsPass`` of 1.4.1 and 1.5.1.
+
+Rules that depend on it: BO602, BO605, DT501, DT504, OP701, PL401, QD201, QD202, QD203, QD204, and those of
+int32_bounds.
+"""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
 from fuseguard.cli.exits import Failure, Refused
+from fuseguard.executorch.inputs import InputsError, flat_inputs, input_metas
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 
 
 def read_inputs(text: str, program: ExportedProgram) -> tuple[Any, ...]:
-    """The positional inputs of ``program`` as ``--inputs`` asks for them.
+    """The inputs of ``program``, flat and in order, as ``--inputs`` asks for them.
 
     Raises Failure: with 3 for a file that cannot be read, with 2 for inputs that do not fit the program.
     """
@@ -29,27 +29,18 @@ def read_inputs(text: str, program: ExportedProgram) -> tuple[Any, ...]:
         tensors = _random(program, metas, _seed(seed))
     else:
         tensors = _in_order(_read(Path(text)), list(metas))
-    _check(tensors, metas)
-    in_spec = program.call_spec.in_spec
-    if in_spec is None:
-        return tuple(tensors)
-    args, kwargs = pytree.tree_unflatten(tensors, in_spec)
-    if kwargs:
-        raise Failure(
-            f"the program takes keyword arguments ({', '.join(kwargs)}), and a proof runs it on positional ones; "
-            f"export it again with positional arguments only."
-        )
-    return tuple(args)
+    try:
+        return flat_inputs(program, tensors)
+    except InputsError as error:
+        raise Failure(f"--inputs {text!r}: {error}.") from error
 
 
 def _placeholders(program: ExportedProgram) -> dict[str, torch.Tensor]:
     """User inputs by name, each with its fake tensor, in order."""
-    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     metas: dict[str, torch.Tensor] = {}
-    for name in program.graph_signature.user_inputs:
-        value = values.get(name) if isinstance(name, str) else None
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise Failure(f"input {name!r} of the program is no tensor; prove it with fuseguard.executorch.prove.")
+    for name, value in input_metas(program).items():
+        if not isinstance(value, torch.Tensor):
+            raise Failure(f"input {name!r} of the program is not a tensor; prove it with fuseguard.executorch.prove.")
         metas[name] = value
     return metas
 
@@ -141,15 +132,3 @@ def _in_order(found: Mapping[str, torch.Tensor] | Sequence[torch.Tensor], names:
     if len(found) != len(names):
         raise Failure(f"--inputs holds {len(found)} tensors, the program takes {len(names)}: {', '.join(names)}.")
     return list(found)
-
-
-def _check(tensors: Sequence[torch.Tensor], metas: Mapping[str, torch.Tensor]) -> None:
-    for tensor, (name, meta) in zip(tensors, metas.items(), strict=True):
-        fits = tensor.dim() == meta.dim() and all(
-            not isinstance(want, int) or got == want for got, want in zip(tensor.shape, meta.shape, strict=True)
-        )
-        if not fits or tensor.dtype != meta.dtype:
-            raise Failure(
-                f"input {name!r} must be {meta.dtype} of shape {tuple(meta.shape)}, not {tensor.dtype} of shape "
-                f"{tuple(tensor.shape)}."
-            )

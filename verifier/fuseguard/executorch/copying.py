@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch.export import ExportedProgram
+
+
+def exported_program_of(value: object, what: str) -> ExportedProgram:
+    """``value`` itself. Raises TypeError with what to pass instead if it is not an exported program.
+
+    ``what``: the function that was called.
+    """
+    if isinstance(value, ExportedProgram):
+        return value
+    if isinstance(value, Mapping):
+        text = f"a dict of methods: call {what} once for each of {', '.join(map(str, value))}"
+    elif hasattr(value, "exported_program"):
+        text = f"a lowered or edge program ({type(value).__name__}): pass the quantized program that it was made from"
+    elif isinstance(value, str | os.PathLike):
+        text = "a path: load the program first, with torch.export.load, if you trust the file"
+    elif isinstance(value, torch.nn.Module):
+        text = "a module: quantize and export it first, and pass what torch.export.export returns"
+    else:
+        text = f"a {type(value).__name__}, and must be what torch.export.export returns"
+    raise TypeError(f"{what}: the program is {text}")
 
 
 def copy_program(program: ExportedProgram, *, share_weights: bool = False) -> ExportedProgram:

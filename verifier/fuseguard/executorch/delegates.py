@@ -20,6 +20,10 @@ class DelegateFault(RuntimeError):
     """A delegate could not be run, or yields another dtype than the program around it expects."""
 
 
+class NotJudged(RuntimeError):
+    """The reference model cannot run a delegate, for a reason that says nothing about the lowering."""
+
+
 class UndefinedResult(RuntimeError):
     """The TOSA reference model declares the result TOSA_UNPREDICTABLE."""
 
@@ -30,7 +34,7 @@ def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[t
     The program stays as it is; :func:`fuseguard.executorch.state.carry_on` gives it what a run has left. No measured
     release lets a delegate own mutable state: its values are inputs and outputs of the delegates.
 
-    Raises DelegateFault, UndefinedResult, ImportError without tosa-tools, and what a CPU op raises.
+    Raises DelegateFault, UndefinedResult, NotJudged, ImportError without tosa-tools, and what a CPU op raises.
     """
     with torch.no_grad():
         outputs = _Interpreter(program.graph_module).run(*arguments(program, inputs))
@@ -42,19 +46,28 @@ class _Interpreter(BodyInterpreter):
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "executorch_call_delegate" in str(target):
-            return _run_delegate(args[0], args[1:])
+            return run_delegate(args[0], args[1:])[0]
         return super().call_function(target, args, kwargs)
 
 
-def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def run_delegate(
+    lowered: Any, inputs: Sequence[torch.Tensor], serialized: bytes | None = None
+) -> tuple[list[torch.Tensor], list[Any]]:
+    """The outputs of a delegate, and all outputs of its TOSA graph as arrays.
+
+    ``serialized``: the delegate's own graph with outputs of more tensors after its own; None means as it is.
+
+    Raises as :func:`run_edge_program` does.
+    """
     from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
 
+    _check_sizes(lowered)
     arrays = [
         _in_memory_order(tensor, meta).detach().contiguous().numpy()
         for tensor, meta in zip(inputs, _declared_inputs(lowered), strict=True)
     ]
     try:
-        results, status = run_reference_model(lowered.processed_bytes, arrays)
+        results, status = run_reference_model(serialized or lowered.processed_bytes, arrays)
     except ReferenceModelAborted as error:
         raise DelegateFault(str(error)) from error
     if status == "TOSA_UNPREDICTABLE":
@@ -63,7 +76,8 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
     declared = _declared_outputs(lowered)
     outputs = []
-    for array, meta in zip(results, declared, strict=True):
+    own = results if serialized is None else results[: len(declared)]
+    for array, meta in zip(own, declared, strict=True):
         tensor = torch.from_numpy(array)
         if tensor.dtype == torch.int8 and meta.dtype == torch.uint8:
             tensor = tensor.view(torch.uint8)  # TOSA has no uint8: RESCALE writes such codes into an int8 tensor
@@ -73,7 +87,26 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
                 f"fault or garbage"
             )
         outputs.append(_from_memory_order(tensor, meta))
-    return outputs
+    return outputs, results
+
+
+def _check_sizes(lowered: Any) -> None:
+    """Raises NotJudged for a delegate with sizes that the reference model refuses whatever the delegate computes."""
+    for node in lowered.original_module.graph.nodes:
+        for value in pytree.tree_leaves(node.meta.get("val")):
+            if not isinstance(value, torch.Tensor):
+                continue
+            if not all(isinstance(size, int) for size in value.shape):
+                raise NotJudged(
+                    f"{node.name} has the dynamic shape {tuple(value.shape)}. The backend lowers it, and the TOSA "
+                    f"reference model runs fixed shapes only. Export the program for the sizes that you will use, "
+                    f"without dynamic_shapes, and prove that."
+                )
+            if value.numel() == 0:
+                raise NotJudged(
+                    f"{node.name} has the shape {tuple(value.shape)}, without any element. TOSA has no such tensors, "
+                    f"so the reference model cannot run the delegate. Prove the program on a batch of at least 1."
+                )
 
 
 def _in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:

@@ -9,25 +9,29 @@ Vela or VGF compiler makes of that TOSA is not judged.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
-from fuseguard.executorch.copying import copy_program
-from fuseguard.executorch.delegates import DelegateFault, UndefinedResult, run_edge_program
+from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.explanations import Explanation, of_all_calls
+from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
-Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"]
+if TYPE_CHECKING:
+    from fuseguard.executorch.lockstep.cells import Cell
+
+Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class Proof:
         them amplified as the program amplifies them;
         ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
         TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
-        declares.
+        declares; ``not_judged``: lowered, and the reference model cannot run it for a reason that says nothing about
+        the lowering (dynamic shapes, tensors without elements). ``exception`` says what to do.
     ``max_error_steps`` is in steps of the output's own scale, None if no output has one. ``max_error`` is in
     real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
     output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
@@ -62,6 +67,10 @@ class Proof:
     (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
     ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
     both are if lowering raises.
+
+    ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
+    (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
+    unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
     """
 
     outcome: Outcome
@@ -83,6 +92,7 @@ class Proof:
     calls: int = 1
     call: int = 0
     differing: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -90,6 +100,24 @@ class Proof:
     def ok(self) -> bool:
         """Whether the lowering can be trusted: exact, or off by saturation alone."""
         return self.outcome in ("exact", "bounded")
+
+    def exceeded(self, min_sqnr: float | None = None, max_steps: float | None = None) -> tuple[str, ...]:
+        """Which of your limits the figures exceed, as sentences; none that is None.
+
+        ``min_sqnr`` in dB, ``max_steps`` in steps of the output. They are about the results end to end, and say nothing
+        of whether the lowering is right.
+        """
+        found = []
+        if min_sqnr is not None and self.sqnr_db < min_sqnr:
+            found.append(f"the SQNR is {self.sqnr_db:.4g} dB, less than {min_sqnr:g}")
+        if max_steps is not None and (self.max_error_steps or 0.0) > max_steps:
+            found.append(f"the largest error is {self.max_error_steps:.4g} steps, more than {max_steps:g}")
+        return tuple(found)
+
+    @property
+    def wrong_cells(self) -> tuple[Cell, ...]:
+        """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""
+        return tuple(cell for cell in self.cells if cell.status == "wrong")
 
 
 def prove(
@@ -99,26 +127,36 @@ def prove(
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
     *,
     calls: int | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    locate: bool | Literal["always"] = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed.
-        inputs: example inputs as for ``exported_program.module()(*inputs)``.
+        inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order.
         target: TOSA specification or accelerator; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
             it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
+        kwargs: the inputs that the program takes by keyword.
+        locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
+            too. It takes one more run of the delegates.
 
     Raises:
         TargetError: the target is not valid.
-        ValueError: ``calls`` is less than 1.
+        ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
+        InputsError: a ValueError; the inputs do not fit the program.
+        TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
     """
     if calls is not None and calls < 1:
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
+    if isinstance(checks, str) and checks != "guard":
+        raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
+    inputs = flat_inputs(exported_program_of(exported_program, "prove"), inputs, kwargs)
     resolved = target if isinstance(target, Target) else Target.parse(target)
     spec = compile_spec_for(resolved)
     if checks == "guard":
@@ -152,7 +190,10 @@ def prove(
     names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
     proofs: list[Proof] = []
     while True:
-        proofs.append(_call(program, inputs, reference, resolved, lowered, names, common))
+        proof = _call(program, inputs, reference, resolved, lowered, names, common)
+        if locate == "always" or (locate and proof.outcome in ("bounded", "wrong")):
+            proof = _with_cells(proof, program, inputs, lowered, resolved, names)
+        proofs.append(proof)
         if len(proofs) == calls or not proofs[-1].ok:
             return _of_all(proofs)
         inputs = carry_on((eager, program, lowered.program), inputs, proofs[-1].outputs)
@@ -173,14 +214,32 @@ def _call(
     try:
         outputs = run_edge_program(lowered.program, inputs)
     except UndefinedResult as error:
-        return Proof("undefined", exception=str(error), sqnr_db=-math.inf, **common)
+        return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
+    except NotJudged as error:
+        return Proof("not_judged", exception=_said(error), sqnr_db=-math.inf, **common)
     except DelegateFault as error:
-        return Proof("runtime_fault", exception=str(error), sqnr_db=-math.inf, **common)
+        return Proof("runtime_fault", exception=_said(error), sqnr_db=-math.inf, **common)
     except ImportError:
         raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
     return _compare(program, inputs, reference, outputs, target, lowered, names, common)
+
+
+def _with_cells(
+    proof: Proof,
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    lowered: Lowered,
+    target: Target,
+    names: Sequence[str],
+) -> Proof:
+    """The proof with its cells; as it is where the delegates cannot be run."""
+    if proof.outcome not in ("exact", "bounded", "wrong") or not proof.outputs:
+        return proof
+    from fuseguard.executorch.lockstep.cells import cells_of
+
+    return replace(proof, cells=cells_of(program, inputs, lowered.program, target, names))
 
 
 def _of_all(proofs: Sequence[Proof]) -> Proof:
@@ -197,6 +256,7 @@ def _of_all(proofs: Sequence[Proof]) -> Proof:
         calls=len(proofs),
         call=about,
         differing=proofs[about - 1].differing if about else (),
+        cells=proofs[about - 1 if about else 0].cells,
         max_error_steps=max(steps) if steps else None,
         max_error=max(proof.max_error for proof in proofs),
         sqnr_db=min(proof.sqnr_db for proof in proofs),
@@ -242,8 +302,13 @@ def _compare(
     )
 
 
+def _said(error: BaseException) -> str:
+    """The text of an exception without the place in the graph that torch's interpreter adds to it."""
+    return str(error).partition("\n\nWhile executing")[0]
+
+
 def _root_cause(error: BaseException) -> str:
     """Type and text of the exception that started it; Arm's pass manager wraps the real one."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {_said(error)}"

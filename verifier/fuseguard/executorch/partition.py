@@ -19,6 +19,7 @@ from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.executorch.copying import exported_program_of
 from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.ir.graph import Graph
@@ -81,7 +82,8 @@ def guard(
     ``program`` is what is about to be lowered. A partitioner is given a copy without the values of its parameters
     and buffers; with the program the guard knows the per-channel scales in them, as a lint of the program does.
 
-    Raises TypeError for a partitioner that takes no ``additional_checks``; else as :func:`support_checks`.
+    Raises TypeError for a partitioner that takes no ``additional_checks`` and for a ``program`` that is something else;
+    else as :func:`support_checks`.
     """
     if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "tosa_spec"):
         raise TypeError(
@@ -91,6 +93,8 @@ def guard(
     arm: Any = partitioner
     # Partitioners keep their compile spec only from 1.5 on; the TOSA specification they have always had.
     checks = support_checks(arm, policy, select=select, ignore=ignore, strict=strict)
+    if program is not None:
+        exported_program_of(program, "guard")
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)

@@ -7,6 +7,7 @@ make their programs with it.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -31,10 +32,13 @@ CONFIGS: dict[str, Any] = {
 
 def quantize(
     module: torch.nn.Module,
-    inputs: tuple[torch.Tensor, ...],
+    inputs: tuple[Any, ...],
     spec: str = "TOSA-1.0+INT+FP",
     config: str = "int8-per-channel",
     unquantized: tuple[str, ...] = (),
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    dynamic_shapes: Any = None,
 ) -> ExportedProgram:
     """Export, calibrate on ``inputs``, convert and export again.
 
@@ -44,6 +48,7 @@ def quantize(
         spec: TOSA specification that the quantizer is made for.
         config: a key of CONFIGS.
         unquantized: paths of submodules that stay in float.
+        kwargs, dynamic_shapes: as for ``torch.export.export``; not for programs with control flow.
 
     Raises KeyError for an unknown configuration, and what torch.export and the quantizer raise.
     """
@@ -53,7 +58,8 @@ def quantize(
         quantizer.set_global(CONFIGS[config]())
         for name in unquantized:
             quantizer.set_module_name(name, None)
-        exported = torch.export.export(module.eval(), inputs)
+        given = dict(kwargs or {})
+        exported = torch.export.export(module.eval(), inputs, given, dynamic_shapes=dynamic_shapes)
         # ExecuTorch 1.2 cannot annotate the guard call that newer torch releases put into the module.
         captured = exported.module(check_guards=False)
         if any(isinstance(node.target, torch._ops.HigherOrderOperator) for node in exported.graph.nodes):
@@ -61,5 +67,5 @@ def quantize(
             whole: Any = getattr(quantizer, "_quantize_with_submodules", None) or quantizer.quantize_with_submodules
             return torch.export.export(whole(captured, [inputs]), inputs)
         prepared = prepare_pt2e(captured, quantizer)
-        prepared(*inputs)
-        return torch.export.export(convert_pt2e(prepared), inputs)
+        prepared(*inputs, **given)
+        return torch.export.export(convert_pt2e(prepared), inputs, given, dynamic_shapes=dynamic_shapes)

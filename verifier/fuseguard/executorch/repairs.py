@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
-from fuseguard.executorch.copying import copy_program
+from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.executorch.state import functional_program
@@ -65,8 +66,10 @@ def repair(
 
     Raises:
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
+        TypeError: ``exported_program`` is something else.
         RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
+    exported_program_of(exported_program, "repair")
     resolved = target_of(target, executorch)
     rules = load_registry().select(select, ignore)
     # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
@@ -93,7 +96,7 @@ def repair(
 
 
 def lower(
-    exported_program: ExportedProgram,
+    exported_program: ExportedProgram | Mapping[str, ExportedProgram],
     partitioner: Any,
     *,
     repair: bool = True,
@@ -106,18 +109,42 @@ def lower(
     ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
     changed.
 
-    Raises TypeError for a partitioner that cannot be guarded, RepairFault as :func:`repair` does (``repair=False`` then
-    leaves all that is found to the guard), and what the backend raises.
+    A dict of programs by method name is lowered as one. Each method has a copy of the partitioner, guarded with its own
+    program, and ``fuseguard_report`` and ``fuseguard_repair`` are dicts by method name.
+
+    Raises TypeError for a partitioner that cannot be guarded and for what is not a program, RepairFault as
+    :func:`repair` does (``repair=False`` then leaves all that is found to the guard), and what the backend raises.
     """
+    if isinstance(exported_program, Mapping):
+        return _lower_methods(exported_program, partitioner, repair, policy, options)
+    program = _prepared(exported_program, partitioner, repair, policy)
+    return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+
+
+def _lower_methods(
+    methods: Mapping[str, ExportedProgram], partitioner: Any, repair: bool, policy: str, options: dict[str, Any]
+) -> EdgeProgramManager:
+    partitioners = {name: copy.copy(partitioner) for name in methods}
+    for one in partitioners.values():
+        vars(one).pop("partition", None)  # of a guarded partitioner: it would partition with the original's checks
+    programs = {name: _prepared(program, partitioners[name], repair, policy) for name, program in methods.items()}
+    partitioner.fuseguard_report = {name: one.fuseguard_report for name, one in partitioners.items()}
+    partitioner.fuseguard_repair = {name: one.fuseguard_repair for name, one in partitioners.items()}
+    by_method = {name: [one] for name, one in partitioners.items()}
+    return to_edge_transform_and_lower(programs, partitioner=by_method, **options)
+
+
+def _prepared(exported_program: ExportedProgram, partitioner: Any, repair: bool, policy: str) -> ExportedProgram:
+    """What is lowered with ``partitioner``, which is guarded with it: the repaired program or a copy."""
+    program = copy_program(exported_program_of(exported_program, "lower"), share_weights=True)
     guard(partitioner, policy)
-    program = copy_program(exported_program, share_weights=True)
     partitioner.fuseguard_repair = None
     if repair:
         result = _repair(exported_program, partitioner, policy)
         partitioner.fuseguard_repair = result
         program = result.program
     guard(partitioner, policy, program=program)
-    return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+    return program
 
 
 def serialized(program: ExportedProgram) -> bytes:

@@ -9,16 +9,18 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.copying import copy_program, writes_in_place
+from fuseguard.executorch.inputs import call_arguments
 from fuseguard.readers.fx import read_program
 
 #: How often a program with state is run in a row where nobody says: reading, writing and reading again.
 CALLS_WITH_STATE = 3
 
-_MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
+#: Results that are the new value of a buffer or of an input.
+MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Slot:
 def slots(program: ExportedProgram) -> tuple[Slot, ...]:
     """What the program changes, in the order of its placeholders; the same for its functionalized form."""
     signature = program.graph_signature
-    written = {spec.target for spec in signature.output_specs if spec.kind in _MUTATIONS}
+    written = {spec.target for spec in signature.output_specs if spec.kind in MUTATIONS}
     if writes_in_place(program):
         written |= set(read_program(program).mutations)
     found = []
@@ -104,17 +106,28 @@ def results(program: ExportedProgram, outputs: Any) -> tuple[torch.Tensor, ...]:
     flat = pytree.tree_leaves(outputs)
     specs = program.graph_signature.output_specs
     own = [value for value, spec in zip(flat, specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
-    new = {spec.target: value for value, spec in zip(flat, specs, strict=True) if spec.kind in _MUTATIONS}
+    new = {spec.target: value for value, spec in zip(flat, specs, strict=True) if spec.kind in MUTATIONS}
     written = [new[slot.target or slot.placeholder] for slot in slots(program)]
     return tuple(value.detach() for value in (*own, *written) if isinstance(value, torch.Tensor))
+
+
+def result_names(program: ExportedProgram) -> list[str]:
+    """The nodes of a functional program's graph whose values :func:`results` yields, in its order."""
+    specs = program.graph_signature.output_specs
+    new = {spec.target: spec.arg.name for spec in specs if spec.kind in MUTATIONS}
+    outputs = [spec.arg for spec in specs if spec.kind == OutputKind.USER_OUTPUT]
+    own = [arg.name for arg in outputs if isinstance(arg, TensorArgument)]
+    return [*own, *(new[slot.target or slot.placeholder] for slot in slots(program))]
 
 
 def run_module(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     """What :func:`results` says of ``program`` in torch, in place or functional. It and ``inputs`` stay as they are."""
     module = copy_program(program).module()
     own_inputs = pytree.tree_map_only(torch.Tensor, lambda value: value.detach().clone(), tuple(inputs))
+    args, kwargs = call_arguments(program, own_inputs)
     with torch.no_grad():
-        outputs = [value for value in pytree.tree_leaves(module(*own_inputs)) if isinstance(value, torch.Tensor)]
+        returned = pytree.tree_leaves(module(*args, **kwargs))
+    outputs = [value for value in returned if isinstance(value, torch.Tensor)]
     # An output may be the very tensor that a later call writes to.
     values = [value.detach().clone() for value in outputs]
     for slot in slots(program):

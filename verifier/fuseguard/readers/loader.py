@@ -32,10 +32,10 @@ class Arguments:
 def arguments_of(target: str) -> Arguments | None:
     """Those of a canonical target, None for one that torch itself does not bring: its file's order is all there is."""
     # Searched and not parsed: a program has few operators, and the table thousands.
-    start = _table().find(f"\n{target} ")
+    text = _table()
+    start = max(text.find(f"\n{target} "), text.find(f"\n{target}\n"))
     if start < 0:
         return None
-    text = _table()
     arguments = text[start + 1 : text.index("\n", start + 1)].split()[1:]
     names = tuple(argument.strip("*?") for argument in arguments)
     return Arguments(names, frozenset(name for name, form in zip(names, arguments, strict=True) if form != name))

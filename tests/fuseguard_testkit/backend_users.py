@@ -1,0 +1,52 @@
+"""Who uses a module of ``fuseguard.backend``, read from the imports, and how its docstring says so."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import fuseguard
+import fuseguard_rules
+
+BACKEND = Path(fuseguard.__file__).parent / "backend"
+RULES = Path(fuseguard_rules.__file__).parent
+#: No model of a pass: what every model uses, and the lists, on which models depend by a test.
+INFRASTRUCTURE = frozenset(("__init__", "per_view", "releases", "op_set"))
+LISTS = frozenset(("op_sets", "op_sets_passes", "op_sets_quantizer", "op_sets_support"))
+
+
+def models() -> list[Path]:
+    """The modules of the backend that model a pass or a decision."""
+    return sorted(path for path in BACKEND.glob("*.py") if path.stem not in INFRASTRUCTURE | LISTS)
+
+
+def sentence_on_users(module: str) -> str:
+    """``Rules that depend on it: FU101, FU102, and those of value_range.``"""
+    rules, others = _users()[module]
+    parts = [", ".join(sorted(rules))] if rules else []
+    if others:
+        parts.append(("and " if rules else "") + "those of " + " and ".join(sorted(others)))
+    return f"Rules that depend on it: {', '.join(parts)}."
+
+
+def _users() -> dict[str, tuple[set[str], set[str]]]:
+    """By module: the codes of the rules and the names of the backend's models that import it."""
+    users: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for path in RULES.glob("*/*.py"):
+        code = re.match(r"[a-z]{2}\d{3}(?=_)", path.name)
+        for module in _imports(path) if code else ():
+            users[module][0].add(code[0].upper() if code else "")
+    for path in models():
+        for module in _imports(path):
+            users[module][1].add(path.stem)
+    return users
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fuseguard.backend."):
+            found.add(node.module.split(".")[2])
+    return found
