@@ -235,7 +235,7 @@ def split(values: Sequence[str]) -> tuple[str, ...]:
 def programs(files: Sequence[Path]) -> tuple[Path, ...]:
     """The files to check: those of the command line, a directory standing for the .pt2 files in it.
 
-    Raises Failure for an empty name, which Path takes for the current directory, and for a directory without one.
+    Raises Failure for a directory without one.
     """
     found: list[Path] = []
     for path in files:

@@ -18,8 +18,11 @@ def read(program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.Path
     if isinstance(program, Graph):
         return program, ""
     if isinstance(program, str | os.PathLike):
+        from fuseguard.readers.errors import UnreadableInput
         from fuseguard.readers.pt2 import read_pt2
 
+        if os.fspath(program) == "":  # Path takes it for the current directory
+            raise UnreadableInput("'': is an empty name; pass the path of a .pt2 file")
         return read_pt2(Path(program)), str(program)
     from fuseguard.readers.fx import read_program  # imports torch, which a caller with a live program has
 
