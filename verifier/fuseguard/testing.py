@@ -36,6 +36,7 @@ def assert_lowerable(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Fail a test, with the report as its message, if fuseguard finds fault with ``program``.
@@ -60,7 +61,7 @@ def assert_lowerable(
 
     report = api.check(
         program, target, executorch, policy, select, ignore, severity=severity, suppressions=suppressions,
-        baseline=baseline, fail_on=fail_on, config=config,
+        baseline=baseline, fail_on=fail_on, allow_code=allow_code, config=config,
     )  # fmt: skip
     if not report.ok:
         raise AssertionError("not lowerable as it is\n" + api.render(report))
