@@ -41,6 +41,7 @@ def check(
     fail_on: Severity | str | None = None,
     require_quantized: bool | None = None,
     method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Check a program for one target or several.
@@ -62,6 +63,8 @@ def check(
         require_quantized: make it an error that a program is not quantized, has observers, or was quantized by another
             quantizer than Arm's. None means that the configuration says so, or else not.
         method: the program to check of a file with several, or several of them; None means all.
+        allow_code: codes of findings about the file itself (AR901 and on) that are accepted: they say what
+            ``torch.export.load`` would run of it. Accepted ones are in ``report.suppressed``.
         config: a ``fuseguard.toml`` or ``pyproject.toml``; it says what the arguments above do not. None means none:
             unlike the command line, this function looks for no configuration.
 
@@ -72,10 +75,8 @@ def check(
         ValueError: an unknown policy, selector or severity, a suppression that is refused (SuppressionError), a
             configuration (ConfigError) or baseline (BaselineError) that cannot be used.
     """
-    gate = _gate(
-        target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config,
-        require_quantized, method,
-    )  # fmt: skip
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config, require_quantized, method)
+    gate = _gate(target, executorch, policy, *options)
     graph, file = readers.read(program, gate.methods)
     report = gate.check(graph, file)
     return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
@@ -95,6 +96,7 @@ def check_files(
     fail_on: Severity | str | None = None,
     require_quantized: bool | None = None,
     method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     jobs: int = 1,
 ) -> CheckResult:
@@ -116,10 +118,8 @@ def check_files(
     """
     from fuseguard.gate.files import check_with
 
-    gate = _gate(
-        target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config,
-        require_quantized, method,
-    )  # fmt: skip
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config, require_quantized, method)
+    gate = _gate(target, executorch, policy, *options)
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("check_files was given no file; a gate that checks nothing must not look like a clean one")
@@ -180,6 +180,7 @@ def _gate(
     suppressions: Sequence[SuppressionRule],
     baseline: str | os.PathLike[str] | None,
     fail_on: Severity | str | None,
+    allow_code: Sequence[str] | None,
     config: str | os.PathLike[str] | None,
     require_quantized: bool | None,
     method: str | Sequence[str] | None,
@@ -205,6 +206,7 @@ def _gate(
         baseline=None if path is None else read_baseline(path),
         require_quantized=require_quantized,
         methods=_several(method),
+        allow_code=allow_code,
     )
 
 

@@ -38,6 +38,7 @@ def assert_lowerable(
     fail_on: Severity | str | None = None,
     require_quantized: bool | None = None,
     method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Fail a test, with the report as its message, if fuseguard finds fault with ``program``.
@@ -62,7 +63,7 @@ def assert_lowerable(
 
     report = api.check(
         program, target, executorch, policy, select, ignore, severity=severity, suppressions=suppressions,
-        baseline=baseline, fail_on=fail_on, require_quantized=require_quantized, method=method,
+        baseline=baseline, fail_on=fail_on, require_quantized=require_quantized, method=method, allow_code=allow_code,
         config=config,
     )  # fmt: skip
     if not report.ok:

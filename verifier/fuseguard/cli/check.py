@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fuseguard.cli import exits, output, settings
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
@@ -35,7 +36,7 @@ refused (the others are checked all the same). The largest that applies wins."""
 
 
 @click.command("check", epilog=EPILOG, short_help="Check quantized programs.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
 @settings.gate_options
 @settings.baseline_options
 @report_options

@@ -62,6 +62,13 @@ _SEVERITY = click.option(
     shell_complete=candidates.severities,
     help="Report a code, prefix or name as error, warning or note; repeat or use commas.",
 )
+_ALLOW_CODE = click.option(
+    "--allow-code",
+    multiple=True,
+    metavar="CODES",
+    shell_complete=candidates.archive_codes,
+    help="Accept that torch would run code of the file in this way (AR901 and on); repeat or use commas.",
+)
 _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -70,6 +77,7 @@ _CONFIG = click.option(
     "current folder upwards. Options override it.",
 )
 _NO_CONFIG = click.option("--no-config", is_flag=True, help="Use no configuration.")
+_SHARED = (_SELECT, _IGNORE, _SEVERITY, _ALLOW_CODE, _CONFIG, _NO_CONFIG)
 
 _fail_on = click.option(
     "--fail-on",
@@ -92,14 +100,14 @@ _METHOD = click.option(
 
 def gate_options(command: F) -> F:
     """The options that say what to check for. Their values go to :func:`resolve` as they are."""
-    for option in reversed((_TARGET, _EXECUTORCH, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+    for option in reversed((_TARGET, _EXECUTORCH, _POLICY, *_SHARED)):
         command = option(command)
     return command
 
 
 def rule_options(command: F) -> F:
     """The same without ``--executorch``, for a command that is about two releases."""
-    for option in reversed((_TARGET, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+    for option in reversed((_TARGET, _POLICY, *_SHARED)):
         command = option(command)
     return command
 
@@ -170,6 +178,7 @@ def resolve(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severity: Sequence[str] = (),
+    allow_code: Sequence[str] = (),
     config: Path | None = None,
     no_config: bool = False,
     fail_on: str | None = None,
@@ -203,6 +212,7 @@ def resolve(
             select=split(select) or None,
             ignore=split(ignore) or None,
             severities=severities(registry, split(severity)),
+            allow_code=split(allow_code) or None,
             fail_on=None if fail_on is None else Severity(fail_on),
             baseline=None if path is None else open_baseline(path, baseline is None, found.files),
             require_quantized=require_quantized,
@@ -257,7 +267,7 @@ def split(values: Sequence[str]) -> tuple[str, ...]:
 def programs(files: Sequence[Path]) -> tuple[Path, ...]:
     """The files to check: those of the command line, a directory standing for the .pt2 files and ETRecords in it.
 
-    Raises Failure for an empty name, which Path takes for the current directory, and for a directory without one.
+    Raises Failure for a directory without one.
     """
     found: list[Path] = []
     for path in files:

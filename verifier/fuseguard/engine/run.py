@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
@@ -96,6 +97,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     return rule.refused
 
 
+@limited_effort()
 def run(
     graph: Graph,
     target: Target,

@@ -14,8 +14,8 @@ from fuseguard.engine.program_rules import DELEGATE_NOT_JUDGED, PROGRAM_RULES, R
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.gate import archive, program, suppress
 from fuseguard.gate import baseline as baselines
-from fuseguard.gate import program, suppress
 from fuseguard.gate.baseline import Baseline
 from fuseguard.gate.suppress import Results, SuppressionRule
 from fuseguard.gate.targets import matrix, merge
@@ -46,8 +46,8 @@ class Gate:
     ``severities`` maps codes and prefixes of them to the severity that findings get instead of their effect's; the
     longest that fits counts. ``baseline_path`` is that of the configuration, open or not. ``fail_on`` is the severity
     from which on findings count. ``housekeeping`` are the SU codes that are reported, ``program_codes`` the
-    PG codes. ``require_quantized`` makes what is not quantized an error. ``methods`` are the programs to read of a file
-    with several, all if there are none.
+    PG codes, ``allowed`` the AR codes that are accepted. ``require_quantized`` makes what is not quantized an error.
+    ``methods`` are the programs to read of a file with several, all if there are none.
     """
 
     targets: tuple[Target, ...]
@@ -63,14 +63,18 @@ class Gate:
     require_quantized: bool = False
     methods: tuple[str, ...] = ()
     today: date = field(default_factory=date.today)
+    allowed: tuple[str, ...] = ()
 
     def check(self, graph: Graph, file: str = "") -> Report:
         """Check one program. Raises ValueError for an unknown policy."""
         reports = [self._run(graph, target, file) for target in self.targets]
         report = suppress.apply(merge(reports, graph), graph, self.suppressions, self.today)
-        if self.baseline is None:
-            return report
-        known = baselines.apply(report, self.baseline)
+        if self.baseline is not None:
+            report = self._with_baseline(report, self.baseline)
+        return archive.with_file(report, graph, self.allowed, self.severity_of)
+
+    def _with_baseline(self, report: Report, baseline: Baseline) -> Report:
+        known = baselines.apply(report, baseline)
         kept = [item for item in known.suppressed if item.code in self._required and item not in report.suppressed]
         if not kept:
             return known
@@ -125,6 +129,7 @@ def make_gate(
     baseline: Baseline | None = None,
     require_quantized: bool | None = None,
     methods: Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
 ) -> Gate:
     """The gate that ``config`` asks for, where the other arguments, None being none, do not say otherwise.
 
@@ -133,6 +138,7 @@ def make_gate(
     """
     chosen, left_out = tuple(_first(select, config.select) or ()), tuple(_first(ignore, config.ignore) or ())
     registry.check_selectors((*chosen, *left_out))
+    archive.check_not_ignored(left_out, registry.rules)
     rules = tuple(rule for rule in registry.rules if selected(rule, chosen, left_out))
     if not rules:
         others = (*HOUSEKEEPING, *PROGRAM_RULES)
@@ -153,6 +159,7 @@ def make_gate(
         program_codes=tuple(rule.code for rule in PROGRAM_RULES if selected(rule, (), left_out)),
         require_quantized=bool(_first(require_quantized, config.require_quantized)),
         methods=tuple(methods or ()),
+        allowed=tuple(archive.code_to_allow(name) for name in _first(allow_code, config.allow_code) or ()),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from fuseguard.ir.delegate import Delegate
+from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, canonical_target, lookup
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
@@ -168,6 +169,8 @@ class Graph:
         self.functionalized = functionalized
         self.delegate = delegate
         self.notes = notes
+        #: What loading the file would run that the graph was read from; a live program has none.
+        self.hazards: tuple[Hazard, ...] = ()
         users: dict[str, list[Node]] = {}
         self._inputs: dict[str, tuple[Node, ...]] = {}
         for node in nodes:

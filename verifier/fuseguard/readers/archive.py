@@ -41,15 +41,19 @@ class Archive:
     def __init__(self, path: Path, handle: BinaryIO | None = None) -> None:
         """``handle`` is an archive inside of the file. Raises UnreadableInput for all but a harmless zip archive."""
         self.path = path
-        self._handle = _open_regular_file(path) if handle is None else handle
+        self._handle = handle = _open_regular_file(path) if handle is None else handle
         try:
-            _check_signature(path, self._handle)
-            self._records = _checked_records(path, self._handle)
+            _check_signature(path, handle)
+            self._records = _checked_records(path, handle)
         except BaseException:
-            self._handle.close()
+            handle.close()
             raise
         first = next(iter(self._records), "")
         self.root = first.partition("/")[0] if "/" in first else ""
+
+    def size(self, name: str) -> int:
+        """The unpacked size of a record below the root folder, which must be there."""
+        return self._records[self._full(name)].size
 
     def __enter__(self) -> Archive:
         return self

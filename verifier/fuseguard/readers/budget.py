@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # Bytes of one JSON record.
 MAX_JSON_BYTES = 64 * 2**20
-# The same of all records: one with several methods has a program for each, and one JSON holds another.
+# The same of all records: a file with several methods has a program for each, and one JSON may hold another.
 MAX_ALL_JSON_BYTES = 192 * 2**20
 # Opening brackets and commas of all JSON: as many values at the most. torch writes one in some 15 bytes; a decoded
 # value takes up to 100 bytes.
@@ -27,6 +27,8 @@ MAX_TENSOR_BYTES = 64 * 2**20
 MAX_TOSA_BYTES = 64 * 2**20
 # Operations of all pickles that say what is in a state dict, which takes some 40 for a tensor.
 MAX_PICKLE_STEPS = 500_000
+# Bytes of all pickles that are looked through for what they call. A tensor takes some 200 bytes.
+MAX_ALL_PICKLE_BYTES = 8 * 2**20
 # Frames of stack traces. Further ones are left out: a finding without a source line is still a finding.
 MAX_FRAMES = 300_000
 # Frames of one trace that are kept, the innermost ones.
@@ -49,6 +51,7 @@ class Budget:
         self._frames = 0
         self._tosa_bytes = 0
         self._pickle_steps = 0
+        self._pickle_bytes = 0
 
     def json(self, data: bytes) -> None:
         """To be asked before ``data`` is decoded. Raises OverBudget."""
@@ -88,6 +91,12 @@ class Budget:
         self._pickle_steps += 1
         if self._pickle_steps > MAX_PICKLE_STEPS:
             raise OverBudget(f"{MAX_PICKLE_STEPS} operations in pickles of state dicts")
+
+    def pickle(self, data: bytes) -> None:
+        """To be asked before ``data`` is looked through. Raises OverBudget."""
+        self._pickle_bytes += len(data)
+        if self._pickle_bytes > MAX_ALL_PICKLE_BYTES:
+            raise OverBudget(f"{MAX_ALL_PICKLE_BYTES} bytes of pickles")
 
     def frames(self, number: int) -> bool:
         """Whether as many more frames of stack traces may be kept."""

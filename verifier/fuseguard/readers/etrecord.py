@@ -1,7 +1,7 @@
 """Reads an ETRecord: the exported program and the edge programs, one for each method, that a lowering started from.
 
-The records are named in executorch/devtools/etrecord/_etrecord.py. What is pickled or for debugging, such as sample
-inputs and delegate maps, is not opened.
+The records are named in executorch/devtools/etrecord/_etrecord.py. What is for debugging, such as delegate maps, is not
+opened, and pickles are looked through for what loading them would run (``artifact_hazards``).
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fuseguard.ir.graph import Graph
+from fuseguard.ir.hazard import Hazard
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.artifact import State, WrongVersion, read_artifact
+from fuseguard.readers.artifact_hazards import find_hazards
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.torch_zip import opened
 
 _IDENTIFIER = "ETRECORD_V0"
 _PARTS = ("_state_dict", "_constants", "_example_inputs")
+_INPUTS = ("reference_outputs", "representative_inputs")
 _OTHERS = (
-    _IDENTIFIER, "export_graph_id", "et_dialect_graph_module", "debug_handle_map", "delegate_map",
-    "instruction_id_to_num_outs_map", "reference_outputs", "representative_inputs",
+    _IDENTIFIER, "export_graph_id", "debug_handle_map", "delegate_map", "instruction_id_to_num_outs_map", *_INPUTS,
 )  # fmt: skip
 _EDGE = "edge_dialect_exported_program"
 _BEFORE = (
@@ -39,7 +41,7 @@ def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], G
 
     Raises UnreadableInput.
     """
-    names = [name for name in archive.names if name not in _OTHERS and not name.endswith(_PARTS)]
+    names = _programs_of(archive)
     if not names:
         raise UnreadableInput(
             f"{archive.path}: is an ETRecord without a program; make it with generate_etrecord=True, or check the "
@@ -56,6 +58,20 @@ def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], G
 
     # The first one is that of the method "forward", as are programs of records from before there were several methods.
     return {record if "/" in record else f"{record}/forward": reader(record) for record in names}
+
+
+def hazards(archive: Archive) -> tuple[Hazard, ...]:
+    """What ``parse_etrecord`` would run, which loads all programs. Raises as :func:`find_hazards` does."""
+    return find_hazards(
+        archive,
+        programs=_programs_of(archive),
+        tensors=[name for name in archive.names if name.endswith(_PARTS[:2])],
+        inputs=[name for name in archive.names if name in _INPUTS or name.endswith(_PARTS[2])],
+    )
+
+
+def _programs_of(archive: Archive) -> list[str]:
+    return [name for name in archive.names if name not in _OTHERS and not name.endswith(_PARTS)]
 
 
 def _program(archive: Archive, record: str, budget: Budget, name: str) -> Graph:

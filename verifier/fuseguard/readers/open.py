@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from fuseguard.ir.hazard import Hazard
     from fuseguard.readers.archive import Archive
     from fuseguard.readers.budget import Budget
 
@@ -28,6 +29,10 @@ def read(
     Raises UnreadableInput, TypeError, and ValueError for methods of what is not a file.
     """
     if isinstance(program, str | os.PathLike):
+        if os.fspath(program) == "":  # Path takes it for the current directory
+            from fuseguard.readers.errors import UnreadableInput
+
+            raise UnreadableInput("'': is an empty name; pass the path of a .pt2 file")
         return read_file(Path(program), methods), str(program)
     if methods:
         raise ValueError("a method is chosen of a file with several; this program is one already")
@@ -53,9 +58,11 @@ def read_file(path: Path, methods: Sequence[str] = ()) -> Graph:
         chosen = _chosen(path, found, methods)
         if len(found) == 1:
             [reader] = chosen.values()
-            return reader("")
-        graphs = {name: reader(name) for name, reader in chosen.items()}
-        return Graph([], subgraphs=graphs)
+            graph = reader("")
+        else:
+            graph = Graph([], subgraphs={name: reader(name) for name, reader in chosen.items()})
+        graph.hazards = _hazards(archive)
+        return graph
 
 
 def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
@@ -73,6 +80,19 @@ def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
         return lambda name: pt2.read_model(archive, model, budget, name)
 
     return {model: reader(model) for model in pt2.models(archive)}
+
+
+def _hazards(archive: Archive) -> tuple[Hazard, ...]:
+    """What loading the file would run. All of its programs are loaded, whichever were chosen here."""
+    from fuseguard.readers import etrecord, legacy
+
+    if etrecord.is_record(archive):
+        return etrecord.hazards(archive)
+    if legacy.is_artifact(archive):
+        return legacy.hazards(archive)
+    from fuseguard.readers.hazards import find_hazards
+
+    return find_hazards(archive)
 
 
 def _check_one_format(archive: Archive) -> None:

@@ -2,7 +2,7 @@
 
 ``torch.export.load`` runs code that the file brings along: pickles, but also symbolic expressions, placeholder
 names, tree specs and native libraries. This reader knows zip, JSON and raw tensors alone, and opens only the
-records it needs. ``data/sample_inputs``, pickled constants and ``data/aotinductor`` are never opened.
+records it needs. What loading would run is looked for (``hazards``), and run by nobody.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fuseguard.ir.graph import Graph, Node
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.hazards import find_hazards
 from fuseguard.readers.reading import SAVE_AGAIN, decoded, reading
 from fuseguard.readers.schema import (
     SCHEMA_MAJOR,
@@ -54,11 +55,11 @@ def read_pt2(path: Path) -> Graph:
     """
     with Archive(path) as archive, reading(path):
         found = models(archive)
-        if "model" in found:
-            return read_model(archive, "model", Budget())
-        if len(found) > 1:
+        if "model" not in found and len(found) > 1:
             raise UnreadableInput(f"{path}: the archive holds {len(found)} programs ({listed(found)}); choose one")
-        return read_model(archive, found[0], Budget())
+        graph = read_model(archive, "model" if "model" in found else found[0], Budget())
+        graph.hazards = find_hazards(archive)
+        return graph
 
 
 def read_model(archive: Archive, model: str, budget: Budget, name: str = "") -> Graph:

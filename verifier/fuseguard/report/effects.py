@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fuseguard.engine.finding import Evidence, Finding, Outcome
+from fuseguard.engine.finding import Effect, Evidence, Finding, Outcome
 
 
 def effects_text(finding: Finding) -> str:
     """``wrong (what that means) on TARGET``; for several targets ``crash on A; wrong on B and C``.
 
-    An effect that nobody measured on its release says how it is known. Empty for a finding that is about no program.
+    An effect that nobody measured on its release says how it is known. Empty for one about a suppression.
     """
     if not finding.effect.of_backend:
-        return ""
+        return finding.effect.meaning if finding.effect is Effect.RUNS_CODE else ""
     if len(finding.outcomes) < 2:
         target = f" on {finding.target}" if finding.target else ""
         return f"{finding.effect.value}{target}: {finding.effect.meaning}{_grade(finding)}"

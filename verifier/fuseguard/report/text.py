@@ -81,6 +81,7 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         yield _field(quoted(label), quoted(value))
     if finding.effect.of_backend:
         yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
+    if finding.effect.of_backend:
         if len(finding.outcomes) > 1:
             yield from _outcomes(finding.outcomes)
         else:
