@@ -46,7 +46,7 @@ def call(marker: Path) -> str:
     return f"open({str(marker)!r}, 'w')"
 
 
-def _pickled(marker: Path) -> bytes:
+def pickled(marker: Path) -> bytes:
     return pickle.dumps(Payload(marker))
 
 
@@ -56,7 +56,7 @@ def _pickled_tensor(record: str, folder: str, tensor: str, name: str) -> Callabl
             known = config["config"].get(tensor, {"is_param": False, "tensor_meta": None})
             config["config"][tensor] = known | {"use_pickle": True, "path_name": name}
 
-        forge(path, edit=edit, record=record, add={f"{folder}/{name}": _pickled(marker)})
+        forge(path, edit=edit, record=record, add={f"{folder}/{name}": pickled(marker)})
 
     return make
 
@@ -66,7 +66,7 @@ def _opaque(path: Path, marker: Path) -> None:
 
 
 def _legacy(folder: str) -> Callable[[Path, Path], object]:
-    return lambda path, marker: forge(path, add={f"data/{folder}/model.pt": _pickled(marker)})
+    return lambda path, marker: forge(path, add={f"data/{folder}/model.pt": pickled(marker)})
 
 
 def _native(path: Path, marker: Path) -> None:
@@ -89,7 +89,7 @@ def _guard(path: Path, marker: Path) -> None:
     forge(path, edit=lambda program: program.update(guards_code=[code]))
 
 
-def _renamed(name: str) -> Callable[[dict[str, Any]], None]:
+def renamed(name: str) -> Callable[[dict[str, Any]], None]:
     def rename(value: Any) -> Any:
         if isinstance(value, dict):
             return {name if key == "x" else key: rename(item) for key, item in value.items()}
@@ -101,7 +101,7 @@ def _renamed(name: str) -> Callable[[dict[str, Any]], None]:
 
 
 def _input_name(path: Path, marker: Path) -> None:
-    forge(path, "split", edit=_renamed(f"x={call(marker)}"))
+    forge(path, "split", edit=renamed(f"x={call(marker)}"))
 
 
 def _argument_name(path: Path, marker: Path) -> None:
@@ -123,10 +123,19 @@ def _expression(path: Path, marker: Path) -> None:
     forge(path, edit=edit)
 
 
+_DEFAULT_DICT = "collections.defaultdict"
+_FACTORY = {"default_factory_module": "evil_factory", "default_factory_name": "f", "dict_context": []}
+
+
+def tree_spec(marker: Path, module: str = "evil_factory", context: Any = None, kind: str = _DEFAULT_DICT) -> str:
+    """A tree spec that imports ``module``, which makes the marker and is written beside it."""
+    (marker.parent / f"{module}.py").write_text(f"{call(marker)}\nf = list\n")
+    return json.dumps([1, {"type": kind, "context": context or _FACTORY, "children_spec": []}])
+
+
 def _tree_spec(module: str, context: Any, kind: str) -> Callable[[Path, Path], object]:
     def make(path: Path, marker: Path) -> None:
-        (path.parent / f"{module}.py").write_text(f"{call(marker)}\nf = list\n")
-        spec = json.dumps([1, {"type": kind, "context": context, "children_spec": []}])
+        spec = tree_spec(marker, module, context, kind)
 
         def edit(program: dict[str, Any]) -> None:
             program["graph_module"]["module_call_graph"][0]["signature"]["out_spec"] = spec
@@ -136,25 +145,26 @@ def _tree_spec(module: str, context: Any, kind: str) -> Callable[[Path, Path], o
     return make
 
 
-_FACTORY = {"default_factory_module": "evil_factory", "default_factory_name": "f", "dict_context": []}
 _ENUM = json.dumps([{"__enum__": True, "fqn": "evil_enum:E", "name": "A"}])
 
 
 def _sample_inputs(path: Path, marker: Path) -> None:
-    forge(path, add={SAMPLE_INPUTS: _pickled(marker)})
+    forge(path, add={SAMPLE_INPUTS: pickled(marker)})
+
+
+def saved_with(good: bytes, data: bytes) -> bytes:
+    """A file of torch.save in which the pickle alone is another one."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(good)) as source, zipfile.ZipFile(inner, "w") as forged:
+        for info in source.infolist():
+            forged.writestr(
+                zipfile.ZipInfo(info.filename), data if info.filename.endswith("data.pkl") else source.read(info)
+            )
+    return inner.getvalue()
 
 
 def _sample_inputs_inside(path: Path, marker: Path) -> None:
-    """A file of torch.save in which the pickle alone is another one."""
-    inner = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(records()[f"archive/{SAMPLE_INPUTS}"])) as good,
-        zipfile.ZipFile(inner, "w") as forged,
-    ):
-        for info in good.infolist():
-            data = _pickled(marker) if info.filename.endswith("data.pkl") else good.read(info)
-            forged.writestr(zipfile.ZipInfo(info.filename), data)
-    forge(path, add={SAMPLE_INPUTS: inner.getvalue()})
+    forge(path, add={SAMPLE_INPUTS: saved_with(records()[f"archive/{SAMPLE_INPUTS}"], pickled(marker))})
 
 
 ROUTES = (
@@ -168,7 +178,7 @@ ROUTES = (
     Route("input_name", "AR906", _input_name),
     Route("argument_name", "AR906", _argument_name),
     Route("expression", "AR907", _expression),
-    Route("tree_spec_factory", "AR908", _tree_spec("evil_factory", _FACTORY, "collections.defaultdict")),
+    Route("tree_spec_factory", "AR908", _tree_spec("evil_factory", _FACTORY, _DEFAULT_DICT)),
     Route("tree_spec_enum", "AR908", _tree_spec("evil_enum", _ENUM, "builtins.dict")),
     Route("sample_inputs", "AR909", _sample_inputs),
     Route("sample_inputs_inside", "AR909", _sample_inputs_inside),

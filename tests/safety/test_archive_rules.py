@@ -20,6 +20,7 @@ from fuseguard.cli.main import cli
 from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.finding import Effect, Severity
 from fuseguard.ir.hazard import Hazard
+from fuseguard.readers.open import read_file
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard_testkit.code_routes import ROUTES, Route
 from fuseguard_testkit.forging import forge, graph_of
@@ -74,9 +75,12 @@ def test_torch_takes_every_route(tmp_path: Path) -> None:
     assert ran == {item.name for item in ROUTES}, result.stderr
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*.pt2")), ids=lambda path: path.stem)
-def test_programs_as_torch_saves_them_have_no_such_finding(path: Path) -> None:
-    assert read_pt2(path).hazards == ()
+FILES = sorted(path for kind in ("pt2", "exir", "etrecord") for path in DATA.glob(f"*.{kind}"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_programs_as_they_are_saved_have_no_such_finding(path: Path) -> None:
+    assert read_file(path).hazards == ()
 
 
 def test_every_rule_has_a_route() -> None:

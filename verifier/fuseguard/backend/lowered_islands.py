@@ -1,8 +1,11 @@
 """What a delegate's TOSA shows of its islands: whether an activation is still there, and which outputs are one tensor.
 
 An activation that is fused to a convolution is in the TOSA either as a CLAMP after the RESCALE, or as the saturation
-of that RESCALE where its bound is the first or last code (FuseQuantizedActivationPass, RewriteConvPass). This looks for
-both in the finished flatbuffer, so it knows no release. What it cannot find again it leaves alone.
+of that RESCALE where its bound is the first or last code. This looks for both in the finished flatbuffer, so it knows
+no release. What it cannot find again it leaves alone.
+
+Source: ``FuseQuantizedActivationPass``, ``RewriteConvPass`` and ``FuseDuplicateUsersPass`` of 1.5.1 and 1.2.0. Rules
+that depend on it: PG807, PG808.
 """
 
 from __future__ import annotations
