@@ -104,11 +104,15 @@ def _expression(records: Records, artifact: Artifact, marker: Path) -> None:
 
 
 def _input_name(records: Records, artifact: Artifact, marker: Path) -> None:
-    _edited(records, artifact, renamed(f"x={call(marker)}"))
+    def edit(program: dict[str, Any]) -> None:
+        last = "y" if "y" in graph_of(program)["tensor_values"] else "x"  # an argument with a default is the last one
+        renamed(f"{last}={call(marker)}", last)(program)
+
+    _edited(records, artifact, edit)
 
 
 def _spec(records: Records, artifact: Artifact, marker: Path) -> None:
-    spec = tree_spec(marker)
+    spec = tree_spec(marker, f"evil_{marker.parent.name}")  # torch keeps what it made of a spec
     _edited(records, artifact, lambda program: calls(program).update(out_spec=spec))
 
 

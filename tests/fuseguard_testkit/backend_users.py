@@ -52,7 +52,7 @@ def _users() -> dict[str, tuple[set[str], set[str]]]:
 
 
 def _codes_of_programs() -> dict[str, set[str]]:
-    """By module: the PG codes of the functions of the gate that call it. These are in no file of their own."""
+    """By module: the PG codes that loops of the gate over what it found yield. They have no file of their own."""
     tree = ast.parse(PROGRAM.read_text(encoding="utf-8"))
     modules = {
         alias.name: node.module.split(".")[2]
@@ -62,8 +62,8 @@ def _codes_of_programs() -> dict[str, set[str]]:
     }
     codes = {name: rule.code for name, rule in vars(program_rules).items() if isinstance(rule, HousekeepingRule)}
     users: dict[str, set[str]] = defaultdict(set)
-    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
-        named = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+    for loop in (node for node in ast.walk(tree) if isinstance(node, ast.For)):  # over what a model found
+        named = {node.id for node in ast.walk(loop) if isinstance(node, ast.Name)}
         for name in named & modules.keys():
             users[modules[name]] |= {codes[constant] for constant in named & codes.keys()}
     return users

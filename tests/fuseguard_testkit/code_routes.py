@@ -89,13 +89,13 @@ def _guard(path: Path, marker: Path) -> None:
     forge(path, edit=lambda program: program.update(guards_code=[code]))
 
 
-def renamed(name: str) -> Callable[[dict[str, Any]], None]:
+def renamed(name: str, old: str = "x") -> Callable[[dict[str, Any]], None]:
     def rename(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name if key == "x" else key: rename(item) for key, item in value.items()}
+            return {name if key == old else key: rename(item) for key, item in value.items()}
         if isinstance(value, list):
             return [rename(item) for item in value]
-        return name if value == "x" else value
+        return name if value == old else value
 
     return lambda program: program.update(rename(program))
 
@@ -124,13 +124,16 @@ def _expression(path: Path, marker: Path) -> None:
 
 
 _DEFAULT_DICT = "collections.defaultdict"
-_FACTORY = {"default_factory_module": "evil_factory", "default_factory_name": "f", "dict_context": []}
+
+
+def _factory(module: str) -> dict[str, Any]:
+    return {"default_factory_module": module, "default_factory_name": "f", "dict_context": []}
 
 
 def tree_spec(marker: Path, module: str = "evil_factory", context: Any = None, kind: str = _DEFAULT_DICT) -> str:
     """A tree spec that imports ``module``, which makes the marker and is written beside it."""
     (marker.parent / f"{module}.py").write_text(f"{call(marker)}\nf = list\n")
-    return json.dumps([1, {"type": kind, "context": context or _FACTORY, "children_spec": []}])
+    return json.dumps([1, {"type": kind, "context": context or _factory(module), "children_spec": []}])
 
 
 def _tree_spec(module: str, context: Any, kind: str) -> Callable[[Path, Path], object]:
@@ -178,7 +181,7 @@ ROUTES = (
     Route("input_name", "AR906", _input_name),
     Route("argument_name", "AR906", _argument_name),
     Route("expression", "AR907", _expression),
-    Route("tree_spec_factory", "AR908", _tree_spec("evil_factory", _FACTORY, _DEFAULT_DICT)),
+    Route("tree_spec_factory", "AR908", _tree_spec("evil_factory", _factory("evil_factory"), _DEFAULT_DICT)),
     Route("tree_spec_enum", "AR908", _tree_spec("evil_enum", _ENUM, "builtins.dict")),
     Route("sample_inputs", "AR909", _sample_inputs),
     Route("sample_inputs_inside", "AR909", _sample_inputs_inside),

@@ -43,7 +43,6 @@ from pathlib import Path
 LOADER = {".exir": load, ".etrecord": parse_etrecord, ".pt2": torch.export.load}
 for path in sorted(path for path in Path(sys.argv[1]).glob("*/*") if path.suffix in LOADER):
     sys.path.insert(0, str(path.parent))
-    sys.modules.pop("evil_factory", None)
     try:
         loaded = LOADER[path.suffix](str(path))
         programs = [loaded]
