@@ -2,7 +2,7 @@
 
 Source: ``InsertConstShapesPass``, the passes that end in a view (``DecomposeSumPass``, ``ConvertMinMaxPass``,
 ``DecomposeAnyPass``, ``DecomposeMeanDimPass``, ``DecomposeSelectPass``, ``ConvertSqueezesToViewPass``), those that
-merge it with a later one (``FuseViewCopyTransformPass``, ``PropagateViewCopyPermutePass``), and exir's
+merge it with a later one (``FuseViewCopyTransformPass``, ``PropagateViewCopyPermuteDownPass``), and exir's
 ``EdgeOpArgValidator``, of ExecuTorch 1.4.1 and 1.5.1. 1.2 makes no CONST_SHAPE of a view, and 1.3 checks none.
 
 Rules that depend on it: OP712.
