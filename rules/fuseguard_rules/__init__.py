@@ -47,6 +47,7 @@ from fuseguard_rules.qparams.qp302_scale_ratio_out_of_range import ScaleRatio
 from fuseguard_rules.qparams.qp303_illegal_zero_point import IllegalZeroPoint
 from fuseguard_rules.qparams.qp304_impossible_qparams import ImpossibleQParams
 from fuseguard_rules.qparams.qp305_bias_scale_not_input_times_weight import BiasScale
+from fuseguard_rules.qparams.qp306_amplified_rounding import AmplifiedRounding
 
 #: The engine interface this pack is written for.
 INTERFACE = 1
@@ -65,6 +66,7 @@ RULES = (
     IllegalZeroPoint,
     ImpossibleQParams,
     BiasScale,
+    AmplifiedRounding,
     MissingOutputQ,
     PartialInputs,
     WeightOnly,

@@ -14,6 +14,7 @@ from fuseguard.engine import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
     MakeConstant,
     Pair,
@@ -102,6 +103,8 @@ class _Editor:
             self._duplicate(edit)
         elif isinstance(edit, MakeConstant):
             self._make_constant(edit)
+        elif isinstance(edit, Fold):
+            self._fold(self._node(edit.node))
         elif isinstance(edit, Unannotate):
             self._put(self._node(edit.node), annotated=False)
         else:
@@ -161,6 +164,14 @@ class _Editor:
             made[name] = self._copy(node, made)
         for name in edit.users:
             self._read_instead(self._node(name), {edit.nodes[-1]: made[edit.nodes[-1]]})
+
+    def _fold(self, node: Node) -> None:
+        """A constant in the place of ``node``; its codes, which no rule needs once they are stored, stay unknown."""
+        stored = Node(self._new(f"{node.name}_folded"), "placeholder", outputs=node.outputs, constant=True)
+        self.nodes.insert(0, stored)
+        for reader in [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]:
+            self._read_instead(reader, {node.name: stored.name})
+        self._erase_unread(node.name)
 
     # --- what they are made of
 

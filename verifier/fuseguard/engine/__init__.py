@@ -8,6 +8,7 @@ from fuseguard.engine.rewrite import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
     MakeConstant,
     Pair,
@@ -22,6 +23,6 @@ from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
     "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
-    "Example", "Finding", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule",
+    "Example", "Finding", "Fold", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule",
     "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
 """The AR codes: findings about a file, which are about no node of the program in it.
 
 They say what ``torch.export.load`` would run of the file. A reader finds it (``readers/hazards.py``); no rule of a pack
-can, since a graph holds none of it. The other formats have the same codes (``readers/artifact_hazards.py``), since their loaders run
-the same kinds of code. They run whatever is selected, and are accepted by code and in no other way: a gate for fusion faults must not let a file through that runs code in the next step of the pipeline.
+can, since a graph holds none of it. The other formats have the same codes (``readers/artifact_hazards.py``), since
+their loaders run the same kinds of code. The codes are looked for whatever is selected, and are accepted by code and in
+no other way: a gate for fusion faults must not let a file through that runs code in the next step of the pipeline.
 """
 
 from __future__ import annotations
@@ -59,8 +60,8 @@ ARCHIVE_RULES: tuple[ArchiveRule, ...] = (
             "torch.export.save stores plain tensors as bytes, and pickles those of a subclass of Tensor. "
             "torch.export.load unpickles these with torch.load(weights_only=False), and a pickle can call any function "
             "of any module. The reader leaves such a tensor alone: if it is a scale, its values are not known. In an "
-            "ETRecord, and in files of exir.serde and torch 2.6, all tensors are in one pickle. That pickle is reported if "
-            "it calls anything but what rebuilds plain tensors."
+            "ETRecord, and in files of exir.serde and torch 2.6, all tensors are in one pickle. That pickle is "
+            "reported if it calls anything but what rebuilds plain tensors."
         ),
         remedy=_remedy("Convert the weights to plain tensors before exporting, and save the program again."),
     ),

@@ -139,7 +139,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class MakeConstant:
-    """Puts a call of ``target`` with literals alone in the place of ``node``, and with it goes what only it read.
+    """Puts a call of ``target`` with literals alone in the place of ``node``, and removes what only it read.
 
     ``args`` are the literals. The result has the shape and the dtype of ``node``, which is ``dtype`` by torch's short
     name.
@@ -158,7 +158,25 @@ class MakeConstant:
         return f"in place of {self.node} put {self.target}({', '.join(map(str, self.args))}), of {self.dtype}"
 
 
-Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Computes ``node``, a quantize op of a value that depends on constants alone, and stores its codes instead.
+
+    ``sources`` are the nodes that go with it where nothing else reads them.
+    """
+
+    node: str
+    sources: tuple[str, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node, *self.sources))
+
+    def __str__(self) -> str:
+        return f"store the codes of {self.node}, which depends on constants alone"
+
+
+Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant | Fold
 
 
 @dataclass(frozen=True, slots=True)

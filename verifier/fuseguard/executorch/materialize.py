@@ -123,7 +123,7 @@ def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> to
     shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
     dtype = _DTYPES[node.meta.dtype] if node.meta else torch.float32
     if node.name in graph.buffers:
-        return torch.tensor(graph.buffers[node.name]).to(dtype)
+        return torch.tensor(graph.buffers[node.name]).reshape(shape).to(dtype)
     if dtype in (torch.int8, torch.int16):
         return torch.randint(-127, 128, shape, generator=generator).to(dtype)
     if not dtype.is_floating_point:

@@ -16,6 +16,7 @@ from fuseguard.engine.rewrite import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
     MakeConstant,
     Pair,
@@ -26,6 +27,7 @@ from fuseguard.engine.rewrite import (
     Unannotate,
 )
 from fuseguard.engine.rounds import RepairFault
+from fuseguard.executorch.folding import fold
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
 
@@ -63,6 +65,8 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
         _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
     elif isinstance(edit, MakeConstant):
         _make_constant(program, _node(nodes, edit.node), edit)
+    elif isinstance(edit, Fold):
+        fold(program, _node(nodes, edit.node))
     elif isinstance(edit, Unannotate):
         node = _node(nodes, edit.node)
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}

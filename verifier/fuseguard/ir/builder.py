@@ -66,6 +66,12 @@ class GraphBuilder:
         meta = TensorMeta("float32", tuple(shape))
         return self._call("quantized_decomposed.dequantize_per_channel.default", args, meta, False)
 
+    def stored_constant(self, name: str, shape: Sequence[int], qparams: QParams, codes: Sequence[int]) -> str:
+        """A parameter or buffer whose codes are known, with its DQ by per-tensor qparams; returns the DQ."""
+        value = self.constant(name, shape, qparams.dtype)
+        self._buffers[value] = tuple(float(code) for code in codes)
+        return self.dequantize(value, qparams)
+
     def call(
         self,
         target: str,

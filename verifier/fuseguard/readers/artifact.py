@@ -23,7 +23,7 @@ from fuseguard.readers.reading import decoded
 from fuseguard.readers.schema import MalformedProgram, SerializedNode, SerializedProgram
 from fuseguard.readers.serde import MAX_BODY_DEPTH, GraphReader
 from fuseguard.readers.stack_trace import Traces
-from fuseguard.readers.tensors import per_channel_values
+from fuseguard.readers.tensors import constant_values
 from fuseguard.readers.torch_zip import TorchZip
 from fuseguard.readers.tosa import IDENTIFIER, read_tosa
 from fuseguard.readers.values import only
@@ -115,7 +115,7 @@ def _graph(
     def values(placeholder: str) -> tuple[float, ...] | None:
         return state.values(qualified[placeholder]) if placeholder in qualified else None
 
-    graph = reader.read(lambda nodes: per_channel_values(nodes, values))
+    graph = reader.read(lambda nodes: constant_values(nodes, values))
     if not marked and any(node.annotated for node in graph):
         graph.notes = (_INFERRED,)
     return graph

@@ -25,7 +25,7 @@ from fuseguard.readers.schema import (
     TensorValue,
 )
 from fuseguard.readers.serde import GraphReader
-from fuseguard.readers.tensors import per_channel_values, tensor_values
+from fuseguard.readers.tensors import constant_values, tensor_values
 
 
 class _Version(msgspec.Struct):
@@ -75,7 +75,7 @@ def read_model(archive: Archive, model: str, budget: Budget, name: str = "") -> 
     reader = GraphReader(
         program.graph_module.graph, signature.input_specs, budget, name, mutations=signature.mutations()
     )
-    return reader.read(tensors.qparam_values)
+    return reader.read(tensors.values)
 
 
 def models(archive: Archive) -> list[str]:
@@ -150,12 +150,12 @@ class _Tensors:
         self._configs: dict[str, dict[str, _Payload]] = {}
         self._little = True
 
-    def qparam_values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
-        """Values of the scales and zero points of per-channel Q and DQ nodes by placeholder; unknown ones are left out.
+    def values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
+        """Values of the constants that rules ask for, by placeholder; unknown ones are left out.
 
         Raises UnreadableInput and MalformedProgram if the archive contradicts itself.
         """
-        return per_channel_values(nodes, self._values)
+        return constant_values(nodes, self._values)
 
     def _values(self, placeholder: str) -> tuple[float, ...] | None:
         qualified = self._qualified.get(placeholder)

@@ -1,11 +1,11 @@
-"""Values of the scales and zero points that a file keeps as raw tensors."""
+"""Values of scales, zero points and small constants that a file keeps as raw tensors."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
 
-from fuseguard.ir.graph import Node, Ref
+from fuseguard.ir.graph import Node, constants_to_read
 from fuseguard.readers.budget import MAX_QPARAM_VALUES, Budget, OverBudget
 from fuseguard.readers.schema import DTYPES, MalformedProgram, TensorValue
 
@@ -16,23 +16,15 @@ _STRUCT_CODES = {
 }  # fmt: skip
 
 
-def per_channel_values(
+def constant_values(
     nodes: list[Node], values: Callable[[str], tuple[float, ...] | None]
 ) -> dict[str, tuple[float, ...]]:
-    """Values of the scales and zero points of per-channel Q and DQ nodes by placeholder.
+    """Values of the constants that rules ask for, by placeholder.
 
     ``values`` is asked for those of a placeholder, and answers None for unknown ones, which are left out.
     """
-    found: dict[str, tuple[float, ...]] = {}
-    for node in nodes:
-        if "quantize_per_channel" not in node.target:
-            continue
-        for arg in node.args[1:3]:
-            if isinstance(arg, Ref) and arg.name not in found:
-                told = values(arg.name)
-                if told is not None:
-                    found[arg.name] = told
-    return found
+    read = ((name, values(name)) for name in constants_to_read(nodes))
+    return {name: told for name, told in read if told is not None}
 
 
 def tensor_values(
@@ -71,7 +63,7 @@ def _positions(offset: int, layout: list[tuple[int, int]], budget: Budget) -> li
     for size, stride in layout:
         # A stride of 0 would name any number of values with few bytes.
         if len(positions) * size > MAX_QPARAM_VALUES:
-            raise OverBudget(f"{MAX_QPARAM_VALUES} scales and zero points")
+            raise OverBudget(f"{MAX_QPARAM_VALUES} scales, zero points and small constants")
         positions = [start + index * stride for start in positions for index in range(size)]
     budget.qparam_values(len(positions))
     return positions
