@@ -11,6 +11,7 @@ import click
 
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
@@ -44,7 +45,7 @@ _TRUST = (
 
 
 @click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=ProgramPath())
 @click.option(
     "--inputs",
     default="random",
