@@ -17,7 +17,7 @@ from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 
-#: What the backend lowers to ops of its own, with a view behind them where the result has rank 0, by kind.
+#: What the backend lowers to ops of its own, with a view after them where the result has rank 0, by kind.
 _END_IN_VIEW = frozenset(("all", "amax", "amin", "any", "mean", "select", "squeeze", "sum", "var", "view"))
 
 #: What begins with a view of its operand, or is one: it is merged with the view right in front of it.
