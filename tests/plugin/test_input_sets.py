@@ -146,3 +146,19 @@ def test_sizes_that_do_not_fit_are_told_before_anything_is_lowered(
 def test_inputs_of_another_size_than_the_one_judged_are_told(dynamic: ExportedProgram) -> None:
     with pytest.raises(InputsError, match=r"must be torch.float32 of shape \(4, 3, 6, 6\)"):
         prove(dynamic, images(3), TARGET, dims={"x[0]": 4})
+
+
+class Counted(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x).reshape(x.shape[0] * 3 + 1 - 1, -1)
+
+
+def test_what_is_left_on_the_cpu_is_named() -> None:
+    """``<built-in function mul>`` before: arithmetic on sizes is a function of Python's."""
+    program = torch.export.export(Counted(), images(2), dynamic_shapes=({0: Dim("batch", min=1, max=8)},))
+    proof = prove(program, images(2), TARGET)
+    if proof.outcome == "crash":
+        pytest.skip("1.2 cannot lower such arithmetic")
+    names = proof.cpu_ops
+    assert {"operator.mul", "aten.relu.default"} <= set(names), names
+    assert not [name for name in names if " " in name]

@@ -157,8 +157,9 @@ def canonical_target(target: str) -> str:
     ``aten::conv2d.default`` are all ``aten.conv2d.default``.
     """
     text = target.replace("::", ".")
-    if text in ("_operator.getitem", "operator.getitem", "builtins.getitem"):
-        return "operator.getitem"
+    module, _, function = text.partition(".")
+    if module == "_operator" or text == "builtins.getitem":  # what Python and serializers call the module of operators
+        return f"operator.{function}"
     for prefix in ("edge._ops.", "edge.ops.", "torch.ops."):
         _, found, rest = text.rpartition(prefix)
         if found:
