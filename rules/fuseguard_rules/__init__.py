@@ -28,6 +28,7 @@ from fuseguard_rules.operator.op708_permute_lands_on_scalar import PermuteLandsO
 from fuseguard_rules.operator.op709_sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.op710_unsaturated_product_overflows import ProductOverflows
 from fuseguard_rules.operator.op711_repeated_operand_lost import RepeatedOperandLost
+from fuseguard_rules.operator.op715_tensor_bounds_lose_scale import TensorBoundsLoseScale
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -93,4 +94,5 @@ RULES = (
     SumOverMergedDims,
     ProductOverflows,
     RepeatedOperandLost,
+    TensorBoundsLoseScale,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fuseguard.backend.int32_rescales import smallest_scales
+from fuseguard.backend.int32_rescales import compared, smallest_scales
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
@@ -22,7 +22,8 @@ class OperandsRounded(Rule):
     why = (
         "InsertRescaleInt32Pass brings both operands of maximum, minimum and the comparisons to the smaller of their "
         "scales, as integers without bits to spare. The operand with the larger scale is rounded to the grid of the "
-        "other, by up to half of its step, and rounded again behind the op. add and sub keep 20 bits more."
+        "other, by up to half of its step, and rounded again behind the op. add and sub keep 20 bits more. A clamp "
+        "whose bounds are tensors is made of maximum and minimum."
     )
     remedy = (
         "Usually nothing: the difference is within a rounding. Give both operands one scale (SharedQuantizationSpec), "
@@ -39,9 +40,9 @@ class OperandsRounded(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for name, scale in smallest_scales(view).items():
             node = view.graph[name]
-            inputs = [view.in_qp(node, position) for position in (0, 1)]
-            ratio = max(qparams.scale for qparams in inputs if qparams is not None) / scale
-            if abs(ratio - round(ratio)) < _MULTIPLE * ratio:
+            inputs = compared(view, node)
+            ratios = [qparams.scale / scale for qparams in inputs]
+            if all(abs(ratio - round(ratio)) < _MULTIPLE * ratio for ratio in ratios):
                 continue
             out = view.out_qp(node)
             steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None

@@ -41,6 +41,12 @@ FUSES_ANY_ZERO_POINT = Change(
     "RewriteConvPass looks through the view that a Conv1d is wrapped in.",
 )
 
+# --- folding of qparams ---------------------------------------------------------------------------------------
+
+KEEPS_PARTIAL_QDQ = Change(
+    ">=1.5", "#21589", "With floats, a binary op of which one operand has qparams keeps its Q and DQ."
+)
+
 # --- rescales and int32 ---------------------------------------------------------------------------------------
 
 FUSES_RESCALES = Change(">=1.3", "#17830", "FuseConsecutiveRescalesPass is part of the pipeline.")

@@ -13,7 +13,8 @@ from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View
 
-_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
+#: Dtypes by torch's short names.
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
     torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
     torch.bool, torch.bfloat16,
 )}  # fmt: skip
@@ -66,7 +67,7 @@ def _module(
             args = tuple(_value(arg, made, node) for arg in node.args)
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
             if node.info.has(Trait.CONSTANT) and node.meta is not None:
-                kwargs.setdefault("dtype", _DTYPES[node.meta.dtype])
+                kwargs.setdefault("dtype", DTYPES[node.meta.dtype])
             made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
     return torch.fx.GraphModule(root, fx_graph)
 
@@ -90,8 +91,8 @@ def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
         return made[arg]
     if isinstance(arg, tuple):
         return [_value(part, made, node) for part in arg]
-    if isinstance(arg, str) and arg in _DTYPES:
-        return _DTYPES[arg]
+    if isinstance(arg, str) and arg in DTYPES:
+        return DTYPES[arg]
     return arg
 
 
@@ -101,7 +102,7 @@ def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.T
     shape = tuple(size or 1 for size in meta.shape) if meta else (1,)
     if meta is not None and not meta.is_float:
         low, high = INTEGER_RANGES.get(meta.dtype, (0, 1))
-        return torch.randint(low, high + 1, shape, generator=generator, dtype=_DTYPES[meta.dtype])
+        return torch.randint(low, high + 1, shape, generator=generator, dtype=DTYPES[meta.dtype])
     low_value, high_value = -3.0, 3.0
     for q in view.out_q(node):
         qparams = view.qparams(q)
@@ -113,7 +114,7 @@ def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.T
 
 def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> torch.Tensor:
     shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
-    dtype = _DTYPES[node.meta.dtype] if node.meta else torch.float32
+    dtype = DTYPES[node.meta.dtype] if node.meta else torch.float32
     if node.name in graph.buffers:
         return torch.tensor(graph.buffers[node.name]).to(dtype)
     if dtype in (torch.int8, torch.int16):
