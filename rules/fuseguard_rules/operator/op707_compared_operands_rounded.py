@@ -45,6 +45,8 @@ class OperandsRounded(Rule):
             if all(abs(ratio - round(ratio)) < _MULTIPLE * ratio for ratio in ratios):
                 continue
             out = view.out_qp(node)
+            if out is not None and abs(out.scale / scale - 1.0) < _MULTIPLE:
+                continue  # they are rounded to the grid of the result, as it is
             steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None
             yield self.finding(
                 view,

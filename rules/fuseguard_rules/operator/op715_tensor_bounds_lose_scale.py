@@ -52,7 +52,8 @@ class TensorBoundsLoseScale(Rule):
             if clamp is None:
                 continue
             if mistakes_scale(clamp, view.out_qp(node)):
-                case, fault = "scale", f"what is compared with the upper one counts as scaled by {clamp.qparams[2].scale:g}"
+                case = "scale"
+                fault = f"what is compared with the upper one counts as scaled by {clamp.qparams[2].scale:g}"
             elif keeps_half(clamp, target):
                 case, fault = "half", "with floats the quantize op after them is given codes"
             else:
@@ -68,7 +69,7 @@ class TensorBoundsLoseScale(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """maximum and minimum, with the pair between them that the pass leaves out.
+        """Replaces it by maximum and minimum, with the pair between them that the pass leaves out.
 
         Where data and lower bound have the same qparams, the larger of them is a code of these. Elsewhere the pair has
         the qparams of the result: to quantize is monotone, so that it may come before minimum as well as after it.

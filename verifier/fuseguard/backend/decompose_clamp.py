@@ -2,8 +2,8 @@
 
 Read in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, where the pass is the same: ``minimum(maximum(x, lower), upper)``. It
 runs before FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, and InsertRescaleInt32Pass
-does not know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the qparams
-of one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
+does not know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the
+qparams of one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
 
 Rules that depend on it: OP707 and OP715.
 """
@@ -58,7 +58,7 @@ def scale_before_minimum(clamp: TensorClamp) -> float:
 
 
 def keeps_half(clamp: TensorClamp, target: Target) -> bool:
-    """Whether the fold leaves the Q and DQ of ``minimum`` in place where floats are supported; the Q then gets codes."""
+    """Whether the fold leaves the Q and DQ of ``minimum`` where floats are supported, so that the Q gets codes."""
     return clamp.chained and KEEPS_PARTIAL_QDQ.in_force(target)
 
 

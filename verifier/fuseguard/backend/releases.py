@@ -110,6 +110,10 @@ FOLDS_LISTS = Change(
     ">=1.3", "#18971", "FuseConstantArgsPass finds the qparams of a list's members under the index of the list."
 )
 
+EXPANDS_PUT_VALUES = Change(
+    ">=1.3", "RewriteIndexPutPass", "The values of an index_put are expanded before they are viewed for SCATTER."
+)
+
 # --- partitions and control flow -----------------------------------------------------------------------------
 
 DROPS_EMPTY_PARTITIONS = Change(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, SourceLine, TensorMeta
@@ -75,13 +75,14 @@ class GraphBuilder:
         annotated: bool = True,
         source: SourceLine | None = None,
         module: str = "",
+        kwargs: Mapping[str, Arg] | None = None,
     ) -> str:
         """An operator call; strings that name nodes become uses of them. ``shape`` defaults to the first input's."""
         resolved = tuple(self._resolve(arg) for arg in args)
         if shape is None:
             first = next((arg.name for arg in _flatten(resolved) if isinstance(arg, Ref)), None)
             shape = tuple(s or 0 for s in self._metas[first].shape) if first else ()
-        return self._call(target, resolved, TensorMeta(dtype, tuple(shape)), annotated, source, module)
+        return self._call(target, resolved, TensorMeta(dtype, tuple(shape)), annotated, source, module, kwargs or {})
 
     def output(self, *values: str) -> Graph:
         """Ends the graph and returns it, without in-place ops, as the readers do."""
@@ -106,11 +107,13 @@ class GraphBuilder:
         annotated: bool,
         source: SourceLine | None = None,
         module: str = "",
+        kwargs: Mapping[str, Arg] | None = None,
     ) -> str:
         stem = target.split(".")[1] if "." in target else target
+        named = {name: self._resolve(arg) for name, arg in (kwargs or {}).items()}
         return self._add(
             stem, "call", meta, target=target, args=args, annotated=annotated, module=module,
-            stack=(source,) if source else (),
+            stack=(source,) if source else (), kwargs=named,
         )  # fmt: skip
 
     def _add(self, stem: str, op: str, meta: TensorMeta, **fields: object) -> str:

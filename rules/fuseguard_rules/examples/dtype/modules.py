@@ -66,3 +66,16 @@ def sigmoid_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """A cumulative sum right behind a table."""
     torch.manual_seed(0)
     return SummedGate().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class PositionsCounted(nn.Module):
+    """How many positive values there are up to each place, scaled: as in a position encoding of a padded image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x > 0).cumsum(1, dtype=torch.float32) * x
+
+
+def positions_counted() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A cumulative sum of bools."""
+    torch.manual_seed(0)
+    return PositionsCounted().eval(), (torch.randn(1, 4, 8, 8),)

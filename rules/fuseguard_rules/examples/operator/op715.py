@@ -17,7 +17,9 @@ _CLAMP = "aten.clamp.Tensor"
 _X, _LOWER, _UPPER, _OUT = int8(0.0487, 3), int8(0.0487, 3), int8(0.0211, -40), int8(0.0487, 3)
 
 
-def _clamp(lower: QParams | None, upper: QParams | None, data: QParams = _X, result: QParams = _OUT) -> Callable[[], Graph]:
+def _clamp(
+    lower: QParams | None, upper: QParams | None, data: QParams = _X, result: QParams = _OUT
+) -> Callable[[], Graph]:
     """A clamp with quantized inputs for bounds."""
 
     def build() -> Graph:
@@ -52,7 +54,7 @@ BAD = (
         only_on=">=1.5",
     ),
     Example("clamp whose upper bound has a scale of its own", _clamp(_LOWER, _UPPER)),
-    Example("clamp whose input has a scale of its own", _clamp(_UPPER, _UPPER, result=_UPPER), companions=("OP707",)),
+    Example("clamp whose input has a scale of its own", _clamp(_UPPER, _UPPER), companions=("OP707",)),
     Example(
         "int16 clamp whose upper bound has a scale of its own",
         _clamp(full_int16(0.0002), full_int16(0.0001), full_int16(0.0002), full_int16(0.0002)),

@@ -26,3 +26,26 @@ def clamped_by_channel() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The module and its inputs."""
     torch.manual_seed(0)
     return ClampedByChannel().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class ChannelsOverwritten(nn.Module):
+    """``y[:, index] = v`` with one value for all places."""
+
+    index: torch.Tensor
+    value: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("index", torch.tensor([1, 2]))
+        self.register_buffer("value", torch.tensor([0.25]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        doubled = x + x
+        doubled[:, self.index] = self.value
+        return doubled
+
+
+def channels_overwritten() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs."""
+    torch.manual_seed(0)
+    return ChannelsOverwritten().eval(), (torch.randn(1, 4, 6, 6),)

@@ -1,0 +1,54 @@
+"""Examples of DT510, reduction-of-raw-numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir.graph import Arg
+
+if TYPE_CHECKING:
+    import torch
+
+_SHAPE = (1, 4, 6, 6)
+_REDUCED = (1, 1, 6, 6)
+_CUMSUM, _SUM, _PROD = "aten.cumsum.default", "aten.sum.dim_IntList", "aten.prod.dim_int"
+
+
+def _of(
+    read: str, target: str, *args: Arg, shape: tuple[int, ...] = _REDUCED, dtype: str = "float32", cast: str = ""
+) -> Callable[[], Graph]:
+    """A reduction of an input of the dtype ``read``, or of what it is ``cast`` to; ``dtype`` is that of its result."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        data = b.input("x", _SHAPE, read)
+        if cast:
+            data = b.call("aten.to.dtype", data, cast, dtype=cast, annotated=False)
+        kwargs = {"dtype": dtype} if "amax" not in target else {}
+        return b.output(b.call(target, data, *args, shape=shape, dtype=dtype, annotated=False, kwargs=kwargs))
+
+    return build
+
+
+def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.dtype.modules import positions_counted
+
+    return positions_counted()
+
+
+BAD = (
+    Example("cumsum of bools in float", _of("bool", _CUMSUM, 1, shape=_SHAPE), _program),
+    Example("cumsum of int32 in float", _of("int32", _CUMSUM, 1, shape=_SHAPE)),
+    Example("sum of bools in float", _of("bool", _SUM, (1,), True)),
+    Example("product of bools in float", _of("bool", _PROD, 1, True)),
+    Example("amax of bools", _of("bool", "aten.amax.default", (1,), True, dtype="bool")),
+)
+
+GOOD = (
+    Example("cumsum of bools in int64", _of("bool", _CUMSUM, 1, shape=_SHAPE, dtype="int64")),
+    Example("cumsum of bools that are cast to float", _of("bool", _CUMSUM, 1, shape=_SHAPE, cast="float32")),
+)
