@@ -1,4 +1,4 @@
-"""DT510: a reduction of bools, or a cumulative sum or product of integers that are no codes, with the cast left to it."""
+"""DT510: a reduction of bools, or a cumulative sum or product of plain integers, which casts them itself."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class ReductionOfRawNumbers(Rule):
     message = "{op} reads {dtype}, for which TOSA does not have it"
     effects = EffectsTable(
         [
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),
+            EffectRow("float", "*", "INT+FP", Effect.CRASH, reference=f"{_CONV}; {_SUM}"),
             EffectRow("cumsum", "*", "*", Effect.CRASH, reference=_CONV),
             EffectRow("sum", "*", "*", Effect.CRASH, reference=_SUM),
             EffectRow("prod", "<1.5", "*", Effect.CPU_FALLBACK, reference="no support list has prod"),

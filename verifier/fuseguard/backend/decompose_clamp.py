@@ -1,11 +1,10 @@
-"""DecomposeTOSAUnsupportedClampPass: what it makes of a clamp whose bounds are tensors.
+"""What the backend makes of a clamp whose bounds are tensors: ``minimum(maximum(x, lower), upper)``.
 
-Read in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, where the pass is the same: ``minimum(maximum(x, lower), upper)``. It
-runs before FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, and InsertRescaleInt32Pass
+Source: ``DecomposeTOSAUnsupportedClampPass``, the same in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It runs before FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, and InsertRescaleInt32Pass
 does not know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the
 qparams of one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
 
-Rules that depend on it: OP707 and OP715.
+Rules that depend on it: OP715.
 """
 
 from __future__ import annotations

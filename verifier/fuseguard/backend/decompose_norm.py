@@ -1,6 +1,7 @@
-"""DecomposeLayerNormPass and DecomposeGroupNormPass: what they put in the place of the mean and the rstd.
+"""What the backend puts in the place of the mean and the rstd of a layer or group norm.
 
-Read in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, where both do the same. They write the normalization out and give its
+Source: ``DecomposeLayerNormPass`` and ``DecomposeGroupNormPass``, the same in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+They write the normalization out and give its
 result to every getitem of the op, whichever of its three results that takes. The INT profile never gets so far: only
 the float profile's support list has the two ops.
 

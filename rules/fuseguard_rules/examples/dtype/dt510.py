@@ -27,7 +27,7 @@ def _of(
         b = GraphBuilder()
         data = b.input("x", _SHAPE, read)
         if cast:
-            data = b.call("aten.to.dtype", data, cast, dtype=cast, annotated=False)
+            data = b.call("aten._to_copy.default", data, dtype=cast, annotated=False, kwargs={"dtype": cast})
         kwargs = {"dtype": dtype} if "amax" not in target else {}
         return b.output(b.call(target, data, *args, shape=shape, dtype=dtype, annotated=False, kwargs=kwargs))
 
@@ -42,8 +42,9 @@ def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
 
 BAD = (
     Example("cumsum of bools in float", _of("bool", _CUMSUM, 1, shape=_SHAPE), _program),
-    Example("cumsum of int32 in float", _of("int32", _CUMSUM, 1, shape=_SHAPE)),
+    Example("cumsum of int32 in int32", _of("int32", _CUMSUM, 1, shape=_SHAPE, dtype="int32")),
     Example("sum of bools in float", _of("bool", _SUM, (1,), True)),
+    Example("sum of bools in int32", _of("bool", _SUM, (1,), True, dtype="int32")),
     Example("product of bools in float", _of("bool", _PROD, 1, True)),
     Example("amax of bools", _of("bool", "aten.amax.default", (1,), True, dtype="bool")),
 )

@@ -13,6 +13,14 @@ _ROWS = (1, 4, 6, 1)
 _GROUPS = (1, 2)
 
 
+def _results(b: GraphBuilder, norm: str, *shapes: tuple[int, ...]) -> list[str]:
+    """All three results, as torch.export has them whether they are used or not."""
+    whole, side = shapes
+    return [
+        b.call("operator.getitem", norm, place, shape=side if place else whole, annotated=False) for place in range(3)
+    ]
+
+
 def _layer_norm(then: str) -> Callable[[], Graph]:
     """``then``: what becomes of the mean: "output", "view" (to another shape), "value" (added to the result), ""."""
 
@@ -22,10 +30,9 @@ def _layer_norm(then: str) -> Callable[[], Graph]:
         norm = b.call(
             "aten.native_layer_norm.default", b.input("x", _SHAPE), _SHAPE[-1:], weight, None, 1e-5, annotated=False
         )
-        first = b.call("operator.getitem", norm, 0, shape=_SHAPE, annotated=False)
+        first, mean, _ = _results(b, norm, _SHAPE, _ROWS)
         if not then:
             return b.output(first)
-        mean = b.call("operator.getitem", norm, 1, shape=_ROWS, annotated=False)
         if then == "value":
             return b.output(b.call("aten.add.Tensor", first, mean, shape=_SHAPE, annotated=False))
         if then == "view":
@@ -39,11 +46,8 @@ def _group_norm() -> Graph:
     b = GraphBuilder()
     x, weight = b.input("x", _SHAPE), b.constant("weight", _SHAPE[1:2], "float32")
     norm = b.call("aten.native_group_norm.default", x, weight, None, 1, 4, 48, 2, 1e-5, annotated=False)
-    results = [
-        b.call("operator.getitem", norm, place, shape=shape, annotated=False)
-        for place, shape in ((0, _SHAPE), (2, _GROUPS))
-    ]
-    return b.output(*results)
+    first, _, rstd = _results(b, norm, _SHAPE, _GROUPS)
+    return b.output(first, rstd)
 
 
 BAD = (
