@@ -12,6 +12,8 @@ from fuseguard_rules.examples.dtype import dt510 as examples
 
 _CONV = "DecomposeCumsumPass: DEPTHWISE_CONV2D takes int8, int16 and floats"
 _SUM = "REDUCE_SUM takes int32 and floats"
+_UNMARKED = "CheckArmQuantized"
+_CAST = "the dtype argument is dropped: REDUCE_SUM of int32 yields int32"
 _PRODUCT = "REDUCE_PRODUCT takes floats"
 _EXTREME = "REDUCE_MAX and REDUCE_MIN take int8, int16, int32 and floats"
 
@@ -25,18 +27,25 @@ class ReductionOfRawNumbers(Rule):
         "dtype=torch.float32) counts in float32. The backend's support lists have these ops whatever they read, and "
         "its passes drop the cast. DecomposeCumsumPass makes a depthwise convolution of a cumulative sum, which TOSA "
         "does not have for bool and int32, and whose int32 result for int8 is not what the graph says. sum, prod, amax "
-        "and amin become REDUCE ops that do not take bool. A result in int64, torch's default, keeps the op on the CPU."
+        "and amin become REDUCE ops that do not take bool, and a sum of int32 stays one where floats are expected. A "
+        "result in int64, torch's default, keeps the op on the CPU."
     )
     remedy = (
         "Cast before the reduction ((x > 0).float().cumsum(1)), let fuseguard insert the cast (repair), which changes "
         "no value, or keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} reads {dtype}, for which TOSA does not have it"
+    message = "{op} reads {dtype} and is to cast it, which the backend does not do"
     effects = EffectsTable(
         [
-            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),
-            EffectRow("float", "*", "INT+FP", Effect.CRASH, reference=f"{_CONV}; {_SUM}"),
+            EffectRow("float cumsum", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
+            EffectRow("float cumsum", "*", "INT+FP", Effect.CRASH, reference=_CONV),
+            EffectRow("float sum", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
+            EffectRow("float sum", "*", "INT+FP", Effect.CRASH, reference=_SUM),
+            EffectRow("float cast", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
+            EffectRow("float cast", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_CAST),
+            EffectRow("cast", "*", "INT", Effect.RUNTIME_FAULT, reference=_CAST),
+            EffectRow("cast", "*", "*", Effect.WRONG, reference=_CAST),
             EffectRow("cumsum", "*", "*", Effect.CRASH, reference=_CONV),
             EffectRow("sum", "*", "*", Effect.CRASH, reference=_SUM),
             EffectRow("prod", "<1.5", "*", Effect.CPU_FALLBACK, reference="no support list has prod"),

@@ -1,8 +1,9 @@
 """What the backend makes of a clamp whose bounds are tensors: ``minimum(maximum(x, lower), upper)``.
 
-Source: ``DecomposeTOSAUnsupportedClampPass``, the same in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It runs before FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, and InsertRescaleInt32Pass
-does not know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the
-qparams of one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
+Source: ``DecomposeTOSAUnsupportedClampPass``, the same in ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It runs before
+FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, and InsertRescaleInt32Pass does not
+know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the qparams of
+one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
 
 Rules that depend on it: OP715.
 """

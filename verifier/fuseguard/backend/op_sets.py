@@ -142,9 +142,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                 }
             ),
         ),
-        "CHECKED": Mirror(
-            (PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d"})
-        ),
+        "CHECKED": Mirror((PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d"})),
         "WITHOUT_COMPUTE": Mirror(
             (WITHOUT_COMPUTE,),
             more=why({"it computes nothing, and its partition is that of what it takes a part of": "getitem"}),

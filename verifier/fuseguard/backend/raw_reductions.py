@@ -21,13 +21,20 @@ _CASES = {"cumsum": "cumsum", "sum": "sum", "prod": "prod", "amax": "extreme", "
 def raw_reduction(view: View, node: Node) -> tuple[str, str]:
     """The case of a reduction that TOSA does not have for the dtype that it reads, and that dtype; "" twice if it has.
 
-    A cumulative sum of any integers is one, and a sum, product or extreme of bools, a product of integers as well. One
-    that yields floats and that Arm's quantizer has not marked is "float": the INT profile leaves it on the CPU.
+    A cumulative sum or product of any integers is one, a sum of anything smaller than int32, and an extreme of bools.
+    "cast" is a sum of int32 that yields floats, where the passes drop the cast. The INT profile leaves those on the CPU
+    that yield floats and that Arm's quantizer has not marked: "float sum" and so on.
     """
     case, data = _CASES.get(node.kind, ""), view.producer(node)
     if not case or data is None or data.meta is None or node.meta is None or view.is_dq(data):
         return "", ""
     read = data.meta.dtype
-    if data.meta.is_float or "int64" in (read, node.meta.dtype) or (read != "bool" and case in ("sum", "extreme")):
+    if data.meta.is_float or "int64" in (read, node.meta.dtype) or (read != "bool" and case == "extreme"):
         return "", ""
-    return ("float" if case != "prod" and not is_annotated(view, node) else case), read
+    if case == "sum" and read == "int32":
+        if not node.meta.is_float:
+            return "", ""
+        case = "cast"
+    if case != "prod" and not is_annotated(view, node):
+        case = f"float {case}"
+    return case, read

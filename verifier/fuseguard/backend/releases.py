@@ -114,6 +114,12 @@ EXPANDS_PUT_VALUES = Change(
     ">=1.3", "RewriteIndexPutPass", "The values of an index_put are expanded before they are viewed for SCATTER."
 )
 
+TAKES_SYMBOLIC_SIZES = Change(
+    ">=1.5",
+    "SymbolicShapeSupportCheck",
+    "Tensors with symbolic sizes are delegated without the TOSA extension shape; 1.3 and 1.4 reject all of them.",
+)
+
 # --- partitions and control flow -----------------------------------------------------------------------------
 
 DROPS_EMPTY_PARTITIONS = Change(

@@ -1,9 +1,10 @@
 """Which values an index_put may have before 1.3.
 
-Source: ``RewriteIndexPutPass`` of ExecuTorch 1.2.0. The pass views the values as (1, W, C): W is the number of positions after the index tensors were broadcast, C what
-lies below the indexed dimensions. It counts a dimension that is taken whole (None) among the index tensors, as a range
-that is broadcast with them. From 1.3 on it expands the values first, and NormalizeIndexPutNoneIndicesPass has moved
-such dimensions after the indexed ones; read in 1.3.1 and 1.5.1.
+Source: ``RewriteIndexPutPass`` of ExecuTorch 1.2.0. The pass views the values as (1, W, C): W is the number of
+positions after the index tensors were broadcast, C what lies below the indexed dimensions. It counts a dimension that
+is taken whole (None) among the index tensors, as a range that is broadcast with them. From 1.3 on it expands the
+values first, and NormalizeIndexPutNoneIndicesPass has moved such dimensions after the indexed ones; read in 1.3.1 and
+1.5.1.
 
 Rules that depend on it: OP717.
 """

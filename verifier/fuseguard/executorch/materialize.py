@@ -25,13 +25,15 @@ def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[tor
 
     What the graph mutates is written to by ``copy_`` at the end, as in a functionalized program exported again.
     Operators must be ATen or quantized_decomposed overloads that torch knows; control-flow bodies are made with the
-    op that calls them. Do not use it on graphs from files you do not trust: it calls the operators they name.
+    op that calls them. Sizes of None are dynamic. Do not use it on graphs from files you do not trust: it calls the
+    operators they name.
 
     Raises ValueError: an operator is unknown.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs: list[torch.Tensor] = []
-    exported = torch.export.export(_module(graph, generator, inputs), tuple(inputs))
+    module = _module(graph, generator, inputs)
+    exported = torch.export.export(module, tuple(inputs), dynamic_shapes=_dynamic_shapes(graph))
     _annotate(exported.graph_module, graph)
     return exported, tuple(inputs)
 
@@ -72,6 +74,18 @@ def _module(
     return torch.fx.GraphModule(root, fx_graph)
 
 
+#: What a dynamic size is where values are made: neither 0 nor 1, of which export would make fixed ones.
+_ANY_SIZE = 2
+
+
+def _dynamic_shapes(graph: Graph) -> tuple[dict[int, Any], ...] | None:
+    """For each input, which of its sizes are dynamic; None if none of any input is."""
+    inputs = [node for node in graph if node.op == "placeholder" and not node.constant]
+    shapes = [node.meta.shape if node.meta is not None else () for node in inputs]
+    found = [{place: torch.export.Dim.DYNAMIC for place, size in enumerate(shape) if size is None} for shape in shapes]
+    return tuple(found) if any(found) else None
+
+
 def _resolve(target: str) -> Any:
     if target == "operator.getitem":
         return operator.getitem
@@ -99,7 +113,7 @@ def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
 def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.Tensor:
     """Values over one and a half times the range of the Q behind the input, so that every code occurs."""
     meta = node.meta
-    shape = tuple(size or 1 for size in meta.shape) if meta else (1,)
+    shape = tuple(_ANY_SIZE if size is None else size for size in meta.shape) if meta else (1,)
     if meta is not None and not meta.is_float:
         low, high = INTEGER_RANGES.get(meta.dtype, (0, 1))
         return torch.randint(low, high + 1, shape, generator=generator, dtype=DTYPES[meta.dtype])
@@ -116,7 +130,7 @@ def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> to
     shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
     dtype = DTYPES[node.meta.dtype] if node.meta else torch.float32
     if node.name in graph.buffers:
-        return torch.tensor(graph.buffers[node.name]).to(dtype)
+        return torch.tensor(graph.buffers[node.name]).to(dtype).reshape(shape)
     if dtype in (torch.int8, torch.int16):
         return torch.randint(-127, 128, shape, generator=generator).to(dtype)
     if not dtype.is_floating_point:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
-from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
 
 if TYPE_CHECKING:
@@ -19,9 +19,18 @@ _CUMSUM, _SUM, _PROD = "aten.cumsum.default", "aten.sum.dim_IntList", "aten.prod
 
 
 def _of(
-    read: str, target: str, *args: Arg, shape: tuple[int, ...] = _REDUCED, dtype: str = "float32", cast: str = ""
+    read: str,
+    target: str,
+    *args: Arg,
+    shape: tuple[int, ...] = _REDUCED,
+    dtype: str = "float32",
+    cast: str = "",
+    quantized: bool = False,
 ) -> Callable[[], Graph]:
-    """A reduction of an input of the dtype ``read``, or of what it is ``cast`` to; ``dtype`` is that of its result."""
+    """A reduction of an input of the dtype ``read``, or of what it is ``cast`` to; ``dtype`` is that of its result.
+
+    ``quantized``: Arm's quantizer has marked it, and its result is quantized.
+    """
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -29,7 +38,8 @@ def _of(
         if cast:
             data = b.call("aten._to_copy.default", data, dtype=cast, annotated=False, kwargs={"dtype": cast})
         kwargs = {"dtype": dtype} if "amax" not in target else {}
-        return b.output(b.call(target, data, *args, shape=shape, dtype=dtype, annotated=False, kwargs=kwargs))
+        value = b.call(target, data, *args, shape=shape, dtype=dtype, annotated=quantized, kwargs=kwargs)
+        return b.output(b.requantize(value, int8(0.0713, 2)) if quantized else value)
 
     return build
 
@@ -40,11 +50,20 @@ def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     return positions_counted()
 
 
+def _counts() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.dtype.modules import counts_summed
+
+    return counts_summed()
+
+
 BAD = (
     Example("cumsum of bools in float", _of("bool", _CUMSUM, 1, shape=_SHAPE), _program),
     Example("cumsum of int32 in int32", _of("int32", _CUMSUM, 1, shape=_SHAPE, dtype="int32")),
     Example("sum of bools in float", _of("bool", _SUM, (1,), True)),
     Example("sum of bools in int32", _of("bool", _SUM, (1,), True, dtype="int32")),
+    Example("sum of int8 numbers in int32", _of("int8", _SUM, (1,), True, dtype="int32")),
+    Example("sum of int32 in float", _of("int32", _SUM, (1,), True)),
+    Example("quantized sum of int32 in float", _of("int32", _SUM, (1,), True, quantized=True), _counts),
     Example("product of bools in float", _of("bool", _PROD, 1, True)),
     Example("amax of bools", _of("bool", "aten.amax.default", (1,), True, dtype="bool")),
 )

@@ -79,3 +79,16 @@ def positions_counted() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """A cumulative sum of bools."""
     torch.manual_seed(0)
     return PositionsCounted().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class CountsSummed(nn.Module):
+    """The sum of integers in float, as a weight."""
+
+    def forward(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        return counts.sum(1, keepdim=True, dtype=torch.float32) * x
+
+
+def counts_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A sum of int32 that is to yield floats."""
+    torch.manual_seed(0)
+    return CountsSummed().eval(), (torch.randn(1, 4, 8, 8), torch.randint(-9, 10, (1, 4, 8, 8), dtype=torch.int32))
