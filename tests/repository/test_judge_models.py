@@ -18,10 +18,11 @@ _MODEL = re.compile(r"fuseguard\.backend\.\w+\.\w+")
 
 
 def own_imports(module: str) -> set[str]:
-    """The modules of executorch/ that one of them imports."""
+    """The modules of executorch/ and its packages that one of them imports, as ``lockstep/cells``."""
     tree = ast.parse((EXECUTORCH / f"{module}.py").read_text(encoding="utf-8"))
     names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-    return {name.rpartition(".")[2] for name in names if name.startswith("fuseguard.executorch.")}
+    inside = (name.removeprefix("fuseguard.executorch.") for name in names if name.startswith("fuseguard.executorch."))
+    return {name.replace(".", "/") for name in inside}
 
 
 def modules_of_the_judge() -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -25,13 +25,14 @@ Examples:
   fuseguard prove model.pt2 --trust
   fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
+  fuseguard prove model.pt2 --trust --layers --min-sqnr 30
 
 \b
-Exit codes: 0 exact, or off by saturation alone; 1 anything else; 2 usage,
-missing packages or internal error; 3 an input could not be read, or --trust
-is missing. --inputs reads .npz (by name or in order) and .pt (a tensor, a
-sequence, or a dict by name); 'random' draws from each input's own quantized
-range."""
+Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
+(--min-sqnr, --max-steps) is exceeded; 2 usage, missing packages or internal
+error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
+(by name or in order) and .pt (a tensor, a sequence, or a dict by name);
+'random' draws from each input's own quantized range."""
 
 _TRUST = (
     "{file}: refused without --trust. Proving a program needs torch.export.load, and that runs code from the file "
@@ -62,6 +63,17 @@ _TRUST = (
     metavar="N",
     help="Run the program N times in a row, on the state that it leaves. Default: 3 if it changes a buffer, else 1.",
 )
+@click.option(
+    "--locate/--no-locate",
+    default=True,
+    show_default=True,
+    help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
+)
+@click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
+@click.option("--min-sqnr", type=float, metavar="DB", help="Fail below this ratio of signal to error, in dB.")
+@click.option(
+    "--max-steps", type=click.FloatRange(min=0), metavar="N", help="Fail if an output is off by more than N steps."
+)
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
     "--policy",
@@ -80,6 +92,10 @@ def command(
     inputs: str,
     target: str,
     calls: int | None,
+    locate: bool,
+    layers: bool,
+    min_sqnr: float | None,
+    max_steps: float | None,
     guard: bool,
     policy: str,
     trust: bool,
@@ -96,20 +112,27 @@ def command(
     if not file.is_file():
         raise exits.Refused(f"{file}: no such file.")
     with quiet():
-        proof, report = _prove(file, inputs, resolved, calls, policy if guard else None)
+        where: bool | Literal["always"] = "always" if layers else locate
+        proof, report = _prove(file, inputs, resolved, calls, policy if guard else None, where)
+    exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
     if output_format == "json":
         from fuseguard.report import json
 
-        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report)))
+        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report, exceeded)))
     else:
-        output.write_lines(proof_report.render(proof, str(file), inputs, report), color)
-    ctx.exit(exits.CLEAN if proof.outcome in ("exact", "bounded") else exits.FINDINGS)
+        output.write_lines(proof_report.render(proof, str(file), inputs, report, exceeded, layers), color)
+    ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
 
 
 def _prove(
-    file: Path, inputs: str, target: Target, calls: int | None, policy: str | None
+    file: Path,
+    inputs: str,
+    target: Target,
+    calls: int | None,
+    policy: str | None,
+    locate: bool | Literal["always"],
 ) -> tuple[Proof, GuardReport | None]:
     try:
         from fuseguard.cli.prove_inputs import read_inputs
@@ -121,7 +144,7 @@ def _prove(
     values = read_inputs(inputs, program)
     checks = support_checks(target, policy) if policy is not None else None
     try:
-        proof = prove(program, values, target, checks, calls=calls)
+        proof = prove(program, values, target, checks, calls=calls, locate=locate)
     except TargetError:
         raise
     except ImportError as error:

@@ -46,11 +46,19 @@ class _Interpreter(BodyInterpreter):
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "executorch_call_delegate" in str(target):
-            return _run_delegate(args[0], args[1:])
+            return run_delegate(args[0], args[1:])[0]
         return super().call_function(target, args, kwargs)
 
 
-def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def run_delegate(
+    lowered: Any, inputs: Sequence[torch.Tensor], serialized: bytes | None = None
+) -> tuple[list[torch.Tensor], list[Any]]:
+    """The outputs of a delegate, and all outputs of its TOSA graph as arrays.
+
+    ``serialized``: the delegate's own graph with outputs of more tensors after its own; None means as it is.
+
+    Raises as :func:`run_edge_program` does.
+    """
     from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
 
     _check_sizes(lowered)
@@ -59,7 +67,7 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
         for tensor, meta in zip(inputs, _declared_inputs(lowered), strict=True)
     ]
     try:
-        results, status = run_reference_model(lowered.processed_bytes, arrays)
+        results, status = run_reference_model(serialized or lowered.processed_bytes, arrays)
     except ReferenceModelAborted as error:
         raise DelegateFault(str(error)) from error
     if status == "TOSA_UNPREDICTABLE":
@@ -68,7 +76,8 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
     declared = _declared_outputs(lowered)
     outputs = []
-    for array, meta in zip(results, declared, strict=True):
+    own = results if serialized is None else results[: len(declared)]
+    for array, meta in zip(own, declared, strict=True):
         tensor = torch.from_numpy(array)
         if tensor.dtype == torch.int8 and meta.dtype == torch.uint8:
             tensor = tensor.view(torch.uint8)  # TOSA has no uint8: RESCALE writes such codes into an int8 tensor
@@ -78,7 +87,7 @@ def _run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Te
                 f"fault or garbage"
             )
         outputs.append(_from_memory_order(tensor, meta))
-    return outputs
+    return outputs, results
 
 
 def _check_sizes(lowered: Any) -> None:

@@ -55,7 +55,7 @@ def run_exactly(
     from zero. ``used`` is given the names of the models of fuseguard.backend that changed a value, ``ties`` those of
     the nodes at which a value is within ``nudge`` of a tie.
     """
-    interpreter = _Float64(program.graph_module, nudge)
+    interpreter = Float64Interpreter(program.graph_module, nudge)
     interpreter.decomposed = frozenset(decomposed)
     interpreter.scattered = scattered is not None
     interpreter.generator.manual_seed(scattered or 0)
@@ -97,7 +97,7 @@ def shaken_outputs(
     sides = [1, -1, *[0] * times] if shaken else []
     runs = []
     for seed, side in enumerate([0, *sides]):
-        interpreter = _Float64(program.graph_module, 0.0, shaken if seed else None, side)
+        interpreter = Float64Interpreter(program.graph_module, 0.0, shaken if seed else None, side)
         interpreter.used = set() if used is None else used
         if snapped:
             interpreter.snap(on_cpu)
@@ -112,18 +112,18 @@ def _through_activation(view: View, node: Node) -> Node:
     return users[0] if len(users) == 1 and users[0].info.has(Trait.ACTIVATION) else node
 
 
-def _run(interpreter: _Float64, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+def _run(interpreter: Float64Interpreter, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     interpreter.of_floats = quantizers_of_floats(program)
     with torch.no_grad():
-        outputs = interpreter.run(*map(_widen, arguments(program, inputs)))
+        outputs = interpreter.run(*map(widen, arguments(program, inputs)))
     return results(program, outputs)
 
 
-def _widen(value: Any) -> Any:
+def widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
 
-class _Float64(BodyInterpreter):
+class Float64Interpreter(BodyInterpreter):
     """Q and DQ by their formula in float64 (torch's own insist on float32); everything else as it is."""
 
     def __init__(
@@ -189,8 +189,8 @@ class _Float64(BodyInterpreter):
             self.used.add(name_of(model))
         return after
 
-    def of_body(self, module: torch.fx.GraphModule) -> _Float64:
-        interpreter = _Float64(module, self.nudge)
+    def of_body(self, module: torch.fx.GraphModule) -> Float64Interpreter:
+        interpreter = Float64Interpreter(module, self.nudge)
         interpreter.scattered, interpreter.generator, interpreter.used = self.scattered, self.generator, self.used
         interpreter.ties = self.ties
         if self.snapped:
@@ -257,7 +257,7 @@ class _Float64(BodyInterpreter):
             return (args[0].to(torch.float64) - zero_points) * scales
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
-        return _widen(super().call_function(target, args, kwargs))
+        return widen(super().call_function(target, args, kwargs))
 
     def _without_quantizing(self, n: torch.fx.Node) -> Any:
         """What a node that is left out would be given and hand on: a Q, a DQ or the permute between two pairs."""
@@ -290,4 +290,4 @@ class _Float64(BodyInterpreter):
         return rounded
 
     def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return _widen(super().get_attr(target, args, kwargs))
+        return widen(super().get_attr(target, args, kwargs))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
@@ -27,6 +27,9 @@ from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_ed
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
 
@@ -64,6 +67,10 @@ class Proof:
     (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
     ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
     both are if lowering raises.
+
+    ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
+    (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
+    unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
     """
 
     outcome: Outcome
@@ -85,6 +92,7 @@ class Proof:
     calls: int = 1
     call: int = 0
     differing: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -92,6 +100,24 @@ class Proof:
     def ok(self) -> bool:
         """Whether the lowering can be trusted: exact, or off by saturation alone."""
         return self.outcome in ("exact", "bounded")
+
+    def exceeded(self, min_sqnr: float | None = None, max_steps: float | None = None) -> tuple[str, ...]:
+        """Which of your limits the figures exceed, as sentences; none that is None.
+
+        ``min_sqnr`` in dB, ``max_steps`` in steps of the output. They are about the results end to end, and say nothing
+        of whether the lowering is right.
+        """
+        found = []
+        if min_sqnr is not None and self.sqnr_db < min_sqnr:
+            found.append(f"the SQNR is {self.sqnr_db:.4g} dB, less than {min_sqnr:g}")
+        if max_steps is not None and (self.max_error_steps or 0.0) > max_steps:
+            found.append(f"the largest error is {self.max_error_steps:.4g} steps, more than {max_steps:g}")
+        return tuple(found)
+
+    @property
+    def wrong_cells(self) -> tuple[Cell, ...]:
+        """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""
+        return tuple(cell for cell in self.cells if cell.status == "wrong")
 
 
 def prove(
@@ -102,6 +128,7 @@ def prove(
     *,
     calls: int | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    locate: bool | Literal["always"] = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -114,6 +141,8 @@ def prove(
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
             it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
         kwargs: the inputs that the program takes by keyword.
+        locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
+            too. It takes one more run of the delegates.
 
     Raises:
         TargetError: the target is not valid.
@@ -161,7 +190,10 @@ def prove(
     names = [*(f"output {number}" for number in range(len(reference) - len(state))), *map(str, state)]
     proofs: list[Proof] = []
     while True:
-        proofs.append(_call(program, inputs, reference, resolved, lowered, names, common))
+        proof = _call(program, inputs, reference, resolved, lowered, names, common)
+        if locate == "always" or (locate and proof.outcome in ("bounded", "wrong")):
+            proof = _with_cells(proof, program, inputs, lowered, resolved, names)
+        proofs.append(proof)
         if len(proofs) == calls or not proofs[-1].ok:
             return _of_all(proofs)
         inputs = carry_on((eager, program, lowered.program), inputs, proofs[-1].outputs)
@@ -194,6 +226,22 @@ def _call(
     return _compare(program, inputs, reference, outputs, target, lowered, names, common)
 
 
+def _with_cells(
+    proof: Proof,
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    lowered: Lowered,
+    target: Target,
+    names: Sequence[str],
+) -> Proof:
+    """The proof with its cells; as it is where the delegates cannot be run."""
+    if proof.outcome not in ("exact", "bounded", "wrong") or not proof.outputs:
+        return proof
+    from fuseguard.executorch.lockstep.cells import cells_of
+
+    return replace(proof, cells=cells_of(program, inputs, lowered.program, target, names))
+
+
 def _of_all(proofs: Sequence[Proof]) -> Proof:
     """What the calls of one program showed together: the last one's proof, with the figures of all."""
     last = proofs[-1]
@@ -208,6 +256,7 @@ def _of_all(proofs: Sequence[Proof]) -> Proof:
         calls=len(proofs),
         call=about,
         differing=proofs[about - 1].differing if about else (),
+        cells=proofs[about - 1 if about else 0].cells,
         max_error_steps=max(steps) if steps else None,
         max_error=max(proof.max_error for proof in proofs),
         sqnr_db=min(proof.sqnr_db for proof in proofs),

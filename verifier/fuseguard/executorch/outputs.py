@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import TensorArgument
 
 from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
-from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, run_module, slots
+from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, result_names, run_module, slots
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
@@ -46,13 +45,7 @@ def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
     """
     graph = read_program(program)
     view = View(graph)
-    names = [
-        spec.arg.name
-        for spec in program.graph_signature.output_specs
-        if spec.kind.name == "USER_OUTPUT" and isinstance(spec.arg, TensorArgument)
-    ]
-    names += [graph.mutations[slot.placeholder] for slot in slots(program)]
-    return [_grid(view, graph[name], target) for name in names]
+    return [_grid(view, graph[name], target) for name in result_names(program)]
 
 
 def _grid(view: View, output: Node, target: Target) -> OutputGrid:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.copying import copy_program, writes_in_place
@@ -109,6 +109,15 @@ def results(program: ExportedProgram, outputs: Any) -> tuple[torch.Tensor, ...]:
     new = {spec.target: value for value, spec in zip(flat, specs, strict=True) if spec.kind in MUTATIONS}
     written = [new[slot.target or slot.placeholder] for slot in slots(program)]
     return tuple(value.detach() for value in (*own, *written) if isinstance(value, torch.Tensor))
+
+
+def result_names(program: ExportedProgram) -> list[str]:
+    """The nodes of a functional program's graph whose values :func:`results` yields, in its order."""
+    specs = program.graph_signature.output_specs
+    new = {spec.target: spec.arg.name for spec in specs if spec.kind in MUTATIONS}
+    outputs = [spec.arg for spec in specs if spec.kind == OutputKind.USER_OUTPUT]
+    own = [arg.name for arg in outputs if isinstance(arg, TensorArgument)]
+    return [*own, *(new[slot.target or slot.placeholder] for slot in slots(program))]
 
 
 def run_module(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.report import cells
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
@@ -27,8 +28,18 @@ _MEANINGS: dict[str, str] = {
 _STYLES: dict[str, Style] = {"exact": "good", "bounded": "note", "not_judged": "note"}
 
 
-def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> Iterator[Line]:
-    """The proof line by line."""
+def render(
+    proof: Proof,
+    file: str,
+    inputs: str,
+    guard: GuardReport | None = None,
+    exceeded: Sequence[str] = (),
+    layers: bool = False,
+) -> Iterator[Line]:
+    """The proof line by line.
+
+    ``exceeded``: limits of the user's that it exceeds. ``layers``: with a table of all quantized values.
+    """
     style = _STYLES.get(proof.outcome, "error")
     yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
@@ -57,8 +68,13 @@ def render(proof: Proof, file: str, inputs: str, guard: GuardReport | None = Non
         ]
     for label, value in rows:
         yield Line((f"  {label:12}", "dim"), value, hang=14)
+    for text in exceeded:
+        yield Line(("  limit       ", "error"), text, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
         yield Line(f"  {quoted(line)}", hang=6)
+    yield from cells.places(proof.wrong_cells, proof.outcome)
+    if layers:
+        yield from cells.layers(proof.cells)
 
 
 def _why(explanation: Explanation) -> str:
@@ -75,8 +91,10 @@ def _counted_ops(ops: tuple[str, ...]) -> str:
     return ", ".join(op if count == 1 else f"{op} x{count}" for op, count in counts.items())
 
 
-def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = None) -> dict[str, Any]:
-    """The proof as JSON-ready data; infinities are strings."""
+def to_dict(
+    proof: Proof, file: str, inputs: str, guard: GuardReport | None = None, exceeded: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The proof as JSON-ready data; infinities are strings. ``exceeded``: limits of the user's that it exceeds."""
     return {
         **envelope(),
         "file": file,
@@ -110,5 +128,7 @@ def to_dict(proof: Proof, file: str, inputs: str, guard: GuardReport | None = No
         "delegated_ops": proof.delegated_ops,
         "cpu_ops": list(proof.cpu_ops),
         "exception": proof.exception,
+        "exceeded": list(exceeded),
+        "cells": [cell.to_dict() for cell in proof.cells],
         "guard": guard.to_dict() if guard is not None else None,
     }

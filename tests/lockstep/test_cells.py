@@ -1,0 +1,140 @@
+"""Lockstep says where a lowering goes wrong, and nowhere else.
+
+Each test has a fault in a known place. What only follows from it must not be listed, and a right lowering has no wrong
+place at all. The last test holds both against the end-to-end judge on every example of the rules.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
+pytest.importorskip("executorch")
+pytest.importorskip("tosa_reference_model")
+
+from collections.abc import Callable  # noqa: E402
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.export import ExportedProgram  # noqa: E402
+
+from fuseguard.engine import Example, Rule, load_registry  # noqa: E402
+from fuseguard.executorch import Proof, prove  # noqa: E402
+from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.ir import Graph  # noqa: E402
+from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
+from fuseguard_testkit.quantizing import quantize  # noqa: E402
+
+INT = "TOSA-1.0+INT"
+#: FUSES_ANY_ZERO_POINT of the backend: FU101 is wrong from here on.
+FUSES = Target.parse(INT).release_in(">=1.5")
+Program = tuple[ExportedProgram, tuple[torch.Tensor, ...]]
+
+
+def test_the_digits_of_a_cat_are_found_at_the_relu_and_not_behind_it() -> None:
+    """conv -> relu into a cat with a signed branch, a second conv and a sigmoid after it (FU101)."""
+
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+            self.second = nn.Conv2d(4, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            value = torch.relu(self.conv(x))
+            return torch.sigmoid(self.second(torch.cat([value[:, :2], x[:, :2]], 1)))
+
+    inputs = (torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)),)
+    proof = prove(quantize(Joined(), inputs, INT), inputs, INT, locate=True)
+    if not FUSES:
+        assert proof.outcome == "exact"
+        return
+    assert proof.outcome == "wrong"
+    (cell,) = proof.wrong_cells
+    assert cell.ops == ("conv2d", "relu")
+    assert cell.findings == ("FU101",)
+    assert cell.source.endswith(".py:" + cell.source.rpartition(":")[2])
+    assert cell.steps > 10
+    assert cell.actual < cell.expected, "the clamp at zero is lost"
+    assert {item.status for item in proof.cells} == {"exact", "wrong"}
+
+
+def _two_faults() -> Graph:
+    """Two permutes that change the qparams, each wrong by itself, with a sigmoid between and one after them."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", (1, 4, 4, 4), int8(0.0487, 3))
+    for scale in (0.0243, 0.0011):
+        value = b.requantize(b.call("aten.permute.default", value, (0, 1, 3, 2)), int8(scale, -7))
+        value = b.requantize(b.call("aten.sigmoid.default", value), int8(0.0039, -128))
+    return b.output(value)
+
+
+def test_two_faults_are_two_places() -> None:
+    """The first sigmoid reads wrong codes and is right about them; so is the second."""
+    proof = prove(*materialize(_two_faults()), INT, locate=True)
+    assert proof.outcome == "wrong"
+    assert [cell.ops for cell in proof.wrong_cells] == [("permute",), ("permute_1",)]
+    assert [cell.findings for cell in proof.wrong_cells] == [("QD202",), ("QD202",)]
+    assert all(cell.status in ("exact", "tie") for cell in proof.cells if cell not in proof.wrong_cells)
+
+
+def test_the_worst_element_has_a_witness() -> None:
+    """The witness is the operand's code at the worst element, if the shapes are the same."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", (1, 9, 1, 1), int8(0.0487, 3))
+    value = b.requantize(b.call("aten.permute.default", value, (0, 1, 3, 2)), int8(0.0243, -7))
+    proof = prove(*materialize(b.output(value)), INT, locate=True)
+    (cell,) = proof.wrong_cells
+    ((operand, code),) = cell.witness
+    assert operand in cell.operands
+    # A permute hands codes on as they are.
+    assert cell.actual == code
+    assert cell.expected == max(-128, min(127, round((code - 3) * 0.0487 / 0.0243) - 7))
+
+
+def test_exact_lowerings_are_only_walked_on_request() -> None:
+    b = GraphBuilder()
+    value = b.quantized_input("x", (2, 5), int8(0.0487, 3))
+    program = materialize(b.output(b.requantize(b.call("aten.sigmoid.default", value), int8(0.0039, -128))))
+    assert prove(*program, INT, locate=True).cells == ()
+    cells = prove(*program, INT, locate="always").cells
+    assert [cell.status for cell in cells] == ["exact"] * 3
+    assert [cell.ops for cell in cells] == [(), ("sigmoid",), ()]
+
+
+def test_limits_are_the_users_own() -> None:
+    proof = prove(*materialize(_two_faults()), INT)
+    assert proof.exceeded() == ()
+    assert len(proof.exceeded(min_sqnr=1000.0, max_steps=0.0)) == 2
+    assert proof.exceeded(min_sqnr=-1000.0, max_steps=1000.0) == ()
+
+
+def _cases() -> list[object]:
+    """Every sixth example of the rules, the profiles by turns; all of them with -m thorough."""
+    found: list[object] = []
+    number = 0
+    for rule in load_registry().rules:
+        for example in (*rule.bad, *rule.good):
+            if example.graph is None:
+                continue
+            for profile in (INT, "TOSA-1.0+INT+FP"):
+                marks = [] if number % 12 == 0 else [pytest.mark.thorough]
+                name = f"{rule.code}-{example.title}-{profile.removeprefix('TOSA-1.0+')}"
+                found.append(pytest.param(rule, example, example.spec(profile), id=name, marks=marks))
+                number += 1
+    return found
+
+
+@pytest.mark.parametrize(("rule", "example", "spec"), _cases())
+def test_the_two_judges_agree(rule: Rule, example: Example, spec: str) -> None:
+    """Wrong end to end is wrong in a place that a rule names, and exact end to end is wrong nowhere."""
+    build: Callable[[], Graph] | None = example.graph
+    assert build is not None
+    proof: Proof = prove(*materialize(build()), spec, locate="always")
+    if proof.outcome == "wrong":
+        assert proof.wrong_cells, proof
+        assert any(cell.findings for cell in proof.wrong_cells), proof.wrong_cells
+    elif proof.outcome == "exact":
+        assert proof.wrong_cells == ()

@@ -1,0 +1,59 @@
+"""Finds the same codes in two tensors whose dimensions may be in another order, merged or split."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+#: Dimensions that are permuted at most: 5! = 120 layouts. No layout of the backend has more that are not 1.
+_MOST_DIMS = 5
+
+
+class Alignment(NamedTuple):
+    """``values``: the codes of a tensor in the layout of another one. ``differing``: how many are not equal."""
+
+    values: Array
+    differing: int
+    mean_error: float
+
+
+def sorted_distance(one: Array, other: Array) -> float:
+    """The mean distance of two sorted arrays of one size: no layout brings the tensors nearer to each other."""
+    return float(np.abs(one - other).mean()) if one.size else 0.0
+
+
+def align(values: Array, like: Array) -> Alignment | None:
+    """``values`` in the layout of ``like`` in which the two are nearest; None if the sizes do not fit."""
+    if values.size != like.size:
+        return None
+    best: Alignment | None = None
+    wanted = like.astype(np.int64)
+    for candidate in _layouts(values, like.shape):
+        difference = np.abs(candidate.astype(np.int64) - wanted)
+        error = float(difference.mean()) if difference.size else 0.0
+        if best is None or error < best.mean_error:
+            best = Alignment(candidate, int((difference != 0).sum()), error)
+        if error == 0:
+            break
+    return best
+
+
+def _layouts(values: Array, shape: tuple[int, ...]) -> Iterator[Array]:
+    """``values`` in every order of its dimensions, in ``shape``.
+
+    Where both have the same dimensions, in whatever order, only orders that lead to ``shape`` are tried.
+    """
+    squeezed = values.reshape([size for size in values.shape if size != 1] or [1])
+    wanted = tuple(size for size in shape if size != 1) or (1,)
+    if squeezed.ndim > _MOST_DIMS:
+        yield values.reshape(shape)
+        return
+    same = sorted(squeezed.shape) == sorted(wanted)
+    for order in itertools.permutations(range(squeezed.ndim)):
+        if not same or tuple(squeezed.shape[dim] for dim in order) == wanted:
+            yield squeezed.transpose(order).reshape(shape)
