@@ -48,11 +48,11 @@ def test_commands_and_options_are_offered() -> None:
     [
         ("fuseguard check --target ethos-u65", ["ethos-u65-256", "ethos-u65-512"]),
         ("fuseguard check --target tosa", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"]),
-        ("fuseguard check --executorch 1.5", ["1.5.1"]),
+        ("fuseguard check --executorch 1.5", ["1.5.0", "1.5.1"]),
         ("fuseguard check --output-format js", ["json", "json-lines"]),
         ("fuseguard check --report s", ["sarif="]),
         ("fuseguard completion z", ["zsh"]),
-        ("fuseguard upgrade-check --from 1.5", ["1.5.1"]),
+        ("fuseguard upgrade-check --from 1.5", ["1.5.0", "1.5.1"]),
         ("fuseguard prove --target vg", ["vgf"]),
         ("fuseguard repair --target al", []),
         ("fuseguard check --severity FU101", ["FU101="]),

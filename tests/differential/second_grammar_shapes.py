@@ -1,8 +1,8 @@
 """Productions of the second grammar: tensor bounds, side results of norms, broadcast index_put, sums of raw numbers.
 
-Torch-free but for :func:`layers`. The kinds stand in the first grammar's table with a weight of 0, so that it draws the
-same programs as before for each seed; the second one gives ``WEIGHTS`` to ``grammar.draw_program``. All of them take one
-value and yield one float value. Dynamic sizes are not drawn here: they are no matter of a single step.
+Torch-free but for :func:`layers`. The kinds stand in the first grammar's table with a weight of 0, so that it draws
+the same programs as before for each seed; the second one gives ``WEIGHTS`` to ``grammar.draw_program``. All of them
+take one value and yield one float value. Dynamic sizes are not drawn here: they are a matter of the whole program.
 """
 
 from __future__ import annotations

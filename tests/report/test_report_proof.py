@@ -35,7 +35,7 @@ def proof(**changes: Any) -> Any:
         "delegates": 1,
         "exception": "",
     }
-    return SimpleNamespace(**{**fields, **changes})
+    return SimpleNamespace(**{"cells": (), "wrong_cells": (), **fields, **changes})
 
 
 def text(**changes: Any) -> str:

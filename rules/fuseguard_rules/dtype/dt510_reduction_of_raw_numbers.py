@@ -14,6 +14,8 @@ _CONV = "DecomposeCumsumPass: DEPTHWISE_CONV2D takes int8, int16 and floats"
 _SUM = "REDUCE_SUM takes int32 and floats"
 _UNMARKED = "CheckArmQuantized"
 _CAST = "the dtype argument is dropped: REDUCE_SUM of int32 yields int32"
+_CHECKED = "op_sum: Expected all tensors to have dtype INT32"
+_ZERO_POINT = "RESCALE: input_zp must be zero when the input dtype is int32"
 _PRODUCT = "REDUCE_PRODUCT takes floats"
 _EXTREME = "REDUCE_MAX and REDUCE_MIN take int8, int16, int32 and floats"
 
@@ -43,9 +45,15 @@ class ReductionOfRawNumbers(Rule):
             EffectRow("float sum", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
             EffectRow("float sum", "*", "INT+FP", Effect.CRASH, reference=_SUM),
             EffectRow("float cast", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
+            EffectRow("float cast", "<1.5", "INT+FP", Effect.CRASH, reference=_CHECKED),
             EffectRow("float cast", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_CAST),
+            EffectRow("cast", "<1.5", "*", Effect.CRASH, reference=_CHECKED),
             EffectRow("cast", "*", "INT", Effect.RUNTIME_FAULT, reference=_CAST),
             EffectRow("cast", "*", "*", Effect.WRONG, reference=_CAST),
+            EffectRow("scaled cast", "<1.5", "*", Effect.CRASH, reference=_CHECKED),
+            EffectRow("scaled cast", "*", "*", Effect.WRONG, reference=_CAST),
+            EffectRow("shifted cast", "<1.5", "*", Effect.CRASH, reference=_CHECKED),
+            EffectRow("shifted cast", "*", "*", Effect.CRASH, reference=_ZERO_POINT),
             EffectRow("cumsum", "*", "*", Effect.CRASH, reference=_CONV),
             EffectRow("sum", "*", "*", Effect.CRASH, reference=_SUM),
             EffectRow("prod", "<1.5", "*", Effect.CPU_FALLBACK, reference="no support list has prod"),

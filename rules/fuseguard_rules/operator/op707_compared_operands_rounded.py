@@ -41,12 +41,11 @@ class OperandsRounded(Rule):
         for name, scale in smallest_scales(view).items():
             node = view.graph[name]
             inputs = compared(view, node)
-            ratios = [qparams.scale / scale for qparams in inputs]
-            if all(abs(ratio - round(ratio)) < _MULTIPLE * ratio for ratio in ratios):
+            if all(_is_multiple(qparams.scale, scale) for qparams in inputs):
                 continue
             out = view.out_qp(node)
-            if out is not None and abs(out.scale / scale - 1.0) < _MULTIPLE:
-                continue  # they are rounded to the grid of the result, as it is
+            if out is not None and _is_unseen([item.scale for item in inputs], scale, out.scale):
+                continue
             steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None
             yield self.finding(
                 view,
@@ -59,3 +58,20 @@ class OperandsRounded(Rule):
                 node=name,
                 scale=scale,
             )
+
+
+def _is_unseen(scales: list[float], grid: float, result: float) -> bool:
+    """Whether the result is the same as if nothing had been rounded to ``grid``.
+
+    It is where the result is quantized to that grid itself, and where the operands that are rounded are multiples of a
+    coarser result's scale: half a step of the grid is less than half a step of the result, which restores their codes.
+    """
+    if abs(result / grid - 1.0) < _MULTIPLE:
+        return True
+    rounded = [scale for scale in scales if not _is_multiple(scale, grid)]
+    return grid < result and all(_is_multiple(scale, result) for scale in rounded)
+
+
+def _is_multiple(scale: float, of: float) -> bool:
+    ratio = scale / of
+    return round(ratio) >= 1 and abs(ratio - round(ratio)) < _MULTIPLE * ratio

@@ -22,8 +22,9 @@ def raw_reduction(view: View, node: Node) -> tuple[str, str]:
     """The case of a reduction that TOSA does not have for the dtype that it reads, and that dtype; "" twice if it has.
 
     A cumulative sum or product of any integers is one, a sum of anything smaller than int32, and an extreme of bools.
-    "cast" is a sum of int32 that yields floats, where the passes drop the cast. The INT profile leaves those on the CPU
-    that yield floats and that Arm's quantizer has not marked: "float sum" and so on.
+    "cast" is a sum of int32 that yields floats, where the passes drop the cast; "scaled
+    cast", one whose codes another quantized op reads, and "shifted cast", if they have a zero point. The INT profile leaves those on the CPU that yield floats and that Arm's quantizer has not
+    marked: "float sum" and so on.
     """
     case, data = _CASES.get(node.kind, ""), view.producer(node)
     if not case or data is None or data.meta is None or node.meta is None or view.is_dq(data):
@@ -34,7 +35,13 @@ def raw_reduction(view: View, node: Node) -> tuple[str, str]:
     if case == "sum" and read == "int32":
         if not node.meta.is_float:
             return "", ""
-        case = "cast"
+        result = view.out_qp(node)
+        shifted = result is not None and result.zero_points != (0,)
+        case = "cast" if not _is_read_as_codes(view, node) else "shifted cast" if shifted else "scaled cast"
     if case != "prod" and not is_annotated(view, node):
         case = f"float {case}"
     return case, read
+
+
+def _is_read_as_codes(view: View, node: Node) -> bool:
+    return any(reader.annotated for q in view.out_q(node) for _, reader in view.code_readers(q))

@@ -19,6 +19,9 @@ from fuseguard.target import Target
 #: The TOSA extension that computes with sizes.
 EXTENSION = "shape"
 
+#: Ops of which alone no partition is made.
+_DROPPED = frozenset(("view", "clone", "getitem"))
+
 _REDUCTIONS = frozenset(("sum", "amax", "amin"))
 
 
@@ -39,7 +42,8 @@ def becomes_view(view: View, node: Node, target: Target) -> str:
         return "" if node.arg(2, "keepdim", False) is True else "a view without the reduced dimension"
     if node.kind == "select" or node.target.startswith("aten.index_select"):
         return "a view of what is selected"
-    return "a view to an inferred size" if node.kind == "view" and _infers(node.arg(1, "size")) else ""
+    inferred = node.kind == "view" and _infers(node.arg(1, "size"))
+    return "a view to an inferred size" if inferred and any(other.kind not in _DROPPED for other in view.ops) else ""
 
 
 def _is_dynamic(node: Node | None) -> bool:

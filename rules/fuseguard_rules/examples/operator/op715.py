@@ -54,7 +54,7 @@ BAD = (
         only_on=">=1.5",
     ),
     Example("clamp whose upper bound has a scale of its own", _clamp(_LOWER, _UPPER)),
-    Example("clamp whose input has a scale of its own", _clamp(_UPPER, _UPPER), companions=("OP707",)),
+    Example("clamp whose input has a scale of its own", _clamp(_UPPER, _UPPER), only_on=">=1.5"),
     Example(
         "int16 clamp whose upper bound has a scale of its own",
         _clamp(full_int16(0.0002), full_int16(0.0001), full_int16(0.0002), full_int16(0.0002)),
