@@ -39,7 +39,7 @@ def raw_reduction(view: View, node: Node) -> tuple[str, str]:
         shifted = result is not None and result.zero_points != (0,)
         case = "cast" if not _is_read_as_codes(view, node) else "shifted cast" if shifted else "scaled cast"
     if case != "prod" and not is_annotated(view, node):
-        case = f"float {case}"
+        case = "float cast" if case.endswith("cast") else f"float {case}"
     return case, read
 
 
