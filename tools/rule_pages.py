@@ -91,7 +91,7 @@ def _effects(rule: Rule) -> Iterator[str]:
             "any" if row.case == "*" else row.case,
             "all" if row.releases == "*" else f"`{row.releases}`",
             "all" if row.profile == "*" else row.profile,
-            f"`{row.effect.value}`",
+            f"`{row.effect.value}`{f' ({prose(row.condition)})' if row.condition else ''}",
             row.effect.severity.value,
             prose(str(known)),
             prose(row.reference) or "-",

@@ -29,6 +29,9 @@ from fuseguard_rules.operator.op708_permute_lands_on_scalar import PermuteLandsO
 from fuseguard_rules.operator.op709_sum_over_merged_dims import SumOverMergedDims
 from fuseguard_rules.operator.op710_unsaturated_product_overflows import ProductOverflows
 from fuseguard_rules.operator.op711_repeated_operand_lost import RepeatedOperandLost
+from fuseguard_rules.operator.op712_view_to_rank_zero import ViewToRankZero
+from fuseguard_rules.operator.op713_delegate_input_lost import DelegateInputLost
+from fuseguard_rules.operator.op714_int64_leaves_delegate import Int64LeavesDelegate
 from fuseguard_rules.operator.op715_tensor_bounds_lose_scale import TensorBoundsLoseScale
 from fuseguard_rules.operator.op716_norm_side_results_lost import NormSideResultsLost
 from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotExpanded
@@ -49,6 +52,7 @@ from fuseguard_rules.qparams.qp302_scale_ratio_out_of_range import ScaleRatio
 from fuseguard_rules.qparams.qp303_illegal_zero_point import IllegalZeroPoint
 from fuseguard_rules.qparams.qp304_impossible_qparams import ImpossibleQParams
 from fuseguard_rules.qparams.qp305_bias_scale_not_input_times_weight import BiasScale
+from fuseguard_rules.qparams.qp306_amplified_rounding import AmplifiedRounding
 
 #: The engine interface this pack is written for.
 INTERFACE = 1
@@ -67,6 +71,7 @@ RULES = (
     IllegalZeroPoint,
     ImpossibleQParams,
     BiasScale,
+    AmplifiedRounding,
     MissingOutputQ,
     PartialInputs,
     WeightOnly,
@@ -99,6 +104,9 @@ RULES = (
     SumOverMergedDims,
     ProductOverflows,
     RepeatedOperandLost,
+    ViewToRankZero,
+    DelegateInputLost,
+    Int64LeavesDelegate,
     TensorBoundsLoseScale,
     NormSideResultsLost,
     PutValuesNotExpanded,

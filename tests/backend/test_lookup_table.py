@@ -11,6 +11,7 @@ import math
 import pytest
 
 from fuseguard.backend.lookup_table import table_error, worst_error
+from fuseguard.ir import View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.ir.qparams import QParams
 from fuseguard.target import Target
@@ -46,5 +47,5 @@ def test_a_quantized_square_is_a_table() -> None:
     x = b.quantized_input("x", (1, 8), wide(2.0**-12))
     square = b.call("aten.pow.Tensor_Scalar", x, 2)
     graph = b.output(b.requantize(square, wide(0.000257)))
-    error = table_error(graph[square], wide(2.0**-12), wide(0.000257), Target.parse("TOSA-1.0+INT+int16"))
+    error = table_error(View(graph), graph[square], Target.parse("TOSA-1.0+INT+int16"))
     assert 27 <= error.steps <= 128

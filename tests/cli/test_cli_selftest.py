@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import msgspec
@@ -52,6 +53,12 @@ def test_the_json_form_counts_disagreements() -> None:
     assert data["cases"][0]["announced"] == ["FU101"]
 
 
+def test_a_recording_is_of_the_default_configuration(cli: Cli, tmp_path: Path) -> None:
+    outcome = cli("selftest", "--no-check-ir-validity", "--record", str(tmp_path / "r.json"))
+    assert outcome.exit_code == 2
+    assert "--no-check-ir-validity" in outcome.output
+
+
 def test_an_unknown_rule_is_told_before_anything_is_judged(cli: Cli) -> None:
     outcome = cli("selftest", "--select", "XX999")
     assert outcome.exit_code == 2
@@ -76,7 +83,7 @@ def test_missing_extras_name_the_command_that_installs_them(
 
 
 def test_an_installation_that_cannot_be_imported_is_told_as_well(judged: Judged, cli: Cli) -> None:
-    def broken(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
+    def broken(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False, **_: Any) -> Iterator[Result]:
         raise ImportError("libtorch_cpu.so is damaged")
         yield
 
@@ -116,7 +123,9 @@ class Judged:
     def by(self, run_cases: Callable[..., Iterator[Result]]) -> None:
         self._monkeypatch.setattr("fuseguard.executorch.selftest.run_cases", run_cases)
 
-    def run_cases(self, chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
+    def run_cases(
+        self, chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False, **_: Any
+    ) -> Iterator[Result]:
         self.repairs.append(repairs)
         for case in chosen:
             self.asked.append(case)
@@ -214,13 +223,15 @@ def test_an_example_that_rules_share_is_recorded_with_the_first_of_them(
 def test_a_rule_is_written_as_soon_as_it_is_complete(judged: Judged, cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "1.5.1.json"
 
-    def interrupted(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
+    def interrupted(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False, **_: Any) -> Iterator[Result]:
         for result in judged.run_cases(chosen, jobs, repairs=repairs):
             if result.case.code == "OP707":
                 raise KeyboardInterrupt
             yield result
 
-    def asks_for_the_next(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
+    def asks_for_the_next(
+        chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False, **_: Any
+    ) -> Iterator[Result]:
         seen = 0
         for result in judged.run_cases(chosen, jobs, repairs=repairs):
             yield result
@@ -240,7 +251,7 @@ def test_a_rule_is_written_as_soon_as_it_is_complete(judged: Judged, cli: Cli, t
 def test_a_case_whose_process_was_killed_is_not_recorded(judged: Judged, cli: Cli, tmp_path: Path) -> None:
     from fuseguard.executorch.selftest import _lost
 
-    def one_lost(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False) -> Iterator[Result]:
+    def one_lost(chosen: Sequence[Case], jobs: int = 1, *, repairs: bool = False, **_: Any) -> Iterator[Result]:
         results = list(judged.run_cases(chosen, jobs, repairs=repairs))
         yield from (_lost(results[0].case), *results[1:])
 

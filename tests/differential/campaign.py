@@ -28,7 +28,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,8 +36,15 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "differential"
 
-from .grammar import Program, program_of, smaller
+from . import grammar, result_grammar
+from .grammar import Program
+from .result_grammar import smaller
 
+#: What draws a program from a seed and an index.
+GRAMMARS: dict[str, Callable[[int, int], Program]] = {
+    "first": grammar.program_of,
+    "results": result_grammar.program_of,
+}
 DISAGREEMENTS = ("miss", "false-alarm", "wrong-effect")
 NO_PROGRAM = ("eager-fault", "quantizer-fault", "edit-fault")
 #: Programs after which a worker is replaced: torch's caches grow.
@@ -47,12 +54,12 @@ CHUNK = 250
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.worker:
-        return _work(options.seed, options.repairs)
+        return _work(options.grammar, options.seed, options.repairs)
     if options.show is not None:
-        pprint.pprint(program_of(options.seed, options.show), width=110)
+        pprint.pprint(GRAMMARS[options.grammar](options.seed, options.show), width=110)
         return 0
     if options.shrink is not None:
-        return _shrink(options.seed, options.shrink)
+        return _shrink(GRAMMARS[options.grammar](options.seed, options.shrink))
     if options.summary:
         print(_table(options))
         return 0
@@ -66,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--programs", type=int, default=200, help="how many programs (default %(default)s)")
     parser.add_argument("--start", type=int, default=0, help="index of the first program")
     parser.add_argument("--seed", type=int, default=1, help="seed of the campaign")
+    parser.add_argument("--grammar", choices=sorted(GRAMMARS), default="first", help="what draws the programs")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--out", type=Path, default=Path("campaign.jsonl"), help="JSON lines, appended to")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one program")
@@ -154,7 +162,7 @@ def is_settled(record: dict[str, Any]) -> bool:
 
 def _refresh(options: argparse.Namespace) -> int:
     """Drops the records that may be out of date, and judges their programs again."""
-    from .verdict import brief, lint
+    from .verdict import brief, lint, target_of
 
     records = read_records(options.out)
     if not records:
@@ -165,7 +173,7 @@ def _refresh(options: argparse.Namespace) -> int:
     for record in records:
         graph = graphs.get(record["index"])
         settled = is_settled(record) and (graph is not None or record["verdict"] in NO_PROGRAM)
-        if settled and (graph is None or brief(lint(graph, record["profile"]).findings) == record["findings"]):
+        if settled and (graph is None or brief(lint(graph, target_of(record)).findings) == record["findings"]):
             kept.append(record)
         else:
             again.append(record["index"])
@@ -187,7 +195,7 @@ def _serve(
             if worker is None or worker.done >= CHUNK or not worker.alive:
                 if worker is not None:
                     worker.stop()
-                worker = Worker(options.seed, options.repairs)
+                worker = Worker(options.grammar, options.seed, options.repairs)
             record = {"seed": options.seed, "index": index, **worker.judge(index, options.timeout)}
             graph = record.pop("graph", "")
             with lock:
@@ -204,10 +212,14 @@ def _serve(
 class Worker:
     """A process that judges programs, one after the other."""
 
-    def __init__(self, seed: int, repairs: bool = False) -> None:
+    def __init__(self, grammar: str, seed: int, repairs: bool = False) -> None:
+        self.grammar = grammar
         self.seed = seed
         self.done = 0
-        command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--worker", "--seed", str(seed)]
+        command = [
+            sys.executable, "-W", "ignore", str(Path(__file__).resolve()),
+            "--worker", "--grammar", grammar, "--seed", str(seed),
+        ]  # fmt: skip
         self.process = subprocess.Popen(
             command + ["--repairs"] * repairs,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -240,7 +252,7 @@ class Worker:
         except (EOFError, BrokenPipeError):
             pass
         self.stop()
-        return died(program_of(self.seed, index), announced, end)
+        return died(GRAMMARS[self.grammar](self.seed, index), announced, end)
 
     def _line(self, timeout: float) -> bytes:
         """The next line. Raises TimeoutError, or EOFError when the process is gone."""
@@ -276,7 +288,7 @@ def died(program: Program, announced: dict[str, Any], end: str) -> dict[str, Any
     return {**record, "verdict": verdict, "outcome": end, "exception": f"the process {end}"}
 
 
-def _work(seed: int, repairs: bool) -> int:
+def _work(grammar: str, seed: int, repairs: bool) -> int:
     """A worker: an index per line in, messages out. What the backend prints goes to stderr."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -295,7 +307,7 @@ def _work(seed: int, repairs: bool) -> int:
     send({}, True)
     for number, line in enumerate(sys.stdin):
         index = int(line)
-        program = program_of(seed, index)
+        program = GRAMMARS[grammar](seed, index)
         try:
             record = judge(program, index % SAMPLE == 0, lambda message: send(message, False))
         except Exception as error:  # a fault of the campaign itself must not look like a verdict
@@ -335,13 +347,13 @@ def shrink(program: Program, judge: Any) -> tuple[Program, dict[str, Any]]:
     return program, best
 
 
-def _shrink(seed: int, index: int) -> int:
+def _shrink(drawn: Program) -> int:
     from fuseguard.executorch.hurry import hurry_alone
 
     from .verdict import judge_program
 
     hurry_alone()
-    program, record = shrink(program_of(seed, index), judge_program)
+    program, record = shrink(drawn, judge_program)
     pprint.pprint(program, width=110)
     print(json.dumps(record, indent=1))
     return 0

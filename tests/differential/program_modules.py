@@ -20,6 +20,8 @@ from . import second_grammar_shapes
 from .grammar import Program, Step, value_shapes
 from .hand_edits import apply_edit
 from .op_kinds import KINDS, Shape
+from .result_grammar import ResultProgram
+from .result_modules import ResultModule
 
 
 class NotAProgram(Exception):
@@ -315,7 +317,10 @@ def feeds(program: Program, calibrated: tuple[Tensor, ...]) -> list[tuple[Tensor
 
 def build(program: Program) -> tuple[ExportedProgram, tuple[Tensor, ...], str]:
     """The quantized program, its inputs and what the hand edit did. Raises NotAProgram."""
-    module = ProgramModule(program).eval()
+    module: nn.Module = ProgramModule(program)
+    if isinstance(program, ResultProgram):
+        module = ResultModule(program, module)
+    module = module.eval()
     inputs = inputs_of(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,7 +22,8 @@ import functools
 import pickle
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,7 @@ from fuseguard.target import Target
 from .grammar import Program
 from .program_modules import NotAProgram, build, feeds
 from .reach import shows_alone
+from .result_grammar import ResultProgram
 
 #: Every this many programs, a guarded lowering is judged though nothing is refused.
 SAMPLE = 10
@@ -82,6 +84,8 @@ def judge_program(
         "profile": program.profile, "edit": program.edit.name if program.edit else "", "edited": "", "findings": [],
         "exception": "", "notes": [],
     }  # fmt: skip
+    if isinstance(program, ResultProgram):
+        record["ir_validity"] = program.ir_validity
     try:
         quantized, calibrated, record["edited"] = build(program)
     except NotAProgram as error:
@@ -102,10 +106,10 @@ def _judge(
     announce: Callable[[dict[str, Any]], None] | None,
 ) -> None:
     rules = all_rules()
-    target = Target.parse(program.profile)
+    target = target_of(record)
     graph = read_program(quantized)
     record["graph"] = base64.b64encode(zlib.compress(pickle.dumps(graph))).decode()
-    report = lint(graph, program.profile)
+    report = lint(graph, target)
     record["findings"] = brief(report.findings)
     record["notes"] += [f"rule {item.code} failed: {item.error}" for item in report.failures]
     if announce is not None:
@@ -130,8 +134,13 @@ def _judge(
     _judge_guard(record, report.findings, proof, quantized, inputs[0], target, checks, sampled)
 
 
-def lint(graph: Graph, profile: str) -> Report:
-    return run(graph, Target.parse(profile), all_rules())
+def lint(graph: Graph, target: Target) -> Report:
+    return run(graph, target, all_rules())
+
+
+def target_of(record: Mapping[str, Any]) -> Target:
+    """What a record's program is lowered for: its profile, and whether the edge IR is checked."""
+    return replace(Target.parse(record["profile"]), ir_validity=record.get("ir_validity", True))
 
 
 def brief(findings: Sequence[Finding]) -> list[dict[str, Any]]:

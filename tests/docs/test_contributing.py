@@ -52,11 +52,13 @@ def fault(command: str) -> str:
 
 def _fault_of_fuseguard(arguments: list[str]) -> str:
     name, *rest = arguments
-    command = cli.get_command(click.Context(cli), name)
+    # Of the group's own settings: click keeps the help option that a command is first asked for, "-h" or not.
+    group = click.Context(cli, **cli.context_settings)
+    command = cli.get_command(group, name)
     if command is None:
         return f"fuseguard has no command {name}"
     try:
-        command.make_context(name, rest)
+        command.make_context(name, rest, parent=group)
     except click.ClickException as error:
         return error.format_message()
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import fuseguard
@@ -31,6 +32,7 @@ def sentence_on_users(module: str) -> str:
     return f"Rules that depend on it: {', '.join(parts)}."
 
 
+@cache
 def _users() -> dict[str, tuple[set[str], set[str]]]:
     """By module: the codes of the rules and the names of the backend's models that import it."""
     users: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))

@@ -14,7 +14,9 @@ from fuseguard.engine import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
+    MakeConstant,
     Pair,
     Replace,
     Report,
@@ -99,6 +101,10 @@ class _Editor:
             self._replace(edit)
         elif isinstance(edit, Duplicate):
             self._duplicate(edit)
+        elif isinstance(edit, MakeConstant):
+            self._make_constant(edit)
+        elif isinstance(edit, Fold):
+            self._fold(self._node(edit.node))
         elif isinstance(edit, Unannotate):
             self._put(self._node(edit.node), annotated=False)
         else:
@@ -121,11 +127,24 @@ class _Editor:
             self._put(node, kwargs={**node.kwargs, edit.name: edit.value})
         else:
             self._put(node, args=(*node.args[: edit.position], edit.value, *node.args[edit.position + 1 :]))
+        for ref in node.refs():
+            self._erase_unread(ref.name)
+
+    def _make_constant(self, edit: MakeConstant) -> None:
+        node = self._node(edit.node)
+        made = replace(
+            node, name=self._new(f"{node.name}_made"), target=edit.target, args=edit.args, kwargs={"dtype": edit.dtype}
+        )
+        self.nodes.insert(self._place(node.name) + 1, made)
+        self._put_in_place(node, made.name)
 
     def _replace(self, edit: Replace) -> None:
         node, source = self._node(edit.node), self._node(edit.source)
         origin = self._node(next(node.refs()).name) if node.kind == "getitem" else node
-        last = self._chain(self._node(self._copy(source, {})), origin, edit.steps)
+        self._put_in_place(node, self._chain(self._node(self._copy(source, {})), origin, edit.steps))
+
+    def _put_in_place(self, node: Node, last: str) -> None:
+        """What read ``node`` reads ``last``, and ``node`` goes."""
         readers = [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]
         for reader in readers:
             self._read_instead(reader, {node.name: last})
@@ -145,6 +164,14 @@ class _Editor:
             made[name] = self._copy(node, made)
         for name in edit.users:
             self._read_instead(self._node(name), {edit.nodes[-1]: made[edit.nodes[-1]]})
+
+    def _fold(self, node: Node) -> None:
+        """A constant in the place of ``node``; its codes, which no rule needs once they are stored, stay unknown."""
+        stored = Node(self._new(f"{node.name}_folded"), "placeholder", outputs=node.outputs, constant=True)
+        self.nodes.insert(0, stored)
+        for reader in [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]:
+            self._read_instead(reader, {node.name: stored.name})
+        self._erase_unread(node.name)
 
     # --- what they are made of
 
@@ -274,6 +301,8 @@ def _shape(op: str, shape: _Shape, further: tuple[Arg, ...]) -> _Shape:
     if op == "slice" and isinstance(first, int):
         place, start, end = first % len(shape), int(str(further[1])), int(str(further[2]))
         return (*shape[:place], end - start, *shape[place + 1 :])
+    if op in ("amax", "amin", "mean", "sum") and isinstance(first, tuple) and further[1] is True:
+        return tuple(1 if dim in first else size for dim, size in enumerate(shape))
     if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "hardtanh"):
         return shape
     raise NotImplementedError(f"no rule inserted {op} so far; say here what shape it yields")

@@ -47,12 +47,13 @@ def _signature_faults(before: ExportedProgram, after: ExportedProgram) -> list[s
     states = [slots(item) for item in (before, after)]
     if states[0] != states[1]:
         return [f"the state changes: {states}"]
-    if writes_in_place(before) and not writes_in_place(after):
+    rewritten = writes_in_place(before) and not writes_in_place(after)
+    if rewritten:
         before = functional_program(before)
     specs = [
         [
             *map(str, item.graph_signature.input_specs),
-            *((spec.kind, spec.target) if spec.kind in MUTATIONS else str(spec)
+            *((spec.kind, spec.target) if rewritten and spec.kind in MUTATIONS else str(spec)
               for spec in item.graph_signature.output_specs),
         ]
         for item in (before, after)

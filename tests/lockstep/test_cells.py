@@ -104,6 +104,18 @@ def test_exact_lowerings_are_only_walked_on_request() -> None:
     assert [cell.ops for cell in cells] == [(), ("sigmoid",), ()]
 
 
+def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proof itself failed: --locate is the default of the command."""
+
+    def refuses(*_: object) -> None:
+        raise RuntimeError("expected scalar type Float but found Double")
+
+    monkeypatch.setattr("fuseguard.executorch.lockstep.cells.cells_of", refuses)
+    proof = prove(*materialize(_two_faults()), INT, locate=True)
+    assert proof.outcome == "wrong"
+    assert proof.cells == ()
+
+
 def test_limits_are_the_users_own() -> None:
     proof = prove(*materialize(_two_faults()), INT)
     assert proof.exceeded() == ()

@@ -14,8 +14,8 @@ from torch.fx.passes.operator_support import OperatorSupportBase  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
 from fuseguard.executorch.comparing import differing_elements  # noqa: E402
-from fuseguard.executorch.explaining import TIE, _explained  # noqa: E402
-from fuseguard.executorch.float64 import run_exactly  # noqa: E402
+from fuseguard.executorch.explaining import _explained  # noqa: E402
+from fuseguard.executorch.float64 import TIE, run_exactly  # noqa: E402
 from fuseguard.executorch.lowering import Lowered  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, output_grids, run_eager  # noqa: E402

@@ -14,13 +14,17 @@ import torch  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 import fuseguard  # noqa: E402
+from fuseguard.backend.releases import FUSES_ANY_ZERO_POINT  # noqa: E402
 from fuseguard.executorch import prove, repair  # noqa: E402
 from fuseguard.executorch.copying import copy_program  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference, run_eager  # noqa: E402
 from fuseguard.executorch.state import carry_on, functional_program, slots  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit import stateful  # noqa: E402
 
 PROFILES = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP")
+#: Whether the installed release takes a relu for the saturation of its convolution's output, or strands the two.
+FUSES = FUSES_ANY_ZERO_POINT.in_force(Target.parse(PROFILES[0]))
 
 
 def functionalized(program: ExportedProgram) -> ExportedProgram:
@@ -28,21 +32,28 @@ def functionalized(program: ExportedProgram) -> ExportedProgram:
         return copy_program(program).run_decompositions({})
 
 
-def breaks(program: ExportedProgram, target: str) -> bool:
-    """Whether the installed release lowers it wrong, as far as the rules know."""
-    return any(finding.severity.rank == 2 for finding in fuseguard.check(program, target).findings)
+def announced(program: ExportedProgram, target: str) -> str:
+    """What the rules say that the installed release does with it: "exact", "wrong" or "crash"."""
+    effects = {item.effect.value for item in fuseguard.check(program, target).findings if item.severity.rank == 2}
+    assert len(effects) <= 1, effects
+    return effects.pop() if effects else "exact"
 
 
 @pytest.mark.parametrize("target", PROFILES)
 def test_a_buffer_that_nothing_reads_is_judged(target: str) -> None:
     program, inputs = stateful.with_image(stateful.Joined())
     proof = prove(program, inputs, target)
-    if breaks(program, target):
-        assert (proof.outcome, proof.calls, proof.call, proof.differing) == ("wrong", 1, 1, ("buffer state",))
+    expected = announced(program, target)
+    assert proof.outcome == expected
+    if expected == "crash":
+        assert proof.calls == 0
+        return
+    if expected == "wrong":
+        assert (proof.calls, proof.call, proof.differing) == (1, 1, ("buffer state",))
         assert proof.max_error_steps is not None
         assert proof.max_error_steps > 64
     else:
-        assert (proof.outcome, proof.calls, proof.call, proof.differing) == ("exact", 3, 0, ())
+        assert (proof.calls, proof.call, proof.differing) == (3, 0, ())
     assert len(proof.outputs) == len(proof.reference) == 2
 
 
@@ -51,20 +62,27 @@ def test_a_buffer_that_nothing_reads_is_wrong_on_this_release() -> None:
     from importlib.metadata import version
 
     program, _ = stateful.with_image(stateful.Joined())
-    assert breaks(program, PROFILES[0]) or version("executorch") != "1.5.1"
+    assert announced(program, PROFILES[0]) == "wrong" or version("executorch") != "1.5.1"
 
 
 @pytest.mark.parametrize("target", PROFILES)
 def test_the_second_call_is_judged(target: str) -> None:
     program, inputs = stateful.with_image(stateful.Delayed())
+    expected = announced(program, target)
     once = prove(program, inputs, target, calls=1)
+    if "Buffer output" in once.exception and not FUSES and expected == "exact":
+        pytest.xfail("a known disagreement, see docs/truth.md: ExecuTorch 1.4 loses a buffer that a delegate yields")
+    if expected == "crash":
+        assert once.outcome == "crash"
+        return
     proof = prove(program, inputs, target)
     assert (once.outcome, once.calls) == ("exact", 1)
-    if breaks(program, target):
-        assert (proof.outcome, proof.calls, proof.call, proof.differing) == ("wrong", 2, 2, ("output 0",))
+    assert proof.outcome == expected
+    if expected == "wrong":
+        assert (proof.calls, proof.call, proof.differing) == (2, 2, ("output 0",))
         assert proof.elements == 2 * once.elements
     else:
-        assert (proof.outcome, proof.calls) == ("exact", 3)
+        assert proof.calls == 3
 
 
 @pytest.mark.parametrize("functional", [False, True], ids=["in place", "functional"])
@@ -78,14 +96,15 @@ def test_a_cache_that_is_read_written_and_read(way: str, functional: bool) -> No
         assert (guarded.outcome, guarded.calls) == ("exact", 3), guarded
         repaired = repair(program, target)
         assert repaired.exact
-        assert {item.finding.code for item in repaired.applied} == {"FU101"}
+        assert {item.finding.code for item in repaired.applied} == {"FU101" if FUSES else "FU102"}
         assert largest_difference(program, repaired.program, inputs) == 0.0
         after = prove(repaired.program, inputs, target)
         assert (after.outcome, after.calls) == ("exact", 3), after
-        if breaks(program, target):
+        expected = announced(program, target)
+        if expected != "exact":
             proof = prove(program, inputs, target)
-            assert proof.outcome == "wrong"
-            assert "buffer state" in proof.differing
+            assert proof.outcome == expected
+            assert expected == "crash" or "buffer state" in proof.differing
 
 
 def test_a_repaired_program_keeps_its_state_in_a_file(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ pytest.importorskip("tosa_reference_model")
 import torch  # noqa: E402
 
 from fuseguard.executorch import prove  # noqa: E402
-from fuseguard.executorch.explaining import TIE  # noqa: E402
-from fuseguard.executorch.float64 import run_exactly  # noqa: E402
+from fuseguard.executorch.float64 import TIE, run_exactly  # noqa: E402
 from fuseguard.executorch.quantizing import quantize  # noqa: E402
 
 

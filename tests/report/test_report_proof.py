@@ -35,11 +35,40 @@ def proof(**changes: Any) -> Any:
         "delegates": 1,
         "exception": "",
     }
-    return SimpleNamespace(**{"cells": (), "wrong_cells": (), **fields, **changes})
+    return SimpleNamespace(**{"cells": (), **fields, **changes})
 
 
 def text(**changes: Any) -> str:
     return plain(render(proof(**changes), "m.pt2", "random"))
+
+
+def cell(**changes: Any) -> Any:
+    fields = {
+        "value": "quantize_1", "status": "wrong", "ops": ("conv2d", "relu"), "operands": ("quantize",), "joined": (),
+        "tensor": "rescale of delegate 0", "steps": 132.0, "bound": 0.0, "differing": 78, "elements": 144,
+        "at": (0, 1), "expected": 10.0, "actual": -122.0, "witness": (("quantize", 3),), "source": "model.py:10",
+        "module": "conv", "findings": (),
+    }  # fmt: skip
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def test_the_wrong_places_are_written_out() -> None:
+    shown = text(outcome="wrong", cells=(cell(value="quantize", status="exact"), cell()))
+    assert "wrong in 1 place, the earliest first:\n  conv2d -> relu at quantize_1\n" in shown
+    assert "worst   element [0, 1]: expected 10, the lowering has -122\n" in shown
+    assert "rule    no rule knows this" in shown
+
+
+def test_nothing_is_said_of_places_that_nobody_looked_for() -> None:
+    """Of a wrong proof made with --no-locate it said that no single op is wrong."""
+    assert "no single op is wrong" not in text(outcome="wrong")
+    assert "no single op is wrong" in text(outcome="wrong", cells=(cell(status="rounded"),))
+
+
+def test_infinite_errors_of_cells_are_valid_json() -> None:
+    document = json.loads(dump(to_dict(proof(cells=(cell(steps=float("inf"), actual=float("nan")),)), "m", "random")))
+    jsonschema.Draft202012Validator(load_schema("prove")).validate(document)
+    assert (document["cells"][0]["steps"], document["cells"][0]["actual"]) == ("inf", "nan")
 
 
 def test_an_exact_proof() -> None:

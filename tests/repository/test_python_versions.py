@@ -90,7 +90,7 @@ def test_all_versions_that_the_package_supports_are_tested_and_named(tool: Modul
     assert sorted((*tool.VERSIONS, "3.11")) == sorted(supported)
     readme = (ROOT / "README.md").read_text().partition("## Supported versions")[2].partition("\n## ")[0]
     assert [version for version in supported if version not in readme] == []
-    assert "\ntest-pythons:" in (ROOT / "Makefile").read_text()  # .ci/run has it once a run was seen to its end
+    assert "make test-pythons" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_they_are_the_tests_of_make_test_fast(tool: ModuleType) -> None:

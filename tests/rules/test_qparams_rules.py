@@ -158,10 +158,10 @@ class TestZeroPoint:
 
 
 class TestCollapsedConstant:
-    def test_a_constant_that_vanishes_is_wrong(self) -> None:
-        """1/50176 in A16W8 is far below half a step of 2**-12: the product is zero everywhere."""
+    def test_a_constant_that_vanishes_is_a_loss_of_the_program_and_not_of_the_backend(self) -> None:
+        """1/50176 in A16W8 is far below half a step of 2**-12: the product is zero everywhere, in eager too."""
         findings = found(CollapsedConstant, scaled(50176 / 255, 2.0**-12, 1 / 255))
-        assert [f.effect for f in findings] == [Effect.WRONG]
+        assert [f.effect for f in findings] == [Effect.QUALITY]
         assert "100.0 %" in findings[0].message
 
     def test_a_scale_above_the_floor_is_healthy(self) -> None:
@@ -185,7 +185,13 @@ class TestCollapsedConstant:
 
     @pytest.mark.parametrize(
         ("op", "step", "bad"),
-        [("add", 0.01, False), ("sub", 0.01, False), ("add", 2.0**-17, True), ("mul", 0.01, True)],
+        [
+            ("add", 0.01, False),
+            ("sub", 0.01, False),
+            ("add", 2.0**-17, True),
+            ("mul", 0.01, False),
+            ("mul", 2.0**-17, True),
+        ],
     )
     def test_what_is_lost_beneath_the_steps_of_a_sum_is_no_loss(self, op: str, step: float, bad: bool) -> None:
         """The epsilon of a batch_norm: most findings of the campaign were these, and none of them a loss."""

@@ -108,7 +108,7 @@ def test_scales_of_stride_0_count_for_the_file_and_not_for_the_tensor(tmp_path: 
         payload["tensor_meta"]["sizes"], payload["tensor_meta"]["strides"] = [{"as_int": 2**20}], [{"as_int": 0}]
         payload["tensor_meta"]["storage_offset"] = {"as_int": 0}
     path = pack(tmp_path / "m.pt2", records() | {record: json.dumps(config).encode()})
-    with pytest.raises(UnreadableInput, match="scales and zero points"):
+    with pytest.raises(UnreadableInput, match="scales, zero points and small constants"):
         read_pt2(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
 

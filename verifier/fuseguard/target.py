@@ -50,7 +50,8 @@ class Target:
 
     ``profiles`` is INT, FP or both; ``extensions`` the rest of the TOSA string; ``accelerator`` is ``tosa``
     for a bare specification. ``release`` is an ExecuTorch version. ``notice`` says when the release was not
-    measured.
+    measured. ``ir_validity`` is ``EdgeCompileConfig._check_ir_validity``, by default True: whether ExecuTorch
+    checks the edge IR, that of a delegate after the backend's passes too.
     """
 
     spec: str
@@ -59,6 +60,7 @@ class Target:
     accelerator: str
     release: Version
     notice: str = ""
+    ir_validity: bool = True
 
     @classmethod
     def parse(cls, text: str, executorch: str | None = None) -> Target:
@@ -109,7 +111,8 @@ class Target:
         return self.spec if self.accelerator == "tosa" else f"{self.accelerator} ({self.spec})"
 
     def __str__(self) -> str:
-        return f"{self.name}, ExecuTorch {self.release}"
+        unchecked = "" if self.ir_validity else ", without the check of the edge IR"
+        return f"{self.name}, ExecuTorch {self.release}{unchecked}"
 
 
 @lru_cache(maxsize=1024)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import parameters_of, table_error, worst_error
+from fuseguard.backend.lookup_table import codes_read, error_of, table_error
 from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_SHIFT_CLAMPED
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
-from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.backend.rewrites import folded
+from fuseguard.backend.value_range import reachable
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt503 as examples
 
@@ -23,17 +25,19 @@ class LookupTable(Rule):
         "TOSA's TABLE maps int8 to int8, or int16 to 16 bits with 513 entries and interpolation between them. "
         "InsertTableOpsPass makes the table for the output's dtype and never asks for the input's. What the function "
         "does between two entries 128 codes apart is lost: steps (floor, round), poles (reciprocal and rsqrt near 0), "
-        "periods (sin of a wide range). Before 1.5 the last 128 codes get one value. Before 1.4 the table is shifted "
-        "right by ceil(log2(largest code)) - 15, and where the output uses 2**14 codes or fewer (a sigmoid that shares "
-        "its range with a wide tensor) that count is negative and the table comes out as zeros."
+        "periods (sin of a wide range). Only codes that the program can reach count: the exp of a softmax reads 0 and "
+        "less, and its reciprocal a sum of 1 and more. Before 1.5 the last 128 codes get one value. Before 1.4 the "
+        "table is shifted right by ceil(log2(largest code)) - 15, and where the output uses 2**14 codes or fewer (a "
+        "sigmoid that shares its range with a wide tensor) that count is negative and the table comes out as zeros."
     )
     remedy = (
         "Give the operator's input and output one dtype by a quantize/dequantize pair. For a 16-bit table narrow the "
-        "range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is exact); for "
-        "the last codes and for a table of zeros upgrade ExecuTorch."
+        "range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is exact). "
+        "Compute what is made of constants alone (the rsqrt of a variance) in the model's constructor, or let "
+        "fuseguard store it (repair). For the last codes and for a table of zeros upgrade ExecuTorch."
     )
     scope = "node"
-    message = "{node} {fault}"
+    message = "{node} {fault}{reached}"
     effects = EffectsTable(
         [
             EffectRow("dtype", "*", "*", Effect.CRASH, reference="tosa.TABLE: Table of wrong size"),
@@ -53,8 +57,9 @@ class LookupTable(Rule):
             data, out = view.in_qp(node, 0), view.out_qp(node)
             if is_constant(view, node) or data is None or out is None:
                 continue
-            case, fault, steps = _judged(node, data, out, target)
+            case, fault, steps = _judged(view, node, target)
             if case:
+                codes = codes_read(view, node, target) if case != "dtype" else None
                 yield self.finding(
                     view,
                     target,
@@ -63,26 +68,35 @@ class LookupTable(Rule):
                     qparams=(("input", str(data)), ("output", str(out))),
                     node=node.name,
                     fault=fault,
+                    reached=reachable(codes, (data.qmin, data.qmax)),
                     bound_steps=steps,
                     bound_value=steps * out.scale if steps else None,
                 )
 
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A table of constants alone is computed once: the rsqrt of a batch norm's variance."""
+        del target
+        return folded(view, view.graph[finding.nodes[0]])
 
-def _judged(node: Node, data: QParams, out: QParams, target: Target) -> tuple[str, str, float | None]:
+
+def _judged(view: View, node: Node, target: Target) -> tuple[str, str, float | None]:
     """The row of the effects table, what is wrong, and by how many steps at most; "" if nothing is."""
+    data, out = view.in_qp(node, 0), view.out_qp(node)
+    if data is None or out is None:
+        return "", "", None
     if (data.dtype, out.dtype) == _WIDER:
         return "", "", None  # a 16-bit table, and a RESCALE that widens what it yields
     if data.dtype != out.dtype:
         return "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype", None
-    error = table_error(node, data, out, target)
+    error = table_error(view, node, target)
     if error.tolerable:
         # Where only a newer release gets it right nothing in the program is at fault, so that one is not told of it.
         return "", "", None
     steps = float(error.steps)
-    if not worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=True).tolerable:
+    if not error_of(view, node, target, endpoint=True, shift_clamped=True).tolerable:
         return "interpolated", "changes too much between two of the table's entries, 128 codes apart", steps
     if not TABLE_SHIFT_CLAMPED.in_force(target) and not (
-        worst_error(node.kind, data, out, parameters_of(node), endpoint=True, shift_clamped=False).tolerable
+        error_of(view, node, target, endpoint=True, shift_clamped=False).tolerable
     ):
         return "width", "uses so few codes of int16 that its table comes out as zeros", steps
     return "endpoint", "is steep in the last 128 codes, for which the table has one value", steps

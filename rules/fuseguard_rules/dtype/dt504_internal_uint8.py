@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.per_view import once_per_view
-from fuseguard.backend.quantized_values import Boundary, boundaries
+from fuseguard.backend.quantized_values import Boundary, boundaries, computes_in_float
 from fuseguard.backend.releases import RESCALES_UINT8
 from fuseguard.backend.rewrites import as_int8
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
@@ -25,8 +25,8 @@ class InternalUint8(Rule):
         "uint8 inputs and outputs and the int8 codes that the quantizer puts behind them; every pass further in asks "
         "for int8 or int16. Convolutions, tables and pools refuse uint8 in lowering; element-wise ops and, with float "
         "support, data movement take the codes for something else without a word. Where the program quantizes a float "
-        "to uint8 itself, a delegate with float support casts it to int8, which saturates at 127; without float "
-        "support that Q stays on the CPU."
+        "to uint8 itself, or computes in float with what uint8 codes stand for, a delegate with float support casts "
+        "them to int8, which saturates at 127; without float support these ops stay on the CPU."
     )
     remedy = (
         "Quantize to int8 inside the program: insert a quantize/dequantize pair with int8 qparams between the uint8 "
@@ -37,9 +37,13 @@ class InternalUint8(Rule):
     message = "{value} is uint8 {where}"
     effects = EffectsTable(
         [
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized: what is not annotated"),
+            EffectRow("float", "<1.3", "INT+FP", Effect.CRASH, reference=_NO_UINT8),
+            EffectRow("float", ">=1.3", "INT+FP", Effect.WRONG, reference="DecomposeQuantNodesPass casts to int8"),
             EffectRow("taken", "*", "*", Effect.WRONG, reference="InsertRescaleInt32Pass skips what is not int8"),
             EffectRow("*", "<1.3", "*", Effect.CRASH, reference=_NO_UINT8),
             EffectRow("refused", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported input dtype uint8"),
+            EffectRow("joined", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: no CONCAT of uint8"),
             EffectRow("moved", ">=1.5", "INT+FP", Effect.WRONG, reference="the int8 codes are read as uint8"),
             EffectRow("moved", ">=1.3", "*", Effect.CRASH, reference="TOSA dialect: Unsupported dtype uint8"),
             EffectRow("float-entry", ">=1.3", "INT", Effect.EXACT, reference="_detag_boundary_nodes"),
@@ -75,6 +79,8 @@ class InternalUint8(Rule):
         boundary = next((known[name] for name in finding.nodes if name in known), None)
         if boundary is None or not boundary.qparams.usable or not RESCALES_UINT8.in_force(target):
             return None
+        if finding.effect is Effect.CPU_FALLBACK:
+            return None  # right as it is
         shifted = as_int8(boundary.qparams)
         edits = []
         first, *readers = boundary.quantizers
@@ -99,6 +105,10 @@ def _case(view: View, boundary: Boundary) -> tuple[str, str]:
     ops = [op for op in boundary.ops if op is not boundary.producer or op.annotated]
     if ops:
         at = f"at {', '.join(op.name for op in ops)}"
+        if all(map(computes_in_float, ops)):
+            return "float", f"{at}, which is not quantized"
+        if any(op.info.has(Trait.LIST_INPUT) and op.annotated for op in ops):
+            return "joined", at
         if all(op.info.has(Trait.TRANSPARENT) for op in ops):
             return "moved", at
         silent = all(op.info.has(Trait.ARITHMETIC | Trait.TRANSPARENT) for op in ops)

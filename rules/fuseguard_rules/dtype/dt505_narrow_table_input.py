@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import FUNCTIONS, parameters_of, value_of
+from fuseguard.backend.lookup_table import codes_read
 from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_COVERS_DTYPE
+from fuseguard.backend.value_range import reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir.scalar_functions import FUNCTIONS, parameters_of, value_of
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt505 as examples
-
-#: What torch makes of zero where math raises an error.
-_AT_ZERO = {"reciprocal": math.inf, "rsqrt": math.inf, "log": -math.inf, "log10": -math.inf}
 
 
 class NarrowTableInput(Rule):
@@ -24,15 +23,17 @@ class NarrowTableInput(Rule):
     why = (
         "InsertTableOpsPass tabulates the function over qmin to qmax of the input, in 256 steps cut off to integers. "
         "TOSA's TABLE is indexed from -128, so with a range of [-127, 127] the entries of negative codes are one place "
-        "off. Since 1.3 the table always has 256 entries. "
-        "Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "off. A table that reads only entries which are right all the same is left alone. Since 1.3 the table always "
+        "has 256 entries. Nothing in the program is at fault, so releases that lower it are not warned about it."
     )
     remedy = (
         "Upgrade ExecuTorch to 1.3 or newer, quantize activations over the full range (act_qmin=-128), or let "
         "fuseguard keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} is a lookup table over codes [{qmin}, {qmax}], which ExecuTorch {release} indexes from -128"
+    message = (
+        "{op} is a lookup table over codes [{qmin}, {qmax}], which ExecuTorch {release} indexes from -128{reached}"
+    )
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.WRONG, reference="InsertTableOpsPass, #18873"),
@@ -50,7 +51,8 @@ class NarrowTableInput(Rule):
             qparams = view.in_qp(node, 0)
             if qparams is None or qparams.dtype != "int8" or not node.annotated or is_constant(view, node):
                 continue
-            if (qparams.qmin, qparams.qmax) != qparams.dtype_range and not _is_right_all_the_same(view, node, qparams):
+            limits = qparams.qmin, qparams.qmax
+            if limits != qparams.dtype_range and not _is_right_all_the_same(view, node, qparams, target):
                 yield self.finding(
                     view,
                     target,
@@ -60,6 +62,7 @@ class NarrowTableInput(Rule):
                     qmin=qparams.qmin,
                     qmax=qparams.qmax,
                     release=target.release,
+                    reached=reachable(codes_read(view, node, target), limits),
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
@@ -73,8 +76,8 @@ class NarrowTableInput(Rule):
         return Rewrite((Insert(data.name, (node.name,), (Pair(full),)),))
 
 
-def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
-    """Whether the entries that are off hold the right codes, as where the function saturates."""
+def _is_right_all_the_same(view: View, node: Node, data: QParams, target: Target) -> bool:
+    """Whether the entries that the program reads hold the right codes, as where the function saturates."""
     function, out = FUNCTIONS.get(node.kind), view.out_qp(node)
     if function is None or not data.usable or out is None or not out.usable:
         return False
@@ -83,13 +86,11 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams) -> bool:
         return False  # impossible qparams (QP304); each code is worked out below, and there may be any number
 
     def code(of: int) -> int | None:
-        argument = data.dequantize(of)
-        value = _AT_ZERO.get(node.kind) if argument == 0 else None
-        if value is None:
-            value = value_of(function, argument, parameters_of(node))
+        value = value_of(function, data.dequantize(of), parameters_of(node))
         return None if math.isnan(value) else out.quantize(value)
 
     step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from either end to the middle
     entries = [int(data.qmin + step * i) if i < 128 else int(data.qmax - step * (255 - i)) for i in range(256)]
-    codes = {of: code(of) for of in range(data.qmin, data.qmax + 1)}
+    least, most = codes_read(view, node, target) or (data.qmin, data.qmax)
+    codes = {of: code(of) for of in range(max(least, data.qmin), min(most, data.qmax) + 1)}
     return all(wanted is not None and wanted == codes[entries[of + 128]] for of, wanted in codes.items())

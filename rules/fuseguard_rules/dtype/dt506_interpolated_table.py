@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import table_error
+from fuseguard.backend.lookup_table import codes_read, table_error
 from fuseguard.backend.quantized_values import is_constant
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.backend.rewrites import folded
+from fuseguard.backend.value_range import reachable
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.ir import Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt506 as examples
@@ -19,14 +21,15 @@ class InterpolatedTable(Rule):
     why = (
         "TOSA's TABLE has 513 entries for the 65536 codes of int16 and interpolates between them, so a function that "
         "bends within 128 codes comes out a little different; before 1.5 the last 128 codes get one value. Up to a "
-        "256th of the table's largest value, half a step of int8, is reported here; more is an error (DT503)."
+        "256th of the table's largest value, half a step of int8, is reported here; more is an error (DT503). Only "
+        "codes that the program can reach count."
     )
     remedy = (
         "Usually nothing. Narrow the range of the operator's input, leave the operator in float, or use the policy "
         "bit-exact to keep it on the CPU (guard)."
     )
     scope = "node"
-    message = "{node} interpolates between 513 entries and is off by at most {steps} of 65536 steps"
+    message = "{node} interpolates between 513 entries and is off by at most {steps} of 65536 steps{reached}"
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="TOSA TABLE, InsertTableOpsPass")])
     bad = examples.BAD
     good = examples.GOOD
@@ -36,7 +39,7 @@ class InterpolatedTable(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls(Trait.UNARY):
             data, out = view.in_qp(node, 0), view.out_qp(node)
-            error = table_error(node, data, out, target)
+            error = table_error(view, node, target)
             if is_constant(view, node) or data is None or out is None or not error.steps or not error.tolerable:
                 continue
             yield self.finding(
@@ -49,4 +52,10 @@ class InterpolatedTable(Rule):
                 bound_value=error.steps * out.scale,
                 node=node.name,
                 steps=error.steps,
+                reached=reachable(codes_read(view, node, target), (data.qmin, data.qmax)),
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A table of constants alone is computed once: the rsqrt of a batch norm's variance."""
+        del target
+        return folded(view, view.graph[finding.nodes[0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import is_computed_with
+from fuseguard.backend.fused_activation import is_fuseable_activation, is_fuseable_anchor
 from fuseguard.backend.quantized_operands import float_operands
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.ir import Node, Trait, View
@@ -35,7 +36,8 @@ class FloatInput(Rule):
         "FoldAndAnnotateQParamsPass takes the Q behind an annotated op away, whether or not there was a DQ in front. "
         "With float support the op then computes in float, and its values are read as the codes that the Q would have "
         "made: silently wrong where they leave the delegate, a crash where a lookup table or RESCALE reads them. The "
-        "INT profile leaves the op on the CPU."
+        "INT profile leaves the op on the CPU. With float support an activation behind a float convolution or linear "
+        "is right where FuseQuantizedActivationPass takes it away, and leaves the Q to saturate instead."
     )
     remedy = (
         "Quantize what the op reads (a Q/DQ pair in front of it), leave the op unannotated, or let fuseguard keep it "
@@ -62,6 +64,8 @@ class FloatInput(Rule):
             if node.kind in _FIRST_ONLY:
                 operands = operands[:1]
             if not operands or not all(map(_is_plain, operands)) or not view.out_q(node):
+                continue
+            if _vanishes(view, node, operands[0], target):
                 continue
             yield self.finding(
                 view,
@@ -90,6 +94,15 @@ class FloatInput(Rule):
         """What computes in float is left to: that is what the program says."""
         del view, target
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
+
+
+def _vanishes(view: View, node: Node, operand: Node, target: Target) -> bool:
+    """Whether FuseQuantizedActivationPass takes an activation behind a float anchor away: its Q saturates instead.
+
+    Without float support the two stay on the CPU, where the edge dialect has an addmm for a linear.
+    """
+    anchor = is_fuseable_anchor(view, operand) or (operand.kind == "addmm" and "FP" not in target.profiles)
+    return anchor and is_fuseable_activation(view, node, target)
 
 
 def _is_plain(operand: Node) -> bool:

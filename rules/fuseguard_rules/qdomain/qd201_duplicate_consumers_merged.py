@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes
-from fuseguard.backend.merged_duplicates import numbers_of, outputs_of
+from fuseguard.backend.merged_duplicates import merged_harmlessly, numbers_of, outputs_of
 from fuseguard.backend.rewrites import mirrored, pair_behind, standing_apart
+from fuseguard.backend.value_range import reach_on, reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
 from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, Ref, View
@@ -28,7 +29,8 @@ class DuplicateConsumersMerged(Rule):
         "runs after FoldAndAnnotateQParamsPass has put the Q/DQ ops into node metadata, and does not look there: what "
         "read the op that is dropped now reads codes made with the other's scale and zero point. Then the users of the "
         "merged op are compared in turn. A value that is computed twice, once into a cat (whose range it takes on) and "
-        "once alone, is enough: a gate or normalization written out in two branches."
+        "once alone, is enough: a gate or normalization written out in two branches. Where the two only differ in "
+        "codes that no value of the program reaches, merging them is right."
     )
     remedy = (
         "Let fuseguard keep the second of the two off the accelerator (fuseguard.executorch.guard), or compute the "
@@ -57,6 +59,9 @@ class DuplicateConsumersMerged(Rule):
                 continue
             if carries_codes(node) and node.kind not in MOVES_ZERO_POINT:
                 continue  # one of the two changes the domain: QD202's
+            if merged_harmlessly(view, node, twin, target):
+                merged.add(node.name)
+                continue
             yield self.finding(
                 view,
                 target,
@@ -65,8 +70,8 @@ class DuplicateConsumersMerged(Rule):
                 qparams=((f"output of {node.name}", _text(view, node)), (f"output of {twin.name}", _text(view, twin))),
                 op=node.name,
                 twin=twin.name,
-                out=_text(view, node),
-                other=_text(view, twin),
+                out=_text(view, node) + _reached(view, node, target),
+                other=_text(view, twin) + _reached(view, twin, target),
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
@@ -121,6 +126,15 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
                 found[owner.name] = owner
                 pending.append(owner)
     return list(found.values())
+
+
+def _reached(view: View, node: Node, target: Target) -> str:
+    """Which codes of an op's result the program reaches, where these are not all."""
+    quantizers = view.out_q(view.output_owner(node))
+    qparams = view.qparams(quantizers[0]) if len(quantizers) == 1 else None
+    if qparams is None:
+        return ""
+    return reachable(reach_on(view, target).codes(quantizers[0]), (qparams.qmin, qparams.qmax))
 
 
 def _text(view: View, node: Node) -> str:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import carries_codes, code_inputs, origins_of
-from fuseguard.backend.value_range import IMAGES, Range, arithmetic
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, QParams, Ref, Trait, View, activation_bounds
+from fuseguard.ir.intervals import IMAGES, Range, arithmetic
 from fuseguard.target import Target
 from fuseguard_rules.examples.qdomain import graphs as examples
 

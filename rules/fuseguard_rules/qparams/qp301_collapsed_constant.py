@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
+from fuseguard.backend.value_range import reach_on
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -19,11 +20,12 @@ _NEGLIGIBLE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Constant:
-    """A constant operand: its real value, the qparams' scale, and the node that reads it."""
+    """A constant operand: its real value, the qparams' scale, the DQs of its codes, and the node that is at fault."""
 
     value: float
     scale: float
-    reader: Node
+    read: tuple[Node, ...]
+    node: Node
     label: str
 
     @property
@@ -36,8 +38,13 @@ class _Constant:
         return round(self.codes) * self.scale
 
     @property
+    def lost(self) -> float:
+        """How far quantization moves it."""
+        return abs(self.stored - abs(self.value))
+
+    @property
     def error(self) -> float:
-        return abs(self.stored - abs(self.value)) / abs(self.value)
+        return self.lost / abs(self.value)
 
 
 class CollapsedConstant(Rule):
@@ -48,22 +55,23 @@ class CollapsedConstant(Rule):
         "Arm's observers do not choose a scale below 2**-16 (2**-12 in A16W8), so a tiny constant keeps only a few "
         "codes, or none. From 1.3 on DecomposeMeanDimPass turns mean into sum and a multiplication by 1/N before "
         "quantization, and 1/N over a large area is such a constant. The fault is in the quantized program: the "
-        "eager program and the delegate agree, and both are off."
+        "eager program and the delegate agree, and both are off. An epsilon that is lost beneath the steps of what it "
+        "is added to or compared with changes no result, and is left alone."
     )
     remedy = (
-        "Write torch.nn.functional.adaptive_avg_pool2d(x, 1) in place of x.mean((2, 3)): it stays an average pool. "
-        "For other constants scale in two steps, give the configuration a smaller eps (eps=2**-30 in "
-        "get_symmetric_quantization_config from 1.3 on, epsilon in the A16W8 one), or leave the operation in float."
+        "Scale in two steps, give the configuration a smaller eps (eps=2**-30 in get_symmetric_quantization_config "
+        "from 1.3 on, epsilon in the A16W8 one), or leave the operation in float. Where the constant is the 1/N of a "
+        "mean, write torch.nn.functional.adaptive_avg_pool2d(x, 1) in place of x.mean((2, 3)): it stays an average "
+        "pool."
     )
     scope = "node"
     message = (
-        "{reader} reads a constant of {value:.4g} through a scale of {scale:.4g}: it becomes {stored:.4g}, "
+        "{readers} reads the constant {constant}, {value:.4g}, in steps of {scale:.4g}: it becomes {stored:.4g}, "
         "a relative error of {percent:.1f} %"
     )
     effects = EffectsTable(
         [
-            EffectRow("few-codes", "*", "*", Effect.QUALITY, reference="observer eps; DecomposeMeanDimPass, #19242"),
-            EffectRow("zero", "*", "*", Effect.WRONG, reference="observer eps; DecomposeMeanDimPass, #19242"),
+            EffectRow("*", "*", "*", Effect.QUALITY, reference="observer eps; DecomposeMeanDimPass, #19242"),
         ]
     )
     bad = examples.BAD
@@ -77,12 +85,16 @@ class CollapsedConstant(Rule):
             constant = _filled_constant(view, node) if view.is_q(node) else _factor(view, node)
             if constant is None or constant.codes >= _FEW_CODES or constant.error < _NEGLIGIBLE:
                 continue
+            readers = [reader for dq in constant.read for reader in view.users(dq) if reader.op == "call"]
+            if readers and all(_is_below_rounding(view, reader, constant, target) for reader in readers):
+                continue
             yield self.finding(
                 view,
                 target,
-                (constant.reader,),
+                (constant.node,),
                 case="zero" if constant.stored == 0 else "few-codes",
-                reader=constant.reader.name,
+                readers=" and ".join(dict.fromkeys(reader.name for reader in readers)) or constant.node.name,
+                constant=constant.label,
                 value=constant.value,
                 scale=constant.scale,
                 stored=constant.stored,
@@ -101,19 +113,24 @@ def _filled_constant(view: View, q: Node) -> _Constant | None:
     value = producer.arg(position, "fill_value" if position else "s")
     if not producer.target.startswith(("aten.full", "aten.scalar_tensor")) or not isinstance(value, int | float):
         return None
-    constant = _Constant(float(value), qparams.scale, producer, producer.name)
-    return constant if 0 < abs(value) < 1 and not _is_below_rounding(view, q, constant) else None
+    if not 0 < abs(value) < 1:
+        return None
+    read = tuple(user for user in view.users(q) if view.is_dq(user))
+    return _Constant(float(value), qparams.scale, read, producer, producer.name)
 
 
-def _is_below_rounding(view: View, q: Node, constant: _Constant) -> bool:
-    """Whether the constant is only added to what is rounded to larger steps: the epsilon of a batch_norm."""
-    readers = [reader for _, reader in view.code_readers(q)]
-    lost = abs(constant.stored - abs(constant.value))
-    for reader in readers:
-        results = [view.qparams(item) for item in view.out_q(reader)] if reader.kind in ("add", "sub") else []
-        if not results or any(out is None or out.per_channel or lost > out.scale / 2 for out in results):
-            return False
-    return bool(readers)
+def _is_below_rounding(view: View, reader: Node, constant: _Constant, target: Target) -> bool:
+    """Whether what the constant loses moves the result by no more than half a step: the epsilon of a batch norm."""
+    results = [view.qparams(q) for q in view.out_q(reader)]
+    if not results or any(out is None or not out.usable for out in results):
+        return False
+    step = min(out.scale for out in results if out is not None)
+    others = [node for node in view.graph.inputs(reader) if node not in constant.read]
+    if reader.kind in ("add", "sub", "maximum", "minimum") and not reader.kwargs:
+        return constant.lost <= step / 2
+    if reader.kind == "mul" and len(others) == 1:
+        return max(map(abs, reach_on(view, target).of(others[0]))) * constant.lost <= step / 2
+    return False
 
 
 def _factor(view: View, node: Node) -> _Constant | None:
@@ -138,5 +155,5 @@ def _factor(view: View, node: Node) -> _Constant | None:
             continue  # written by hand: no observer gives it, and it tells nothing of the factor
         if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
             continue
-        return _Constant(out.scale / data.scale, qparams.scale, node, source.name)
+        return _Constant(out.scale / data.scale, qparams.scale, (stored,), node, source.name)
     return None

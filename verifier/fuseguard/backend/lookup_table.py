@@ -16,8 +16,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
+from fuseguard.backend.value_range import reach_on
 from fuseguard.ir.graph import Node
+from fuseguard.ir.intervals import Codes
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.scalar_functions import FUNCTIONS, parameters_of, value_of
+from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 _SEGMENT_BITS = 7
@@ -30,6 +34,8 @@ _FEW = 16
 _HIDDEN = 0.5
 #: Both roundings, of the entries and of what lies between them, may add up to one step.
 _ROUNDING = 1
+#: How far a right lowering may take a code beyond those that the program reaches: elementwise ops round once more.
+_BESIDE = 2
 #: A table may be off by this part of its largest entry, half a step of an int8 table over the same range, and still
 #: be taken for what a table is; beyond it the result counts as wrong.
 _TOLERABLE = 2.0**-8
@@ -51,64 +57,13 @@ class TableError(NamedTuple):
 _NONE = TableError(0, 0)
 
 
-def _sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
-
-
-def _hardsigmoid(x: float) -> float:
-    return min(max(x + 3, 0.0), 6.0) / 6
-
-
-def _elu(x: float, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> float:
-    return scale * (x if x > 0 else alpha * math.expm1(x * input_scale))
-
-
-#: The functions by kind of op, of the value and the numbers among the op's further arguments; what is not here is not
-#: judged.
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    "acos": math.acos,
-    "acosh": math.acosh,
-    "asin": math.asin,
-    "asinh": math.asinh,
-    "atan": math.atan,
-    "atanh": math.atanh,
-    "ceil": math.ceil,
-    "cos": math.cos,
-    "cosh": math.cosh,
-    "elu": _elu,
-    "erf": math.erf,
-    "exp": math.exp,
-    "expm1": math.expm1,
-    "floor": math.floor,
-    "gelu": lambda x: 0.5 * x * (1 + math.erf(x / math.sqrt(2))),
-    "hardsigmoid": _hardsigmoid,
-    "hardswish": lambda x: x * _hardsigmoid(x),
-    "leaky_relu": lambda x, slope=0.01: x if x > 0 else x * slope,
-    "log": math.log,
-    "log10": math.log10,
-    "log1p": math.log1p,
-    "pow": math.pow,
-    "reciprocal": lambda x: 1 / x,
-    "remainder": lambda x, divisor: x - divisor * math.floor(x / divisor),
-    "round": round,
-    "rsqrt": lambda x: 1 / math.sqrt(x),
-    "sigmoid": _sigmoid,
-    "sign": lambda x: float((x > 0) - (x < 0)),
-    "silu": lambda x: x * _sigmoid(x),
-    "sin": math.sin,
-    "sinh": math.sinh,
-    "sqrt": math.sqrt,
-    "tan": math.tan,
-    "tanh": math.tanh,
-}
-
-
 @lru_cache(maxsize=1024)
 def worst_error(
     kind: str,
     data: QParams,
     out: QParams,
     parameters: tuple[float, ...] = (),
+    codes: Codes | None = None,
     *,
     endpoint: bool,
     shift_clamped: bool,
@@ -121,6 +76,7 @@ def worst_error(
         kind: kind of op, a key of FUNCTIONS.
         data, out: per-tensor int16 qparams.
         parameters: the numbers that the function takes beside the value (``parameters_of``).
+        codes: the least and the greatest code that the input has, if that is less than all of ``data``.
         endpoint: whether the entry behind the last code is made for that code (#21629, 1.5 and newer) or repeats
             the one before.
         shift_clamped: whether a table of few codes is left as it is (#20668, 1.4 and newer) or shifted by a
@@ -129,56 +85,62 @@ def worst_error(
     function = FUNCTIONS.get(kind)
     if function is None or not (data.scale > 0 and out.scale > 0):
         return _NONE
-    exact = _Codes(function, parameters, data, out)
+    exact = _Codes(function, parameters, data, out, codes or (data.qmin, data.qmax))
     entries = [exact.code(_start(index)) for index in range(_SEGMENTS)]
     behind_last = _HIGHEST + 1 if endpoint and data.qmax == _HIGHEST else _start(_SEGMENTS - 1)
     entries.append(exact.code(behind_last))
     largest = max((abs(entry) for entry in entries if entry is not None), default=0)
     if largest == 0:
         return _NONE
+    first, last = exact.segments
+    told = max((abs(entry) for entry in entries[first : last + 2] if entry is not None), default=0)
     if math.ceil(math.log2(largest)) + 1 - 16 < 0 and not shift_clamped:
         entries = [None if entry is None else entry >> 31 for entry in entries]
-        suspects = list(range(_SEGMENTS))
+        suspects = list(range(first, last + 1))
     else:
         # Only there is an entry that the function's own value at its code does not explain.
-        suspects = [index for index in range(_SEGMENTS - 1) if exact.bends(index)] + [_SEGMENTS - 1]
+        suspects = [index for index in range(first, last + 1) if index == _SEGMENTS - 1 or exact.bends(index)]
     if len(suspects) > _FEW:
         # The error changes little from one segment to the next, but for where the function saturates or jumps.
         roughly = {index: _segment_error(exact, entries, index, _SEGMENT // 4) for index in suspects}
         suspects = sorted(suspects, key=roughly.__getitem__)[-_FEW:]
     worst = max((_segment_error(exact, entries, index, 1) for index in suspects), default=0)
-    return TableError(worst if worst > _ROUNDING else 0, largest)
+    return TableError(worst if worst > _ROUNDING else 0, told)
 
 
-def table_error(node: Node, data: QParams | None, out: QParams | None, target: Target) -> TableError:
-    """What ``worst_error`` says of a table op between two int16 domains on a target; no error for any other op."""
+def table_error(view: View, node: Node, target: Target) -> TableError:
+    """By how much a table op between two int16 domains is off on a target, at codes that it can be given.
+
+    No error for any other op.
+    """
+    data, out = view.in_qp(node, 0), view.out_qp(node)
     if data is None or out is None or not (data.usable and out.usable):
         return _NONE
     if (data.dtype, out.dtype) != ("int16", "int16"):
         return _NONE
-    return worst_error(
-        node.kind,
-        data,
-        out,
-        parameters_of(node),
-        endpoint=TABLE_HAS_ENDPOINT.in_force(target),
-        shift_clamped=TABLE_SHIFT_CLAMPED.in_force(target),
-    )
+    fixed = TABLE_HAS_ENDPOINT.in_force(target), TABLE_SHIFT_CLAMPED.in_force(target)
+    return error_of(view, node, target, *fixed)
 
 
-def value_of(function: Callable[..., float], argument: float, parameters: tuple[float, ...]) -> float:
-    """One of FUNCTIONS at an argument: NaN where it has no value, infinite where that is too large."""
-    try:
-        return function(argument, *parameters)
-    except (ValueError, ZeroDivisionError, TypeError):  # the last: without a parameter it needs
-        return math.nan
-    except OverflowError:
-        return math.inf
+def error_of(view: View, node: Node, target: Target, endpoint: bool, shift_clamped: bool) -> TableError:
+    """The same with the table that a release would make (see :func:`worst_error`); the op must be one of int16."""
+    data, out = view.in_qp(node, 0), view.out_qp(node)
+    if data is None or out is None:
+        return _NONE
+    given = node.kind, data, out, parameters_of(node)
+    error = worst_error(*given, endpoint=endpoint, shift_clamped=shift_clamped)
+    codes = codes_read(view, node, target) if error.steps else None
+    if codes is None:
+        return error
+    reached = worst_error(*given, codes, endpoint=endpoint, shift_clamped=shift_clamped)
+    # What is tolerable of the whole table is so of a part of it.
+    return TableError(reached.steps, error.largest) if error.tolerable else reached
 
 
-def parameters_of(node: Node) -> tuple[float, ...]:
-    """The numbers among a table op's arguments behind the first: an exponent, a divisor, a slope."""
-    return tuple(float(arg) for arg in node.args[1:] if isinstance(arg, int | float) and not isinstance(arg, bool))
+def codes_read(view: View, node: Node, target: Target) -> Codes | None:
+    """The least and the greatest code that a unary op reads on a target; None if its operand is no usable DQ."""
+    dq = view.in_dq(node, 0)
+    return reach_on(view, target).codes(dq) if dq is not None else None
 
 
 def _start(index: int) -> int:
@@ -190,9 +152,17 @@ class _Codes:
     """The output code of the program for an input code; None where the function has no value."""
 
     def __init__(
-        self, function: Callable[..., float], parameters: tuple[float, ...], data: QParams, out: QParams
+        self, function: Callable[..., float], parameters: tuple[float, ...], data: QParams, out: QParams, given: Codes
     ) -> None:
         self.function, self.parameters, self.data, self.out = function, parameters, data, out
+        # What rounds otherwise than the program may put a code beside those that the program reaches.
+        self.least = max(given[0] - _BESIDE, data.qmin)
+        self.most = min(given[1] + _BESIDE, data.qmax)
+
+    @property
+    def segments(self) -> tuple[int, int]:
+        """The first and the last segment that holds a code that the input can have."""
+        return (self.least - _LOWEST) // _SEGMENT, (self.most - _LOWEST) // _SEGMENT
 
     def value(self, code: int) -> float:
         """The function at a code, in steps of the output; NaN where it has none."""
@@ -230,7 +200,7 @@ def _differences(exact: _Codes, entries: list[int | None], index: int, stride: i
     start = _start(index)
     # The last code of a segment is looked at whatever the stride: the endpoint is at fault there first.
     for code in (*range(start + stride, start + _SEGMENT - 1, stride), start + _SEGMENT - 1):
-        if exact.data.qmin <= code <= exact.data.qmax:
+        if exact.least <= code <= exact.most:
             want, got = exact.code(code), _between(entries, code)
             if want is not None and got is not None:
                 yield abs(want - got)

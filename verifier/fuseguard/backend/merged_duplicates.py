@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.value_range import reach_on
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard.ir.intervals import quantized
+from fuseguard.target import Target
 
 
 class Numbers:
@@ -87,6 +90,24 @@ def _meaning(view: View, node: Node) -> tuple[Hashable, ...]:
     owner = view.output_owner(node)
     activation = (owner.target, owner.args[1:]) if owner is not node else None
     return (inputs, activation, frozenset(outputs_of(view, owner)))
+
+
+def merged_harmlessly(view: View, node: Node, twin: Node, target: Target) -> bool:
+    """Whether two ops that differ in the qparams of their results alone have the same codes all the same.
+
+    That is so where the qparams differ in qmin and qmax, and no value reaches the codes that only one of them has.
+    """
+    (inputs, activation, _), (others, other, _) = _meaning(view, node), _meaning(view, twin)
+    results, its_results = (outputs_of(view, view.output_owner(item)) for item in (node, twin))
+    if (inputs, activation) != (others, other) or len(results) != 1 or len(its_results) != 1:
+        return False
+    [one], [another] = results, its_results
+    if not (one.usable and another.usable) or one.dtype != another.dtype:
+        return False
+    values = reach_on(view, target).of(view.output_owner(node))
+    codes = quantized(values, one)
+    same_grid = (one.scale, one.zero_point) == (another.scale, another.zero_point)
+    return codes == quantized(values, another) and (same_grid or codes[0] == codes[1])
 
 
 def outputs_of(view: View, node: Node) -> list[QParams]:

@@ -169,7 +169,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             less=why(
                 {
                     _NO_FLOATS: (
-                        "__lshift__ __rshift__ any argmax bitwise_and bitwise_left_shift bitwise_not bitwise_or "
+                        "__lshift__ __rshift__ argmax bitwise_and bitwise_left_shift bitwise_not bitwise_or "
                         "bitwise_right_shift bitwise_xor logical_and logical_not logical_or logical_xor"
                     ),
                     "Arm's quantizer decomposes it before it annotates (DecomposeEmbeddingPass)": "embedding",

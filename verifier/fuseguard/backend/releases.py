@@ -110,6 +110,19 @@ FOLDS_LISTS = Change(
     ">=1.3", "#18971", "FuseConstantArgsPass finds the qparams of a list's members under the index of the list."
 )
 
+CHECKS_SHAPES = Change(
+    ">=1.4", "EdgeOpArgValidator", "The check of the edge IR fails at a CONST_SHAPE without dimensions."
+)
+MOVES_RANK_ZERO_VIEWS = Change(
+    ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
+)
+DROPS_UNREAD_INPUTS = Change(
+    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is no input of the delegate's TOSA."
+)
+TAKES_ARGMAX = Change(
+    ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
+)
+
 EXPANDS_PUT_VALUES = Change(
     ">=1.3", "RewriteIndexPutPass", "The values of an index_put are expanded before they are viewed for SCATTER."
 )

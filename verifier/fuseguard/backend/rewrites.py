@@ -3,8 +3,8 @@
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, and
 ``FuseIdenticalInputTransformsPass`` of 1.4.1 and 1.5.1.
 
-Rules that depend on it: BO602, BO605, DT501, DT504, OP701, PL401, QD201, QD202, QD203, QD204, and those of
-int32_bounds.
+Rules that depend on it: BO602, BO605, DT501, DT503, DT504, DT506, OP701, PL401, QD201, QD202, QD203, QD204, and those
+of int32_bounds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fuseguard.backend.partition import outside_readers
-from fuseguard.engine import Call, Duplicate, Insert, Pair, Rewrite
+from fuseguard.engine import Call, Duplicate, Fold, Insert, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
 from fuseguard.target import Target
 
@@ -33,6 +33,47 @@ def stays_on_grid(node: Node, qparams: QParams) -> bool:
         # relu's bound is the zero point's value
         return activation_bounds(node) == (0.0, float("inf")) and qparams.qmin <= qparams.zero_point <= qparams.qmax
     return moves_values(node)
+
+
+#: Constants make other constants by a few ops: a view, an addition, a function.
+_LONGEST_WAY = 32
+
+
+def folded(view: View, node: Node) -> Rewrite | None:
+    """Stores the codes that the program makes of ``node`` from constants alone; None if it is not made of these.
+
+    Whatever the backend makes of ``node``: the repaired program leaves it nothing to compute.
+    """
+    sources = _made_of_constants(view, node)
+    quantizers = view.out_q(node)
+    if sources is None or not quantizers or len(quantizers) != len(view.users(node)):
+        return None
+    return Rewrite(tuple(Fold(q.name, (node.name, *sources)) for q in quantizers))
+
+
+def _made_of_constants(view: View, node: Node) -> tuple[str, ...] | None:
+    """The ops that a value is made by, if from constants alone; None if it depends on an input or the program's state.
+
+    The edge program that the plug-in sees may not tell constants from inputs: it is not repaired.
+    """
+    found: dict[str, None] = {}
+    pending = list(view.graph.inputs(node))
+    if view.graph.name or not (pending or node.info.has(Trait.CONSTANT)):
+        return None
+    while pending:
+        item = pending.pop()
+        if item.name in found:
+            continue
+        if item.op == "call":
+            if item.info.has(Trait.CONTROL_FLOW | Trait.DELEGATE) or len(found) == _LONGEST_WAY:
+                return None
+            if not item.info.has(Trait.CONSTANT) and not view.graph.inputs(item):
+                return None
+            found[item.name] = None
+            pending += view.graph.inputs(item)
+        elif not item.constant or item.name in view.graph.mutations:
+            return None
+    return tuple(found)
 
 
 def pair_before(view: View, node: Node, inputs: Iterable[Node], qparams: QParams) -> Rewrite | None:

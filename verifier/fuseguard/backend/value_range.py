@@ -1,32 +1,44 @@
-"""Which values a quantized program can hold at a node, for all inputs: intervals, from front to back.
+"""Which values and codes a quantized program can hold at a node, for all inputs: intervals, from front to back.
+
+What one node says about another is in :mod:`fuseguard.backend.value_relations`.
 
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It decides which quantize ops
 saturate a value. The rest is arithmetic.
 
-Rules that depend on it: OP701, OP706, OP710, QD205, and those of int32_bounds.
+Rules that depend on it: DT503, DT505, DT506, OP701, OP706, OP710, QD201, QP301, QP306, and those of int32_bounds and
+lookup_table and merged_duplicates.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
 
 from fuseguard.backend.fold_qparams import code_inputs
-from fuseguard.backend.int32_rescales import Bypass
+from fuseguard.backend.int32_rescales import Bypass, bypasses
+from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.value_relations import Relations, is_square
 from fuseguard.ir import Node, Ref, Trait, View, activation_bounds
+from fuseguard.ir.intervals import (
+    ANYTHING,
+    IMAGES,
+    OPERANDS,
+    Codes,
+    Range,
+    arithmetic,
+    image,
+    in_float32,
+    quantized,
+    square,
+    summed,
+)
+from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.scalar_functions import parameters_of
+from fuseguard.target import Target
 
-Range: TypeAlias = tuple[float, float]
-
-_ANY: Range = (-math.inf, math.inf)
-
-#: The image of functions that are bounded on one side at least: what they yield at most, whatever they are given.
-IMAGES: dict[str, Range] = {
-    "sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0),
-    "sin": (-1.0, 1.0), "cos": (-1.0, 1.0), "sign": (-1.0, 1.0), "atan": (-math.pi / 2, math.pi / 2),
-    "asin": (-math.pi / 2, math.pi / 2), "acos": (0.0, math.pi), "exp": (0.0, math.inf), "sqrt": (0.0, math.inf),
-    "rsqrt": (0.0, math.inf), "cosh": (1.0, math.inf),
-}  # fmt: skip
+#: The value that ops fill a tensor with, and the position and the name of the argument that is it.
+_FILLED = {"full": (1, "fill_value"), "full_like": (1, "fill_value"), "scalar_tensor": (0, "s")}
+_FILLED_WITH = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}
 
 
 class Reach:
@@ -36,12 +48,15 @@ class Reach:
         self.view = view
         self._known: dict[str, Range] = {}
         self._producers = {(bypass.reader.name, bypass.path[-1]): bypass.producer for bypass in skipped}
+        self._relations = Relations(self, frozenset(self._producers))
 
     def of(self, node: Node) -> Range:
         """The least and the greatest value that ``node`` can have; infinite where nothing is known.
 
         What a DQ yields lies within its codes, and what an op computes is not quantized yet.
         """
+        if node.name in self._known:
+            return self._known[node.name]
         pending = [node]
         while pending:
             missing = [item for item in self._sources(pending[-1]) if item.name not in self._known]
@@ -50,97 +65,140 @@ class Reach:
                 continue
             current = pending.pop()
             if current.name not in self._known:
-                self._known[current.name] = self._compute(current)
+                self._known[current.name] = in_float32(self._compute(current))
         return self._known[node.name]
 
-    def _sources(self, node: Node) -> list[Node]:
+    def codes(self, node: Node) -> Codes | None:
+        """The least and the greatest code at a Q or DQ; None without usable qparams.
+
+        What a DQ reads that is no Q's result may be any code of its dtype, unless it is a constant that the reader
+        knows the codes of (``Graph.buffers``) or that was quantized by the DQ's qparams.
+        """
+        qparams = self.view.qparams(node)
+        if qparams is None or not qparams.usable:
+            return None
+        source = self.view.producer(node)
+        if self.view.is_q(node):
+            return quantized(self.of(source) if source is not None else ANYTHING, qparams)
+        if source is None:
+            return INTEGER_RANGES.get(qparams.dtype)
+        if self.view.is_q(source):
+            return self.codes(source) or INTEGER_RANGES.get(qparams.dtype)
+        if source.op == "call" or not source.constant or source.name in self.view.graph.mutations:
+            return INTEGER_RANGES.get(qparams.dtype)
+        stored = self.view.graph.buffers.get(source.name)
+        if stored and math.isfinite(sum(stored)):
+            return int(min(stored)), int(max(stored))
+        return qparams.qmin, qparams.qmax
+
+    def _sources(self, node: Node) -> Sequence[Node]:
         """The nodes whose ranges that of ``node`` follows from."""
-        if node.op != "call" or node.kind in IMAGES:
+        if node.op != "call" or node.kind == "softmax":
             return []
         if node.info.has(Trait.MOVES):
             inputs: Sequence[Node] = code_inputs(self.view, node)
-        elif node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.ACTIVATION) or node.kind in _ARITHMETIC:
+        elif (
+            node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.ACTIVATION | Trait.UNARY)
+            or node.kind in OPERANDS
+            or node.kind in ("sum", "mean")
+        ):
             inputs = self.view.graph.inputs(node)
         else:
             return []
+        if not self._producers:
+            return inputs
         return [self._producers.get((node.name, item.name), item) for item in inputs]
 
     def _compute(self, node: Node) -> Range:
         if node.op != "call":
-            return _ANY
-        ranges = [self._known[item.name] for item in self._sources(node)]
+            return ANYTHING
         if self.view.is_q(node) or self.view.is_dq(node):
-            return self._quantized(node, ranges)
-        if node.kind in IMAGES:
-            return IMAGES[node.kind]
+            return self._quantized(node)
+        if node.kind == "softmax":
+            return IMAGES["softmax"]
         if node.kind == "full":
-            value = node.arg(1, "fill_value") if node.target.startswith("aten.full.") else None
-            return (float(value), float(value)) if isinstance(value, int | float) else _ANY
+            return _filled(node)
+        ranges = [self._known[item.name] for item in self._sources(node)]
         if not ranges:
-            return _ANY
+            return ANYTHING
+        if node.info.has(Trait.UNARY):
+            function_alone = len(node.args) == 1 + len(parameters_of(node)) and not node.kwargs
+            return image(node.kind, ranges[0], parameters_of(node)) if function_alone else ANYTHING
         if node.info.has(Trait.ACTIVATION):
             low, high = activation_bounds(node)
             if math.isnan(low) or math.isnan(high):
-                return _ANY
+                return ANYTHING
             return min(max(ranges[0][0], low), high), max(min(ranges[0][1], high), low)
         if node.info.has(Trait.MOVES):
             return min(low for low, _ in ranges), max(high for _, high in ranges)
+        if node.kind == "mean":
+            return summed(1, ranges[0])
         return self._arithmetic(node)
 
-    def _quantized(self, node: Node, ranges: list[Range]) -> Range:
+    def _quantized(self, node: Node) -> Range:
         qparams = self.view.qparams(node)
         if qparams is None or not qparams.usable:
-            return _ANY
-        low, high = ranges[0] if ranges else _ANY
-        if math.isnan(low) or math.isnan(high):
-            return qparams.low, qparams.high
-        return qparams.dequantize(qparams.quantize(low)), qparams.dequantize(qparams.quantize(high))
+            return ANYTHING
+        codes = self.codes(node) or (qparams.qmin, qparams.qmax)
+        return qparams.dequantize(codes[0]), qparams.dequantize(codes[1])
 
     def _arithmetic(self, node: Node) -> Range:
         places = []
-        for arg in node.args[: 1 if node.kind in ("abs", "sum", "neg") else 2]:
+        for arg in node.args[: 1 if node.kind == "sum" else OPERANDS[node.kind]]:
             if isinstance(arg, Ref):
                 places.append(self._known[self._producers.get((node.name, arg.name), self.view.graph[arg.name]).name])
             elif isinstance(arg, int | float):
                 places.append((float(arg), float(arg)))
             else:
-                return _ANY
+                return ANYTHING
         if node.kwargs.get("alpha", 1) != 1 or "rsub" in node.target or not places:
-            return _ANY
+            return ANYTHING
         if node.kind == "sum":
-            terms = self._summed(node)
-            return (terms * places[0][0], terms * places[0][1]) if terms else _ANY
-        return arithmetic(node.kind, places[0], places[-1])
+            return self._summed(node, places[0])
+        if node.kind == "mul" and is_square(self.view, node) and places[0] == places[-1]:
+            return square(places[0])
+        found = arithmetic(node.kind, places[0], places[-1])
+        if node.kind == "sub":
+            most = self._relations.most_above_its_maximum(node)
+            return found if most is None else (min(found[0], most), min(found[1], most))
+        return found
 
-    def _summed(self, node: Node) -> int | None:
-        """How many values each element of a sum adds up."""
-        data = self.view.producer(node)
-        if data is None or data.meta is None or node.meta is None:
-            return None
-        if any(size is None for size in (*data.meta.shape, *node.meta.shape)):
-            return None
-        count = math.prod(size or 0 for size in data.meta.shape)
-        return count // max(math.prod(size or 0 for size in node.meta.shape), 1)
+    def _summed(self, node: Node, values: Range) -> Range:
+        terms = summed_terms(self.view, node)
+        if not terms:
+            return ANYTHING
+        low, high = summed(terms, values)
+        least = self._relations.least_sum(node, terms, values)
+        return (low, high) if least is None else (min(max(low, least), high), high)
 
 
-_ARITHMETIC = frozenset({"add", "sub", "mul", "maximum", "minimum", "abs", "neg", "sum"})
+@once_per_view
+def reach_on(view: View, target: Target) -> Reach:
+    """The ranges on one target: past the quantize ops that its release leaves out."""
+    return Reach(view, bypasses(view, target))
 
 
-def arithmetic(kind: str, first: Range, second: Range) -> Range:
-    """The range of an elementwise operation on two ranges, or, for ``neg`` and ``abs``, on the first one.
+def reachable(codes: Codes | None, limits: Codes) -> str:
+    """What a message says of reachable codes, where they are not all that the qparams allow; "" if they are."""
+    if codes is None or (codes[0] <= limits[0] and codes[1] >= limits[1]):
+        return ""
+    return f" (codes {codes[0]}..{codes[1]} of {limits[0]}..{limits[1]} are reachable)"
 
-    Raises KeyError for a kind that has no interval arithmetic here.
-    """
-    if kind == "add":
-        return first[0] + second[0], first[1] + second[1]
-    if kind == "sub":
-        return first[0] - second[1], first[1] - second[0]
-    if kind == "mul":
-        corners = [a * b if a and b else 0.0 for a in first for b in second]  # 0 times infinity is 0 here
-        return min(corners), max(corners)
-    if kind == "neg":
-        return -first[1], -first[0]
-    if kind == "abs":
-        return max(first[0], -first[1], 0.0), max(abs(first[0]), abs(first[1]))
-    pick = {"maximum": max, "minimum": min}[kind]
-    return pick(first[0], second[0]), pick(first[1], second[1])
+
+def summed_terms(view: View, node: Node) -> int | None:
+    """How many values each element of a sum adds up."""
+    data = view.producer(node)
+    if data is None or data.meta is None or node.meta is None:
+        return None
+    if any(size is None for size in (*data.meta.shape, *node.meta.shape)):
+        return None
+    count = math.prod(size or 0 for size in data.meta.shape)
+    return count // max(math.prod(size or 0 for size in node.meta.shape), 1)
+
+
+def _filled(node: Node) -> Range:
+    name = node.target.split(".")[1]
+    if name in _FILLED_WITH:
+        return _FILLED_WITH[name], _FILLED_WITH[name]
+    value = node.arg(*_FILLED[name]) if name in _FILLED else None
+    return (float(value), float(value)) if isinstance(value, int | float) else ANYTHING

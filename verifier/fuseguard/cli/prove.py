@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ import click
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
+from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target, TargetError
 
@@ -82,6 +84,7 @@ _TRUST = (
     show_default=True,
     help="What the guard refuses.",
 )
+@ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
 @output.format_option("text", "json")
 @output.color_option
@@ -98,6 +101,7 @@ def command(
     max_steps: float | None,
     guard: bool,
     policy: str,
+    no_check_ir_validity: bool,
     trust: bool,
     output_format: str,
     color: str,
@@ -106,7 +110,7 @@ def command(
 
     Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
     """
-    resolved = Target.parse(target)
+    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     if not trust:
         raise exits.Refused(_TRUST.format(file=file))
     if not file.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import selection_options, split
+from fuseguard.cli.settings import ir_validity_option, selection_options, split
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
 from fuseguard.engine.run import POLICIES
 from fuseguard.target import Target
@@ -70,6 +71,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend th
 @click.option(
     "--unsafe-repairs", is_flag=True, help="Also repair what changes the program's results; the error is measured."
 )
+@ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
 @output.format_option("text", "json")
 @output.color_option
@@ -87,6 +89,7 @@ def command(
     inputs: str,
     prove: bool,
     unsafe_repairs: bool,
+    no_check_ir_validity: bool,
     trust: bool,
     output_format: str,
     color: str,
@@ -97,7 +100,7 @@ def command(
     program are compared with the original's to the bit, on the inputs and at the ends of the code ranges, and its
     lowering is judged, with what could not be repaired kept off the accelerator.
     """
-    resolved = Target.parse(target)
+    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     _check_paths(file, out, force, diff)
     if not trust:
         raise exits.Refused(_TRUST.format(file=file))

@@ -12,7 +12,7 @@ import click
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.progress import long_progress
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import selection_options, split
+from fuseguard.cli.settings import ir_validity_option, selection_options, split
 from fuseguard.engine.example_cases import PROFILES, Case, cases
 from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.target import Target
@@ -68,6 +68,7 @@ _SHIPPED = ""
     help="Also repair what can be repaired, and write what was seen to a recording; with --select or --ignore, the "
     "cases of other rules stay in the file. Without FILE, in a checkout of fuseguard: the recording that ships.",
 )
+@ir_validity_option
 @output.format_option("text", "json")
 @output.color_option
 @click.pass_context
@@ -78,6 +79,7 @@ def command(
     targets: tuple[str, ...],
     jobs: int,
     record: str | None,
+    no_check_ir_validity: bool,
     output_format: str,
     color: str,
 ) -> None:
@@ -94,6 +96,10 @@ def command(
     specs = [Target.parse(target).spec for target in targets]
     if record is not None and tuple(specs) != PROFILES:
         raise click.UsageError("A recording holds both integer profiles: use --record without --target.")
+    if record is not None and no_check_ir_validity:
+        raise click.UsageError(
+            "A recording is of ExecuTorch's default configuration: use --record without --no-check-ir-validity."
+        )
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise exits.Failure(exits.MISSING_PROVE.format(error=f"No module named {missing[0]!r}"))
@@ -102,7 +108,8 @@ def command(
     recorder = _recorder(record, release, registry, codes, not (select or ignore)) if record is not None else None
     try:
         with quiet():  # the workers inherit it
-            results = _judged(recorder.cases if recorder else cases(rules, specs), jobs, recorder)
+            chosen = recorder.cases if recorder else cases(rules, specs)
+            results = _judged(chosen, jobs, recorder, check_ir_validity=not no_check_ir_validity)
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     from fuseguard.report import selftest as selftest_report
@@ -116,12 +123,15 @@ def command(
     ctx.exit(exits.CLEAN if all(result.agrees for result in results) else exits.FINDINGS)
 
 
-def _judged(chosen: Sequence[Case], jobs: int, recorder: Recorder | None) -> list[Result]:
-    from fuseguard.executorch.selftest import run_cases
+def _judged(
+    chosen: Sequence[Case], jobs: int, recorder: Recorder | None, *, check_ir_validity: bool
+) -> list[Result]:
+    from fuseguard.executorch.selftest import run_cases, unchecked_config
 
+    compile_config = None if check_ir_validity else unchecked_config()
     results: list[Result] = []
     with long_progress("lowering", len(chosen)) as step:
-        for result in run_cases(chosen, jobs, repairs=recorder is not None):
+        for result in run_cases(chosen, jobs, repairs=recorder is not None, compile_config=compile_config):
             results.append(result)
             step(str(result.case) if result.agrees else f"{result.case}, DISAGREES")
             if recorder is not None:

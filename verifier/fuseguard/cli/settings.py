@@ -128,6 +128,15 @@ def selection_options(command: F) -> F:
     return _SELECT(_IGNORE(command))
 
 
+def ir_validity_option(command: F) -> F:
+    """``--no-check-ir-validity``, for commands that lower programs."""
+    return click.option(
+        "--no-check-ir-validity",
+        is_flag=True,
+        help="Lower with EdgeCompileConfig(_check_ir_validity=False), as Arm's ahead-of-time compiler does.",
+    )(command)
+
+
 def fail_on_option(command: F) -> F:
     """``--fail-on``."""
     return _fail_on(command)

@@ -8,7 +8,9 @@ from fuseguard.engine.rewrite import (
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
+    MakeConstant,
     Pair,
     Replace,
     Rewrite,
@@ -21,6 +23,6 @@ from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
     "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
-    "Example", "Finding", "Insert", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule", "RuleFailure",
-    "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
+    "Example", "Finding", "Fold", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule",
+    "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
 ]  # fmt: skip

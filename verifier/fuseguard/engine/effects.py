@@ -15,7 +15,8 @@ class EffectRow:
 
     ``case`` names which form of the violation it is about ("*" for all); ``releases`` is a version range as
     in PEP 440 (``>=1.3,<1.5``), ``profile`` is ``INT``, ``INT+FP`` or "*". ``reference`` names the pass, the
-    commit or the upstream issue.
+    commit or the upstream issue. ``unchecked`` is the effect with ``EdgeCompileConfig(_check_ir_validity=False)``,
+    where it differs from ``effect``, which is that of the default; None where it is the same.
     """
 
     case: str
@@ -24,6 +25,7 @@ class EffectRow:
     effect: Effect
     evidence: Evidence | None = None
     reference: str = ""
+    unchecked: Effect | None = None
 
     def __post_init__(self) -> None:
         """A table that cannot be right must fail when its pack is loaded, not in a check.
@@ -36,6 +38,17 @@ class EffectRow:
             object.__setattr__(self, "evidence", None)
         elif self.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
             raise ValueError(f"a row cannot state the evidence {self.evidence.value!r}; leave it out")
+
+    def effect_on(self, target: Target) -> Effect:
+        """The effect on a target that the row applies to."""
+        return self.effect if self.unchecked is None or target.ir_validity else self.unchecked
+
+    @property
+    def condition(self) -> str:
+        """What the effect depends on besides the target, in words; "" where it depends on nothing."""
+        if self.unchecked is None:
+            return ""
+        return f"only with ExecuTorch's default _check_ir_validity=True; {self.unchecked.value} with False"
 
     def applies(self, case: str, target: Target) -> bool:
         return self.case in ("*", case) and self.profile in ("*", target.profile) and target.release_in(self.releases)

@@ -44,9 +44,12 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     """
     if row.evidence is not None:
         return Grade(row.evidence, row.reference)
+    effect = row.effect_on(target)
+    if effect is not row.effect:  # recordings are of ExecuTorch's default configuration
+        return Grade(Evidence.INFERRED, row.reference)
     recordings = rule.recordings or measured.SHIPPED
     here, nearest = _shown(
-        recordings, str(target.release), rule.code, rule.in_program, case, target.profile, row.effect
+        recordings, str(target.release), rule.code, rule.in_program, case, target.profile, effect
     )
     if here:
         return Grade(Evidence.MEASURED, row.reference, here)

@@ -64,7 +64,7 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class SetArgument:
-    """Gives ``node`` the argument at ``position`` (called ``name`` in its schema)."""
+    """Gives ``node`` the argument at ``position`` (called ``name`` in its schema): a literal, or another node."""
 
     node: str
     position: int
@@ -73,10 +73,11 @@ class SetArgument:
 
     @property
     def touched(self) -> frozenset[str]:
-        return frozenset((self.node,))
+        return frozenset((self.node, self.value.name) if isinstance(self.value, Ref) else (self.node,))
 
     def __str__(self) -> str:
-        return f"set {self.name} of {self.node} to {self.value}"
+        value = self.value.name if isinstance(self.value, Ref) else self.value
+        return f"set {self.name} of {self.node} to {value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,46 @@ class Duplicate:
         return f"give {', '.join(self.users)} a copy of {' -> '.join(self.nodes)}"
 
 
-Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate
+@dataclass(frozen=True, slots=True)
+class MakeConstant:
+    """Puts a call of ``target`` with literals alone in the place of ``node``, and removes what only it read.
+
+    ``args`` are the literals. The result has the shape and the dtype of ``node``, which is ``dtype`` by torch's short
+    name.
+    """
+
+    node: str
+    target: str
+    args: tuple[Arg, ...]
+    dtype: str
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node,))
+
+    def __str__(self) -> str:
+        return f"in place of {self.node} put {self.target}({', '.join(map(str, self.args))}), of {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Computes ``node``, a quantize op of a value that depends on constants alone, and stores its codes instead.
+
+    ``sources`` are the nodes that go with it where nothing else reads them.
+    """
+
+    node: str
+    sources: tuple[str, ...]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node, *self.sources))
+
+    def __str__(self) -> str:
+        return f"store the codes of {self.node}, which depends on constants alone"
+
+
+Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant | Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity
-from fuseguard.engine.rewrite import Duplicate, Edit, Insert, Replace, Rewrite
+from fuseguard.engine.rewrite import Duplicate, Edit, Fold, Insert, Replace, Rewrite
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import Report
 
@@ -177,6 +177,8 @@ def _without_names(edit: Edit) -> Hashable:
         return kind, edit.steps
     if isinstance(edit, Duplicate):
         return kind, len(edit.nodes), len(edit.users)
+    if isinstance(edit, Fold):
+        return kind, len(edit.sources)
     return replace(edit, node="")
 
 

@@ -123,17 +123,18 @@ class Rule(abc.ABC):
     ) -> Finding:
         """Build the finding for ``nodes``: effect from the table, evidence from the recordings, text from the template.
 
-        Bounds are dropped where the effect is that nothing differs.
+        Bounds are dropped where the effect is that nothing differs. A detail says what else the effect depends on.
         """
         row = self.effects.look_up(case, target)
+        effect = row.effect_on(target)
         known = grade(self, case, row, view, target, nodes)
-        differs = row.effect in (Effect.WRONG, Effect.BOUNDED)
+        differs = effect in (Effect.WRONG, Effect.BOUNDED)
         lead = nodes[0]
         return Finding(
             code=self.code,
             name=self.name,
-            effect=row.effect,
-            severity=row.effect.severity,
+            effect=effect,
+            severity=effect.severity,
             nodes=tuple(node.name for node in nodes),
             cluster=view.ordered_cluster(*nodes),
             message=self.message.format(**fields),
@@ -153,6 +154,7 @@ class Rule(abc.ABC):
             bound_value=bound_value if differs else None,
             graph=view.graph.name,
             target=str(target),
+            details=(("IR check", row.condition),) if row.condition else (),
         )
 
     @classmethod

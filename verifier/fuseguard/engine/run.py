@@ -81,14 +81,14 @@ class Report:
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     """Whether ``policy`` keeps the finding's cluster off the accelerator.
 
-    ``consistent`` refuses what breaks on any target, on all of them alike; ``measured`` only what breaks on
-    this one; ``bit-exact`` also what deviates within a proved bound.
+    ``consistent`` refuses what breaks on any target, on all of them alike, but not what deviates within a bound on
+    this one; ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
     """
     if policy == "measured":
         return finding.severity is Severity.ERROR
     if policy == "bit-exact":
         return rule.refused or finding.effect is Effect.BOUNDED
-    return rule.refused
+    return rule.refused and finding.effect is not Effect.BOUNDED
 
 
 def run(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from executorch.exir import EdgeCompileConfig
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
@@ -19,9 +20,9 @@ from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.judge import Proof, prove
 from fuseguard.executorch.materialize import materialize
 from fuseguard.executorch.outputs import largest_difference
-from fuseguard.executorch.partition import support_checks
+from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.quantizing import quantize
-from fuseguard.executorch.repairs import RepairResult, repair
+from fuseguard.executorch.repairs import repair
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -44,24 +45,29 @@ class _Repaired:
     proof: Proof
 
 
-def judge_case(case: Case, *, repairs: bool = False) -> Result:
+def judge_case(
+    case: Case, *, repairs: bool = False, compile_config: EdgeCompileConfig | None = None
+) -> Result:
     """Lint and judge one case; with ``repairs`` what an exact repair makes of it as well.
+
+    ``compile_config``: what it is lowered with; None means ExecuTorch's default.
 
     Raises KeyError if no installed rule has it.
     """
     registry = load_registry()
     rule, example = example_of(case, registry)
     rules = tuple(dict.fromkeys((*registry.select(), rule)))
+    target = target_of(case.spec, None, compile_config)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program, inputs = make_program(example, case)
-        report = run(read_program(program), Target.parse(case.spec), rules)
-        proof = prove(program, inputs, case.spec)
+        report = run(read_program(program), target, rules)
+        proof = prove(program, inputs, target, compile_config=compile_config)
         guarded = None
         if any(finding.refuse for finding in report.findings):
-            checks = support_checks(case.spec, select=[item.code for item in rules])
-            guarded = prove(program, inputs, case.spec, checks=checks)
-        repaired = _repaired(program, inputs, report, case, rule) if repairs else None
+            checks = support_checks(target, select=[item.code for item in rules])
+            guarded = prove(program, inputs, target, checks=checks, compile_config=compile_config)
+        repaired = _repaired(program, inputs, report, target, rule, compile_config) if repairs else None
     worst = report.findings[0] if report.findings else None
     in_program = worst is not None and any(item.in_program for item in rules if item.code == worst.code)
     fault = _fault(report, in_program, proof, case) or _fault_of_help(guarded, repaired)
@@ -91,25 +97,29 @@ def make_program(example: Example, case: Case) -> tuple[ExportedProgram, Inputs]
     return quantize(module, inputs, case.spec, example.config, example.unquantized), inputs
 
 
-def _repaired(program: ExportedProgram, inputs: Inputs, report: Report, case: Case, rule: Rule) -> _Repaired | None:
+def _repaired(
+    program: ExportedProgram,
+    inputs: Inputs,
+    report: Report,
+    target: Target,
+    rule: Rule,
+    compile_config: EdgeCompileConfig | None,
+) -> _Repaired | None:
     """The exactly repaired program, judged; None where nothing can be repaired."""
     if not any(finding.repairable for finding in report.findings):
         return None
     policy = repair_policy(rule)
-    result = repair(program, case.spec, policy)
+    result = repair(program, target, policy)
     if not result.applied:
         return None
     equal = all(
         largest_difference(program, result.program, values) == 0
         for values in (inputs, extreme_inputs(program, inputs))
     )
-    return _Repaired(equal, _judge_repaired(result, inputs, case, policy))
-
-
-def _judge_repaired(result: RepairResult, inputs: Inputs, case: Case, policy: str) -> Proof:
-    """Lowered as :func:`fuseguard.executorch.lower` does, with what remains refused."""
+    # Lowered as fuseguard.executorch.lower does, with what remains refused.
     refused = any(finding.refuse for finding in result.remaining)
-    return prove(result.program, inputs, case.spec, support_checks(case.spec, policy) if refused else None)
+    checks = support_checks(target, policy) if refused else None
+    return _Repaired(equal, prove(result.program, inputs, target, checks, compile_config=compile_config))
 
 
 def _left_on_cpu(proof: Proof) -> int:

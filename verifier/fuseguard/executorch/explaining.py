@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.comparing import FLOAT_TOLERANCE, absolute_errors, differing_elements, magnitude
 from fuseguard.executorch.explanations import Explanation, explanations, name_of
-from fuseguard.executorch.float64 import run_exactly, shaken_outputs
+from fuseguard.executorch.float64 import TIE, run_exactly, shaken_outputs
 from fuseguard.executorch.lowering import Lowered
 from fuseguard.executorch.outputs import (
     OutputGrid,
@@ -24,10 +24,6 @@ from fuseguard.executorch.outputs import (
     widened_by_tables,
 )
 from fuseguard.target import Target
-
-#: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
-#: a value by less than 1e-7 steps of an int8 code.
-TIE = 1e-6
 
 #: How many random ways of breaking ties are tried: an element that meets three has one of eight, and is missed by all
 #: of them once in seventy. All are tried before an element is called wrong: in a dense network an element may come to

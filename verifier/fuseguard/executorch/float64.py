@@ -23,7 +23,11 @@ from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
 #: What torch's and the delegate's float32 may differ by, a few units in the last place, as a part of the value.
-_FLOAT32 = 4 * 2.0**-24
+FLOAT32 = 4 * 2.0**-24
+
+#: How near a tie, in steps, a value must be for its rounding to count as one. RESCALE's 31-bit multiplier moves
+#: a value by less than 1e-7 steps of an int8 code.
+TIE = 1e-6
 
 
 def run_exactly(
@@ -119,6 +123,11 @@ def _run(interpreter: Float64Interpreter, program: ExportedProgram, inputs: Sequ
     return results(program, outputs)
 
 
+def at_ties(steps: torch.Tensor, reach: torch.Tensor | float) -> torch.Tensor:
+    """Where a value of so many ``steps`` is no further than ``reach`` from a rounding tie."""
+    return (steps - torch.floor(steps) - 0.5).abs() <= reach
+
+
 def widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
 
@@ -201,11 +210,9 @@ class Float64Interpreter(BodyInterpreter):
         """How much further a value of so many ``steps`` may be before it is rounded."""
         size: torch.Tensor | float = self.nudge
         if self.nudge and self.of_floats.get(self.running, False):
-            size = math.copysign(1.0, self.nudge) * (abs(self.nudge) + _FLOAT32 * steps.abs())
-        if self.ties is not None:
-            reach = torch.as_tensor(size).abs()
-            if bool(((steps - torch.floor(steps) - 0.5).abs() <= reach).any()):
-                self.ties.append(self.running)
+            size = math.copysign(1.0, self.nudge) * (abs(self.nudge) + FLOAT32 * steps.abs())
+        if self.ties is not None and bool(at_ties(steps, torch.as_tensor(size).abs()).any()):
+            self.ties.append(self.running)
         if not self.scattered:
             return size
         signs = torch.randint(0, 2, steps.shape, generator=self.generator, dtype=torch.float64)

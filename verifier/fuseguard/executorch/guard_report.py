@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuseguard.engine.finding import Finding
+from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
 
 
@@ -67,6 +67,8 @@ class GuardReport:
         lines = [f"fuseguard: {len(self.refused)} nodes refused for {self.target} (policy {self.policy})"]
         for finding in self.findings:
             verb = "refused" if finding.refuse else "reported"
+            if finding.refuse and finding.severity is Severity.NOTE and finding.effect is not Effect.BOUNDED:
+                verb = "refused, since other targets or releases break it,"
             where = f" at {finding.source}" if finding.source else ""
             lines.append(f"  {finding.code} {finding.name}: {verb} {', '.join(finding.cluster)}{where}")
         lines += [f"  {item.code} {item.name}: mended {', '.join(item.nodes)}" for item in self.mended]

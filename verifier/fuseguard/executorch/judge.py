@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
+from executorch.exir import EdgeCompileConfig
 from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
@@ -25,6 +26,7 @@ from fuseguard.executorch.explanations import Explanation, of_all_calls
 from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
 from fuseguard.executorch.outputs import output_grids, run_eager
+from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, functional_program, slots
 from fuseguard.target import Target
 
@@ -128,6 +130,7 @@ def prove(
     *,
     calls: int | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    compile_config: EdgeCompileConfig | None = None,
     locate: bool | Literal["always"] = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
@@ -141,6 +144,8 @@ def prove(
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
             it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
         kwargs: the inputs that the program takes by keyword.
+        compile_config: what ``to_edge_transform_and_lower`` is given. None means ExecuTorch's default, which checks
+            the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
         locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
             too. It takes one more run of the delegates.
 
@@ -157,12 +162,12 @@ def prove(
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
     inputs = flat_inputs(exported_program_of(exported_program, "prove"), inputs, kwargs)
-    resolved = target if isinstance(target, Target) else Target.parse(target)
+    resolved = target_of(target, None, compile_config)
+    if not resolved.ir_validity and compile_config is None:
+        compile_config = EdgeCompileConfig(_check_ir_validity=False)
     spec = compile_spec_for(resolved)
     if checks == "guard":
-        from fuseguard.executorch.partition import support_checks
-
-        checks = support_checks(spec)
+        checks = support_checks(resolved)
     state = slots(exported_program)
     calls = calls or (CALLS_WITH_STATE if state else 1)
     eager = copy_program(exported_program, share_weights=True)
@@ -175,7 +180,7 @@ def prove(
         "elements": sum(tensor.numel() for tensor in reference),
     }
     try:
-        lowered = lower_to_edge(copy_program(exported_program), spec, checks)
+        lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
     except ImportError:
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
@@ -234,12 +239,15 @@ def _with_cells(
     target: Target,
     names: Sequence[str],
 ) -> Proof:
-    """The proof with its cells; as it is where the delegates cannot be run."""
-    if proof.outcome not in ("exact", "bounded", "wrong") or not proof.outputs:
+    """The proof with its cells; as it is if there are no results to compare, or none of the reference's shapes."""
+    if [item.shape for item in proof.outputs] != [item.shape for item in proof.reference] or not proof.outputs:
         return proof
     from fuseguard.executorch.lockstep.cells import cells_of
 
-    return replace(proof, cells=cells_of(program, inputs, lowered.program, target, names))
+    try:
+        return replace(proof, cells=cells_of(program, inputs, lowered.program, target, names))
+    except RuntimeError:  # an operator that mixes dtypes or knows no float64
+        return proof
 
 
 def _of_all(proofs: Sequence[Proof]) -> Proof:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
 from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
-from executorch.exir import to_edge_transform_and_lower
+from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
@@ -48,14 +48,20 @@ def compile_spec_for(target: Target) -> Any:
 
 
 def lower_to_edge(
-    program: ExportedProgram, compile_spec: Any, checks: Sequence[OperatorSupportBase] | None = None
+    program: ExportedProgram,
+    compile_spec: Any,
+    checks: Sequence[OperatorSupportBase] | None = None,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> Lowered:
-    """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does."""
+    """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does.
+
+    ``compile_config``: None means ExecuTorch's default.
+    """
     partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
     names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
     with _quiet():
-        manager = to_edge_transform_and_lower(program, partitioner=[partitioner])
+        manager = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config)
     return describe(manager.exported_program(), names)
 
 
@@ -67,7 +73,7 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
     delegated: list[str] = []
     cpu_ops: list[str] = []
     delegates = 0
-    left = [node for node in program.graph.nodes if _is_quantizer(node)]
+    left = [node for node in program.graph.nodes if is_quantizer(node)]
     outside: list[Node] = []
     for module in _modules(program.graph_module):
         for node in module.graph.nodes:
@@ -79,7 +85,7 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
                 lowered = getattr(module, str(node.args[0].target))
                 inside = lowered.original_module.graph_module
                 delegated += _computing(inside)
-                left += [node for node in inside.graph.nodes if _is_quantizer(node) and _is_given(node.args[0])]
+                left += [node for node in inside.graph.nodes if is_quantizer(node) and _is_given(node.args[0])]
             elif "getitem" not in text:
                 cpu_ops.append(_name(node))
                 outside.append(node)
@@ -103,9 +109,10 @@ def _name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
     return next((names[tail] for start in range(len(ancestry)) if (tail := ancestry[start:]) in names), "")
 
 
-def _is_quantizer(node: Node) -> bool:
+def is_quantizer(node: Node) -> bool:
+    """Whether a node quantizes per tensor with qparams that the graph states, in the ATen or in the edge dialect."""
     op = torch.ops.quantized_decomposed.quantize_per_tensor.default
-    return op in (node.target, getattr(node.target, "_op", None))  # in the ATen and in the edge dialect
+    return op in (node.target, getattr(node.target, "_op", None))
 
 
 def _is_given(value: Any) -> bool:

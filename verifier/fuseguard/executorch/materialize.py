@@ -19,6 +19,9 @@ DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
     torch.bool, torch.bfloat16,
 )}  # fmt: skip
 
+#: The values of an int64 input, which is an index or a class, and not quantized.
+_INDICES = (0, 3)
+
 
 def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
     """An exported program with the graph's ops and qparams, random weights, and inputs that exceed its ranges.
@@ -68,10 +71,15 @@ def _module(
         else:
             args = tuple(_value(arg, made, node) for arg in node.args)
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
-            if node.info.has(Trait.CONSTANT) and node.meta is not None:
+            op = _resolve(node.target)
+            if node.info.has(Trait.CONSTANT) and node.meta is not None and _takes_dtype(op):
                 kwargs.setdefault("dtype", DTYPES[node.meta.dtype])
-            made[node.name] = fx_graph.call_function(_resolve(node.target), args, kwargs)
+            made[node.name] = fx_graph.call_function(op, args, kwargs)
     return torch.fx.GraphModule(root, fx_graph)
+
+
+def _takes_dtype(op: Any) -> bool:
+    return any(argument.name == "dtype" for argument in op._schema.arguments)
 
 
 #: What a dynamic size is where values are made: neither 0 nor 1, of which export would make fixed ones.
@@ -115,7 +123,7 @@ def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.T
     meta = node.meta
     shape = tuple(_ANY_SIZE if size is None else size for size in meta.shape) if meta else (1,)
     if meta is not None and not meta.is_float:
-        low, high = INTEGER_RANGES.get(meta.dtype, (0, 1))
+        low, high = _INDICES if meta.dtype == "int64" else INTEGER_RANGES.get(meta.dtype, (0, 1))
         return torch.randint(low, high + 1, shape, generator=generator, dtype=DTYPES[meta.dtype])
     low_value, high_value = -3.0, 3.0
     for q in view.out_q(node):
@@ -130,7 +138,7 @@ def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> to
     shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
     dtype = DTYPES[node.meta.dtype] if node.meta else torch.float32
     if node.name in graph.buffers:
-        return torch.tensor(graph.buffers[node.name]).to(dtype).reshape(shape)
+        return torch.tensor(graph.buffers[node.name]).reshape(shape).to(dtype)
     if dtype in (torch.int8, torch.int16):
         return torch.randint(-127, 128, shape, generator=generator).to(dtype)
     if not dtype.is_floating_point:

@@ -98,7 +98,7 @@ def widened_by_tables(program: ExportedProgram, target: Target) -> bool:
 
 def _table_steps(view: View, node: Node, target: Target) -> int:
     """What interpolation makes of a 16-bit table, 0 if it is more than a table may be off by."""
-    error = table_error(node, view.in_qp(node, 0), view.out_qp(node), target)
+    error = table_error(view, node, target)
     return error.steps if error.tolerable else 0
 
 

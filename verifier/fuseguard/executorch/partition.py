@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch.export import ExportedProgram
@@ -26,6 +27,9 @@ from fuseguard.ir.graph import Graph
 from fuseguard.readers.fx import read_graph_module, read_program
 from fuseguard.target import Target
 
+if TYPE_CHECKING:
+    from executorch.exir import EdgeCompileConfig
+
 logger = logging.getLogger("fuseguard")
 
 P = TypeVar("P")
@@ -39,6 +43,7 @@ def support_checks(
     ignore: Sequence[str] = (),
     executorch: str | None = None,
     strict: bool = False,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> list[OperatorSupportBase]:
     """One operator-support check per rule, for the ``additional_checks`` of an Arm partitioner.
 
@@ -54,6 +59,7 @@ def support_checks(
         executorch: the release whose effects apply; None means the installed one.
         strict: on an internal error refuse every node instead of accepting it. Either way it is logged and
             kept in the report; nothing is raised into a lowering.
+        compile_config: what ``to_edge_transform_and_lower`` will be given; None means ExecuTorch's default.
 
     Raises:
         ValueError: unknown policy or selector. TargetError: unknown target. RulePackError: broken rule pack.
@@ -61,7 +67,7 @@ def support_checks(
     if policy not in POLICIES:
         raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
     rules = load_registry().select(select, ignore)
-    analysis = _Analysis(target_of(compile_spec, executorch), rules, policy, strict)
+    analysis = _Analysis(target_of(compile_spec, executorch, compile_config), rules, policy, strict)
     return [_check_class(rule)(analysis, rule.code) for rule in rules]
 
 
@@ -73,6 +79,7 @@ def guard(
     ignore: Sequence[str] = (),
     strict: bool = False,
     program: ExportedProgram | None = None,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> P:
     """Add fuseguard's checks to a TOSAPartitioner, VgfPartitioner or EthosUPartitioner and return it.
 
@@ -81,6 +88,8 @@ def guard(
 
     ``program`` is what is about to be lowered. A partitioner is given a copy without the values of its parameters
     and buffers; with the program the guard knows the per-channel scales in them, as a lint of the program does.
+    ``compile_config`` is what ``to_edge_transform_and_lower`` is about to be given: some faults are there only while it
+    checks the edge IR (``_check_ir_validity``, by default True).
 
     Raises TypeError for a partitioner that takes no ``additional_checks`` and for a ``program`` that is something else;
     else as :func:`support_checks`.
@@ -92,7 +101,9 @@ def guard(
         )
     arm: Any = partitioner
     # Partitioners keep their compile spec only from 1.5 on; the TOSA specification they have always had.
-    checks = support_checks(arm, policy, select=select, ignore=ignore, strict=strict)
+    checks = support_checks(
+        arm, policy, select=select, ignore=ignore, strict=strict, compile_config=compile_config
+    )
     if program is not None:
         exported_program_of(program, "guard")
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
@@ -132,13 +143,19 @@ def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
     raise ValueError("these checks were not made by fuseguard.executorch.support_checks")
 
 
-def target_of(compile_spec: Any, executorch: str | None = None) -> Target:
-    """The Target of a compile spec or partitioner, a target string or a Target. Raises TargetError."""
+def target_of(
+    compile_spec: Any, executorch: str | None = None, compile_config: EdgeCompileConfig | None = None
+) -> Target:
+    """The Target of a compile spec or partitioner, a target string or a Target. Raises TargetError.
+
+    ``compile_config``: what the program is lowered with; None leaves a Target as it is, and else means the default.
+    """
     if isinstance(compile_spec, Target):
-        return compile_spec
-    if isinstance(compile_spec, str):
-        return Target.parse(compile_spec, executorch)
-    return Target.parse(str(compile_spec.tosa_spec), executorch)
+        target = compile_spec
+    else:
+        text = compile_spec if isinstance(compile_spec, str) else str(compile_spec.tosa_spec)
+        target = Target.parse(text, executorch)
+    return target if compile_config is None else replace(target, ir_validity=compile_config._check_ir_validity)
 
 
 class _Analysis:

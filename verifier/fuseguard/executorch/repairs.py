@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from executorch.exir import EdgeProgramManager, to_edge_transform_and_lower
+from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
 from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
@@ -51,6 +51,7 @@ def repair(
     ignore: Sequence[str] = (),
     executorch: str | None = None,
     unsafe: bool = False,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> RepairResult:
     """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
 
@@ -63,6 +64,7 @@ def repair(
         select, ignore: rule codes, prefixes or names.
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
+        compile_config: what the program will be lowered with; None means ExecuTorch's default.
 
     Raises:
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
@@ -70,7 +72,7 @@ def repair(
         RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
     exported_program_of(exported_program, "repair")
-    resolved = target_of(target, executorch)
+    resolved = target_of(target, executorch, compile_config)
     rules = load_registry().select(select, ignore)
     # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
     program = functional_program(exported_program, share_weights=True)
@@ -101,13 +103,14 @@ def lower(
     *,
     repair: bool = True,
     policy: str = "consistent",
+    compile_config: EdgeCompileConfig | None = None,
     **options: Any,
 ) -> EdgeProgramManager:
     """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
 
     The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
-    ``partitioner.fuseguard_repair``. ``options`` go to ``to_edge_transform_and_lower``. The program itself is not
-    changed.
+    ``partitioner.fuseguard_repair``. ``compile_config`` and ``options`` go to ``to_edge_transform_and_lower``. The
+    program itself is not changed.
 
     A dict of programs by method name is lowered as one. Each method has a copy of the partitioner, guarded with its own
     program, and ``fuseguard_report`` and ``fuseguard_repair`` are dicts by method name.
@@ -116,34 +119,48 @@ def lower(
     :func:`repair` does (``repair=False`` then leaves all that is found to the guard), and what the backend raises.
     """
     if isinstance(exported_program, Mapping):
-        return _lower_methods(exported_program, partitioner, repair, policy, options)
-    program = _prepared(exported_program, partitioner, repair, policy)
-    return to_edge_transform_and_lower(program, partitioner=[partitioner], **options)
+        return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)
+    program = _prepared(exported_program, partitioner, repair, policy, compile_config)
+    return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
 
 
 def _lower_methods(
-    methods: Mapping[str, ExportedProgram], partitioner: Any, repair: bool, policy: str, options: dict[str, Any]
+    methods: Mapping[str, ExportedProgram],
+    partitioner: Any,
+    repair: bool,
+    policy: str,
+    compile_config: EdgeCompileConfig | None,
+    options: dict[str, Any],
 ) -> EdgeProgramManager:
     partitioners = {name: copy.copy(partitioner) for name in methods}
     for one in partitioners.values():
         vars(one).pop("partition", None)  # of a guarded partitioner: it would partition with the original's checks
-    programs = {name: _prepared(program, partitioners[name], repair, policy) for name, program in methods.items()}
+    programs = {
+        name: _prepared(program, partitioners[name], repair, policy, compile_config)
+        for name, program in methods.items()
+    }
     partitioner.fuseguard_report = {name: one.fuseguard_report for name, one in partitioners.items()}
     partitioner.fuseguard_repair = {name: one.fuseguard_repair for name, one in partitioners.items()}
     by_method = {name: [one] for name, one in partitioners.items()}
-    return to_edge_transform_and_lower(programs, partitioner=by_method, **options)
+    return to_edge_transform_and_lower(programs, partitioner=by_method, compile_config=compile_config, **options)
 
 
-def _prepared(exported_program: ExportedProgram, partitioner: Any, repair: bool, policy: str) -> ExportedProgram:
+def _prepared(
+    exported_program: ExportedProgram,
+    partitioner: Any,
+    repair: bool,
+    policy: str,
+    compile_config: EdgeCompileConfig | None,
+) -> ExportedProgram:
     """What is lowered with ``partitioner``, which is guarded with it: the repaired program or a copy."""
     program = copy_program(exported_program_of(exported_program, "lower"), share_weights=True)
     guard(partitioner, policy)
     partitioner.fuseguard_repair = None
     if repair:
-        result = _repair(exported_program, partitioner, policy)
+        result = _repair(exported_program, partitioner, policy, compile_config=compile_config)
         partitioner.fuseguard_repair = result
         program = result.program
-    guard(partitioner, policy, program=program)
+    guard(partitioner, policy, program=program, compile_config=compile_config)
     return program
 
 

@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
 
 from fuseguard.engine.rewrite import (
     VALUE,
     Call,
     Duplicate,
     Edit,
+    Fold,
     Insert,
+    MakeConstant,
     Pair,
     Replace,
     Rewrite,
@@ -24,6 +27,7 @@ from fuseguard.engine.rewrite import (
     Unannotate,
 )
 from fuseguard.engine.rounds import RepairFault
+from fuseguard.executorch.folding import fold
 from fuseguard.executorch.materialize import DTYPES
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
@@ -52,7 +56,7 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
     if isinstance(edit, Insert):
         _insert(program, _node(nodes, edit.value), [_node(nodes, name) for name in edit.users], edit.steps)
     elif isinstance(edit, SetArgument):
-        _set_argument(_node(nodes, edit.node), edit)
+        _set_argument(nodes, edit)
     elif isinstance(edit, SwapOperands):
         node = _node(nodes, edit.node)
         node.args = (node.args[1], node.args[0], *node.args[2:])
@@ -60,6 +64,10 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
         _replace(program, _node(nodes, edit.node), _node(nodes, edit.source), edit.steps)
     elif isinstance(edit, Duplicate):
         _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
+    elif isinstance(edit, MakeConstant):
+        _make_constant(program, _node(nodes, edit.node), edit)
+    elif isinstance(edit, Fold):
+        fold(program, _node(nodes, edit.node))
     elif isinstance(edit, Unannotate):
         node = _node(nodes, edit.node)
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}
@@ -102,11 +110,24 @@ def _replace(
     program: ExportedProgram, node: torch.fx.Node, source: torch.fx.Node, steps: tuple[Pair | Call, ...]
 ) -> None:
     origin = next(iter(node.all_input_nodes)) if node.target is operator.getitem else node
-    last = _chain(_copy_of(source, {}), origin, steps)
+    _put_in_place(program, node, _chain(_copy_of(source, {}), origin, steps))
+
+
+def _make_constant(program: ExportedProgram, node: torch.fx.Node, edit: MakeConstant) -> None:
+    with node.graph.inserting_after(node):
+        made = node.graph.call_function(
+            _resolve(edit.target), tuple(map(_argument, edit.args)), {"dtype": getattr(torch, edit.dtype)}
+        )
+    made.meta = {key: node.meta[key] for key in (*_KEPT, "val") if key in node.meta}
+    _put_in_place(program, node, made)
+
+
+def _put_in_place(program: ExportedProgram, node: torch.fx.Node, made: torch.fx.Node) -> None:
+    """What read ``node`` reads ``made``, and ``node`` goes."""
     readers = list(node.users)
-    node.replace_all_uses_with(last)
+    node.replace_all_uses_with(made)
     if any(reader.op == "output" for reader in readers):
-        _keep_output_name(program, node, last)
+        _keep_output_name(program, node, made)
     _erase_unread(node)
 
 
@@ -155,14 +176,14 @@ def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: 
     return node
 
 
-def _fake_result(target: Any, args: tuple[Any, ...]) -> Any:
+def _fake_result(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
     """What the op makes of its arguments, by fake tensors: shape and dtype, no memory."""
-    values = [arg.meta["val"] if isinstance(arg, torch.fx.Node) else arg for arg in args]
-    mode = next((value.fake_mode for value in values if hasattr(value, "fake_mode")), None)
+    values: Any = torch.fx.node.map_arg(args, lambda node: node.meta["val"])
+    mode = next((value.fake_mode for value in pytree.tree_leaves(values) if hasattr(value, "fake_mode")), None)
     if mode is None:
         raise RepairFault(f"{args[0]} has no fake tensor to derive {target}'s result from")
     with mode:
-        return target(*values)
+        return target(*values, **(kwargs or {}))
 
 
 def _keep_output_name(program: ExportedProgram, old: torch.fx.Node, new: torch.fx.Node) -> None:
@@ -184,12 +205,30 @@ def _name(spec: Any) -> str:
     return str(getattr(spec.arg, "name", ""))
 
 
-def _set_argument(node: torch.fx.Node, edit: SetArgument) -> None:
-    value = _argument(edit.value)
+def _set_argument(nodes: dict[str, torch.fx.Node], edit: SetArgument) -> None:
+    node = _node(nodes, edit.node)
+    value = _node(nodes, edit.value.name) if isinstance(edit.value, Ref) else _argument(edit.value)
+    before = node.all_input_nodes
     if edit.name in node.kwargs or len(node.args) < edit.position:
         node.kwargs = {**node.kwargs, edit.name: value}
     else:
         node.args = (*node.args[: edit.position], value, *node.args[edit.position + 1 :])
+    for item in before:
+        _erase_unread(item)
+    _derive_again(node)
+
+
+def _derive_again(node: torch.fx.Node) -> None:
+    """The fake results of ``node`` and of what follows from it, as far as their shapes change."""
+    pending = [node]
+    while pending:
+        item = pending.pop(0)
+        if item.op != "call_function" or not isinstance(item.meta.get("val"), torch.Tensor):
+            continue
+        value = _fake_result(item.target, tuple(item.args), item.kwargs)
+        if value.shape != item.meta["val"].shape:
+            item.meta["val"] = value
+            pending += item.users
 
 
 def _argument(arg: Arg) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from executorch.exir import EdgeCompileConfig
 from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding, Severity
@@ -79,6 +80,7 @@ def repair_and_verify(
     ignore: Sequence[str] = (),
     unsafe: bool = False,
     judge: bool = True,
+    compile_config: EdgeCompileConfig | None = None,
 ) -> VerifiedRepair:
     """Repair ``exported_program``, compare its results with the original's, and judge its lowering.
 
@@ -91,6 +93,7 @@ def repair_and_verify(
         target: TOSA specification, accelerator, compile spec or partitioner; the release is the installed one.
         policy, select, ignore, unsafe: as for :func:`fuseguard.executorch.repair`.
         judge: False leaves out lowering and judging, which take nearly all the time.
+        compile_config: what the program is lowered with; None means ExecuTorch's default.
 
     Raises:
         InexactRepair: every repair made should be exact, and the results differ.
@@ -99,7 +102,7 @@ def repair_and_verify(
         ImportError: tosa-tools is not installed, which only the judge needs.
         What the program itself raises on ``inputs``.
     """
-    resolved = target_of(target)
+    resolved = target_of(target, None, compile_config)
     options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore}
     result = repair(exported_program, resolved, unsafe=unsafe, **options)
     runs = (tuple(inputs), extreme_inputs(exported_program, inputs))
@@ -109,5 +112,6 @@ def repair_and_verify(
     proof = None
     if judge:
         guarded = any(finding.refuse for finding in result.remaining)
-        proof = prove(result.program, inputs, resolved, support_checks(resolved, **options) if guarded else None)
+        checks = support_checks(resolved, **options) if guarded else None
+        proof = prove(result.program, inputs, resolved, checks, compile_config=compile_config)
     return VerifiedRepair(result, difference, len(runs), proof)

@@ -71,6 +71,12 @@ class GraphBuilder:
         meta = TensorMeta("float32", tuple(shape))
         return self._call("quantized_decomposed.dequantize_per_channel.default", args, meta, False)
 
+    def stored_constant(self, name: str, shape: Sequence[int], qparams: QParams, codes: Sequence[int]) -> str:
+        """A parameter or buffer whose codes are known, with its DQ by per-tensor qparams; returns the DQ."""
+        value = self.constant(name, shape, qparams.dtype)
+        self._buffers[value] = tuple(float(code) for code in codes)
+        return self.dequantize(value, qparams)
+
     def call(
         self,
         target: str,
@@ -87,7 +93,7 @@ class GraphBuilder:
         if shape is None:
             first = next((arg.name for arg in _flatten(resolved) if isinstance(arg, Ref)), None)
             shape = tuple(s or 0 for s in self._metas[first].shape) if first else ()
-        return self._call(target, resolved, TensorMeta(dtype, tuple(shape)), annotated, source, module, kwargs or {})
+        return self._call(target, resolved, TensorMeta(dtype, tuple(shape)), annotated, source, module, kwargs)
 
     def output(self, *values: str) -> Graph:
         """Ends the graph and returns it, without in-place ops, as the readers do."""

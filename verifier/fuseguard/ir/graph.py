@@ -6,11 +6,12 @@ nodes are in topological order and refer to each other by name (:class:`Ref`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from fuseguard.ir.ops import OpInfo, canonical_target, lookup
+from fuseguard.ir.ops import OpInfo, Trait, canonical_target, lookup
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
 Dialect: TypeAlias = Literal["aten", "edge"]
@@ -145,7 +146,7 @@ class Graph:
         mutations: Mapping[str, str] | None = None,
         functionalized: bool = False,
     ) -> None:
-        """``buffers`` maps placeholder names to the values of per-channel scales and zero points.
+        """``buffers`` maps placeholder names to the values that :func:`constants_to_read` names.
 
         ``mutations`` maps the names of buffers and inputs that a run of the program changes to the nodes that have
         their values after it. Those nodes are the first results of the output node. ``functionalized`` says that the
@@ -212,4 +213,35 @@ class Graph:
             pending.extend(reversed(list(graph.subgraphs.values())))
 
 
-__all__ = ["Arg", "Dialect", "Graph", "Node", "Ref", "SourceLine", "TensorMeta", "canonical_target"]
+#: Constants with more elements are not read: what is worth it are variances and factors, one a channel.
+_MOST_VALUES = 4096
+
+
+def constants_to_read(nodes: Sequence[Node]) -> list[str]:
+    """Names of the constants whose values rules ask for, each once: per-channel scales and zero points, and small int8
+    and int16 tensors that other ops than anchors compute with.
+    """
+    anchored: set[str] = set()
+    otherwise: set[str] = set()
+    for node in nodes:
+        (anchored if node.info.has(Trait.MAC) else otherwise).update([ref.name for ref in node.refs()])
+    stored = {node.name for node in nodes if node.constant and _is_small(node)}
+    found: dict[str, None] = {}
+    for node in nodes:
+        if "quantize_per_channel" in node.target:
+            found.update((arg.name, None) for arg in node.args[1:3] if isinstance(arg, Ref))
+        elif node.kind == "dequantize" and not (node.name in anchored and node.name not in otherwise):
+            found.update((arg.name, None) for arg in node.args[:1] if isinstance(arg, Ref) and arg.name in stored)
+    return list(found)
+
+
+def _is_small(node: Node) -> bool:
+    meta = node.meta
+    if meta is None or meta.dtype not in ("int8", "int16") or None in meta.shape:
+        return False
+    return 0 < math.prod(size or 0 for size in meta.shape) <= _MOST_VALUES
+
+
+__all__ = [
+    "Arg", "Dialect", "Graph", "Node", "Ref", "SourceLine", "TensorMeta", "canonical_target", "constants_to_read",
+]  # fmt: skip

@@ -62,7 +62,7 @@ class View:
     # --- neighbours -------------------------------------------------------------------------------------
 
     def is_live(self, node: Node) -> bool:
-        """Whether the node's value reaches the output. PT2E leaves dead DQs, which no pass ever sees."""
+        """Whether the node's value reaches an output or an assertion. PT2E leaves dead DQs, which no pass sees."""
         return node.name in self._live
 
     def users(self, node: Node) -> tuple[Node, ...]:
@@ -374,8 +374,8 @@ def _live_users(graph: Graph, live: frozenset[str]) -> dict[str, tuple[Node, ...
 
 
 def _reachable_backwards(graph: Graph) -> frozenset[str]:
-    """Names of nodes that an output depends on; placeholders always count as live."""
-    live = {node.name for node in graph if node.op in ("placeholder", "output")}
+    """Names of nodes that an output or an assertion depends on; placeholders always count as live."""
+    live = {node.name for node in graph if node.op in ("placeholder", "output") or node.kind == "_assert_async"}
     for node in reversed(graph.nodes.values()):  # users come before what they use
         if node.name in live:
             live.update([producer.name for producer in graph.inputs(node)])

@@ -17,7 +17,7 @@ MAX_NODES = 50_000
 MAX_NAME = 1024
 # torch's own operators take up to 64 dimensions.
 MAX_RANK = 64
-# Scales and zero points. A language model of 7 billion weights has 2 million, per channel.
+# Scales, zero points and small constants. A language model of 7 billion weights has 2 million scales, per channel.
 MAX_QPARAM_VALUES = 2**21
 # Bytes of the tensors that they are in. Scales may be a view into a bigger storage, which torch writes whole.
 MAX_TENSOR_BYTES = 64 * 2**20
@@ -57,13 +57,13 @@ class Budget:
         """Raises OverBudget."""
         self._qparam_values += number
         if self._qparam_values > MAX_QPARAM_VALUES:
-            raise OverBudget(f"{MAX_QPARAM_VALUES} scales and zero points")
+            raise OverBudget(f"{MAX_QPARAM_VALUES} scales, zero points and small constants")
 
     def tensor(self, data: bytes) -> None:
         """Raises OverBudget."""
         self._tensor_bytes += len(data)
         if self._tensor_bytes > MAX_TENSOR_BYTES:
-            raise OverBudget(f"{MAX_TENSOR_BYTES} bytes of scales and zero points")
+            raise OverBudget(f"{MAX_TENSOR_BYTES} bytes of scales, zero points and small constants")
 
     def frames(self, number: int) -> bool:
         """Whether as many more frames of stack traces may be kept."""

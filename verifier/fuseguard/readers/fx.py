@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, InputKind, OutputKind
 
 from fuseguard.ir.functional import functional
-from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta
+from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta, constants_to_read
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.stack_trace import parse_stack_trace
 
@@ -25,8 +25,8 @@ _ANNOTATION_KEY = "_arm_annotation_info"
 def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mapping[str, Any] | None = None) -> Graph:
     """The graph of a live program, control-flow bodies included.
 
-    Per-channel scales and zero points are read from the program's buffers, or from ``values`` (by their names in the
-    state dict) for one whose own are fake; no other tensor is touched.
+    Per-channel scales and zero points, and small constants that are no weights, are read from the program's buffers, or
+    from ``values`` (by their names in the state dict) for one whose own are fake; no other tensor is touched.
     Raises TypeError for anything that is neither an ExportedProgram nor a GraphModule.
     """
     if isinstance(program, ExportedProgram):
@@ -187,15 +187,11 @@ def _attribute(module: torch.nn.Module, path: str) -> Any:
 
 
 def _buffers(nodes: list[Node], values: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Values of per-channel scales and zero points by the name of the node that yields them."""
+    """Values of the constants that rules ask for, by the name of the node that yields them."""
     found: dict[str, tuple[float, ...]] = {}
-    for node in nodes:
-        if "quantize_per_channel" not in node.target:
-            continue
-        for position in (1, 2):
-            arg = node.args[position] if position < len(node.args) else None
-            if isinstance(arg, Ref) and isinstance(values.get(arg.name), torch.Tensor):
-                tensor = values[arg.name].detach()
-                if not isinstance(tensor, torch._subclasses.FakeTensor):
-                    found[arg.name] = tuple(float(v) for v in tensor.reshape(-1).tolist())
+    for name in constants_to_read(nodes):
+        if isinstance(values.get(name), torch.Tensor):
+            tensor = values[name].detach()
+            if not isinstance(tensor, torch._subclasses.FakeTensor):
+                found[name] = tuple(float(v) for v in tensor.reshape(-1).tolist())
     return found

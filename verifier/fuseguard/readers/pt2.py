@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from fuseguard.ir.graph import Graph, Node, Ref
+from fuseguard.ir.graph import Graph, Node, constants_to_read
 from fuseguard.readers.archive import Archive
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, Budget, OverBudget
 from fuseguard.readers.errors import UnreadableInput
@@ -76,7 +76,7 @@ def read_pt2(path: Path) -> Graph:
             reader = GraphReader(
                 program.graph_module.graph, signature.input_specs, budget, mutations=signature.mutations()
             )
-            return reader.read(tensors.qparam_values)
+            return reader.read(tensors.values)
         except OverBudget as error:
             raise UnreadableInput(
                 f"{path}: the program has more than {error}, which are refused to protect memory and time; check a "
@@ -199,21 +199,13 @@ class _Tensors:
         self._configs: dict[str, dict[str, _Payload]] = {}
         self._little = True
 
-    def qparam_values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
-        """Values of the scales and zero points of per-channel Q and DQ nodes by placeholder; unknown ones are left out.
+    def values(self, nodes: list[Node]) -> dict[str, tuple[float, ...]]:
+        """Values of the constants that rules ask for, by placeholder; unknown ones are left out.
 
         Raises UnreadableInput and MalformedProgram if the archive contradicts itself.
         """
-        found: dict[str, tuple[float, ...]] = {}
-        for node in nodes:
-            if "quantize_per_channel" not in node.target:
-                continue
-            for arg in node.args[1:3]:
-                if isinstance(arg, Ref) and arg.name not in found:
-                    values = self._values(arg.name)
-                    if values is not None:
-                        found[arg.name] = values
-        return found
+        read = ((name, self._values(name)) for name in constants_to_read(nodes))
+        return {name: values for name, values in read if values is not None}
 
     def _values(self, placeholder: str) -> tuple[float, ...] | None:
         qualified = self._qualified.get(placeholder)
@@ -289,7 +281,7 @@ class _Tensors:
         for size, stride in layout:
             # A stride of 0 would name any number of values with few bytes.
             if len(positions) * size > MAX_QPARAM_VALUES:
-                raise OverBudget(f"{MAX_QPARAM_VALUES} scales and zero points")
+                raise OverBudget(f"{MAX_QPARAM_VALUES} scales, zero points and small constants")
             positions = [start + index * stride for start in positions for index in range(size)]
         self._budget.qparam_values(len(positions))
         return positions

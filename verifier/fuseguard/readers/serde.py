@@ -81,7 +81,7 @@ class GraphReader:
         self._metas: dict[str, TensorMeta] = {}
 
     def read(self, buffers: Callable[[list[Node]], dict[str, tuple[float, ...]]] | None = None) -> Graph:
-        """The graph; ``buffers`` is asked for the values of per-channel qparams once the nodes are known.
+        """The graph; ``buffers`` is asked for the values of constants once the nodes are known.
 
         Raises MalformedProgram, also for names that occur twice or are used before they are defined.
         """
@@ -98,12 +98,12 @@ class GraphReader:
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
-        qparam_values = buffers(self.nodes) if buffers else None
+        constants = buffers(self.nodes) if buffers else None
         try:
             # The results of a control-flow body are those of the op that runs it: no write adds one.
             nodes, written = (self.nodes, {}) if self._path else functional(self.nodes)
             return Graph(
-                nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=qparam_values,
+                nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=constants,
                 mutations=self._mutations | written, functionalized=nodes is not self.nodes,
             )  # fmt: skip
         except ValueError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fuseguard.report.lines import Line, table
-from fuseguard.report.numbers import counted, short
+from fuseguard.report.numbers import counted, json_number, short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # it imports torch
@@ -16,10 +16,14 @@ if TYPE_CHECKING:  # it imports torch
 _MOST_PLACES = 10
 
 
-def places(wrong: Sequence[Cell], outcome: str) -> Iterator[Line]:
-    """The wrong cells, the earliest first; a sentence if the outcome is wrong and none is."""
+def places(cells: Sequence[Cell], outcome: str) -> Iterator[Line]:
+    """The wrong cells, the earliest first; a sentence if the outcome is wrong and none is.
+
+    Nothing if nobody asked for cells.
+    """
+    wrong = [cell for cell in cells if cell.status == "wrong"]
     if not wrong:
-        if outcome == "wrong":
+        if cells and outcome == "wrong":
             text = "no single op is wrong: what each may round adds up to the error. --layers shows all values."
             yield Line("")
             yield Line(text)
@@ -49,6 +53,17 @@ def _place(cell: Cell) -> Iterator[Line]:
     for label, value in rows:
         if value:
             yield Line((f"    {label:8}", "dim"), value, hang=12)
+
+
+def to_dict(cell: Cell) -> dict[str, Any]:
+    """JSON-ready; infinities are strings."""
+    return {
+        "value": cell.value, "status": cell.status, "ops": list(cell.ops), "operands": list(cell.operands),
+        "joined": list(cell.joined), "tensor": cell.tensor, "steps": json_number(cell.steps), "bound": cell.bound,
+        "differing": cell.differing, "elements": cell.elements, "at": list(cell.at),
+        "expected": json_number(cell.expected), "actual": json_number(cell.actual), "witness": dict(cell.witness),
+        "source": cell.source, "module": cell.module, "findings": list(cell.findings),
+    }  # fmt: skip
 
 
 def layers(cells: Sequence[Cell]) -> Iterator[Line]:

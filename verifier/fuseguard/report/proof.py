@@ -72,7 +72,7 @@ def render(
         yield Line(("  limit       ", "error"), text, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
         yield Line(f"  {quoted(line)}", hang=6)
-    yield from cells.places(proof.wrong_cells, proof.outcome)
+    yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
 
@@ -129,6 +129,6 @@ def to_dict(
         "cpu_ops": list(proof.cpu_ops),
         "exception": proof.exception,
         "exceeded": list(exceeded),
-        "cells": [cell.to_dict() for cell in proof.cells],
+        "cells": [cells.to_dict(cell) for cell in proof.cells],
         "guard": guard.to_dict() if guard is not None else None,
     }

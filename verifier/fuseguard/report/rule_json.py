@@ -53,6 +53,7 @@ def _effect(known: RowEvidence) -> dict[str, Any]:
         "measured_on": list(known.measured),
         "announced_from": sorted({announcement.first for announcement, _ in known.announced}),
         "reference": row.reference,
+        "unchecked_effect": row.unchecked.value if row.unchecked else None,
     }
 
 

@@ -28,7 +28,7 @@ def _lines(rule: Rule) -> Iterator[str]:
             "any" if row.case == "*" else row.case,
             "all" if row.releases in ("*", "") else row.releases,
             "all" if row.profile == "*" else row.profile,
-            f"{row.effect.value}: {row.effect.meaning}",
+            "; ".join(filter(None, (f"{row.effect.value}: {row.effect.meaning}", row.condition))),
             str(known),
             row.reference or "-",
         )

@@ -61,7 +61,8 @@ def _effect(known: RowEvidence) -> tuple[str, ...]:
     case = "any" if row.case == "*" else row.case
     releases = "all" if row.releases in ("*", "") else row.releases
     profile = "all" if row.profile == "*" else row.profile
-    return case, releases, profile, row.effect.value, str(known), row.reference or "-"
+    effect = f"{row.effect.value} ({row.condition})" if row.condition else row.effect.value
+    return case, releases, profile, effect, str(known), row.reference or "-"
 
 
 def _meanings(rows: Sequence[EffectRow]) -> Iterator[Line]:

@@ -91,10 +91,19 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     if bound:
         yield _field("worst", bound)
     if finding.refuse:
-        yield _field("guard", f"keeps {listed(finding.cluster)} off the accelerator")
+        yield _field("guard", f"keeps {listed(finding.cluster)} off the accelerator{_why_refused(finding)}")
     yield _field("remedy", quoted(finding.remedy))
     if finding.effect is not Effect.UPKEEP:
         yield _field("repair", repair_known(finding))
+
+
+def _why_refused(finding: Finding) -> str:
+    """Why the guard refuses what a note is about, "" where an error speaks for itself."""
+    if finding.severity is not Severity.NOTE or len(finding.outcomes) > 1:
+        return ""
+    if finding.effect is Effect.BOUNDED:
+        return ", since the policy is bit-exact"
+    return ", since other targets or releases break it (policy consistent)"
 
 
 def repair_known(finding: Finding) -> str:

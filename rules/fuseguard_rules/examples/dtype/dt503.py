@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, full_int16, int8
+from fuseguard_rules.examples.dtype import softmax_graphs as graphs
 
 _INT16 = ("int16",)
 _SHAPE = (1, 4, 4, 4)
@@ -49,6 +50,22 @@ BAD = (
         _unary("aten.sin.default", full_int16(0.00301), full_int16(1 / 32767)),
         extensions=_INT16,
     ),
+    Example(
+        "A16W8 softmax of masked values, whose steps are 1/127",
+        graphs.masked,
+        graphs.module("masked_softmax"),
+        companions=("DT506",),
+        extensions=_INT16,
+        config="a16w8",
+    ),
+    Example(
+        "A16W8 rsqrt of stored variances down to 0.0001",
+        graphs.tiny_variances,
+        graphs.module("tiny_norm"),
+        companions=("QP306",),
+        extensions=_INT16,
+        config="a16w8",
+    ),
 )
 
 GOOD = (
@@ -57,5 +74,12 @@ GOOD = (
         "int16 sigmoid over its own range",
         _unary("aten.sigmoid.default", full_int16(0.000287), full_int16(1 / 32767)),
         extensions=_INT16,
+    ),
+    Example(
+        "A16W8 softmax, whose exp reads no code above 0 and whose reciprocal none below 1",
+        graphs.plain,
+        graphs.module("rows_of_softmax"),
+        extensions=_INT16,
+        config="a16w8",
     ),
 )

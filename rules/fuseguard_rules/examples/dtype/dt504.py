@@ -56,6 +56,21 @@ def _between() -> Graph:
     return b.output(b.requantize(b.call("aten.mul.Tensor", value, y), _OUT))
 
 
+def _cat(annotated: bool) -> Graph:
+    """Two uint8 inputs, as quantized I/O has them, joined by a cat."""
+    b = GraphBuilder()
+    x, y = (b.dequantize(b.input(name, _SHAPE, "uint8"), uint8(0.0487, 131)) for name in ("x", "y"))
+    value = b.call("aten.cat.default", (x, y), 1, shape=(1, 8, 4, 4), annotated=annotated)
+    return b.output(b.requantize(value, uint8(0.0487, 131)))
+
+
+def _permute_in_float() -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, uint8(0.0487, 131))
+    value = b.call("aten.permute.default", x, (0, 2, 1, 3), annotated=False)
+    return b.output(b.requantize(value, uint8(0.0487, 131)))
+
+
 BAD = (
     Example("uint8 into a conv", uint8_conv(uint8(0.0487, 131), _OUT)),
     Example("uint8 out of a conv", uint8_conv(_IN, uint8(0.0713, 131))),
@@ -69,6 +84,9 @@ BAD = (
         "float input quantized to uint8, int8 at the conv",
         uint8_conv(uint8(0.0487, 131), _OUT, entry="float"),
     ),
+    Example("uint8 inputs into a cat", lambda: _cat(True)),
+    Example("uint8 inputs into a cat that is not quantized", lambda: _cat(False), companions=("PL404",)),
+    Example("uint8 through a permute that is not quantized", _permute_in_float, companions=("PL404",)),
     Example("uint8 input straight into a conv", uint8_conv(uint8(0.0487, 131), _OUT, entry="raw")),
 )
 

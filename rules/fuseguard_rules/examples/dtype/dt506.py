@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, full_int16, int8
+from fuseguard_rules.examples.dtype import softmax_graphs as graphs
 
 _INT16 = ("int16",)
 
@@ -36,6 +37,11 @@ BAD = (
     Example(
         "int16 hardswish",
         _unary("aten.hardswish.default", full_int16(0.00023), full_int16(0.00023)),
+        extensions=_INT16,
+    ),
+    Example(
+        "A16W8 rsqrt of stored variances of 0.3 to 2",
+        graphs.ordinary_variances,
         extensions=_INT16,
     ),
 )

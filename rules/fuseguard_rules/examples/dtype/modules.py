@@ -92,3 +92,55 @@ def counts_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """A sum of int32 that is to yield floats."""
     torch.manual_seed(0)
     return CountsSummed().eval(), (torch.randn(1, 4, 8, 8), torch.randint(-9, 10, (1, 4, 8, 8), dtype=torch.int32))
+
+
+class Softmax(nn.Module):
+    """A softmax over rows of sixteen."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x, -1)
+
+
+def rows_of_softmax() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The softmax and values of ordinary size."""
+    torch.manual_seed(0)
+    return Softmax().eval(), (torch.randn(1, 2, 8, 16),)
+
+
+class MaskedSoftmax(nn.Module):
+    """A softmax whose mask of bools becomes one of 0 and -255, as in attention."""
+
+    mask: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mask", torch.where(torch.ones(8, 16).tril() > 0, 0.0, -255.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x + self.mask, -1)
+
+
+def masked_softmax() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Rows of which one to eight positions count."""
+    torch.manual_seed(0)
+    return MaskedSoftmax().eval(), (torch.randn(1, 2, 8, 16),)
+
+
+class NormFirst(nn.Module):
+    """A pre-activation block: no convolution takes the batch norm in."""
+
+    def __init__(self, variances: tuple[float, ...]) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(len(variances))
+        self.norm.running_var = torch.tensor(variances)
+        self.conv = nn.Conv2d(len(variances), 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = self.conv(torch.relu(self.norm(x)))
+        return value
+
+
+def tiny_norm() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Variances of 0.0001 to 0.1."""
+    torch.manual_seed(0)
+    return NormFirst((1e-4, 1e-3, 1e-2, 1e-1)).eval(), (torch.randn(1, 4, 8, 8) * 0.2,)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuseguard.engine import Example
-from fuseguard.ir import Graph
+from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, SHAPE
 
+_RELU = int8(0.0129, -128)
 _PERMUTE = "aten.permute.default"
 
 
@@ -30,6 +31,21 @@ def _float_outside() -> Graph:
     return b.output(b.requantize(b.call("aten.abs.default", b.requantize(value, INPUT)), INPUT))
 
 
+def _behind_linear(target: str, *bounds: float, read: bool = False, out: QParams = _RELU) -> Callable[[], Graph]:
+    """An activation behind a linear that stayed in float."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        weight, bias = b.constant("weight", (4, 8), "float32"), b.constant("bias", (4,), "float32")
+        value = b.call("aten.linear.default", b.input("x", (1, 8)), weight, bias, shape=(1, 4), annotated=False)
+        value = b.requantize(b.call(target, value, *bounds), out)
+        if read:
+            value = b.requantize(b.call("aten.mul.Tensor", value, value), int8(0.0487, -128))
+        return b.output(value)
+
+    return build
+
+
 BAD = (
     Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
     Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
@@ -39,6 +55,8 @@ BAD = (
 )
 
 GOOD = (
+    Example("relu of a float linear", _behind_linear("aten.relu.default")),
+    Example("relu of a float linear, multiplied by itself", _behind_linear("aten.relu.default", read=True)),
     Example("permute of a quantized input", _graph(_PERMUTE, (0, 1, 3, 2), quantized=True)),
     Example("abs of what was computed in float and quantized", _float_outside),
 )

@@ -229,6 +229,10 @@ DUPLICATES = (
 NO_DUPLICATES = (
     Example("sigmoid twice with the same qparams", twice("aten.sigmoid.default", first=UNIT, second=UNIT)),
     Example(
+        "sigmoid twice, whose qparams differ in a code that no sigmoid reaches",
+        twice("aten.sigmoid.default", first=int8(0.005, -100), second=int8(0.005, -100, -127)),
+    ),
+    Example(
         "one convolution and relu twice with the same qparams", _towers(int8(0.0197, -128)), program("tied towers")
     ),
 )

@@ -17,3 +17,16 @@ def mean_over(side: int) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """The mean of a square image of values in [0, 1]."""
     torch.manual_seed(0)
     return Mean().eval(), (torch.rand(1, 2, side, side),)
+
+
+class Cosine(nn.Module):
+    """Cosine similarity, which divides by no less than 1e-8."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cosine_similarity(x, y, 1)
+
+
+def cosine() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """Four pairs of vectors of ordinary size."""
+    torch.manual_seed(0)
+    return Cosine().eval(), (torch.randn(1, 8, 4), torch.randn(1, 8, 4) * 0.5 + 0.2)

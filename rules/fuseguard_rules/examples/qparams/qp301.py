@@ -52,6 +52,16 @@ def _epsilon(scale: float) -> Graph:
     return b.output(b.requantize(b.call("aten.add.Tensor", x, epsilon, shape=(1, 4, 4, 4)), int8(scale, -128)))
 
 
+def _lower_bound(value: float, low: int) -> Graph:
+    """``maximum(x, value)``, as cosine_similarity and normalize have it of a norm, with codes from ``low`` up."""
+    b = GraphBuilder()
+    norm = int8(2.0**-15, low)
+    x = b.quantized_input("x", (1, 4, 4, 4), norm)
+    filled = b.call("aten.full_like.default", x, value, shape=(1, 4, 4, 4))
+    bound = b.requantize(filled, int8(2.0**-16, -128))
+    return b.output(b.requantize(b.call("aten.maximum.default", x, bound), norm))
+
+
 def _program(side: int) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
     def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         from fuseguard_rules.examples.qparams.modules import mean_over
@@ -59,6 +69,12 @@ def _program(side: int) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tenso
         return mean_over(side)
 
     return build
+
+
+def _cosine() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.qparams.modules import cosine
+
+    return cosine()
 
 
 BAD = (
@@ -79,4 +95,10 @@ GOOD = (
     Example("mean over 128 x 128, whose reciprocal is four codes exactly", lambda: _mean(128)),
     Example("multiplication by a full of 5e-3", lambda: _filled(5e-3, 5e-3 / 255)),
     Example("epsilon that is beneath the steps of its sum", lambda: _epsilon(0.0079)),
+    Example("lower bound of 1e-8, which is beneath the steps of what it bounds", lambda: _lower_bound(1e-8, -128)),
+    Example(
+        "cosine similarity, whose epsilon of 1e-8 is beneath the steps of the norms",
+        lambda: _lower_bound(1e-8, -100),
+        _cosine,
+    ),
 )

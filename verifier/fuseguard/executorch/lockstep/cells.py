@@ -1,9 +1,9 @@
-"""Where a lowering goes wrong: each piece of a program between two values that the lowering has, judged by itself."""
+"""Where a lowering goes wrong: judges each piece of a program between two values that the lowering has."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
 from fuseguard.executorch.comparing import absolute_errors, differing_elements
 from fuseguard.executorch.lockstep.observing import Observed, Tensor, observe
-from fuseguard.executorch.lockstep.walking import Meeting, Walked, eager_codes, nearest, walk
+from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.outputs import off_by, output_grids
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
@@ -70,16 +70,6 @@ class Cell:
     module: str = ""
     findings: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {
-            "value": self.value, "status": self.status, "ops": list(self.ops), "operands": list(self.operands),
-            "joined": list(self.joined), "tensor": self.tensor, "steps": self.steps, "bound": self.bound,
-            "differing": self.differing, "elements": self.elements, "at": list(self.at), "expected": self.expected,
-            "actual": self.actual, "witness": dict(self.witness), "source": self.source, "module": self.module,
-            "findings": list(self.findings),
-        }  # fmt: skip
-
 
 def cells_of(
     program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
@@ -90,17 +80,17 @@ def cells_of(
 
     Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does.
     """
-    observed = observe(lowered, inputs)
-    walked = _settled(program, inputs, observed)
+    walks = Walks(program, inputs, observe(lowered, inputs))
+    walked = _settled(walks)
     graph = read_program(program)
     view = View(graph)
     judge = _Judge(view, target, run(graph, target, load_registry().rules).findings)
-    in_float32 = eager_codes(program, inputs, walked)
+    in_float32 = walks.eager_codes(walked)
     cells = [judge.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
-    return (*cells, *judge.results(program, walked, observed, names))
+    return (*cells, *judge.results(program, walked, walks.observed, names))
 
 
-def _settled(program: ExportedProgram, inputs: Sequence[Any], observed: Observed) -> Walked:
+def _settled(walks: Walks) -> Walked:
     """The walk in which the fewest values are off.
 
     A value whose codes are nowhere in the lowering is either not there (fused away, or kept in int32), or wrong. It is
@@ -108,28 +98,31 @@ def _settled(program: ExportedProgram, inputs: Sequence[Any], observed: Observed
     """
     forced: dict[str, Tensor] = {}
     fused: frozenset[str] = frozenset()
-    walked = walk(program, inputs, observed, forced, fused)
+    observed = walks.observed
+    walked = walks.walk(forced, fused)
     off = _off(walked, observed, forced)
     settled: set[str] = set()
     while len(settled) < _MOST_DOUBTS and (doubt := _first_doubt(walked, observed, settled)) is not None:
         settled.add(doubt.name)
         attempts = [(forced, fused | {doubt.name})]
-        attempts += [({**forced, doubt.name: tensor}, fused) for tensor in _tensors_for(doubt, walked, observed)]
+        attempts += [({**forced, doubt.name: tensor}, fused) for tensor in _tensors_for(doubt, walked, walks)]
         for tensors, left_out in attempts:
-            attempt = walk(program, inputs, observed, tensors, left_out)
-            if _off(attempt, observed, tensors) < off:
-                walked, forced, fused, off = attempt, tensors, left_out, _off(attempt, observed, tensors)
+            attempt = walks.walk(tensors, left_out)
+            left = _off(attempt, observed, tensors)
+            if left < off:
+                walked, forced, fused, off = attempt, tensors, left_out, left
     return walked
 
 
-def _tensors_for(doubt: Meeting, walked: Walked, observed: Observed) -> list[Tensor]:
+def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
     """The tensors that may be the value, with other codes than the program's.
 
     An operand's own tensor is one of them: an op that hands codes on may have gone, or have moved elsewhere.
     """
     taken = {item.name: item.tensor.place for item in walked.meetings if item.tensor is not None}
-    places = frozenset(place for name, place in taken.items() if name in doubt.operands)
-    return nearest(observed, doubt, places, frozenset(taken.values()) - places)[:_MOST_TENSORS]
+    places = frozenset(place for name, place in taken.items() if name in doubt.trail.operands)
+    near = walks.search.nearest(doubt.expected, places, frozenset(taken.values()) - places)
+    return near[:_MOST_TENSORS]
 
 
 def _first_doubt(walked: Walked, observed: Observed, settled: set[str]) -> Meeting | None:
@@ -143,7 +136,7 @@ def _doubtful(walked: Walked, observed: Observed) -> set[str]:
     found: set[str] = set()
     for meeting in walked.meetings:
         if meeting.actual is not None and not meeting.right:
-            found |= set(meeting.joined)
+            found |= set(meeting.trail.joined)
     for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
         if _is_off(expected, actual):
             found |= set(trail.joined)
@@ -177,7 +170,7 @@ class _Judge:
 
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
-        common = self._common(meeting.name, meeting.ops, meeting.operands, meeting.joined)
+        common = self._common(meeting.name, meeting.trail)
         if meeting.actual is None:
             return Cell(status="not found", elements=meeting.expected.size, **common)
         steps = np.abs(meeting.expected.astype(np.int64) - meeting.actual.astype(np.int64))
@@ -189,7 +182,7 @@ class _Judge:
             "differing": int((steps > 0).sum()),
             "elements": steps.size,
         }
-        unrounded = not walked.fused.isdisjoint(meeting.joined)
+        unrounded = not walked.fused.isdisjoint(meeting.trail.joined)
         if not steps.any():
             return Cell(status="rounded" if unrounded else "exact", **common)
         common |= self._worst(meeting, counted if counted.any() else steps, walked)
@@ -208,13 +201,13 @@ class _Judge:
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
         ):
-            ops, operands, joined = trail.ops, trail.operands, trail.joined
-            if len(operands) == 1 and not self._computing(ops):
-                # The codes are right somewhere, and the result is not: it is the way out of the delegate that is wrong.
-                ops = next(meeting.ops for meeting in walked.meetings if meeting.name == operands[0])
+            if bool(mask.any()) and len(trail.operands) == 1 and not self._computing(trail.ops):
+                # The codes are right and the result is not: what is wrong is the way out of the delegate.
+                before = next(meeting.trail for meeting in walked.meetings if meeting.name == trail.operands[0])
+                trail = replace(trail, ops=before.ops)
             errors = absolute_errors(actual, expected)
             worst = int(errors.reshape(-1).argmax()) if errors.numel() else 0
-            common = self._common(name, ops, operands, joined)
+            common = self._common(name, trail)
             common |= {"elements": errors.numel(), "differing": int(mask.sum())}
             if errors.numel() and bool(mask.any()):
                 place = tuple(int(index) for index in np.unravel_index(worst, tuple(errors.shape)))
@@ -226,17 +219,15 @@ class _Judge:
                 }
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
-    def _common(
-        self, name: str, ops: tuple[str, ...], operands: tuple[str, ...], joined: tuple[str, ...]
-    ) -> dict[str, Any]:
-        computing = self._computing(ops)
+    def _common(self, name: str, trail: Trail) -> dict[str, Any]:
+        computing = self._computing(trail.ops)
         last = computing[-1] if computing else None
-        named = {*ops, name}
+        named = {*trail.ops, name}
         return {
             "value": name,
             "ops": tuple(node.name for node in computing),
-            "operands": operands,
-            "joined": tuple(item for item in joined if item != name),
+            "operands": trail.operands,
+            "joined": tuple(item for item in trail.joined if item != name),
             "source": str(last.source) if last is not None and last.source else "",
             "module": last.module if last is not None else "",
             "findings": tuple(sorted({item.code for item in self.findings if not named.isdisjoint(item.nodes)})),
@@ -252,7 +243,7 @@ class _Judge:
         at = tuple(int(index) for index in np.unravel_index(int(steps.argmax()), steps.shape))
         by_name = {item.name: item for item in walked.meetings}
         witness = []
-        for operand in meeting.operands:
+        for operand in meeting.trail.operands:
             values = by_name[operand].actual if operand in by_name else None
             if values is not None and values.shape == steps.shape:
                 witness.append((operand, int(values[at])))
@@ -267,5 +258,4 @@ class _Judge:
         """By how many steps int16 codes may be off: what each op of the cell may be off by."""
         if meeting.expected.itemsize != 2:
             return 0.0
-        nodes: list[Node] = [self.view.graph[op] for op in meeting.ops if op in self.view.graph.nodes]
-        return float(sum(off_by(self.view, node, self.target) for node in nodes))
+        return float(sum(off_by(self.view, node, self.target) for node in self._computing(meeting.trail.ops)))

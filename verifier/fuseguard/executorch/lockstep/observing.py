@@ -81,7 +81,7 @@ class _Observer(BodyInterpreter):
     def run_node(self, n: torch.fx.Node) -> Any:
         self.running = n
         result = super().run_node(n)
-        # What a delegate makes of its inputs is known tensor by tensor.
+        # The tensors of a delegate have edges of their own.
         calls = "executorch_call_delegate" in str(n.target)
         sources = [] if calls else [("", item.name) for item in n.all_input_nodes]
         codes = isinstance(result, torch.Tensor) and result.dtype in _TORCH_CODES
@@ -100,8 +100,9 @@ class _Observer(BodyInterpreter):
         name = f"delegate {self.delegates}"
         self.delegates += 1
         computed = {output for op in graph.ops if op.name not in CONSTANTS for output in op.outputs}
-        coded = [output for output, tensor in graph.tensors.items() if output in computed and tensor.dtype in _CODES]
-        everything = (*graph.outputs, *(output for output in coded if output not in graph.outputs))
+        coded = {output for output in computed if graph.tensors[output].dtype in _CODES}
+        inner = coded.difference(graph.outputs)
+        everything = (*graph.outputs, *(output for output in graph.tensors if output in inner))
         outputs, values = run_delegate(lowered, inputs, with_outputs(lowered.processed_bytes, everything))
         codes = dict(zip(everything, values, strict=True))
         given = [item for item in node.args[1:] if isinstance(item, torch.fx.Node)]

@@ -1,0 +1,77 @@
+"""Examples of OP713, delegate-input-lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder, int8
+
+if TYPE_CHECKING:
+    import torch
+
+_SHAPE = (1, 4, 6, 6)
+_QPARAMS, _SUM = int8(0.0237, -3), int8(0.0311, -40)
+
+
+def _alone(target: str, *args: float) -> Callable[[], Graph]:
+    """All that the program does is to fill something of the input's shape."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.input("x", _SHAPE)
+        return b.output(b.call(target, x, *args, annotated=False))
+
+    return build
+
+
+def _beside(target: str, *args: float, read: bool = False, behind_op: bool = False) -> Callable[[], Graph]:
+    """A sigmoid plus what has the shape of another input; ``read``: or of its own."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.input("x", _SHAPE)
+        y = x if read else b.input("y", _SHAPE)
+        value = b.call("aten.sigmoid.default", b.requantize(x, _QPARAMS))
+        value = b.requantize(value, int8(1 / 256, -128))
+        if behind_op:
+            y = b.requantize(b.call("aten.neg.default", b.requantize(y, _QPARAMS)), int8(0.0237, 2))
+        made = b.call(target, y, *args, annotated=behind_op)
+        made = b.requantize(made, int8(3 / 255, -128))
+        return b.output(b.requantize(b.call("aten.add.Tensor", value, made), _SUM))
+
+    return build
+
+
+def _copied() -> Graph:
+    b = GraphBuilder()
+    x, y = b.input("x", _SHAPE), b.input("y", _SHAPE)
+    source = b.requantize(b.call("aten.neg.default", b.requantize(x, _QPARAMS)), int8(0.0237, 2))
+    return b.output(b.call("aten.copy.default", y, source, annotated=False))
+
+
+def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.examples.operator import result_modules
+
+        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
+        return made
+
+    return build
+
+
+BAD = (
+    Example("zeros_like of the input alone", _alone("aten.zeros_like.default"), _program("zeros_like"),
+            only_on=">=1.3"),
+    Example("ones_like of a second input", _beside("aten.ones_like.default"), _program("ones_like_second"),
+            only_on=">=1.3"),
+    Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, behind_op=True),
+            only_on=">=1.3"),
+    Example("copy onto a second input", _copied, only_on=">=1.3"),
+)  # fmt: skip
+
+GOOD = (
+    Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),
+)

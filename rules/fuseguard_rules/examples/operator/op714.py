@@ -1,0 +1,76 @@
+"""Examples of OP714, int64-leaves-delegate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
+
+if TYPE_CHECKING:
+    import torch
+
+_SHAPE = (1, 4, 6, 6)
+_QPARAMS = int8(0.0237, -3)
+
+
+def _sigmoid(b: GraphBuilder) -> str:
+    value = b.call("aten.sigmoid.default", b.quantized_input("x", _SHAPE, _QPARAMS))
+    return b.requantize(value, int8(1 / 256, -128))
+
+
+def _beside(target: str, *args: Arg, shape: tuple[int, ...], first: bool = False) -> Callable[[], Graph]:
+    """A sigmoid, and a constant beside it that is a result too; ``first``: before it."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = _sigmoid(b)
+        constant = b.call(target, *args, shape=shape, dtype="int64", annotated=False)
+        return b.output(constant, value) if first else b.output(value, constant)
+
+    return build
+
+
+def _argmax() -> Graph:
+    """As Arm's quantizer leaves it: cast to int32."""
+    b = GraphBuilder()
+    found = b.call("aten.argmax.default", _sigmoid(b), 1, shape=(1, 6, 6), dtype="int64", annotated=False)
+    return b.output(
+        b.call("dim_order_ops._to_dim_order_copy.default", found, dtype="int32", kwargs={"dtype": "int32"})
+    )
+
+
+def _compared() -> Graph:
+    """Which of the classes 0 to 4 an input of the program is, beside a sigmoid."""
+    b = GraphBuilder()
+    value = _sigmoid(b)
+    classes = b.call("aten.arange.default", 5, shape=(5,), dtype="int64", annotated=False)
+    given = b.input("y", (5,), "int64")
+    equal = b.call("aten.eq.Tensor", given, classes, shape=(5,), dtype="bool", annotated=False)
+    return b.output(value, equal)
+
+
+def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+        from fuseguard_rules.examples.operator import result_modules
+
+        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
+        return made
+
+    return build
+
+
+BAD = (
+    Example("int64 ones behind a float result", _beside("aten.ones.default", (2,), shape=(2,)),
+            _program("with_int64_ones")),
+    Example("arange that is compared on the CPU", _compared),
+    Example("argmax of a float", _argmax, _program("largest_channel"), only_on=">=1.4,<1.5"),
+)  # fmt: skip
+
+GOOD = (
+    Example("int64 ones before a float result", _beside("aten.ones.default", (2,), shape=(2,), first=True)),
+    Example("int64 full that no int32 holds", _beside("aten.full.default", (2,), 2**40, shape=(2,))),
+)

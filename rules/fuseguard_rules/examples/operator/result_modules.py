@@ -1,0 +1,55 @@
+"""Float modules behind the examples of OP712, OP713 and OP714, all about what a program puts out.
+
+Imports torch: only ``Example.program`` imports this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+_Made = tuple[nn.Module, tuple[torch.Tensor, ...]]
+
+
+class _Function(nn.Module):
+    """A function as a module, with a convolution that it may call."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> object:
+        return self.function(self.conv, *inputs)
+
+
+def _made(function: Callable[..., object], inputs: int = 1) -> _Made:
+    torch.manual_seed(0)
+    module = _Function(function).eval()
+    return module, tuple(torch.randn(1, 4, 6, 6) for _ in range(inputs))
+
+
+def zeros_like() -> _Made:
+    return _made(lambda _, x: torch.zeros_like(x))
+
+
+def ones_like_second() -> _Made:
+    return _made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
+
+
+def total() -> _Made:
+    return _made(lambda conv, x: conv(x).sum())
+
+
+def without_mean() -> _Made:
+    return _made(lambda conv, x: conv(x) - x.mean())
+
+
+def with_int64_ones() -> _Made:
+    return _made(lambda conv, x: (conv(x), torch.ones(2, dtype=torch.int64)))
+
+
+def largest_channel() -> _Made:
+    return _made(lambda conv, x: conv(x).argmax(1))

@@ -1,0 +1,81 @@
+"""OP713: an input of a delegate that only ops read which take no more of it than its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.proper_quantization import refusal
+from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
+from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, MakeConstant, Rewrite, Rule, SetArgument
+from fuseguard.ir import Node, Ref, View
+from fuseguard.ir.graph import Arg
+from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op713 as examples
+
+_DROPPED = "ConvertFullLikeToFullPass, RemoveNoopPass"
+_FILLED: dict[str, float] = {"zeros_like": 0.0, "ones_like": 1.0}
+
+
+class DelegateInputLost(Rule):
+    code = "OP713"
+    name = "delegate-input-lost"
+    summary = "Only ops that take no more than the shape of an input read it, so the delegate loses the input."
+    why = (
+        "ConvertFullLikeToFullPass makes a constant of full_like (which zeros_like, ones_like and fill become), and "
+        "RemoveNoopPass puts what copy(x, y) copies in its place. What reads nothing else of its input is dropped "
+        "with the op, and the input is missing from the delegate's TOSA. The program still passes it: the runtime "
+        "hands the delegate one input more than it has. A value that something in the same delegate reads too stays "
+        "where it is. 1.2 keeps such an input, so it is not warned about it."
+    )
+    remedy = (
+        "Make the constant from the shape: torch.full(x.shape, 1.0) in place of torch.ones_like(x). fuseguard can do "
+        "that (repair), or keep the op on the CPU (guard)."
+    )
+    scope = "node"
+    message = "{op} takes the shape of {operand} alone, so the delegate loses its input {lost}"
+    effects = EffectsTable(
+        [
+            EffectRow("*", "<1.3", "*", Effect.EXACT, reference="an input that nothing reads stays in the TOSA"),
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized, CheckProperQuantization"),
+            EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
+        ]
+    )
+    bad = examples.BAD
+    good = examples.GOOD
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not DROPS_UNREAD_INPUTS.in_force(target):
+            return
+        for node, lost in lost_inputs(view, target):
+            operand = shape_operand(view, node)
+            assert operand is not None
+            case = "*" if refusal(view, node, target) is None else "float"
+            yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A constant of the same shape and value; or a copy of what is copied onto itself."""
+        del target
+        node = view.graph[finding.nodes[0]]
+        if node.meta is None or any(size is None for size in node.meta.shape):
+            return None
+        if node.kind == "copy":
+            return _copied_onto_itself(view, node)
+        value = _value(node)
+        if not isinstance(value, int | float):
+            return None
+        constant = MakeConstant(node.name, "aten.full.default", (tuple(node.meta.shape), value), node.meta.dtype)
+        return Rewrite((constant,))
+
+
+def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:
+    source = view.graph.node_of(copy.arg(1, "src"))
+    if source is None or source.meta != copy.meta:
+        return None
+    return Rewrite((SetArgument(copy.name, 0, "self", Ref(source.name)),))
+
+
+def _value(node: Node) -> Arg:
+    """What a constant is filled with."""
+    name = node.target.split(".")[1]
+    return _FILLED[name] if name in _FILLED else node.arg(1, "fill_value" if name == "full_like" else "value")

@@ -1,0 +1,52 @@
+"""OP714: an int64 value that a delegate yields as int32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.int64_results import leaving_argmaxes, leaving_constants
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import View
+from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op714 as examples
+
+_CHECK = "CheckInt64InputsAndOutputs; CastInt64BuffersToInt32Pass"
+
+
+class Int64LeavesDelegate(Rule):
+    code = "OP714"
+    name = "int64-leaves-delegate"
+    summary = "A delegate yields an int64 value of the program, and all of its integers are int32."
+    why = (
+        "TOSA knows no int64. CheckInt64InputsAndOutputs therefore leaves on the CPU what yields one, but for "
+        "constants (zeros, ones, full, arange, eye) that nothing reads but ops which yield something else. It asks "
+        "each reader for the dtype of its first result. For the output node that is the program's first result: "
+        "return x * 2, torch.ones(2, dtype=torch.int64) passes, and with the two swapped it does not. "
+        "CastInt64BuffersToInt32Pass then makes the constant an int32, and the delegate yields it where the program "
+        "declares an int64. An op on the CPU that reads such a constant gets an int32 likewise, as the comparison in "
+        "one_hot does. Where floats are lowered, ExecuTorch 1.4 takes an argmax into the delegate if its result is "
+        "cast to int32, which Arm's quantizer sees to, and leaves the cast on the CPU: it reads an int64 and gets an "
+        "int32. The runtime refuses such a program or reads garbage."
+    )
+    remedy = (
+        "Put out the constant as an int32, or make it outside of the model. Let fuseguard keep the op on the CPU "
+        "(guard), which costs nothing for a constant. For an argmax, upgrade to ExecuTorch 1.5."
+    )
+    scope = "boundary"
+    message = "{op} yields an int64 that {reader} reads outside of the delegate, where it becomes an int32"
+    effects = EffectsTable(
+        [
+            EffectRow("argmax", "<1.4", "*", Effect.CPU_FALLBACK, reference="the support list has no argmax"),
+            EffectRow("argmax", "*", "INT", Effect.CPU_FALLBACK, reference="TOSA ARGMAX requires PRO-FP for floats"),
+            EffectRow("argmax", ">=1.5", "*", Effect.EXACT, reference="_is_argmax_int32_cast: the cast is delegated"),
+            EffectRow("argmax", "*", "INT+FP", Effect.RUNTIME_FAULT, reference="_argmax_all_users_cast_to_int32"),
+            EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_CHECK),
+        ]
+    )
+    bad = examples.BAD
+    good = examples.GOOD
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for case, found in (("*", leaving_constants(view, target)), ("argmax", leaving_argmaxes(view, target))):
+            for node, reader in found:
+                yield self.finding(view, target, (node,), case=case, op=node.name, reader=reader.name)

@@ -1,0 +1,94 @@
+"""A second grammar: what the first one draws, with results that it never yields.
+
+Of a program of the first grammar it takes results and adds *endings* to them: values of rank 0, constants that are made
+from an input's shape, and int64 values. It also draws whether ExecuTorch checks the edge IR. Torch-free; the torch side
+is in result_modules.py. The first grammar draws the same programs for the same seed as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from . import grammar
+from .grammar import Program, draw_program
+
+#: Kinds of endings by family, each with its weight.
+ENDINGS: dict[str, dict[str, int]] = {
+    "rank 0": {
+        "sum_all": 3, "mean_all": 2, "amax_all": 2, "amin_all": 1, "any_all": 2, "all_all": 1, "first_element": 2,
+        "reshaped_to_scalar": 1, "relu_of_mean": 1,
+    },
+    "rank 0 inside": {"minus_mean": 3, "times_amax": 1, "expanded_amax": 1, "stacked_scalars": 1, "sum_with_dim": 1},
+    "from a shape": {"zeros_like": 2, "ones_like": 1, "full_like": 1, "fill": 1, "plus_ones_like": 3, "copy_onto": 1},
+    "int64": {"int64_ones": 2, "int64_zeros": 1, "int64_arange": 1, "int64_full": 1, "argmax": 2, "one_hot": 1},
+}  # fmt: skip
+KINDS: dict[str, int] = {kind: weight for family in ENDINGS.values() for kind, weight in family.items()}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """``value`` is the number of the base program's result that it starts from, modulo how many there are; ``other``
+    that of the input whose shape it takes, likewise.
+    """
+
+    kind: str
+    value: int
+    other: int
+    number: float
+
+
+@dataclass(frozen=True)
+class ResultProgram(Program):
+    """A program of the first grammar with endings.
+
+    ``alone``: the endings are the only results. ``first``: they come before the others. ``ir_validity`` is what the
+    program is lowered with (``EdgeCompileConfig._check_ir_validity``).
+    """
+
+    endings: tuple[Ending, ...] = ()
+    alone: bool = False
+    first: bool = False
+    ir_validity: bool = True
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (*(step.kind for step in self.steps), *(ending.kind for ending in self.endings))
+
+    @property
+    def unquantized(self) -> tuple[str, ...]:
+        return tuple(f"base.{name}" for name in super().unquantized)
+
+
+def program_of(seed: int, index: int) -> ResultProgram:
+    """Program ``index`` of campaign ``seed``: always the same one."""
+    random = Random(f"results:{seed}:{index}")
+    base = draw_program(random)
+    if random.random() < 0.7:
+        base = replace(base, edit=None)
+    endings = tuple(_draw_ending(random) for _ in range(random.choice((1, 1, 2))))
+    return ResultProgram(
+        **vars(base),
+        endings=endings,
+        alone=random.random() < 0.3,
+        first=random.random() < 0.3,
+        ir_validity=random.random() < 0.75,
+    )
+
+
+def _draw_ending(random: Random) -> Ending:
+    kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+    return Ending(kind, random.randrange(8), random.randrange(8), random.choice((0.5, 2.0, 3.0)))
+
+
+def smaller(program: Program) -> Iterator[Program]:
+    """Programs one simplification away: without an ending, or with a simpler base program."""
+    if isinstance(program, ResultProgram):
+        for number in range(len(program.endings)):
+            if len(program.endings) > 1:
+                endings = (*program.endings[:number], *program.endings[number + 1 :])
+                yield replace(program, endings=endings)
+        if not program.alone:
+            yield replace(program, alone=True)
+    yield from grammar.smaller(program)

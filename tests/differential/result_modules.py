@@ -1,0 +1,78 @@
+"""The torch side of the second grammar: what its endings compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .result_grammar import ResultProgram
+
+#: From a result of the base program, an input and a number.
+_End: TypeAlias = Callable[[Tensor, Tensor, float], Tensor]
+
+
+def _dims(value: Tensor) -> tuple[int, ...]:
+    return tuple(range(value.dim()))
+
+
+def _one_hot(value: Tensor, other: Tensor, number: float) -> Tensor:
+    del other, number
+    return F.one_hot((value.flatten()[:4] > 0).to(torch.int64), 3)
+
+
+def _copy_onto(value: Tensor, other: Tensor, number: float) -> Tensor:
+    del number
+    return torch.ops.aten.copy.default(other if other.shape == value.shape else value, value)
+
+
+ENDS: dict[str, _End] = {
+    "sum_all": lambda v, x, n: v.sum(),
+    "mean_all": lambda v, x, n: v.mean(),
+    "amax_all": lambda v, x, n: v.amax(),
+    "amin_all": lambda v, x, n: v.amin(),
+    "any_all": lambda v, x, n: (v > n).any(),
+    "all_all": lambda v, x, n: (v > -n).all(),
+    "first_element": lambda v, x, n: v.flatten()[0],
+    "reshaped_to_scalar": lambda v, x, n: v.amax(_dims(v), keepdim=True).reshape(()),
+    "relu_of_mean": lambda v, x, n: torch.relu(v.mean()),
+    "minus_mean": lambda v, x, n: v - v.mean(),
+    "times_amax": lambda v, x, n: v * v.amax(),
+    "expanded_amax": lambda v, x, n: v.amax().expand(3),
+    "stacked_scalars": lambda v, x, n: torch.stack([v.amax(), v.amin()]),
+    "sum_with_dim": lambda v, x, n: v.sum().reshape(1),
+    "zeros_like": lambda v, x, n: torch.zeros_like(x),
+    "ones_like": lambda v, x, n: torch.ones_like(v),
+    "full_like": lambda v, x, n: torch.full_like(x, n),
+    "fill": lambda v, x, n: torch.fill(x, n),
+    "plus_ones_like": lambda v, x, n: v + torch.ones_like(x if x.shape == v.shape else v),
+    "copy_onto": _copy_onto,
+    "int64_ones": lambda v, x, n: torch.ones(2, dtype=torch.int64),
+    "int64_zeros": lambda v, x, n: torch.zeros(2, dtype=torch.int64),
+    "int64_arange": lambda v, x, n: torch.arange(5),
+    "int64_full": lambda v, x, n: torch.full((2,), 7),
+    "argmax": lambda v, x, n: v.argmax(1),
+    "one_hot": _one_hot,
+}
+
+
+class ResultModule(nn.Module):
+    """The base program's module with the endings of a :class:`ResultProgram`."""
+
+    def __init__(self, program: ResultProgram, base: nn.Module) -> None:
+        super().__init__()
+        self.base = base
+        self.program = program
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        results = self.base(*inputs)
+        ends = tuple(
+            ENDS[ending.kind](results[ending.value % len(results)], inputs[ending.other % len(inputs)], ending.number)
+            for ending in self.program.endings
+        )
+        if self.program.alone:
+            return ends
+        return (*ends, *results) if self.program.first else (*results, *ends)

@@ -1,0 +1,95 @@
+"""Which int64 values leave a delegate, in which every integer is an int32.
+
+Source: ``CheckInt64InputsAndOutputs``, ``ComputeConstantOpsAOTPass.targeted_ops`` and ``CastInt64BuffersToInt32Pass``
+of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The check lets a constant pass if nothing that reads it yields int64, and
+takes the dtype of the program's first result for that of the output node. ExecuTorch 1.4 lets an argmax pass if it is
+cast to int32, as Arm's quantizer does, but not the cast.
+
+Rules that depend on it: OP714.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.releases import TAKES_ARGMAX
+from fuseguard.ir import Node, View
+from fuseguard.target import Target
+
+#: What the edge dialect makes ops of that are computed in advance, by name.
+_CONSTANTS = frozenset(("arange", "eye", "full", "ones", "zeros"))
+_CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
+_INT32 = range(-(2**31), 2**31)
+
+
+def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
+    """int64 constants that are delegated, each with an output or an op on the CPU that reads it."""
+    for node in view.ops:
+        if node.kind == "one_hot" and node.args and not _is_constant(view.graph.inputs(node)):
+            yield node, node  # the edge dialect makes an arange of it, and an eq that compares it with the classes
+        if not _is_constant((node,)) or not _fits_int32(node):
+            continue
+        reader = _reader_outside(view, target, node)
+        if reader is not None and not any(_first_is_int64(view, user) for user in view.users(node)):
+            yield node, reader
+
+
+def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
+    """The argmax ops that are delegated, each with the cast of its int64 result, which stays on the CPU."""
+    if not TAKES_ARGMAX.in_force(target):
+        return
+    for node in view.ops:
+        if node.kind == "argmax" and _is_argmax(view, node) and all(map(_casts_to_int32, view.users(node))):
+            yield node, view.users(node)[0]
+
+
+def _reader_outside(view: View, target: Target, node: Node) -> Node | None:
+    return next((user for user in view.users(node) if user.op == "output" or _stays(view, user, target)), None)
+
+
+def _stays(view: View, node: Node, target: Target) -> bool:
+    """Whether an op stays on the CPU: one that reads an int64 which is not a constant does."""
+    if not _is_constant(item for item in view.graph.inputs(node) if _is_int64(item)):
+        return True
+    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+
+
+def _is_constant(nodes: Iterable[Node]) -> bool:
+    """Whether the nodes are all int64 constants: of the program, or ops that are computed in advance."""
+    return all(_is_int64(node) and (node.constant or _name(node) in _CONSTANTS) for node in nodes)
+
+
+def _first_is_int64(view: View, user: Node) -> bool:
+    """Whether the first result of what reads a constant is an int64: of the output node, that of the program."""
+    if user.op != "output":
+        return _is_int64(user)
+    first = next(user.refs(), None)
+    return first is not None and _is_int64(view.graph[first.name])
+
+
+def _is_int64(node: Node) -> bool:
+    return node.meta is not None and node.meta.dtype == "int64"
+
+
+def _fits_int32(node: Node) -> bool:
+    """Whether every value of a constant is an int32, as far as its arguments tell."""
+    numbers = node.args if _name(node) == "arange" else node.args[1:2] if _name(node) == "full" else ()
+    return all(number in _INT32 for number in numbers if isinstance(number, int))
+
+
+def _is_argmax(view: View, node: Node) -> bool:
+    """``_is_tosa_argmax_supported``: over one dimension, which goes, of what is a float in the edge dialect."""
+    operand = view.producer(node)
+    if operand is None or operand.meta is None or operand.meta.dtype not in ("float16", "float32"):
+        return False
+    return isinstance(node.arg(1, "dim"), int) and node.arg(2, "keepdim", False) is not True
+
+
+def _casts_to_int32(user: Node) -> bool:
+    return _name(user) in _CASTS and user.meta is not None and user.meta.dtype == "int32"
+
+
+def _name(node: Node) -> str:
+    parts = node.target.split(".")
+    return parts[1] if node.op == "call" and len(parts) > 1 else ""

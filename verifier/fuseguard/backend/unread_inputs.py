@@ -1,0 +1,82 @@
+"""Which inputs of a delegate are lost, because only ops read them that the backend replaces by what reads nothing.
+
+Source: ``ConvertFullLikeToFullPass`` and ``ComputeConstantOpsAOTPass``, which make a constant of a ``full_like``, and
+``RemoveNoopPass``, which makes of a ``copy`` what it copies, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. What the
+partitioner takes of them: ``CheckInt64InputsAndOutputs``.
+
+Rules that depend on it: OP713.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.partition import stays_on_cpu_with_float
+from fuseguard.ir import Node, View
+from fuseguard.target import Target
+
+#: What the partitioner leaves on the CPU whatever the op is.
+_NOT_TAKEN = ("bool", "int64", "float64")
+
+
+def shape_operand(view: View, node: Node) -> Node | None:
+    """The operand of which ``node`` takes the shape and dtype alone; None if it has none."""
+    if node.kind not in ("full", "copy") or not node.args:
+        return None
+    return view.graph.node_of(node.args[0])
+
+
+def lost_inputs(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
+    """Each op that takes the shape of something alone, with the input of its delegate that is lost by that.
+
+    An input of a delegate is an input of the program, or what an op on the CPU yields.
+    """
+    shaped = [node for node in view.ops if shape_operand(view, node) is not None and _is_taken(node)]
+    if not shaped:
+        return
+    read = _read(view)
+    for node in shaped:
+        lost = _lost(view, target, node, read)
+        if lost is not None:
+            yield node, lost
+
+
+def _is_taken(node: Node) -> bool:
+    return node.meta is not None and node.meta.dtype not in _NOT_TAKEN
+
+
+def _read(view: View) -> frozenset[str]:
+    """The names of the nodes on whose values the results depend."""
+    found = {node.name for node in view.graph if node.op == "output"}
+    for node in reversed(view.graph.nodes.values()):
+        if node.name in found:
+            found.update(_values_of(view, node))
+    return frozenset(found)
+
+
+def _values_of(view: View, node: Node) -> list[str]:
+    """The names of the nodes whose values ``node`` takes."""
+    names = [ref.name for ref in node.refs()]
+    return names[1:] if shape_operand(view, node) is not None else names
+
+
+def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node | None:
+    """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
+    pending, seen = list(view.graph.inputs(node)[:1]), {node.name}
+    while pending:
+        item = pending.pop()
+        if item.constant or item.name in seen:
+            continue
+        seen.add(item.name)
+        if item.op != "call" or stays_on_cpu_with_float(view, item, target):
+            if not any(_takes_into_delegate(view, target, user, item, read) for user in view.users(item)):
+                return item
+        elif item.name not in read:
+            pending += view.graph.inputs(item)
+    return None
+
+
+def _takes_into_delegate(view: View, target: Target, user: Node, item: Node, read: frozenset[str]) -> bool:
+    if user.op != "call" or user.name not in read or stays_on_cpu_with_float(view, user, target):
+        return False
+    return item.name in _values_of(view, user)

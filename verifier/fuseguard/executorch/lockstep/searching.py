@@ -1,0 +1,87 @@
+"""Finds the codes of a program's value among the tensors of its lowering."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+
+from fuseguard.executorch.lockstep.layouts import Array, align, sorted_distance
+from fuseguard.executorch.lockstep.observing import Observed, Place, Tensor
+
+#: By the size of a code in bytes: by how many steps a tensor may be off to be taken for a value's without a doubt.
+_NEAR = {1: 1, 2: 8}
+#: Tensors that are compared element by element where none has a value's codes.
+_MOST_COMPARED = 12
+
+
+class Search:
+    """The tensors of a lowering by size, sorted once."""
+
+    def __init__(self, observed: Observed) -> None:
+        self.observed = observed
+        self.by_size: dict[tuple[int, int], list[Tensor]] = {}
+        for tensor in observed.tensors:
+            self.by_size.setdefault((tensor.values.size, tensor.values.itemsize), []).append(tensor)
+        self._sorted: dict[tuple[Place, str], Array] = {}
+        self._behind: dict[Place, set[Place]] = {}
+
+    def near(self, expected: Array, ties: Array, places: frozenset[Place]) -> tuple[Array, Tensor] | None:
+        """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little."""
+        wanted = np.sort(expected.astype(np.int32), axis=None)
+        most = _NEAR[expected.itemsize]
+        best: tuple[int, Array, Tensor] | None = None
+        for tensor in self.candidates(expected, places):
+            if sorted_distance(self._in_order(tensor, expected), wanted) > most:
+                continue
+            alignment = align(as_codes(tensor.values, expected), expected)
+            if alignment is None:
+                continue
+            steps = np.abs(alignment.values.astype(np.int64) - expected.astype(np.int64))
+            wrong = int(((steps > 0) & ~(ties & (steps == 1))).sum())
+            if not wrong:
+                return alignment.values, tensor
+            if steps.max() <= most and (best is None or wrong < best[0]):
+                best = wrong, alignment.values, tensor
+        return best[1:] if best is not None else None
+
+    def nearest(self, expected: Array, places: frozenset[Place], taken: frozenset[Place]) -> list[Tensor]:
+        """The tensors whose codes vary as the expected ones do, the nearest first."""
+        wanted = np.sort(expected.astype(np.int32), axis=None)
+        free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
+        free.sort(key=lambda tensor: sorted_distance(self._in_order(tensor, expected), wanted))
+        alike = []
+        for tensor in free[:_MOST_COMPARED]:
+            alignment = align(as_codes(tensor.values, expected), expected)
+            if alignment is not None and _alike(alignment.values, expected):
+                alike.append((alignment.mean_error, tensor.number, tensor))
+        return [tensor for _, _, tensor in sorted(alike, key=lambda item: item[:2])]
+
+    def candidates(self, expected: Array, places: frozenset[Place]) -> list[Tensor]:
+        """The tensors of this size that are computed from all of ``places``, in the order of execution."""
+        tensors = self.by_size.get((expected.size, expected.itemsize), [])
+        behind = [self._descendants(place) for place in places]
+        return [tensor for tensor in tensors if all(tensor.place in reached for reached in behind)]
+
+    def _descendants(self, place: Place) -> set[Place]:
+        if place not in self._behind:
+            self._behind[place] = {place, *nx.descendants(self.observed.flow, place)}
+        return self._behind[place]
+
+    def _in_order(self, tensor: Tensor, expected: Array) -> Array:
+        key = tensor.place, expected.dtype.kind
+        if key not in self._sorted:
+            self._sorted[key] = np.sort(as_codes(tensor.values, expected).astype(np.int32), axis=None)
+        return self._sorted[key]
+
+
+def _alike(one: Array, other: Array) -> bool:
+    """Whether the two vary together: a value that came out wrong still depends on what it was computed from."""
+    left, right = one.astype(np.float64).reshape(-1), other.astype(np.float64).reshape(-1)
+    if left.size < 2 or left.std() == 0 or right.std() == 0:
+        return bool(np.abs(left - right).mean() <= 16) if left.size else False
+    return bool(np.corrcoef(left, right)[0, 1] > 0.5)
+
+
+def as_codes(values: Array, expected: Array) -> Array:
+    """``values`` with the sign that ``expected`` has: TOSA has no uint8, and keeps such codes in int8 tensors."""
+    return values.view(expected.dtype) if values.dtype.itemsize == expected.dtype.itemsize else values
