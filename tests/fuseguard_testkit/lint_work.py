@@ -52,6 +52,6 @@ def growth(work: Callable[[Graph], int], program: Callable[[int], Graph], size: 
     That is 1 if ``work`` is linear, whatever it costs once, and 1.67 if it is a square. A square that costs a
     hundredth of the linear part at a size of six makes it 1.01. ``program`` makes the program of a size.
     """
-    work(program(1))  # what is looked up once in a process must not count
+    work(program(size))  # neither what is looked up once in a process nor what CPython has yet to specialize counts
     first, second, third = (work(program(size * times)) for times in (1, 2, 3))
     return (third - second) / (second - first)

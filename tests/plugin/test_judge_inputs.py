@@ -104,6 +104,14 @@ def test_a_batch_of_0_is_not_judged() -> None:
     assert "at least 1" in proof.exception
 
 
+def test_results_that_a_norm_leaves_empty_and_nothing_reads_do_not_matter() -> None:
+    """In evaluation mode, a batch norm has two more results without any element. 1.4 leaves it whole in the program."""
+    inputs = (torch.randn(2, 3, 6, 6),)
+    program = torch.export.export(nn.BatchNorm2d(3).eval(), inputs)
+    proof = prove(program, inputs, "TOSA-1.0+INT+FP")
+    assert proof.outcome in ("exact", "bounded"), proof
+
+
 @pytest.mark.parametrize(
     ("inputs", "kwargs", "said"),
     [

@@ -93,20 +93,20 @@ def run_delegate(
 def _check_sizes(lowered: Any) -> None:
     """Raises NotJudged for a delegate with sizes that the reference model refuses whatever the delegate computes."""
     for node in lowered.original_module.graph.nodes:
-        for value in pytree.tree_leaves(node.meta.get("val")):
-            if not isinstance(value, torch.Tensor):
-                continue
-            if not all(isinstance(size, int) for size in value.shape):
-                raise NotJudged(
-                    f"{node.name} has the dynamic shape {tuple(value.shape)}. The backend lowers it, and the TOSA "
-                    f"reference model runs fixed shapes only. Export the program for the sizes that you will use, "
-                    f"without dynamic_shapes, and prove that."
-                )
-            if value.numel() == 0:
-                raise NotJudged(
-                    f"{node.name} has the shape {tuple(value.shape)}, without any element. TOSA has no such tensors, "
-                    f"so the reference model cannot run the delegate. Prove the program on a batch of at least 1."
-                )
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            continue  # of several results, those that are read have nodes of their own
+        if not all(isinstance(size, int) for size in value.shape):
+            raise NotJudged(
+                f"{node.name} has the dynamic shape {tuple(value.shape)}. The backend lowers it, and the TOSA "
+                f"reference model runs fixed shapes only. Export the program for the sizes that you will use, "
+                f"without dynamic_shapes, and prove that."
+            )
+        if value.numel() == 0:
+            raise NotJudged(
+                f"{node.name} has the shape {tuple(value.shape)}, without any element. TOSA has no such tensors, "
+                f"so the reference model cannot run the delegate. Prove the program on a batch of at least 1."
+            )
 
 
 def _in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
