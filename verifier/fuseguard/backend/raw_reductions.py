@@ -22,9 +22,10 @@ def raw_reduction(view: View, node: Node) -> tuple[str, str]:
     """The case of a reduction that TOSA does not have for the dtype that it reads, and that dtype; "" twice if it has.
 
     A cumulative sum or product of any integers is one, a sum of anything smaller than int32, and an extreme of bools.
-    "cast" is a sum of int32 that yields floats, where the passes drop the cast; "scaled
-    cast", one whose codes another quantized op reads, and "shifted cast", if they have a zero point. The INT profile leaves those on the CPU that yield floats and that Arm's quantizer has not
-    marked: "float sum" and so on.
+    A sum of int32 that yields floats is one as well, because the passes drop the cast: "scaled cast" if another
+    quantized op reads its codes, "shifted cast" if these codes have a zero point, otherwise "cast".
+
+    The INT profile leaves what yields floats on the CPU if Arm's quantizer has not marked it: "float sum" and so on.
     """
     case, data = _CASES.get(node.kind, ""), view.producer(node)
     if not case or data is None or data.meta is None or node.meta is None or view.is_dq(data):
