@@ -151,7 +151,7 @@ def programs() -> st.SearchStrategy[Program]:
 
 
 def draw_program(random: Random, weights: Mapping[str, float] | None = None) -> Program:
-    """A program; ``weights`` replaces those of some kinds, as the second grammar does."""
+    """A program; ``weights`` replaces those of some kinds, as shape_grammar.py does."""
     shape = random.choices([form for form, _ in FORMS], [weight for _, weight in FORMS])[0]
     inputs = tuple(
         Input(random.choice((0.5, 1.0, 3.0, 9.0, 40.0)), int(random.random() < 0.2))

@@ -16,7 +16,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from fuseguard_testkit.quantizing import CONFIGS
 
-from . import second_grammar_shapes
+from . import shape_grammar
 from .grammar import Program, Step, value_shapes
 from .hand_edits import apply_edit
 from .op_kinds import KINDS, Shape
@@ -124,7 +124,7 @@ LAYERS: dict[str, Callable[[Shape, tuple[float, ...]], nn.Module]] = {
 }
 
 
-LAYERS |= second_grammar_shapes.layers()
+LAYERS |= shape_grammar.layers()
 
 
 def _transposed_last(value: Tensor) -> Tensor:

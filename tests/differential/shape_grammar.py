@@ -1,8 +1,8 @@
-"""Productions of the second grammar: tensor bounds, side results of norms, broadcast index_put, sums of raw numbers.
+"""A third grammar: tensor bounds, side results of norms, broadcast index_put and sums of raw numbers.
 
 Torch-free but for :func:`layers`. The kinds stand in the first grammar's table with a weight of 0, so that it draws
-the same programs as before for each seed; the second one gives ``WEIGHTS`` to ``grammar.draw_program``. All of them
-take one value and yield one float value. Dynamic sizes are not drawn here: they are a matter of the whole program.
+the same programs as before for each seed; this one gives ``WEIGHTS`` to ``grammar.draw_program``. Each kind takes one
+value and yields one float value. Dynamic sizes are not drawn here: they concern the whole program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .op_kinds import KINDS, OpKind, Params, Shape
 if TYPE_CHECKING:
     from torch import nn
 
-#: How often the second grammar draws each kind, in the unit of the first one's weights.
+#: How often this grammar draws each kind, in the unit of the first one's weights.
 WEIGHTS: dict[str, float] = {}
 
 
@@ -48,7 +48,7 @@ def _define(
         return (float(random.randrange(variants)),)
 
     WEIGHTS[name] = weight
-    KINDS[name] = OpKind(name, "second", "one", 0.0, fits, draw, shapes, layered=True)
+    KINDS[name] = OpKind(name, "shapes", "one", 0.0, fits, draw, shapes, layered=True)
 
 
 _define("tensor_bounds", 4, 5)
