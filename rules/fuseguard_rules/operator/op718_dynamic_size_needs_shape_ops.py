@@ -32,8 +32,8 @@ class DynamicSizeNeedsShapeOps(Rule):
         "CPU, and 1.2 lowers these, so that their users are not warned."
     )
     remedy = (
-        "Export the program for each size that you need, without dynamic_shapes, or keep the op on the CPU (guard). A "
-        "reduction can keep its dimension (keepdim=True)."
+        "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the op "
+        "on the CPU (guard). A reduction can keep its dimension (keepdim=True)."
     )
     scope = "cluster"
     message = "{op} has a dynamic size, and becomes {made}, whose size TOSA has to compute"
