@@ -26,8 +26,8 @@ class NormSideResultsLost(Rule):
         "use the first result alone. The INT profile leaves both ops on the CPU."
     )
     remedy = (
-        "Write mean and rstd as mean, var and rsqrt beside torch.nn.functional.layer_norm or group_norm, or keep the op "
-        "on the CPU (guard)."
+        "Write mean and rstd as mean, var and rsqrt beside torch.nn.functional.layer_norm or group_norm, or keep the "
+        "op on the CPU (guard)."
     )
     scope = "cluster"
     message = "{norm} yields its {results} too, in whose place the backend puts the normalized values"

@@ -15,7 +15,7 @@ from fuseguard_rules.examples.operator import op718 as examples
 _CHECK = "SymbolicShapeSupportCheck asks before the passes have decomposed the op"
 _SHAPE_OPS = "SymbolicToTosaShapesPass: TOSA spec doesn't support shape extension"
 
-_BEFORE = "SymbolicShapeSupportCheck of 1.3 and 1.4 rejects every dynamic size"
+_BEFORE = "SymbolicShapeSupportCheck of 1.3.0 to 1.5.0 rejects every dynamic size"
 
 
 class DynamicSizeNeedsShapeOps(Rule):
@@ -23,25 +23,25 @@ class DynamicSizeNeedsShapeOps(Rule):
     name = "dynamic-size-needs-shape-ops"
     summary = "A linear, a Conv1d, a grouped convolution, a select or the like has a dynamic size."
     why = (
-        "From 1.5 on the backend takes tensors with dynamic sizes, but it has to know the sizes that an op is given. "
+        "From 1.5.1 on the backend takes tensors with dynamic sizes, but it has to know the sizes that an op is given. "
         "SymbolicShapeSupportCheck looks at the op as the program has it. The passes then make views and slices of a "
         "linear, a Conv1d, a grouped convolution, a cumulative sum, a select, a reduction that drops its dimension or "
         "a view with an inferred size, and these are given the dynamic one. Without the TOSA extension shape, which "
         "TOSA 1.0 does not have, lowering then fails: 'doesn't support shape extension', or, for a linear whose batch "
-        "is dynamic, \"'Node' object has no attribute 'node'\". 1.3 and 1.4 leave every op with a dynamic size on the "
-        "CPU, and 1.2 lowers these, so that their users are not warned."
+        "is dynamic, \"'Node' object has no attribute 'node'\". 1.3.0 to 1.5.0 leave every op with a dynamic size on "
+        "the CPU, and 1.2 lowers these, so that their users are not warned."
     )
     remedy = (
-        "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the op "
-        "on the CPU (guard). A reduction can keep its dimension (keepdim=True)."
+        "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the "
+        "op on the CPU (guard). A reduction can keep its dimension (keepdim=True)."
     )
     scope = "cluster"
     message = "{op} has a dynamic size, and becomes {made}, whose size TOSA has to compute"
     effects = EffectsTable(
         [
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),
-            EffectRow("*", ">=1.5", "*", Effect.CRASH, reference=f"{_CHECK}; {_SHAPE_OPS}"),
-            EffectRow("*", "<1.5", "*", Effect.EXACT, reference=_BEFORE),
+            EffectRow("*", ">=1.5.1", "*", Effect.CRASH, reference=f"{_CHECK}; {_SHAPE_OPS}"),
+            EffectRow("*", "<1.5.1", "*", Effect.EXACT, reference=_BEFORE),
         ]
     )
     bad = examples.BAD

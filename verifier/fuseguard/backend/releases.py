@@ -128,9 +128,9 @@ EXPANDS_PUT_VALUES = Change(
 )
 
 TAKES_SYMBOLIC_SIZES = Change(
-    ">=1.5",
+    ">=1.5.1",
     "SymbolicShapeSupportCheck",
-    "Tensors with symbolic sizes are delegated without the TOSA extension shape; 1.3 and 1.4 reject all of them.",
+    "Tensors with symbolic sizes are delegated without the TOSA extension shape; 1.3.0 to 1.5.0 reject all of them.",
 )
 
 # --- partitions and control flow -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Source: ``SymbolicShapeSupportCheck`` (operator_support/tosa_supported_operators
 ``DecomposeGroupedConvPass``, ``DecomposeCumsumPass``, ``DecomposeSelectPass``, ``ResolveViewCopyInferredDimPass`` and
 ``SymbolicToTosaShapesPass`` of ExecuTorch 1.5.1. The check rejects ops that are given a size, and some that are known
 to need one; what a pass makes of an op later on it does not ask. Where that has a dynamic size among its arguments,
-the target needs the TOSA extension shape. In 1.3.1 and 1.4.1 the check rejects every dynamic size, and 1.2.0, which
+the target needs the TOSA extension shape. From 1.3.0 to 1.5.0 the check rejects every dynamic size, and 1.2.0, which
 has no such check, lowers these ops. All of them were judged one by one on 1.5.1.
 
 Rules that depend on it: OP718.

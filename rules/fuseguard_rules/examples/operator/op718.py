@@ -59,14 +59,16 @@ def _viewed() -> Graph:
 
 
 BAD = (
-    Example("linear with a dynamic batch", _linear(None), only_on=">=1.5"),
-    Example("float linear with a dynamic batch", _linear(None, quantized=False), only_on=">=1.5"),
-    Example("conv1d with a dynamic batch", _conv((None, 4, 8), (4, 4, 3), (None, 4, 6)), only_on=">=1.5"),
+    Example("linear with a dynamic batch", _linear(None), only_on=">=1.5.1"),
+    Example("float linear with a dynamic batch", _linear(None, quantized=False), only_on=">=1.5.1"),
+    Example("conv1d with a dynamic batch", _conv((None, 4, 8), (4, 4, 3), (None, 4, 6)), only_on=">=1.5.1"),
     Example(
-        "grouped conv2d with a dynamic batch", _conv((None, 4, 6, 6), (4, 2, 1, 1), (None, 4, 6, 6), 2), only_on=">=1.5"
+        "grouped conv2d with a dynamic batch",
+        _conv((None, 4, 6, 6), (4, 2, 1, 1), (None, 4, 6, 6), 2),
+        only_on=">=1.5.1",
     ),
-    Example("view to an inferred size of a dynamic batch", _viewed, only_on=">=1.5"),
-    Example("amax that drops a dimension", _call("aten.amax.default", (1,), result=(None, 6)), only_on=">=1.5"),
+    Example("view to an inferred size of a dynamic batch", _viewed, only_on=">=1.5.1"),
+    Example("amax that drops a dimension", _call("aten.amax.default", (1,), result=(None, 6)), only_on=">=1.5.1"),
 )
 
 GOOD = (Example("linear of a fixed batch", _linear(2)),)
