@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fuseguard.engine.archive_rules import ArchiveRule
 from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.housekeeping import HousekeepingRule
@@ -33,7 +34,8 @@ FAMILIES: dict[str, str] = {
     "DT": "Dtypes",
     "BO": "Boundaries of delegates",
     "OP": "Operators and their arguments",
-    "AR": "Archives",
+    "AR": "What loading the file would run",
+    "PG": "The program as a whole, and lowerings that were done already",
     "SU": "Suppressions, baseline and configuration",
 }
 
@@ -172,14 +174,20 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
 
 
 def housekeeping_page(rule: HousekeepingRule) -> str:
-    """The page of an SU code, which is about no program."""
+    """The page of an AR, PG or SU code, which is about no node of a program."""
+    about, page = "a configuration or a baseline; no program", "[the CI gate](../ci-gate.md)"
+    if isinstance(rule, ArchiveRule):
+        about = "the file, and what loading it would run"
+        page = "[security](../security.md), and how to accept it in [the configuration](../configuration.md)"
+    elif rule.scope == "program":
+        about, page = "a program as a whole, or its delegates", "[the files that are read](../formats.md)"
     lines = (
         f"# {rule.code}: {rule.name}", "", prose(rule.summary), "",
         "| | |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
-        "| About | a configuration or a baseline; no program |", "",
+        f"| About | {about} |", "",
         "## Why does this matter?", "", prose(rule.why), "",
         "## What to do", "", prose(rule.remedy), "",
-        "See [the CI gate](../ci-gate.md).", "",
+        f"See {page}.", "",
     )  # fmt: skip
     return "\n".join(lines)
 

@@ -76,7 +76,7 @@ def test_a_stale_entry_is_a_warning_at_its_line(gate: Cli, monkeypatch: pytest.M
 
 def mend(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on wrong.pt2 is as clean.pt2."""
-    monkeypatch.setattr("fuseguard.readers.open.read", lambda path: fake_read(str(path).replace("wrong", "clean")))
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path, *_: fake_read(str(path).replace("wrong", "clean")))
 
 
 def test_update_shrinks_and_grows_only_when_told_to(gate: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

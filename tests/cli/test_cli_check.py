@@ -192,14 +192,26 @@ def test_an_unmeasured_release_gives_a_notice(cli: Cli) -> None:
     assert "notice: ExecuTorch 1.9.0 is newer than" in result.output
 
 
-def test_nothing_quantized_is_a_notice_and_exits_with_0(cli: Cli) -> None:
+def test_nothing_quantized_is_a_warning_and_an_error_where_it_is_required(cli: Cli) -> None:
     result = cli("check", "float.pt2")
     assert result.exit_code == 0
-    assert "notice: Nothing in this program is quantized" in result.output
+    assert "warning[PG801] nothing-quantized" in result.output
+    assert "Nothing in this program is quantized" not in result.output, "told twice"
+    required = cli("check", "float.pt2", "--require-quantized")
+    assert required.exit_code == 1
+    assert "error[PG801]" in required.output
+    assert cli("check", "clean.pt2", "--require-quantized").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--ignore", "--select"])
+def test_what_is_required_is_told_whatever_the_rules(cli: Cli, option: str) -> None:
+    chosen = "PG" if option == "--ignore" else "FU"
+    assert cli("check", "float.pt2", option, chosen, "--require-quantized").exit_code == 1
+    assert ("PG801" in cli("check", "float.pt2", option, chosen).output) == (option == "--select")
 
 
 def test_quiet_prints_findings_only(cli: Cli) -> None:
-    assert cli("check", "clean.pt2", "float.pt2", "--quiet").output == ""
+    assert cli("check", "clean.pt2", "--quiet").output == ""
     loud, quiet = cli("check", "wrong.pt2").output, cli("check", "wrong.pt2", "-q").output
     assert quiet.startswith("wrong.pt2\n\nerror[FU101]")
     assert loud.startswith(quiet)
@@ -311,7 +323,7 @@ def test_every_installed_rule_reports_its_own_examples(
 ) -> None:
     """Formatting a finding must not depend on which facts a rule fills in."""
     graphs = {f"{rule.code}-{number}.pt2": e.graph() for rule in registry.rules for number, e in enumerate(rule.bad)}
-    monkeypatch.setattr("fuseguard.readers.open.read", lambda path: (graphs[str(path)], str(path)))
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path, methods=(): (graphs[str(path)], str(path)))
     for release in ("1.2.0", "1.5.1"):
         result = cli("check", *graphs, "--executorch", release, "--output-format", "json")
         assert result.exit_code in (0, 1), result.output

@@ -84,6 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
     for name in ("model.pt2", "a.pt2", "b.pt2", "models/model.pt2", "before.pt2", "after.pt2"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
+    shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()

@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed_is_an_error_of_its_files_and_not_of_the_run() -
 
 @needs_fork
 def test_ctrl_c_at_a_terminal_ends_all_processes_quietly() -> None:
-    slow = "import os, time\nreaders.read = lambda p: (os.write(1, b'reading\\n'), time.sleep(60))"
+    slow = "import os, time\nreaders.read = lambda p, *_: (os.write(1, b'reading\\n'), time.sleep(60))"
     process = subprocess.Popen(
         [sys.executable, "-c", STAGED.replace("readers.read = cli_fakes.fake_read", slow), "check", *FILES, "-j", "2"],
         stdout=subprocess.PIPE,

@@ -58,7 +58,7 @@ def test_a_pipe_gets_plain_text() -> None:
 
 
 def test_a_locale_that_cannot_encode_a_name_does_not_break_the_report() -> None:
-    program = "readers.read = lambda path: (cli_fakes.conv_relu(-17, 'm\\xf6del.py'), 'x')"
+    program = "readers.read = lambda path, *_: (cli_fakes.conv_relu(-17, 'm\\xf6del.py'), 'x')"
     code = STAGED.replace("readers.read = cli_fakes.fake_read", program)
     done = fuseguard("check", "x.pt2", code=code, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert done.returncode == 1, done
@@ -138,7 +138,7 @@ def test_a_full_disk_is_an_error_and_no_bug_of_fuseguards() -> None:
 def test_ctrl_c_ends_quietly_with_130() -> None:
     code = STAGED.replace(
         "readers.read = cli_fakes.fake_read",
-        "import time\nreaders.read = lambda p: (print('reading', flush=True), time.sleep(60))",
+        "import time\nreaders.read = lambda p, *_: (print('reading', flush=True), time.sleep(60))",
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, "check", "x.pt2"],

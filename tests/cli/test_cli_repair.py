@@ -117,7 +117,7 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
     from fuseguard.readers.pt2 import read_pt2
 
     # The real reader again.
-    monkeypatch.setattr("fuseguard.readers.open.read", lambda path: (read_pt2(Path(path)), str(path)))
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path, methods=(): (read_pt2(Path(path)), str(path)))
     assert not fuseguard.check(out, "TOSA-1.0+INT+FP").findings
     again = cli("repair", str(out), "--trust", "--diff", "--output-format", "json", "--no-prove")
     assert json.loads(again.stdout)["repairs"] == []

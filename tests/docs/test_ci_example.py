@@ -54,6 +54,14 @@ def test_what_is_known_passes_and_the_report_is_written(project: Path) -> None:
     assert all(result.get("suppressions") for result in run["results"]), "known, so not an alert"
 
 
+def test_a_program_that_is_not_quantized_fails_the_job(project: Path) -> None:
+    """Also where nothing else is found: a gate must not be green on nothing."""
+    shutil.copy(DATA / "cond.pt2", project / "models" / "float.pt2")
+    done = shell(check_step()["run"], project)
+    assert done.returncode == 1
+    assert "PG801" in done.stdout
+
+
 def test_a_new_finding_fails_the_job_and_is_in_the_report(project: Path) -> None:
     shutil.copy(DATA / "conv_cat_edge.pt2", project / "models" / "new.pt2")
     (project / "fuseguard-baseline.json").unlink()

@@ -71,6 +71,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     shutil.copy(DATA / "linear.pt2", tmp_path / "models" / "second.pt2")
+    shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
     return tmp_path
 
 

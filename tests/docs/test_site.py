@@ -150,11 +150,15 @@ def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
 
 
 def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
-    from fuseguard.readers import archive, budget
+    from fuseguard.readers import archive, budget, etrecord, tosa
 
     page = (ROOT / "docs" / "security.md").read_text()
     for limit in (
         f"| graph JSON | {budget.MAX_JSON_BYTES // 2**20} MiB, ",
+        f"| all JSON, delegates included | {budget.MAX_ALL_JSON_BYTES // 2**20} MiB |",
+        f"which are followed and not run | {budget.MAX_PICKLE_STEPS:,} |",
+        f"| {budget.MAX_TOSA_BYTES // 2**20} MiB of memory, {tosa.MAX_OPS:,} operators in each |",
+        f"| programs of an ETRecord | {etrecord.MAX_PROGRAMS} |",
         f"in {budget.MAX_TENSOR_BYTES // 2**20} MiB of tensors |",
         f"| records in the archive | {archive.MAX_RECORDS:,} |",
         f"| its directory | {archive.MAX_DIRECTORY_BYTES // 2**20} MiB |",

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import fuseguard
 import fuseguard_rules
+from fuseguard.engine import program_rules
+from fuseguard.engine.housekeeping import HousekeepingRule
 
 BACKEND = Path(fuseguard.__file__).parent / "backend"
+PROGRAM = Path(fuseguard.__file__).parent / "gate" / "program.py"
 RULES = Path(fuseguard_rules.__file__).parent
 #: No model of a pass: what every model uses, and the lists, on which models depend by a test.
 INFRASTRUCTURE = frozenset(("__init__", "per_view", "releases", "op_set"))
@@ -40,9 +43,29 @@ def _users() -> dict[str, tuple[set[str], set[str]]]:
         code = re.match(r"[a-z]{2}\d{3}(?=_)", path.name)
         for module in _imports(path) if code else ():
             users[module][0].add(code[0].upper() if code else "")
+    for module, codes in _codes_of_programs().items():
+        users[module][0].update(codes)
     for path in models():
         for module in _imports(path):
             users[module][1].add(path.stem)
+    return users
+
+
+def _codes_of_programs() -> dict[str, set[str]]:
+    """By module: the PG codes that loops of the gate over what it found yield. They have no file of their own."""
+    tree = ast.parse(PROGRAM.read_text(encoding="utf-8"))
+    modules = {
+        alias.name: node.module.split(".")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fuseguard.backend.")
+        for alias in node.names
+    }
+    codes = {name: rule.code for name, rule in vars(program_rules).items() if isinstance(rule, HousekeepingRule)}
+    users: dict[str, set[str]] = defaultdict(set)
+    for loop in (node for node in ast.walk(tree) if isinstance(node, ast.For)):  # over what a model found
+        named = {node.id for node in ast.walk(loop) if isinstance(node, ast.Name)}
+        for name in named & modules.keys():
+            users[modules[name]] |= {codes[constant] for constant in named & codes.keys()}
     return users
 
 

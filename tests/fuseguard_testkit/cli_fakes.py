@@ -42,7 +42,7 @@ def unquantized() -> Graph:
     return b.output(b.call("aten.relu.default", b.input()))
 
 
-def fake_read(program: object) -> tuple[Graph, str]:
+def fake_read(program: object, methods: object = ()) -> tuple[Graph, str]:
     """Stands in for ``fuseguard.readers.open.read``: what a file holds follows from its name."""
     name = Path(str(program)).name
     if name.startswith("clean"):

@@ -171,7 +171,7 @@ class _Editor:
         self.nodes.insert(0, stored)
         for reader in [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]:
             self._read_instead(reader, {node.name: stored.name})
-        self._erase_unread(node.name)
+        self._erase_unread(node.name, constants=True)
 
     # --- what they are made of
 
@@ -237,13 +237,13 @@ class _Editor:
         self.nodes.insert(max(map(self._place, operands)) + 1, node)
         return name
 
-    def _erase_unread(self, name: str) -> None:
+    def _erase_unread(self, name: str, *, constants: bool = False) -> None:
         pending = [name]
         while pending:
             item = pending.pop()
             read = any(item == ref.name for node in self.nodes for ref in node.refs())
             node = next((node for node in self.nodes if node.name == item), None)
-            if node is not None and node.op == "call" and not read:
+            if node is not None and (node.op == "call" or (constants and node.constant)) and not read:
                 pending += [ref.name for ref in node.refs()]
                 self.nodes.remove(node)
 

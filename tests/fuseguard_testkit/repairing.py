@@ -8,12 +8,12 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from fuseguard.engine import Effect
+from fuseguard.engine import Effect, Fold
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
-from fuseguard.executorch.judge import Proof
 from fuseguard.executorch.outputs import largest_difference
+from fuseguard.executorch.proof import Proof
 from fuseguard.executorch.state import MUTATIONS, functional_program, slots
 
 
@@ -28,7 +28,7 @@ def eager_faults(
         difference = largest_difference(program, result.program, values)
         if difference != 0:
             found.append(f"the eager results differ by {difference} on {name}")
-    found.extend(_signature_faults(program, result.program))
+    found.extend(_signature_faults(program, result))
     again = repair(result.program, target, policy).applied
     if again:
         found.append(f"a second repair mends {[item.finding.code for item in again]}")
@@ -38,21 +38,25 @@ def eager_faults(
     return found
 
 
-def _signature_faults(before: ExportedProgram, after: ExportedProgram) -> list[str]:
+def _signature_faults(before: ExportedProgram, result: RepairResult) -> list[str]:
     """What differs between the signatures.
 
     A program that writes in place is repaired in its functional form. The values written are the first results there,
-    and a repair may write another node's value.
+    and a repair may write another node's value. A folded value is a new buffer, and the constants that only it read go.
     """
+    after = result.program
     states = [slots(item) for item in (before, after)]
     if states[0] != states[1]:
         return [f"the state changes: {states}"]
     rewritten = writes_in_place(before) and not writes_in_place(after)
     if rewritten:
         before = functional_program(before)
+    folded = {f"{edit.node}_folded" for one in result.applied for edit in one.rewrite.edits if isinstance(edit, Fold)}
+    stored = [{spec.target for spec in item.graph_signature.input_specs} for item in (before, after)]
+    replaced = (folded | (stored[0] - stored[1]) if folded else set()) - {None}
     specs = [
         [
-            *map(str, item.graph_signature.input_specs),
+            *(str(spec) for spec in item.graph_signature.input_specs if spec.target not in replaced),
             *((spec.kind, spec.target) if rewritten and spec.kind in MUTATIONS else str(spec)
               for spec in item.graph_signature.output_specs),
         ]

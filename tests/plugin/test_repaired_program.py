@@ -166,7 +166,8 @@ def test_an_input_that_is_written_to_still_is(inputs: tuple[torch.Tensor, ...], 
     original = decomposed if functional else program
     assert bool(original.graph_signature.user_inputs_to_mutate) is functional
     result = repair(original, TARGET)
-    assert [item.finding.code for item in result.applied] == ["FU101"]
+    # From 1.3 on, the delegate loses the input, since nothing reads the values that copy_ replaces (OP713).
+    assert {item.finding.code for item in result.applied} - {"OP713"} == {"FU101"}
     assert specs(result.program) == specs(decomposed)
     assert result.program.graph_signature.user_inputs_to_mutate == decomposed.graph_signature.user_inputs_to_mutate
     programs, written = (original, result.program), [torch.zeros(1, 4, 6, 6) for _ in range(2)]

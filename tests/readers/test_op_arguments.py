@@ -22,7 +22,7 @@ print(json.dumps([
 
 def test_a_line_of_the_table() -> None:
     add = arguments_of("aten.add.Tensor")
-    assert add == Arguments(("self", "other", "alpha"), frozenset({"alpha"}))
+    assert add == Arguments(("self", "other", "alpha"), frozenset({"alpha"}), frozenset({"alpha"}))
     assert arguments_of("aten.is_grad_enabled.default") == Arguments((), frozenset()), "an operator without arguments"
     assert arguments_of("aten.is_grad") is None
 

@@ -100,7 +100,7 @@ def test_no_bound_no_line() -> None:
 def test_consequences_bodies_and_details_are_named() -> None:
     text = one(finding(caused_by="FU102", graph="true_graph_0", details=(("shift", "47"),)))
     assert "  follows   from FU102" in text
-    assert "conv2d, relu (in control-flow body true_graph_0)" in text
+    assert "conv2d, relu (in the graph true_graph_0)" in text
     assert "  shift     47\n" in text
 
 

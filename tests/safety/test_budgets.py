@@ -133,3 +133,49 @@ def test_made_up_names_take_as_many_steps_as_there_are(tmp_path: Path, monkeypat
     path = pack(tmp_path / "m.pt2", records() | {NAME: chain(500, unnamed=True)})
     read_pt2(path)
     assert reads < 3 * 500
+
+
+def tables(number: int) -> bytes:
+    """Sigmoids of int16, each with qparams and so with a lookup table of its own."""
+    value = program()
+    graph = graph_of(value)
+    float_type = graph["tensor_values"]["x"]
+    names = ("input", "scale", "zero_point", "quant_min", "quant_max", "dtype")
+
+    def add(name: str, target: str, operand: str, scale: float | None = None) -> None:
+        numbers = [{"as_float": scale}, {"as_int": 0}, {"as_int": -32767}, {"as_int": 32767}, {"as_scalar_type": 3}]
+        arguments = [{"as_tensor": {"name": operand}}, *(numbers if scale else ())]
+        called = names if scale else ("self",)
+        inputs = [{"name": n, "arg": a, "kind": 1} for n, a in zip(called, arguments, strict=False)]
+        graph["tensor_values"][name] = float_type
+        graph["nodes"].append({
+            "name": name, "target": f"torch.ops.{target}", "inputs": inputs, "outputs": [{"as_tensor": {"name": name}}],
+            "metadata": {}, "is_hop_single_tensor_return": None,
+        })  # fmt: skip
+
+    for index in range(number):
+        for name, operand, scale in ((f"a{index}", "x", 1e-4), (f"c{index}", f"b{index}", 3e-5)):
+            own = scale + index * 1e-9
+            add(name, "quantized_decomposed.quantize_per_tensor.default", operand, own)
+            add(f"{name}_dq", "quantized_decomposed.dequantize_per_tensor.default", name, own)
+            if name == f"a{index}":
+                add(f"b{index}", "aten.sigmoid.default", f"{name}_dq")
+    graph["outputs"] += [{"as_tensor": {"name": f"c{index}_dq"}} for index in range(number)]
+    return json.dumps(value).encode()
+
+
+def test_many_different_lookup_tables(tmp_path: Path) -> None:
+    """Each takes some milliseconds. A file of 9 MB took 17 s of the processor before their number was limited."""
+    assert stays_within(pack(tmp_path / "few.pt2", records() | {NAME: tables(20)})) == 1
+    assert (
+        stays_within(pack(tmp_path / "many.pt2", records() | {NAME: tables(9_900)})) == 2
+    )  # a rule says that it failed
+
+
+def test_expressions_guards_and_names_are_looked_through_in_time(tmp_path: Path) -> None:
+    value = program()
+    graph = graph_of(value)
+    value["guards_code"] = [f"L['x'].size()[0] != {index}" for index in range(120_000)]
+    graph["sym_int_values"] = {f"s{i}": {"as_expr": {"expr_str": f"2*s{i} + 1"}} for i in range(400_000)}
+    path = pack(tmp_path / "m.pt2", records() | {NAME: json.dumps(value).encode()})
+    stays_within(path)

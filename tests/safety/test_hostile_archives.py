@@ -11,6 +11,7 @@ import pytest
 
 from fuseguard.readers import archive, zip_layout
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.open import read_file
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard_testkit.forging import DATA, MODEL, ROOT, forge, listing_of, pack, records
 
@@ -177,15 +178,20 @@ def test_failed_save_is_named(tmp_path: Path) -> None:
     refused(forge(tmp_path / "m.pt2", remove=(MODEL,)), "models/*.json", "lowered program")
 
 
-def test_several_programs_without_a_default_are_listed(tmp_path: Path) -> None:
+def test_several_programs_without_a_choice_are_listed(tmp_path: Path) -> None:
     model = records()[f"{ROOT}/{MODEL}"]
     path = forge(tmp_path / "m.pt2", remove=(MODEL,), add={"models/encoder.json": model, "models/decoder.json": model})
     refused(path, "2 programs", "'decoder', 'encoder'")
 
 
-def test_the_program_called_model_or_the_only_one_is_read(tmp_path: Path) -> None:
+def test_all_programs_or_the_only_one_are_read(tmp_path: Path) -> None:
     model = records()[f"{ROOT}/{MODEL}"]
-    assert len(read_pt2(forge(tmp_path / "a.pt2", add={"models/other.json": b"{}"}))) == len(read_pt2(GOOD))
+    both = read_file(forge(tmp_path / "a.pt2", add={"models/other.json": model}))
+    assert [(name, len(graph)) for name, graph in both.subgraphs.items()] == [
+        ("model", len(read_pt2(GOOD))), ("other", len(read_pt2(GOOD))),
+    ]  # fmt: skip
+    with pytest.raises(UnreadableInput, match="does not follow"):
+        read_file(forge(tmp_path / "c.pt2", add={"models/other.json": b"{}"}))
     assert len(read_pt2(forge(tmp_path / "b.pt2", remove=(MODEL,), add={"models/only.json": model}))) == len(
         read_pt2(GOOD)
     )
@@ -194,9 +200,6 @@ def test_the_program_called_model_or_the_only_one_is_read(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("names", "word"),
     [
-        ({"serialized_exported_program.json": b"{}", "version": b"8.8"}, "torch 2.6 or older"),
-        ({"serialized_exported_program.json": b"{}", "version": b"5.4"}, "executorch.exir.serde"),
-        ({"ETRECORD_V_0": b"ETRECORD_V_0"}, "ETRecord"),
         ({"m/data.pkl": b"cposix\nsystem\n."}, "pickled checkpoint"),
         ({"m/data/aotinductor/model/x.so": b"\x7fELF"}, "AOTInductor"),
     ],

@@ -39,13 +39,17 @@ def check(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    require_quantized: bool | None = None,
+    method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Check a program for one target or several.
 
     Args:
         program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, a :class:`Graph`, or the
-            path of a ``.pt2`` file. It is never changed, and nothing in a file is executed.
+            path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
+            changed, and nothing in a file is executed.
         target: a TOSA specification (``TOSA-1.0+INT``) or an accelerator (``vgf``, ``ethos-u55-128``), or several;
             ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
         executorch: the release to check for, or several, for every target in turn; ``all`` are those measured. None
@@ -56,6 +60,11 @@ def check(
         suppressions: what not to report. Suppressed findings are in ``report.suppressed``.
         baseline: a file made by ``fuseguard baseline``; what it knows is in ``report.suppressed`` as well.
         fail_on: the least severity for which ``report.ok`` is False; None means error.
+        require_quantized: make it an error that a program is not quantized, has observers, or was quantized by another
+            quantizer than Arm's. None means that the configuration says so, or else not.
+        method: the program to check of a file with several, or several of them; None means all.
+        allow_code: codes of findings about the file itself (AR901 and on) that are accepted: they say what
+            ``torch.export.load`` would run of it. Accepted ones are in ``report.suppressed``.
         config: a ``fuseguard.toml`` or ``pyproject.toml``; it says what the arguments above do not. None means none:
             unlike the command line, this function looks for no configuration.
 
@@ -66,8 +75,9 @@ def check(
         ValueError: an unknown policy, selector or severity, a suppression that is refused (SuppressionError), a
             configuration (ConfigError) or baseline (BaselineError) that cannot be used.
     """
-    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
-    graph, file = readers.read(program)
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config, require_quantized, method)
+    gate = _gate(target, executorch, policy, *options)
+    graph, file = readers.read(program, gate.methods)
     report = gate.check(graph, file)
     return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
 
@@ -84,6 +94,9 @@ def check_files(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    require_quantized: bool | None = None,
+    method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     jobs: int = 1,
 ) -> CheckResult:
@@ -105,7 +118,8 @@ def check_files(
     """
     from fuseguard.gate.files import check_with
 
-    gate = _gate(target, executorch, policy, select, ignore, severity, suppressions, baseline, fail_on, config)
+    options = (select, ignore, severity, suppressions, baseline, fail_on, allow_code, config, require_quantized, method)
+    gate = _gate(target, executorch, policy, *options)
     paths = [Path(file) for file in files]
     if not paths:
         raise ValueError("check_files was given no file; a gate that checks nothing must not look like a clean one")
@@ -166,7 +180,10 @@ def _gate(
     suppressions: Sequence[SuppressionRule],
     baseline: str | os.PathLike[str] | None,
     fail_on: Severity | str | None,
+    allow_code: Sequence[str] | None,
     config: str | os.PathLike[str] | None,
+    require_quantized: bool | None,
+    method: str | Sequence[str] | None,
 ) -> Gate:
     """The gate that the options of :func:`check` ask for."""
     from fuseguard.gate.baseline import read as read_baseline
@@ -187,6 +204,9 @@ def _gate(
         suppressions=suppressions,
         fail_on=None if fail_on is None else Severity(fail_on),
         baseline=None if path is None else read_baseline(path),
+        require_quantized=require_quantized,
+        methods=_several(method),
+        allow_code=allow_code,
     )
 
 

@@ -36,6 +36,9 @@ def assert_lowerable(
     suppressions: Sequence[SuppressionRule] = (),
     baseline: str | os.PathLike[str] | None = None,
     fail_on: Severity | str | None = None,
+    require_quantized: bool | None = None,
+    method: str | Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
     config: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Fail a test, with the report as its message, if fuseguard finds fault with ``program``.
@@ -60,7 +63,8 @@ def assert_lowerable(
 
     report = api.check(
         program, target, executorch, policy, select, ignore, severity=severity, suppressions=suppressions,
-        baseline=baseline, fail_on=fail_on, config=config,
+        baseline=baseline, fail_on=fail_on, require_quantized=require_quantized, method=method, allow_code=allow_code,
+        config=config,
     )  # fmt: skip
     if not report.ok:
         raise AssertionError("not lowerable as it is\n" + api.render(report))

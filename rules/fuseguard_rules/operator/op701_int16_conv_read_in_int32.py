@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.int32_bounds import overflows
-from fuseguard.backend.int32_rescales import int32_readers
+from fuseguard.backend.int32_rescales import SUMS, int32_readers
 from fuseguard.backend.releases import REWRITES_INT16_CONVS, WIDENS_CONVS
 from fuseguard.backend.rewrites import standing_apart
 from fuseguard.backend.value_range import Reach
@@ -21,9 +21,6 @@ from fuseguard_rules.examples.operator import op701 as examples
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
 _FORK = "RewriteConvPass hands the int32 accumulator to every user, #21910"
 _COMBINED = "RewriteConvPass._insert_a16w8_output_branches saturates nothing, #21910"
-
-#: What InsertRescaleInt32Pass shifts up before it adds: the accumulator then leaves int32.
-_ADDS = ("add", "sub")
 
 
 class Int16ConvFork(Rule):
@@ -125,4 +122,5 @@ def _largest(view: View, island: Island, reach: Reach) -> float:
 def _case(wide: list[Node], others: list[Node]) -> str:
     if others:
         return "forked"
-    return "added" if any(node.kind in _ADDS for node in wide) else "computed"
+    # InsertRescaleInt32Pass shifts up before it adds: the accumulator then leaves int32.
+    return "added" if any(node.kind in SUMS for node in wide) else "computed"

@@ -65,7 +65,7 @@ class ConstantCatFolded(Rule):
             if not all(member.name in known and view.is_dq(member) for member in members):
                 continue
             # Behind the folded DQs stand codes, and the pass takes those that it has met for the first member.
-            sources = {source.name: source for member in members if (source := _source(view, member)) is not None}
+            sources = {source.name: source for member in members if (source := view.producer(member)) is not None}
             if len(sources) > 1:
                 yield self.finding(
                     view,
@@ -117,7 +117,7 @@ def _known_in_advance(view: View, floats: bool) -> set[str]:
             codes = node.meta is not None and not node.meta.is_float
             constant = (codes or floats) if node.constant else codes and not labelled and node.op == "placeholder"
         elif view.is_q(node) or view.is_dq(node):
-            source = _source(view, node)
+            source = view.producer(node)
             constant = source is not None and source.name in known
         else:
             inputs = view.graph.inputs(node)
@@ -132,14 +132,9 @@ def _known_in_advance(view: View, floats: bool) -> set[str]:
     return known
 
 
-def _source(view: View, node: Node) -> Node | None:
-    """What a Q or DQ reads."""
-    return view.producer(node)
-
-
 def _label(view: View, source: Node) -> str:
     """The node that a reader knows a member by: a buffer, or what the program quantizes."""
-    return ((_source(view, source) if view.is_q(source) else None) or source).name
+    return ((view.producer(source) if view.is_q(source) else None) or source).name
 
 
 def _size(node: Node) -> float:

@@ -11,6 +11,7 @@ from fuseguard.backend.elementwise import (
     readers_of,
     tensor_operand,
 )
+from fuseguard.backend.int32_rescales import COMPARISONS, SUMS
 from fuseguard.backend.permute_moves import moved_down_to, moved_up_to
 from fuseguard.backend.releases import MOVES_PERMUTES
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
@@ -19,7 +20,7 @@ from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op708 as examples
 
 #: Of ARITHMETIC, the ops of two operands.
-_BINARY = frozenset({"add", "sub", "mul", "maximum", "minimum", "eq", "ge", "gt", "le", "lt", "ne"})
+_BINARY = frozenset((*SUMS, "mul", "maximum", "minimum", *COMPARISONS, "ne"))
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 
 

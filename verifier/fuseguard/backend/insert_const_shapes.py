@@ -2,7 +2,7 @@
 
 Source: ``InsertConstShapesPass``, the passes that end in a view (``DecomposeSumPass``, ``ConvertMinMaxPass``,
 ``DecomposeAnyPass``, ``DecomposeMeanDimPass``, ``DecomposeSelectPass``, ``ConvertSqueezesToViewPass``), those that
-merge it with a later one (``FuseViewCopyTransformPass``, ``PropagateViewCopyPermutePass``), and exir's
+merge it with a later one (``FuseViewCopyTransformPass``, ``PropagateViewCopyPermuteDownPass``), and exir's
 ``EdgeOpArgValidator``, of ExecuTorch 1.4.1 and 1.5.1. 1.2 makes no CONST_SHAPE of a view, and 1.3 checks none.
 
 Rules that depend on it: OP712.
@@ -17,7 +17,7 @@ from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 
-#: What the backend lowers to ops of its own, with a view behind them where the result has rank 0, by kind.
+#: What the backend lowers to ops of its own, with a view after them where the result has rank 0, by kind.
 _END_IN_VIEW = frozenset(("all", "amax", "amin", "any", "mean", "select", "squeeze", "sum", "var", "view"))
 
 #: What begins with a view of its operand, or is one: it is merged with the view right in front of it.

@@ -4,13 +4,13 @@ Sources: ``InsertRescaleInt32Pass._get_inputs_rescaled_qparams`` and ``_get_outp
 1.2.0 to 1.5.1; ``FuseConsecutiveRescalesPass``, the same in 1.3.1 to 1.5.1; ``RewriteConvPass.
 _insert_a16w8_output_branches`` of 1.5.1.
 
-Rules that depend on it: OP701, OP706, OP707, OP710, and those of int32_bounds and rescales and value_range.
+Rules that depend on it: OP701, OP706, OP707, OP708, OP710, and those of int32_bounds and rescales and value_range.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fuseguard.backend import decompose_clamp
@@ -69,8 +69,11 @@ def operands(view: View, node: Node) -> list[QParams] | None:
 def operand_scale(view: View, node: Node, operand: QParams) -> float | None:
     """The scale to which one operand of ``node`` is brought in int32."""
     inputs = operands(view, node)
-    if not inputs:
-        return None
+    return common_scale(node, inputs, operand) if inputs else None
+
+
+def common_scale(node: Node, inputs: Sequence[QParams], operand: QParams) -> float:
+    """The scale to which ``operand``, one of ``inputs``, is brought in int32: its own for ``mul`` and ``sum``."""
     scales = [qparams.scale for qparams in inputs]
     if node.kind in SUMS:
         return 2 * max(scales) / (1 << (12 if inputs[0].dtype == "int16" else 20))
@@ -86,9 +89,14 @@ def result_scale(view: View, node: Node) -> float | None:
     inputs = operands(view, node)
     if not inputs:
         return None
+    return scale_of_result(node, inputs)
+
+
+def scale_of_result(node: Node, inputs: Sequence[QParams]) -> float:
+    """The scale of what ``node`` computes in int32 from operands with these qparams."""
     if node.kind == "mul":
         return math.prod(qparams.scale for qparams in inputs)
-    return operand_scale(view, node, inputs[0])
+    return common_scale(node, inputs, inputs[0])
 
 
 def fused_rescales(view: View) -> Iterator[Bypass]:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
 from fuseguard.backend.value_range import reach_on
+from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.graph import Node
 from fuseguard.ir.intervals import Codes
 from fuseguard.ir.qparams import QParams
@@ -57,7 +58,6 @@ class TableError(NamedTuple):
 _NONE = TableError(0, 0)
 
 
-@lru_cache(maxsize=1024)
 def worst_error(
     kind: str,
     data: QParams,
@@ -81,7 +81,23 @@ def worst_error(
             the one before.
         shift_clamped: whether a table of few codes is left as it is (#20668, 1.4 and newer) or shifted by a
             negative count, which leaves zeros.
+
+    Raises TooMuchWork when a program has more tables than are worked out.
     """
+    work((kind, data, out, parameters, codes))
+    return _worst_error(kind, data, out, parameters, codes, endpoint, shift_clamped)
+
+
+@lru_cache(maxsize=2 * MAX_ITEMS)  # two rules ask for the same, one after the other
+def _worst_error(
+    kind: str,
+    data: QParams,
+    out: QParams,
+    parameters: tuple[float, ...],
+    codes: Codes | None,
+    endpoint: bool,
+    shift_clamped: bool,
+) -> TableError:
     function = FUNCTIONS.get(kind)
     if function is None or not (data.scale > 0 and out.scale > 0):
         return _NONE
@@ -166,29 +182,50 @@ class _Codes:
 
     def value(self, code: int) -> float:
         """The function at a code, in steps of the output; NaN where it has none."""
-        argument = (code - self.data.zero_point) * self.data.scale
-        return value_of(self.function, argument, self.parameters) / self.out.scale
+        value = self._values.get(code)
+        if value is None:
+            scale, zero_point, out_scale, _ = self._numbers
+            value = value_of(self.function, (code - zero_point) * scale, self.parameters) / out_scale
+            self._values[code] = value
+        return value
 
     def code(self, code: int) -> int | None:
         value = self.value(code)
-        return None if math.isnan(value) else self.out.quantize(value * self.out.scale)
+        if value != value:
+            return None
+        _, _, scale, zero_point = self._numbers
+        if abs(value) >= 2**62:
+            return self.out.quantize(value * scale)
+        found = round(value * scale / scale) + zero_point  # as QParams.quantize
+        return max(self.out.qmin, min(self.out.qmax, found))
 
     def bends(self, index: int) -> bool:
         """Whether the middle of a segment is further from the chord than the rounding of its ends may hide."""
-        left, middle, right = (self._clamped(_start(index) + offset) for offset in (0, _SEGMENT // 2, _SEGMENT))
+        start = _start(index)
+        left, middle, right = map(self._clamped, (start, start + _SEGMENT // 2, start + _SEGMENT))
         return abs(middle - (left + right) / 2) > _HIDDEN
 
     def _clamped(self, code: int) -> float:
-        low, high = self.out.qmin - self.out.zero_point, self.out.qmax - self.out.zero_point
-        return max(low - 1.0, min(high + 1.0, self.value(code)))
+        low, high = self._limits
+        return max(low, min(high, self.value(code)))
+
+    @cached_property
+    def _limits(self) -> tuple[float, float]:
+        """Beyond the codes of the output by one step, where all values saturate."""
+        return self.out.qmin - self.out.zero_point - 1.0, self.out.qmax - self.out.zero_point + 1.0
+
+    @cached_property
+    def _numbers(self) -> tuple[float, int, float, int]:
+        return self.data.scale, self.data.zero_point, self.out.scale, self.out.zero_point
+
+    @cached_property
+    def _values(self) -> dict[int, float]:
+        """Those that are known by their code: entries, and what lies between them, ask for the same ones."""
+        return {}
 
 
-def _between(entries: list[int | None], code: int) -> int | None:
-    """TOSA TABLE, and the RESCALE that takes its seven fractional bits off."""
-    index, fraction = divmod(code - _LOWEST, _SEGMENT)
-    left, right = entries[index], entries[index + 1]
-    if left is None or right is None:
-        return None
+def _between(left: int, right: int, fraction: int) -> int:
+    """TOSA TABLE between two entries, and the RESCALE that takes its seven fractional bits off."""
     return ((left << _SEGMENT_BITS) + (right - left) * fraction + _SEGMENT // 2) >> _SEGMENT_BITS
 
 
@@ -198,9 +235,12 @@ def _segment_error(exact: _Codes, entries: list[int | None], index: int, stride:
 
 def _differences(exact: _Codes, entries: list[int | None], index: int, stride: int) -> Iterator[int]:
     start = _start(index)
+    left, right = entries[index], entries[index + 1]
+    if left is None or right is None:
+        return
     # The last code of a segment is looked at whatever the stride: the endpoint is at fault there first.
     for code in (*range(start + stride, start + _SEGMENT - 1, stride), start + _SEGMENT - 1):
         if exact.least <= code <= exact.most:
-            want, got = exact.code(code), _between(entries, code)
-            if want is not None and got is not None:
-                yield abs(want - got)
+            want = exact.code(code)
+            if want is not None:
+                yield abs(want - _between(left, right, code - start))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE, COMPARISONS, SUMS, TARGETS
+from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE, COMPARISONS, SUMS, TARGETS, scale_of_result
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
 from fuseguard.ir import Node, QParams, View
 
@@ -97,16 +97,12 @@ def _at_the_floor(view: View, node: Node, position: int) -> bool:
 
 
 def _accumulator(node: Node, inputs: list[QParams]) -> tuple[float, float]:
-    """Scale of the int32 accumulator (InsertRescaleInt32Pass._get_inputs_rescaled_qparams) and its largest value."""
-    values = [_reach(qparams) * qparams.scale for qparams in inputs]
+    """Scale of the int32 accumulator and its largest value."""
+    scale = scale_of_result(node, inputs)
     if node.kind == "mul":
-        scale = math.prod(qparams.scale for qparams in inputs)
         return scale, math.prod(_reach(qparams) for qparams in inputs)
-    if node.kind in SUMS:
-        scale = 2 * max(qparams.scale for qparams in inputs) / 2 ** (12 if inputs[0].dtype == "int16" else 20)
-        return scale, sum(values) / scale
-    scale = min(qparams.scale for qparams in inputs)
-    return scale, max(values) / scale
+    values = [_reach(qparams) * qparams.scale for qparams in inputs]
+    return scale, (sum(values) if node.kind in SUMS else max(values)) / scale
 
 
 def _anchor_rescales(view: View, anchor: Node) -> Iterator[Rescale]:

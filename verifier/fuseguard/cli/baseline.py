@@ -12,6 +12,7 @@ import msgspec
 
 from fuseguard.cli import exits, output, settings
 from fuseguard.cli.hints import Group
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
@@ -61,7 +62,7 @@ def _options(function: F) -> F:
         "--baseline", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
         help=f"Default: the configuration's, else {baselines.DEFAULT_NAME}.",
     )(function)  # fmt: skip
-    files = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+    files = click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
     return files(function)
 
 

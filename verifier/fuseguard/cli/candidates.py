@@ -93,3 +93,11 @@ def _listed(values: Iterable[tuple[str, str]], incomplete: str) -> list[Completi
         for value, about in values
         if value.lower().startswith(last.lower())
     ]
+
+
+def archive_codes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The codes of findings about files, several with commas between them."""
+    del ctx, param
+    from fuseguard.engine.archive_rules import ARCHIVE_RULES
+
+    return _listed(((rule.code, rule.summary) for rule in ARCHIVE_RULES), incomplete)

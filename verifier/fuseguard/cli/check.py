@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fuseguard.cli import exits, output, settings
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
@@ -24,6 +25,7 @@ Examples:
   fuseguard check model.pt2 --select FU --ignore FU103 --fail-on note
   fuseguard check a.pt2 b.pt2 --output-format json --output-file report.json
   fuseguard check *.pt2 -j 0 --statistics
+  fuseguard check model.etrecord --require-quantized --method forward
   fuseguard check model.pt2 --report sarif=fuseguard.sarif --report junit=fuseguard.xml
   fuseguard check model.pt2 --output-format concise --source-root src
 
@@ -34,11 +36,12 @@ refused (the others are checked all the same). The largest that applies wins."""
 
 
 @click.command("check", epilog=EPILOG, short_help="Check quantized programs.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
 @settings.gate_options
 @settings.baseline_options
 @report_options
 @settings.fail_on_option
+@settings.program_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
 @click.option("--time", is_flag=True, help="Say on stderr how long each rule took.")
@@ -61,7 +64,7 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """Check quantized programs (.pt2 files, or directories of them) for one target or several.
+    """Check quantized programs (.pt2 files and ETRecords, or directories of them) for one target or several.
 
     Nothing in a file is run, and torch is not needed. Options that are not given are taken from the configuration,
     [tool.fuseguard] in the nearest pyproject.toml or a fuseguard.toml.

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fuseguard.cli import exits, output, settings
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.engine.registry import load_registry
 from fuseguard.gate.difference import compare
 from fuseguard.gate.exit_codes import exit_code
@@ -28,8 +29,8 @@ could not be read or was refused."""
 
 
 @click.command("diff", epilog=EPILOG, short_help="Say what is new and what is gone between two programs.")
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@click.argument("before", type=ProgramPath())
+@click.argument("after", type=ProgramPath())
 @settings.gate_options
 @output.format_option("text", "json")
 @settings.output_file_option

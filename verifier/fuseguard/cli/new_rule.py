@@ -24,7 +24,7 @@ fault in kebab-case, never the remedy. The rule works as it is written, so that
 it. Nothing that exists is changed. Exit codes: 0 written; 2 nothing written."""
 
 #: What rules of fuseguard's own have, or will have, in front of their digits.
-OWN_PREFIXES = ("AR", "BO", "DT", "FU", "OP", "PL", "QD", "QP", "SU")
+OWN_PREFIXES = ("AR", "BO", "DT", "FU", "OP", "PG", "PL", "QD", "QP", "SU")
 
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

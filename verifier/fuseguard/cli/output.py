@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import stat
@@ -9,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -78,7 +80,7 @@ def write_text(text: str) -> None:
     """Print text that brings its own line ends."""
     try:
         # Not click.echo: it writes UTF-8 where the locale asks for something else.
-        sys.stdout.write(text)
+        _write_all(sys.stdout, text)
         sys.stdout.flush()
     except BrokenPipeError:
         # The exit code is the verdict; 'fuseguard check m.pt2 | head' must not lose it to a closed pipe.
@@ -86,6 +88,21 @@ def write_text(text: str) -> None:
     except OSError as error:
         silence_stdout()
         raise Failure(f"cannot write to stdout: {error.strerror or error}.") from error
+
+
+def _write_all(stream: TextIO, text: str) -> None:
+    """Writes all of ``text`` or raises OSError. With PYTHONUNBUFFERED, a stream writes what fits, and says nothing."""
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        stream.write(text)
+        return
+    stream.flush()
+    data = memoryview(text.encode(stream.encoding, stream.errors or "strict"))
+    while data:
+        written = raw.write(data)
+        if not written:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        data = data[written:]
 
 
 def warn(text: str) -> None:

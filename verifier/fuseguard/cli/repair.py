@@ -10,6 +10,7 @@ import click
 
 from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.hints import Choice
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option, selection_options, split
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
@@ -45,7 +46,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend th
 
 
 @click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=ProgramPath())
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
 @click.option("--force", is_flag=True, help="Write over an existing output file.")
 @click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")

@@ -21,6 +21,8 @@ from fuseguard.gate.gate import Gate, NothingToRun, make_gate
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: Of the files that a directory stands for.
+SUFFIXES = (".pt2", ".etrecord")
 SEVERITIES: tuple[str, ...] = tuple(severity.value for severity in Severity)
 
 
@@ -60,6 +62,13 @@ _SEVERITY = click.option(
     shell_complete=candidates.severities,
     help="Report a code, prefix or name as error, warning or note; repeat or use commas.",
 )
+_ALLOW_CODE = click.option(
+    "--allow-code",
+    multiple=True,
+    metavar="CODES",
+    shell_complete=candidates.archive_codes,
+    help="Accept that torch would run code of the file in this way (AR901 and on); repeat or use commas.",
+)
 _CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -68,6 +77,7 @@ _CONFIG = click.option(
     "current folder upwards. Options override it.",
 )
 _NO_CONFIG = click.option("--no-config", is_flag=True, help="Use no configuration.")
+_SHARED = (_SELECT, _IGNORE, _SEVERITY, _ALLOW_CODE, _CONFIG, _NO_CONFIG)
 
 _fail_on = click.option(
     "--fail-on",
@@ -76,16 +86,28 @@ _fail_on = click.option(
 )
 
 
+_REQUIRE_QUANTIZED = click.option(
+    "--require-quantized/--no-require-quantized",
+    default=None,
+    help="Make it an error that a program is not quantized, has observers, or was quantized by another quantizer than "
+    "Arm's. Default: a warning.",
+)
+_METHOD = click.option(
+    "--method", multiple=True, metavar="NAME",
+    help="Check this program of a file with several, as ETRecords are; repeat or use commas. Default: all.",
+)  # fmt: skip
+
+
 def gate_options(command: F) -> F:
     """The options that say what to check for. Their values go to :func:`resolve` as they are."""
-    for option in reversed((_TARGET, _EXECUTORCH, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+    for option in reversed((_TARGET, _EXECUTORCH, _POLICY, *_SHARED)):
         command = option(command)
     return command
 
 
 def rule_options(command: F) -> F:
     """The same without ``--executorch``, for a command that is about two releases."""
-    for option in reversed((_TARGET, _POLICY, _SELECT, _IGNORE, _SEVERITY, _CONFIG, _NO_CONFIG)):
+    for option in reversed((_TARGET, _POLICY, *_SHARED)):
         command = option(command)
     return command
 
@@ -142,6 +164,11 @@ def fail_on_option(command: F) -> F:
     return _fail_on(command)
 
 
+def program_options(command: F) -> F:
+    """``--require-quantized`` and ``--method``."""
+    return _REQUIRE_QUANTIZED(_METHOD(command))
+
+
 def resolve(
     registry: Registry,
     *,
@@ -151,11 +178,14 @@ def resolve(
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severity: Sequence[str] = (),
+    allow_code: Sequence[str] = (),
     config: Path | None = None,
     no_config: bool = False,
     fail_on: str | None = None,
     baseline: Path | None = None,
     no_baseline: bool = False,
+    require_quantized: bool | None = None,
+    method: Sequence[str] = (),
 ) -> Gate:
     """The gate that options and configuration come to.
 
@@ -182,8 +212,11 @@ def resolve(
             select=split(select) or None,
             ignore=split(ignore) or None,
             severities=severities(registry, split(severity)),
+            allow_code=split(allow_code) or None,
             fail_on=None if fail_on is None else Severity(fail_on),
             baseline=None if path is None else open_baseline(path, baseline is None, found.files),
+            require_quantized=require_quantized,
+            methods=split(method),
         )
     except NothingToRun as error:
         raise Failure(str(error)) from error
@@ -232,16 +265,18 @@ def split(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def programs(files: Sequence[Path]) -> tuple[Path, ...]:
-    """The files to check: those of the command line, a directory standing for the .pt2 files in it.
+    """The files to check: those of the command line, a directory standing for the .pt2 files and ETRecords in it.
 
-    Raises Failure for an empty name, which Path takes for the current directory, and for a directory without one.
+    Raises Failure for a directory without one.
     """
     found: list[Path] = []
     for path in files:
         if path.is_dir():
-            inside = sorted(item for item in path.glob("*.pt2") if item.is_file())
+            inside = sorted(item for item in path.iterdir() if item.suffix in SUFFIXES and item.is_file())
             if not inside:
-                raise exits.Refused(f"{path}: is a directory without a .pt2 file; name the file, or its directory.")
+                raise exits.Refused(
+                    f"{path}: is a directory without a .pt2 or .etrecord file; name the file, or its directory."
+                )
             found += inside
         else:
             found.append(path)

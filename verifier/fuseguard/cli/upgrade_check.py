@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fuseguard.cli import candidates, exits, output, settings
+from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.registry import load_registry
@@ -30,7 +31,7 @@ or a rule failed; 3 a file could not be read or was refused."""
 
 
 @click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and mends.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
 @click.option(
     "--from", "before", required=True, metavar="VERSION", shell_complete=candidates.release,
     help="The ExecuTorch release that you have.",

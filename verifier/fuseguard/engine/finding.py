@@ -34,13 +34,20 @@ class Effect(str, enum.Enum):
     BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
     CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
     EXACT = "exact"  # right on this target though the invariant is violated
+    UNJUDGED = "unjudged"  # no effect of the backend: the program, or a part of it, is not what rules judge (PG codes)
+    RUNS_CODE = "runs_code"  # no effect of the backend: loading the file with torch runs code of the file (AR codes)
     UPKEEP = "upkeep"  # no effect of the backend: a suppression or a baseline is out of date (SU codes)
 
     @property
     def severity(self) -> Severity:
-        if self in (Effect.CRASH, Effect.WRONG, Effect.UNDEFINED, Effect.RUNTIME_FAULT):
+        if self in (Effect.CRASH, Effect.WRONG, Effect.UNDEFINED, Effect.RUNTIME_FAULT, Effect.RUNS_CODE):
             return Severity.ERROR
-        return Severity.WARNING if self in (Effect.QUALITY, Effect.UPKEEP) else Severity.NOTE
+        return Severity.WARNING if self in (Effect.QUALITY, Effect.UNJUDGED, Effect.UPKEEP) else Severity.NOTE
+
+    @property
+    def of_backend(self) -> bool:
+        """Whether the backend does it. The others have no target, no evidence and no repair."""
+        return self not in (Effect.UNJUDGED, Effect.RUNS_CODE, Effect.UPKEEP)
 
     @property
     def meaning(self) -> str:
@@ -56,6 +63,8 @@ _MEANINGS: dict[Effect, str] = {
     Effect.BOUNDED: "the result differs by at most the stated number of steps, where a code saturates",
     Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
     Effect.EXACT: "the result is right on this target; other targets or releases break it",
+    Effect.UNJUDGED: "unknown: the program, or a part of it, is not what the rules judge",
+    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code that the file brings along",
     Effect.UPKEEP: "none on the program: a suppression or a baseline says what is no longer so",
 }
 

@@ -16,7 +16,7 @@ from fuseguard.ir.graph import SourceLine
 
 @dataclass(frozen=True, slots=True)
 class HousekeepingRule:
-    """One SU code. ``message`` is a ``str.format`` template, as a rule's is."""
+    """One SU or PG code. ``message`` is a ``str.format`` template, as a rule's is."""
 
     code: str
     name: str
@@ -26,6 +26,7 @@ class HousekeepingRule:
     message: str
     severity: Severity = Severity.WARNING
     scope: str = "gate"
+    effect: Effect = Effect.UPKEEP
     preview: bool = False
     repairable: bool = False
 
@@ -36,7 +37,7 @@ class HousekeepingRule:
         return Finding(
             code=self.code,
             name=self.name,
-            effect=Effect.UPKEEP,
+            effect=self.effect,
             severity=self.severity,
             nodes=(),
             cluster=(),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
 from fuseguard.engine.isolation import stdout_kept
 from fuseguard.engine.nearest import nearest
+from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.rule import INTERFACE, Rule
 
 GROUP = "fuseguard.rules"
@@ -43,7 +45,8 @@ class Registry:
         """Raises RulePackError when a code or name is taken twice."""
         self.packs = tuple(packs)
         self._by_code: dict[str, Rule] = {}
-        taken = {key: "fuseguard itself" for rule in HOUSEKEEPING for key in (rule.code, rule.name)}
+        own = (*ARCHIVE_RULES, *PROGRAM_RULES, *HOUSEKEEPING)
+        taken = {key: "fuseguard itself" for rule in own for key in (rule.code, rule.name)}
         for pack in self.packs:
             for rule in pack.rules:
                 for key in (rule.code, rule.name):
@@ -62,11 +65,12 @@ class Registry:
 
     @property
     def everything(self) -> tuple[Rule | HousekeepingRule, ...]:
-        """All that a finding can be of: the rules and the SU codes, sorted by code."""
-        return tuple(sorted((*self.rules, *HOUSEKEEPING), key=lambda rule: rule.code))
+        """All that a finding can be of: the rules, and the AR, PG and SU codes, sorted by code."""
+        own = (*ARCHIVE_RULES, *PROGRAM_RULES, *HOUSEKEEPING)
+        return tuple(sorted((*self.rules, *own), key=lambda rule: rule.code))
 
     def find(self, code_or_name: str) -> Rule | HousekeepingRule | None:
-        """As :meth:`get`, among the SU codes too."""
+        """As :meth:`get`, among the AR, PG and SU codes too."""
         return next((rule for rule in self.everything if _names(rule, code_or_name.strip())), None)
 
     def nearest(self, name: str) -> str:
@@ -91,7 +95,7 @@ class Registry:
         return tuple(rule for rule in self.rules if selected(rule, select, ignore))
 
     def check_selectors(self, selectors: Iterable[str], among: Iterable[Rule | HousekeepingRule] | None = None) -> None:
-        """Raises SelectorError for a selector that matches none of ``among``: by default the rules and the SU codes."""
+        """Raises SelectorError for a selector that matches none of ``among``: by default :attr:`everything`."""
         known = self.everything if among is None else tuple(among)
         for selector in selectors:
             if not any(matches(rule, selector) for rule in known):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
 from fuseguard.engine.isolation import stdout_kept, time_limit
+from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.graph import Graph, Node
@@ -21,6 +23,10 @@ from fuseguard.target import Target
 MAX_FINDINGS = 20_000
 # Names in the clusters of all findings, those counted once that findings share.
 MAX_CLUSTER_NAMES = 3_000_000
+
+NOT_QUANTIZED = (
+    "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
+)
 
 POLICIES = ("consistent", "measured", "bit-exact")
 
@@ -91,6 +97,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     return rule.refused and finding.effect is not Effect.BOUNDED
 
 
+@limited_effort()
 def run(
     graph: Graph,
     target: Target,
@@ -99,27 +106,26 @@ def run(
     file: str = "",
     rule_seconds: float | None = None,
 ) -> Report:
-    """Check ``graph`` and every control-flow body below it. Raises ValueError for an unknown policy.
+    """Check ``graph`` and every control-flow body below it; of a lowered program, its delegates.
 
     Whatever a rule does, be it that it ends the process or prints, becomes a failure of the rule or goes to stderr.
-    ``rule_seconds`` limits each rule on each graph.
+    ``rule_seconds`` limits each rule on each graph. Raises ValueError for an unknown policy.
     """
     if policy not in POLICIES:
         raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
     findings: list[Finding] = []
     failures: list[RuleFailure] = []
     nodes = islands = 0
-    quantized = False
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
-    views = [View(body) for body in graph.walk()]
+    views = [View(body) for body in judged_graphs(graph)]
+    quantized = any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
     for view in views:
         first = len(findings)
         nodes += len(view.calls())
         islands += len(view.islands)
-        quantized = quantized or len(view.ops) < len(view.calls())
         with stdout_kept():
             for rule in active:
                 started = perf_counter()
@@ -139,7 +145,7 @@ def run(
             findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
     unread = tuple(node.name for view in views for node in _unread(view))
-    notices = [target.notice] if target.notice else []
+    notices = [*([target.notice] if target.notice else []), *_notes(graph)]
     if unread:
         shown = ", ".join(name[:80] for name in unread[:5])
         more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
@@ -148,9 +154,7 @@ def run(
             f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
         )
     if not quantized:
-        notices.append(
-            "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
-        )
+        notices.append(NOT_QUANTIZED)
     elif not active:
         notices.append(
             f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
@@ -172,6 +176,11 @@ def run(
         unread=unread,
         seconds=seconds,
     )
+
+
+def _notes(graph: Graph) -> tuple[str, ...]:
+    """What the reader had to infer of the graph and of those below it, each once."""
+    return tuple(dict.fromkeys(note for body in graph.walk() for note in body.notes))
 
 
 def _unread(view: View) -> Iterator[Node]:
@@ -216,7 +225,7 @@ def in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:
             -f.severity.rank,
             f.caused_by is not None,
             f.graph,
-            position.get((f.graph, f.nodes[0]), 0),
+            position.get((f.graph, f.nodes[0] if f.nodes else ""), 0),
             f.code,
         ),
     )

@@ -17,6 +17,7 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.locking import one_at_a_time
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.executorch.state import functional_program
@@ -42,6 +43,7 @@ class RepairResult:
         return all(repair.exact for repair in self.applied)
 
 
+@one_at_a_time
 def repair(
     exported_program: ExportedProgram,
     target: Any = "TOSA-1.0+INT+FP",
@@ -54,6 +56,8 @@ def repair(
     compile_config: EdgeCompileConfig | None = None,
 ) -> RepairResult:
     """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
+
+    Calls from several threads wait for one another.
 
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed. If it writes to a buffer
@@ -97,6 +101,7 @@ def repair(
     return RepairResult(program, applied, report.findings, str(resolved))
 
 
+@one_at_a_time
 def lower(
     exported_program: ExportedProgram | Mapping[str, ExportedProgram],
     partitioner: Any,

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 
 import msgspec
 
-from fuseguard.engine.finding import Finding, Severity, Suppression, SuppressionKind
+from fuseguard.engine.finding import Effect, Finding, Severity, Suppression, SuppressionKind
 from fuseguard.engine.housekeeping import STALE_BASELINE_ENTRY
 from fuseguard.engine.run import Report
 from fuseguard.gate.suppress import Results
@@ -135,10 +135,15 @@ def render(baseline: Baseline) -> str:
 
 
 def entries_of(baseline: Baseline, report: Report) -> list[Entry]:
-    """The entries that would cover everything that the report tells."""
+    """The entries that would cover everything that the report tells of the program.
+
+    What loading the file would run (AR codes) is accepted by --allow-code alone: no list of known findings lets it in.
+    """
     file = baseline.name_of(report.file)
     return [
-        Entry(file, finding.code, place(finding), finding.fingerprint, finding.severity) for finding in report.findings
+        Entry(file, finding.code, place(finding), finding.fingerprint, finding.severity)
+        for finding in report.findings
+        if finding.effect is not Effect.RUNS_CODE
     ]
 
 

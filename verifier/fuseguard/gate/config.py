@@ -17,6 +17,7 @@ from fuseguard.engine.finding import Severity, SuppressionKind
 from fuseguard.engine.registry import Registry, SelectorError
 from fuseguard.engine.run import POLICIES
 from fuseguard.gate import toml_lines
+from fuseguard.gate.archive import code_to_allow
 from fuseguard.gate.baseline import displayed
 from fuseguard.gate.config_file import ConfigError, ConfigFile
 from fuseguard.gate.suppress import SuppressionError, SuppressionRule, code_of
@@ -53,7 +54,9 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
     ignore: list[str] | None = None
     severity: dict[str, Any] | None = None
     fail_on: str | None = None
+    require_quantized: bool | None = None
     baseline: str | None = None
+    allow_code: list[str] | None = None
     suppressions: list[_Suppression] | None = None
 
 
@@ -73,7 +76,9 @@ class Config:
     ignore: tuple[str, ...] | None = None
     severities: Mapping[str, Severity] = field(default_factory=dict)
     fail_on: Severity | None = None
+    require_quantized: bool | None = None
     baseline: Path | None = None
+    allow_code: tuple[str, ...] | None = None
     suppressions: tuple[SuppressionRule, ...] = ()
 
     def over(self, base: Config) -> Config:
@@ -87,7 +92,9 @@ class Config:
             ignore=base.ignore if self.ignore is None else self.ignore,
             severities={**base.severities, **self.severities},
             fail_on=base.fail_on if self.fail_on is None else self.fail_on,
+            require_quantized=base.require_quantized if self.require_quantized is None else self.require_quantized,
             baseline=base.baseline if self.baseline is None else self.baseline,
+            allow_code=base.allow_code if self.allow_code is None else self.allow_code,
             suppressions=(*base.suppressions, *self.suppressions),
         )
 
@@ -187,9 +194,21 @@ def _config(file: ConfigFile, table: _Table, registry: Registry) -> Config:
         ignore=None if table.ignore is None else tuple(table.ignore),
         severities=severities,
         fail_on=None if table.fail_on is None else Severity(file.choice(("fail-on",), table.fail_on, levels)),
+        require_quantized=table.require_quantized,
         baseline=None if table.baseline is None else file.path.parent / table.baseline,
+        allow_code=_allowed(file, table.allow_code),
         suppressions=_suppressions(file, table.suppressions or (), registry),
     )
+
+
+def _allowed(file: ConfigFile, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    codes = []
+    for number, name in enumerate(names or ()):
+        try:
+            codes.append(code_to_allow(name))
+        except SelectorError as error:
+            raise file.error(("allow-code", number), str(error)) from error
+    return None if names is None else tuple(codes)
 
 
 def _check_selectors(file: ConfigFile, table: _Table, registry: Registry) -> None:

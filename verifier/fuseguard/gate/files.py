@@ -37,7 +37,7 @@ def check_file(path: Path, gate: Gate) -> FileResult:
     """Check one file."""
     name = str(path)
     try:
-        graph, _ = readers.read(path)
+        graph, _ = readers.read(path, gate.methods)
         return FileResult(name, gate.check(graph, name))
     except (UnreadableInput, OSError) as error:
         return FileResult(name, error=FileError("unreadable", _reason(error)))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.program_rules import DELEGATE_NOT_JUDGED, PROGRAM_RULES, REQUIRED
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import POLICIES, Report, run
+from fuseguard.gate import archive, program, suppress
 from fuseguard.gate import baseline as baselines
-from fuseguard.gate import suppress
 from fuseguard.gate.baseline import Baseline
 from fuseguard.gate.suppress import Results, SuppressionRule
 from fuseguard.gate.targets import matrix, merge
@@ -30,6 +31,10 @@ T = TypeVar("T")
 RULE_SECONDS = 60.0
 
 
+#: All PG codes.
+PROGRAM_CODES = tuple(rule.code for rule in PROGRAM_RULES)
+
+
 class NothingToRun(ValueError):
     """``select`` and ``ignore`` leave no rule. A gate that checks nothing must not look like one that found nothing."""
 
@@ -40,7 +45,9 @@ class Gate:
 
     ``severities`` maps codes and prefixes of them to the severity that findings get instead of their effect's; the
     longest that fits counts. ``baseline_path`` is that of the configuration, open or not. ``fail_on`` is the severity
-    from which on findings count. ``housekeeping`` are the SU codes that are reported.
+    from which on findings count. ``housekeeping`` are the SU codes that are reported, ``program_codes`` the
+    PG codes, ``allowed`` the AR codes that are accepted. ``require_quantized`` makes what is not quantized an error.
+    ``methods`` are the programs to read of a file with several, all if there are none.
     """
 
     targets: tuple[Target, ...]
@@ -52,20 +59,42 @@ class Gate:
     baseline_path: Path | None = None
     fail_on: Severity = Severity.ERROR
     housekeeping: tuple[HousekeepingRule, ...] = HOUSEKEEPING
+    program_codes: tuple[str, ...] = PROGRAM_CODES
+    require_quantized: bool = False
+    methods: tuple[str, ...] = ()
     today: date = field(default_factory=date.today)
+    allowed: tuple[str, ...] = ()
 
     def check(self, graph: Graph, file: str = "") -> Report:
         """Check one program. Raises ValueError for an unknown policy."""
         reports = [self._run(graph, target, file) for target in self.targets]
         report = suppress.apply(merge(reports, graph), graph, self.suppressions, self.today)
-        return report if self.baseline is None else baselines.apply(report, self.baseline)
+        if self.baseline is not None:
+            report = self._with_baseline(report, self.baseline)
+        return archive.with_file(report, graph, self.allowed, self.severity_of)
+
+    def _with_baseline(self, report: Report, baseline: Baseline) -> Report:
+        known = baselines.apply(report, baseline)
+        kept = [item for item in known.suppressed if item.code in self._required and item not in report.suppressed]
+        if not kept:
+            return known
+        findings = [item for item in report.findings if item in known.findings or item.code in self._required]
+        return replace(
+            known, findings=tuple(findings), suppressed=tuple(item for item in known.suppressed if item not in kept)
+        )
+
+    @property
+    def _required(self) -> tuple[str, ...]:
+        """PG codes that no baseline covers and no severity makes milder: a gate must not be green on nothing."""
+        return (DELEGATE_NOT_JUDGED.code, *(REQUIRED if self.require_quantized else ()))
 
     def _run(self, graph: Graph, target: Target, file: str) -> Report:
         report = run(graph, target, self.rules, self.policy, file, RULE_SECONDS)
+        report = program.judged(report, graph, target, self.program_codes, self.require_quantized)
         return replace(report, findings=tuple(self._graded(finding) for finding in report.findings))
 
     def _graded(self, finding: Finding) -> Finding:
-        severity = self.severity_of(finding.code)
+        severity = None if finding.code in self._required else self.severity_of(finding.code)
         return finding if severity is None else replace(finding, severity=severity)
 
     def severity_of(self, code: str) -> Severity | None:
@@ -98,6 +127,9 @@ def make_gate(
     suppressions: Sequence[SuppressionRule] = (),
     fail_on: Severity | None = None,
     baseline: Baseline | None = None,
+    require_quantized: bool | None = None,
+    methods: Sequence[str] | None = None,
+    allow_code: Sequence[str] | None = None,
 ) -> Gate:
     """The gate that ``config`` asks for, where the other arguments, None being none, do not say otherwise.
 
@@ -106,9 +138,11 @@ def make_gate(
     """
     chosen, left_out = tuple(_first(select, config.select) or ()), tuple(_first(ignore, config.ignore) or ())
     registry.check_selectors((*chosen, *left_out))
+    archive.check_not_ignored(left_out, registry.rules)
     rules = tuple(rule for rule in registry.rules if selected(rule, chosen, left_out))
     if not rules:
-        only = [rule.code for rule in HOUSEKEEPING if any(matches(rule, selector) for selector in chosen)]
+        others = (*HOUSEKEEPING, *PROGRAM_RULES)
+        only = [rule.code for rule in others if any(matches(rule, selector) for selector in chosen)]
         hint = f" {only[0]} is about the findings of other rules: select those as well." if only else ""
         raise NothingToRun(f"--select and --ignore leave no rule to run.{hint}")
     return Gate(
@@ -121,6 +155,11 @@ def make_gate(
         baseline_path=config.baseline,
         fail_on=_first(fail_on, config.fail_on) or Severity.ERROR,
         housekeeping=tuple(rule for rule in HOUSEKEEPING if selected(rule, chosen, left_out)),
+        # That a part could not be judged is no rule among others: --select does not leave it out, only --ignore does.
+        program_codes=tuple(rule.code for rule in PROGRAM_RULES if selected(rule, (), left_out)),
+        require_quantized=bool(_first(require_quantized, config.require_quantized)),
+        methods=tuple(methods or ()),
+        allowed=tuple(archive.code_to_allow(name) for name in _first(allow_code, config.allow_code) or ()),
     )
 
 

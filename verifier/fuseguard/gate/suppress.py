@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePath
 from typing import TypeAlias
 
+from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.finding import Finding, Suppression, SuppressionKind
 from fuseguard.engine.housekeeping import EXPIRED_SUPPRESSION, HOUSEKEEPING, UNUSED_SUPPRESSION
 from fuseguard.engine.registry import Registry
@@ -110,6 +111,8 @@ def code_of(name: str, registry: Registry) -> str:
     """The code of the rule that a suppression names. Raises SuppressionError unless it is exactly one."""
     if any(name.strip().lower() in (su.code.lower(), su.name) for su in HOUSEKEEPING):
         raise SuppressionError("rule", f"is about {name}, which cannot be suppressed; leave the rule out with ignore.")
+    if any(name.strip().lower() in (ar.code.lower(), ar.name) for ar in ARCHIVE_RULES):
+        raise SuppressionError("rule", f"is about {name}, which is about the whole file; accept it with allow-code.")
     rule = registry.get(name)
     if rule is not None:
         return rule.code

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from fuseguard.ir.delegate import Delegate
+from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, Trait, canonical_target, lookup
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
@@ -145,12 +147,16 @@ class Graph:
         subgraphs: Mapping[str, Graph] | None = None,
         mutations: Mapping[str, str] | None = None,
         functionalized: bool = False,
+        delegate: Delegate | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """``buffers`` maps placeholder names to the values that :func:`constants_to_read` names.
 
         ``mutations`` maps the names of buffers and inputs that a run of the program changes to the nodes that have
         their values after it. Those nodes are the first results of the output node. ``functionalized`` says that the
         program has in-place ops that its nodes here have not (:func:`fuseguard.ir.functional.functional`).
+        ``delegate`` says that this is the sub-graph which a backend has compiled already; it is among the subgraphs of
+        the lowered program. ``notes`` are sentences about what the reader had to infer.
 
         Raises ValueError when a name occurs twice, a node uses one that is not defined before it, or ``mutations``
         names a node that there is not.
@@ -162,6 +168,10 @@ class Graph:
         self.subgraphs: Mapping[str, Graph] = dict(subgraphs or {})
         self.mutations: Mapping[str, str] = dict(mutations or {})
         self.functionalized = functionalized
+        self.delegate = delegate
+        self.notes = notes
+        #: What loading the file would run that the graph was read from; a live program has none.
+        self.hazards: tuple[Hazard, ...] = ()
         users: dict[str, list[Node]] = {}
         self._inputs: dict[str, tuple[Node, ...]] = {}
         for node in nodes:
@@ -205,7 +215,7 @@ class Graph:
         return self.nodes[arg.name] if isinstance(arg, Ref) else None
 
     def walk(self) -> Iterator[Graph]:
-        """This graph and every control-flow body below it, outermost first."""
+        """This graph and every control-flow body and delegate below it, outermost first."""
         pending: list[Graph] = [self]
         while pending:
             graph = pending.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
 import stat
@@ -37,18 +38,22 @@ class Archive:
     context manager; it never writes.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Raises UnreadableInput for anything that is not a harmless zip archive."""
+    def __init__(self, path: Path, handle: BinaryIO | None = None) -> None:
+        """``handle`` is an archive inside of the file. Raises UnreadableInput for all but a harmless zip archive."""
         self.path = path
-        self._handle = _open_regular_file(path)
+        self._handle = handle = _open_regular_file(path) if handle is None else handle
         try:
-            _check_signature(path, self._handle)
-            self._records = _checked_records(path, self._handle)
+            _check_signature(path, handle)
+            self._records = _checked_records(path, handle)
         except BaseException:
-            self._handle.close()
+            handle.close()
             raise
         first = next(iter(self._records), "")
         self.root = first.partition("/")[0] if "/" in first else ""
+
+    def size(self, name: str) -> int:
+        """The unpacked size of a record below the root folder, which must be there."""
+        return self._records[self._full(name)].size
 
     def __enter__(self) -> Archive:
         return self
@@ -104,6 +109,17 @@ class Archive:
             raise _damaged(self.path, f"the record {name!r} does not match its CRC-32")
         return data
 
+    def window(self, name: str, limit: int) -> BinaryIO:
+        """A record as a file of its own: a view of the archive if it is stored, else its bytes.
+
+        A view has no limit and no CRC-32; what is read must be checked in another way, as records of an archive are.
+        Raises UnreadableInput as :meth:`read` does.
+        """
+        record = self._records.get(self._full(name))
+        if record is None or record.method != _STORED or record.packed != record.size:
+            return io.BytesIO(self.read(name, limit))
+        return _Window(self._handle, record.start, record.size)
+
     def _unpacked(self, name: str, record: Record) -> bytes:
         # Deflate makes incompressible data larger by five bytes in 16 KiB at the most (RFC 1951, 3.2.4).
         if record.packed > record.size + record.size // 1024 + 64:
@@ -126,6 +142,36 @@ class Archive:
 
     def _full(self, name: str) -> str:
         return f"{self.root}/{name}" if self.root else name
+
+
+class _Window(io.RawIOBase, BinaryIO):
+    """A part of a file, read-only. It has no position in common with others."""
+
+    def __init__(self, handle: BinaryIO, start: int, size: int) -> None:
+        self._handle = handle
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        self._handle.seek(self._start + self._at)
+        data = self._handle.read(left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
 
 
 def _open_regular_file(path: Path) -> BinaryIO:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 # Bytes of one JSON record.
 MAX_JSON_BYTES = 64 * 2**20
+# The same of all records: a file with several methods has a program for each, and one JSON may hold another.
+MAX_ALL_JSON_BYTES = 192 * 2**20
 # Opening brackets and commas of all JSON: as many values at the most. torch writes one in some 15 bytes; a decoded
 # value takes up to 100 bytes.
 MAX_JSON_VALUES = 5_000_000
@@ -21,6 +23,12 @@ MAX_RANK = 64
 MAX_QPARAM_VALUES = 2**21
 # Bytes of the tensors that they are in. Scales may be a view into a bigger storage, which torch writes whole.
 MAX_TENSOR_BYTES = 64 * 2**20
+# Memory for what is kept of TOSA flatbuffers: names and small constants, and the operators that use them.
+MAX_TOSA_BYTES = 64 * 2**20
+# Operations of all pickles that say what is in a state dict, which takes some 40 for a tensor.
+MAX_PICKLE_STEPS = 500_000
+# Bytes of all pickles that are looked through for what they call. A tensor takes some 200 bytes.
+MAX_ALL_PICKLE_BYTES = 8 * 2**20
 # Frames of stack traces. Further ones are left out: a finding without a source line is still a finding.
 MAX_FRAMES = 300_000
 # Frames of one trace that are kept, the innermost ones.
@@ -36,13 +44,20 @@ class Budget:
 
     def __init__(self) -> None:
         self._json_values = 0
+        self._json_bytes = 0
         self._nodes = 0
         self._qparam_values = 0
         self._tensor_bytes = 0
         self._frames = 0
+        self._tosa_bytes = 0
+        self._pickle_steps = 0
+        self._pickle_bytes = 0
 
     def json(self, data: bytes) -> None:
         """To be asked before ``data`` is decoded. Raises OverBudget."""
+        self._json_bytes += len(data)
+        if self._json_bytes > MAX_ALL_JSON_BYTES:
+            raise OverBudget(f"{MAX_ALL_JSON_BYTES} bytes of JSON")
         self._json_values += data.count(b"{") + data.count(b"[") + data.count(b",")
         if self._json_values > MAX_JSON_VALUES:
             raise OverBudget(f"{MAX_JSON_VALUES} JSON values")
@@ -64,6 +79,24 @@ class Budget:
         self._tensor_bytes += len(data)
         if self._tensor_bytes > MAX_TENSOR_BYTES:
             raise OverBudget(f"{MAX_TENSOR_BYTES} bytes of scales, zero points and small constants")
+
+    def tosa(self, size: int) -> None:
+        """Raises OverBudget."""
+        self._tosa_bytes += size
+        if self._tosa_bytes > MAX_TOSA_BYTES:
+            raise OverBudget(f"{MAX_TOSA_BYTES} bytes of names and constants in TOSA flatbuffers")
+
+    def pickle_step(self) -> None:
+        """Raises OverBudget."""
+        self._pickle_steps += 1
+        if self._pickle_steps > MAX_PICKLE_STEPS:
+            raise OverBudget(f"{MAX_PICKLE_STEPS} operations in pickles of state dicts")
+
+    def pickle(self, data: bytes) -> None:
+        """To be asked before ``data`` is looked through. Raises OverBudget."""
+        self._pickle_bytes += len(data)
+        if self._pickle_bytes > MAX_ALL_PICKLE_BYTES:
+            raise OverBudget(f"{MAX_ALL_PICKLE_BYTES} bytes of pickles")
 
     def frames(self, number: int) -> bool:
         """Whether as many more frames of stack traces may be kept."""

@@ -11,10 +11,14 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, InputKind, OutputKind
 
+from fuseguard.ir.delegate import ARM_BACKENDS, Delegate, decoded_specs
 from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta, constants_to_read
 from fuseguard.ir.ops import canonical_target
+from fuseguard.readers.budget import Budget, OverBudget
+from fuseguard.readers.flatbuffer import MalformedBuffer
 from fuseguard.readers.stack_trace import parse_stack_trace
+from fuseguard.readers.tosa import IDENTIFIER, read_tosa
 
 _CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _parse_stack_trace = lru_cache(maxsize=8192)(parse_stack_trace)  # many nodes share one
@@ -30,22 +34,42 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mappin
     Raises TypeError for anything that is neither an ExportedProgram nor a GraphModule.
     """
     if isinstance(program, ExportedProgram):
-        tensors: dict[str, Any] = {}
-        constants: set[str] = set()
-        for spec in program.graph_signature.input_specs:
-            if spec.kind in _CONSTANT_INPUTS and spec.target is not None:
-                constants.add(spec.arg.name)
-                own = program.state_dict.get(spec.target, program.constants.get(spec.target))
-                value = (values or {}).get(spec.target, own)
-                tensors[spec.arg.name] = value
-        mutations = _mutations(program.graph_signature)
-        return read_graph_module(program.graph_module, tensors, frozenset(constants), mutations=mutations)
+        return _exported(program, values)
     if isinstance(program, torch.fx.GraphModule):
         return read_graph_module(program, {}, frozenset())
     raise TypeError(
         f"cannot check a {type(program).__name__}; pass an ExportedProgram (torch.export.export), a GraphModule or "
         f"the path of a .pt2 file"
     )
+
+
+def _exported(program: ExportedProgram, values: Mapping[str, Any] | None = None, name: str = "") -> Graph:
+    tensors: dict[str, Any] = {}
+    constants: set[str] = set()
+    for spec in program.graph_signature.input_specs:
+        if spec.kind in _CONSTANT_INPUTS and spec.target is not None:
+            constants.add(spec.arg.name)
+            own = program.state_dict.get(spec.target, program.constants.get(spec.target))
+            value = (values or {}).get(spec.target, own)
+            tensors[spec.arg.name] = value
+    mutations = _mutations(program.graph_signature)
+    return read_graph_module(program.graph_module, tensors, frozenset(constants), name, mutations)
+
+
+def _delegate(lowered: Any, path: str) -> Graph:
+    """The sub-graph that a backend was given, as executorch's LoweredBackendModule keeps it."""
+    backend = str(lowered.backend_id)
+    specs = decoded_specs((str(spec.key), bytes(spec.value)) for spec in lowered.compile_specs)
+    blob = bytes(lowered.processed_bytes)
+    tosa, fault = None, ""
+    if backend in ARM_BACKENDS and blob[4:8] == IDENTIFIER:
+        try:
+            tosa = read_tosa(blob, Budget())
+        except (MalformedBuffer, OverBudget) as error:
+            fault = f"its TOSA flatbuffer cannot be read: {error}"
+    graph = _exported(lowered.original_module, name=path)
+    graph.delegate = Delegate(backend, specs, tosa, fault)
+    return graph
 
 
 def _mutations(signature: ExportGraphSignature) -> dict[str, str]:
@@ -80,6 +104,11 @@ def read_graph_module(
                 bodies[fx_node.name] = body
                 path = f"{name}.{body}" if name else body
                 subgraphs[body] = read_graph_module(value, {}, frozenset(), path)
+                continue
+            if type(value).__name__ == "LoweredBackendModule":
+                body = str(fx_node.target)
+                bodies[fx_node.name] = body
+                subgraphs[body] = _delegate(value, f"{name}.{body}" if name else body)
                 continue
             values[fx_node.name] = value
         if _is_edge(fx_node.target):

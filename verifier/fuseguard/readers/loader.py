@@ -22,10 +22,14 @@ SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The names of an operator's arguments in order, and those of them that torch takes as keywords by default."""
+    """The names of an operator's arguments in order, and those of them that torch takes as keywords by default.
+
+    ``keyword_only`` are those that cannot be given by position.
+    """
 
     names: tuple[str, ...]
     optional: frozenset[str]
+    keyword_only: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=4096)
@@ -38,7 +42,9 @@ def arguments_of(target: str) -> Arguments | None:
         return None
     arguments = text[start + 1 : text.index("\n", start + 1)].split()[1:]
     names = tuple(argument.strip("*?") for argument in arguments)
-    return Arguments(names, frozenset(name for name, form in zip(names, arguments, strict=True) if form != name))
+    forms = tuple(zip(names, arguments, strict=True))
+    optional = frozenset(name for name, form in forms if form != name)
+    return Arguments(names, optional, frozenset(name for name, form in forms if form.startswith("*")))
 
 
 @cache

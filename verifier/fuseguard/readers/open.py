@@ -1,10 +1,11 @@
-"""Selects the reader: a file by its path, a live program by its type."""
+"""Selects the reader: a file by what is in it, a live program by its type."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from fuseguard.ir.graph import Graph
 
@@ -12,15 +13,110 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from fuseguard.ir.hazard import Hazard
+    from fuseguard.readers.archive import Archive
+    from fuseguard.readers.budget import Budget
 
-def read(program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str]) -> tuple[Graph, str]:
-    """The graph of a program and its file name ("" for a live one). Raises UnreadableInput, TypeError."""
+#: Reads one program of a file; the graph gets the name that it is given.
+Reader: TypeAlias = "Callable[[str], Graph]"
+
+
+def read(
+    program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str], methods: Sequence[str] = ()
+) -> tuple[Graph, str]:
+    """The graph of a program and its file name ("" for a live one). ``methods`` are those of :func:`read_file`.
+
+    Raises UnreadableInput, TypeError, and ValueError for methods of what is not a file.
+    """
+    if isinstance(program, str | os.PathLike):
+        if os.fspath(program) == "":  # Path takes it for the current directory
+            from fuseguard.readers.errors import UnreadableInput
+
+            raise UnreadableInput("'': is an empty name; pass the path of a .pt2 file")
+        return read_file(Path(program), methods), str(program)
+    if methods:
+        raise ValueError("a method is chosen of a file with several; this program is one already")
     if isinstance(program, Graph):
         return program, ""
-    if isinstance(program, str | os.PathLike):
-        from fuseguard.readers.pt2 import read_pt2
-
-        return read_pt2(Path(program)), str(program)
     from fuseguard.readers.fx import read_program  # imports torch, which a caller with a live program has
 
     return read_program(program), ""
+
+
+def read_file(path: Path, methods: Sequence[str] = ()) -> Graph:
+    """The graph of the program in a file: a .pt2 file, an ETRecord, or what executorch.exir.serde or torch 2.6 wrote.
+
+    Of several programs each is a subgraph of an empty graph, by its name; with ``methods``, only those of these names
+    are read. Raises UnreadableInput, and nothing else, for whatever is wrong with the file.
+    """
+    from fuseguard.readers.archive import Archive
+    from fuseguard.readers.budget import Budget
+    from fuseguard.readers.reading import reading
+
+    with Archive(path) as archive, reading(path):
+        found = _programs(archive, Budget())
+        chosen = _chosen(path, found, methods)
+        if len(found) == 1:
+            [reader] = chosen.values()
+            graph = reader("")
+        else:
+            graph = Graph([], subgraphs={name: reader(name) for name, reader in chosen.items()})
+        graph.hazards = _hazards(archive)
+        return graph
+
+
+def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
+    """The programs of a file by name; at least one."""
+    from fuseguard.readers import etrecord, legacy
+
+    _check_one_format(archive)
+    if etrecord.is_record(archive):
+        return etrecord.programs(archive, budget)
+    if legacy.is_artifact(archive):
+        return legacy.programs(archive, budget)
+    from fuseguard.readers import pt2
+
+    def reader(model: str) -> Reader:
+        return lambda name: pt2.read_model(archive, model, budget, name)
+
+    return {model: reader(model) for model in pt2.models(archive)}
+
+
+def _hazards(archive: Archive) -> tuple[Hazard, ...]:
+    """What loading the file would run. All of its programs are loaded, whichever were chosen here."""
+    from fuseguard.readers import etrecord, legacy
+
+    if etrecord.is_record(archive):
+        return etrecord.hazards(archive)
+    if legacy.is_artifact(archive):
+        return legacy.hazards(archive)
+    from fuseguard.readers.hazards import find_hazards
+
+    return find_hazards(archive)
+
+
+def _check_one_format(archive: Archive) -> None:
+    """Raises UnreadableInput for an archive that torch or executorch may take for another one than is read here."""
+    from fuseguard.readers import etrecord, legacy
+    from fuseguard.readers.errors import UnreadableInput
+
+    models = any("models" in name.split("/")[:-1] for name in archive.names)
+    if etrecord.is_record(archive) + legacy.is_artifact(archive) + models > 1:
+        raise UnreadableInput(
+            f"{archive.path}: has the records of two formats, so that other programs may read something else from it. "
+            f"No writer makes this, so the file may be forged; save the program again with torch.export.save"
+        )
+
+
+def _chosen(path: Path, found: Mapping[str, Reader], methods: Sequence[str]) -> Mapping[str, Reader]:
+    if not methods:
+        return found
+    from fuseguard.readers.errors import UnreadableInput
+    from fuseguard.readers.pt2 import listed
+
+    wanted = set(methods)
+    chosen = {name: reader for name, reader in found.items() if wanted & {name, name.rpartition("/")[2]}}
+    missing = [name for name in methods if not any(name in (key, key.rpartition("/")[2]) for key in found)]
+    if missing:
+        raise UnreadableInput(f"{path}: has no program {missing[0]!r}; it has {listed(list(found))}")
+    return chosen

@@ -98,16 +98,20 @@ class GraphReader:
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
+        self._complete()
         constants = buffers(self.nodes) if buffers else None
         try:
             # The results of a control-flow body are those of the op that runs it: no write adds one.
-            nodes, written = (self.nodes, {}) if self._path else functional(self.nodes)
+            nodes, written = (self.nodes, {}) if self._depth else functional(self.nodes)
             return Graph(
                 nodes, dialect=self._dialect, name=self._path, subgraphs=self.subgraphs, buffers=constants,
                 mutations=self._mutations | written, functionalized=nodes is not self.nodes,
             )  # fmt: skip
         except ValueError as error:
             raise MalformedProgram(str(error)) from error
+
+    def _complete(self) -> None:
+        """For a format that leaves out what nodes have; called once all are known."""
 
     def _read_inputs(self) -> None:
         constants = {tensor[0] for spec in self._specs if (tensor := spec.tensor())}
@@ -131,22 +135,7 @@ class GraphReader:
         if "dialects.edge." in serialized.target:
             self._dialect = "edge"
         self._used_bodies = []
-        # The edge dialect has no names in its arguments.
-        known = arguments_of(target) if serialized.target.startswith("torch.ops.") else None
-        names = known.names if known is not None else ()
-        args: list[Arg] = []
-        kwargs: dict[str, Arg] = {}
-        for argument in serialized.inputs:
-            name, kind = argument.name, argument.kind
-            position = len(args)
-            if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
-                args.append(self._arg(argument.arg))
-            elif is_keyword(serialized.target, known, name, kind, position):
-                if name in kwargs:
-                    raise MalformedProgram(f"the keyword {name!r} occurs twice")
-                kwargs[name] = self._arg(argument.arg)
-            else:
-                args.append(self._arg(argument.arg))
+        args, kwargs = self._arguments(serialized, target)
         metadata = serialized.metadata
         module, module_type = self._traces.module(metadata.nn_module_stack)
         origin: dict[str, Any] = {
@@ -167,6 +156,25 @@ class GraphReader:
             self._add(
                 item, "call", target="operator.getitem", args=(Ref(producer), index), outputs=item_metas, **origin
             )
+
+    def _arguments(self, serialized: SerializedNode, target: str) -> tuple[list[Arg], dict[str, Arg]]:
+        # The edge dialect has no names in its arguments.
+        known = arguments_of(target) if serialized.target.startswith("torch.ops.") else None
+        names = known.names if known is not None else ()
+        args: list[Arg] = []
+        kwargs: dict[str, Arg] = {}
+        for argument in serialized.inputs:
+            name, kind = argument.name, argument.kind
+            position = len(args)
+            if kind == POSITIONAL and (known is None or (position < len(names) and names[position] == name)):
+                args.append(self._arg(argument.arg))
+            elif is_keyword(serialized.target, known, name, kind, position):
+                if name in kwargs:
+                    raise MalformedProgram(f"the keyword {name!r} occurs twice")
+                kwargs[name] = self._arg(argument.arg)
+            else:
+                args.append(self._arg(argument.arg))
+        return args, kwargs
 
     def _name_of(self, target: str, outputs: list[dict[str, Any]]) -> str:
         """The name of a node that has none in the file, as in files from before the schema stored it."""
@@ -293,7 +301,7 @@ class GraphReader:
         if name not in self._body_json:
             path = f"{self._path}.{name}" if self._path else name
             self._body_json[name] = value
-            self.subgraphs[name] = GraphReader(
+            self.subgraphs[name] = self.__class__(
                 argument.graph, [], self._budget, path, self._depth + 1, self._traces
             ).read()
         elif self._body_json[name] != value:

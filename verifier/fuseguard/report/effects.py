@@ -8,10 +8,10 @@ from fuseguard.engine.finding import Effect, Evidence, Finding, Outcome
 def effects_text(finding: Finding) -> str:
     """``wrong (what that means) on TARGET``; for several targets ``crash on A; wrong on B and C``.
 
-    An effect that nobody measured on its release says how it is known. Empty for a finding that is about no program.
+    An effect that nobody measured on its release says how it is known. Empty for one about a suppression.
     """
-    if finding.effect is Effect.UPKEEP:
-        return ""
+    if not finding.effect.of_backend:
+        return finding.effect.meaning if finding.effect is Effect.RUNS_CODE else ""
     if len(finding.outcomes) < 2:
         target = f" on {finding.target}" if finding.target else ""
         return f"{finding.effect.value}{target}: {finding.effect.meaning}{_grade(finding)}"
@@ -46,7 +46,7 @@ def _graded(item: Finding | Outcome) -> str:
 
 def effects_short(finding: Finding) -> str:
     """``error: wrong``; for several targets ``error: wrong on 2 of 4 targets``."""
-    if finding.effect is Effect.UPKEEP:
+    if not finding.effect.of_backend:
         return finding.severity.value
     text = f"{finding.severity.value}: {finding.effect.value}"
     if len(finding.outcomes) < 2:

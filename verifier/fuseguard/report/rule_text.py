@@ -42,7 +42,7 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
 
 
 def explain_housekeeping(rule: HousekeepingRule) -> Iterator[Line]:
-    """An SU code: it is about a configuration or a baseline, so it has neither effects nor examples."""
+    """An AR or SU code: it is about a file, a configuration or a baseline, so it has neither effects nor examples."""
     yield Line((f"{rule.code} ", "note"), (rule.name, "strong"))
     yield Line()
     yield paragraph(rule.summary)

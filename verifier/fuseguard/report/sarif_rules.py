@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.finding import Evidence, Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.row_evidence import evidence_of
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
@@ -19,7 +21,7 @@ _PROBLEM = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE:
 #: The first two letters of a code -> what its rules are about.
 _FAMILIES = {
     "FU": "fusion", "QD": "quantization-domain", "QP": "quantization-parameters", "PL": "placement", "DT": "dtype",
-    "BO": "delegate-boundary", "OP": "operator", "AR": "archive-safety", "SU": "upkeep",
+    "BO": "delegate-boundary", "OP": "operator", "AR": "archive-safety", "SU": "upkeep", "PG": "program",
 }  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def descriptors(result: CheckResult, options: Options, findings: Iterable[Findin
     """
     found = {finding.code: finding for finding in findings}
     codes = {*result.rules, *found}
-    upkeep = {rule.code: rule for rule in HOUSEKEEPING}
+    upkeep = {rule.code: rule for rule in (*ARCHIVE_RULES, *PROGRAM_RULES, *HOUSEKEEPING)}
     releases = {target.release.public for target in result.targets or (result.target,)}
     rules = options.rules
     return [
@@ -51,9 +53,7 @@ def _described(rule: Rule, releases: set[str]) -> dict[str, Any]:
         "scope": rule.scope,
         "repairable": rule.repairable,
     }
-    if rule.code.startswith("AR"):
-        # GitHub takes every rule with this property for one about security.
-        properties["security-severity"] = "7.0" if worst is Severity.ERROR else "4.0"
+    properties |= _security(rule.code, worst)
     return {
         "id": rule.code,
         "name": rule.name[:_LONGEST_NAME],
@@ -66,7 +66,7 @@ def _described(rule: Rule, releases: set[str]) -> dict[str, Any]:
 
 
 def _named(code: str, finding: Finding | None, upkeep: HousekeepingRule | None) -> dict[str, Any]:
-    """For an SU code, and for a rule whose class is not at hand. GitHub refuses empty texts."""
+    """For an AR or SU code, and for a rule whose class is not at hand. GitHub refuses empty texts."""
     name = upkeep.name if upkeep else (finding.name if finding else "") or code
     summary = upkeep.summary if upkeep else name.replace("-", " ")
     why = upkeep.why if upkeep else summary
@@ -79,8 +79,18 @@ def _named(code: str, finding: Finding | None, upkeep: HousekeepingRule | None) 
         "fullDescription": {"text": shortened(why)},
         "help": {"text": remedy, "markdown": f"{why}\n\n{remedy}\n"},
         "defaultConfiguration": {"level": severity.value},
-        "properties": {"tags": _tags(code), "precision": "high", "problem": {"severity": _PROBLEM[severity]}},
+        "properties": {
+            "tags": _tags(code),
+            "precision": "high",
+            "problem": {"severity": _PROBLEM[severity]},
+            **_security(code, severity),
+        },
     }
+
+
+def _security(code: str, severity: Severity) -> dict[str, str]:
+    """GitHub takes every rule with this property for one about security."""
+    return {"security-severity": "7.0" if severity is Severity.ERROR else "4.0"} if code.startswith("AR") else {}
 
 
 def _tags(code: str) -> list[str]:

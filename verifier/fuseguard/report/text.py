@@ -74,13 +74,14 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
         kind = f" ({name(finding.module_type)})" if finding.module_type else ""
         yield _field("module", f"{name(finding.module) or '(top level)'}{kind}")
     if finding.nodes:
-        graph = f" (in control-flow body {name(finding.graph)})" if finding.graph else ""
+        graph = f" (in the graph {name(finding.graph)})" if finding.graph else ""
         yield _field("nodes", f"{listed(finding.nodes)}{graph}")
     yield from _island(finding)
     for label, value in finding.details:
         yield _field(quoted(label), quoted(value))
-    if finding.effect is not Effect.UPKEEP:
+    if finding.effect.of_backend:
         yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
+    if finding.effect.of_backend:
         if len(finding.outcomes) > 1:
             yield from _outcomes(finding.outcomes)
         else:
@@ -93,7 +94,7 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     if finding.refuse:
         yield _field("guard", f"keeps {listed(finding.cluster)} off the accelerator{_why_refused(finding)}")
     yield _field("remedy", quoted(finding.remedy))
-    if finding.effect is not Effect.UPKEEP:
+    if finding.effect.of_backend:
         yield _field("repair", repair_known(finding))
 
 

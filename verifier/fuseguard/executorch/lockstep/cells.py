@@ -170,7 +170,7 @@ class _Judge:
 
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
-        common = self._common(meeting.name, meeting.trail)
+        common = self._common(meeting.name, meeting.trail, walked)
         if meeting.actual is None:
             return Cell(status="not found", elements=meeting.expected.size, **common)
         steps = np.abs(meeting.expected.astype(np.int64) - meeting.actual.astype(np.int64))
@@ -207,7 +207,7 @@ class _Judge:
                 trail = replace(trail, ops=before.ops)
             errors = absolute_errors(actual, expected)
             worst = int(errors.reshape(-1).argmax()) if errors.numel() else 0
-            common = self._common(name, trail)
+            common = self._common(name, trail, walked)
             common |= {"elements": errors.numel(), "differing": int(mask.sum())}
             if errors.numel() and bool(mask.any()):
                 place = tuple(int(index) for index in np.unravel_index(worst, tuple(errors.shape)))
@@ -219,10 +219,10 @@ class _Judge:
                 }
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
-    def _common(self, name: str, trail: Trail) -> dict[str, Any]:
+    def _common(self, name: str, trail: Trail, walked: Walked) -> dict[str, Any]:
         computing = self._computing(trail.ops)
         last = computing[-1] if computing else None
-        named = {*trail.ops, name}
+        named = {*trail.ops, name, *self._moved_past(trail, walked)}
         return {
             "value": name,
             "ops": tuple(node.name for node in computing),
@@ -232,6 +232,23 @@ class _Judge:
             "module": last.module if last is not None else "",
             "findings": tuple(sorted({item.code for item in self.findings if not named.isdisjoint(item.nodes)})),
         }
+
+    def _moved_past(self, trail: Trail, walked: Walked) -> set[str]:
+        """The ops up to the first one that computes, of a cell that only moves values.
+
+        The backend moves such ops past others. What is wrong then shows at the moved op, and the rule names the other.
+        """
+        trails = {meeting.name: meeting.trail for meeting in walked.meetings}
+        found: set[str] = set()
+        pending, seen = [trail], set()
+        while pending:
+            current = pending.pop()
+            found.update(current.ops)
+            if all(node.info.has(Trait.TRANSPARENT) for node in self._computing(current.ops)):
+                above = [name for name in current.operands if name in trails and name not in seen]
+                seen.update(above)
+                pending += [trails[name] for name in above]
+        return found
 
     def _computing(self, ops: Sequence[str]) -> list[Node]:
         """The nodes of ``ops`` that are not Q and DQ."""
