@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
 
 import pytest
 
-from fuseguard.target import MEASURED_RELEASES, Target, TargetError
+from fuseguard.target import ACCELERATORS, FAMILIES, MEASURED_RELEASES, Target, TargetError
 
 
 def test_a_tosa_string_is_read_whole() -> None:
@@ -26,14 +27,33 @@ def test_accelerators_have_their_compile_specs_tosa_string(name: str, profile: s
 @pytest.mark.parametrize(
     "text", ["", "TOSA", "TOSA-1.0", "TOSA-1.0+", "TOSA-1.0+XYZ", "TOSA-2.0+INT", "TOSA-1.0+int16", "vgff"]
 )
-def test_a_bad_target_is_told_the_valid_ones(text: str) -> None:
-    with pytest.raises(TargetError, match="ethos-u55-128"):
+def test_a_bad_target_is_told_what_a_target_is_and_where_they_are_listed(text: str) -> None:
+    with pytest.raises(TargetError, match=r"such as TOSA-1.0\+INT .*'fuseguard targets' lists all of them"):
         Target.parse(text, "1.5.1")
 
 
-def test_a_near_miss_is_named() -> None:
-    with pytest.raises(TargetError, match="Did you mean 'ethos-u55-128'"):
-        Target.parse("ethos-u55-12", "1.5.1")
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("ethos-u55-12", "ethos-u55-128"), ("ethos-u55-129", "ethos-u55-128"), ("u85", "ethos-u85"),
+        ("U55", "ethos-u55"), ("u85-512", "ethos-u85-512"), ("ethos_u65", "ethos-u65"), ("ethos-u8", "ethos-u85"),
+        ("ethosu85-256", "ethos-u85-256"), ("vfg", "vgf"), ("TOSA-1.0+INT8", "TOSA-1.0+INT"),
+    ],
+)  # fmt: skip
+def test_a_near_miss_is_named(text: str, meant: str) -> None:
+    with pytest.raises(TargetError, match=rf"Did you mean '{re.escape(meant)}'"):
+        Target.parse(text, "1.5.1")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_stands_for_one_of_its_sizes_and_the_target_says_for_which(family: str) -> None:
+    """Every size has the family's TOSA specification, so that the choice does not change a finding."""
+    for text in (family, family.upper()):
+        target = Target.parse(text, "1.5.1")
+        assert target.accelerator == FAMILIES[family]
+        assert target.notice == f"{text} stands for {FAMILIES[family]}."
+    assert len({spec for name, spec in ACCELERATORS.items() if name.startswith(family)}) == 1
+    assert Target.parse(family, "1.9.0").notice.startswith(f"{family} stands for {FAMILIES[family]}. ExecuTorch 1.9.0")
 
 
 @pytest.mark.parametrize("release", ["banana", "1.1.0", "0.7"])

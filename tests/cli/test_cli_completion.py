@@ -46,7 +46,7 @@ def test_commands_and_options_are_offered() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("fuseguard check --target ethos-u65", ["ethos-u65-256", "ethos-u65-512"]),
+        ("fuseguard check --target ethos-u65", ["ethos-u65", "ethos-u65-256", "ethos-u65-512"]),
         ("fuseguard check --target tosa", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"]),
         ("fuseguard check --executorch 1.5", ["1.5.0", "1.5.1"]),
         ("fuseguard check --output-format js", ["json", "json-lines"]),

@@ -56,6 +56,15 @@ def test_all_explains_every_rule(cli: Cli, registry: Registry) -> None:
     assert all(f"{rule.code} {rule.name}\n" in output for rule in registry.everything)
 
 
+@pytest.mark.parametrize("name", ["FU", "fu"])
+def test_a_family_is_explained_rule_by_rule(cli: Cli, registry: Registry, name: str) -> None:
+    output = cli("explain", name).output
+    told = [rule.code for rule in registry.everything if f"{rule.code} {rule.name}\n" in output]
+    assert told == [rule.code for rule in registry.everything if rule.code.startswith("FU")]
+    assert len(told) > 1
+    assert cli("explain", name, "FU101").output == output, "a rule is explained once"
+
+
 @pytest.mark.parametrize(
     ("wrong", "right"), [("FU111", "FU101"), ("fused-activation-out-of-rang", "fused-activation-out-of-range")]
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +112,16 @@ def test_examples_work(line: str, folder: Path) -> None:
     result = CliRunner().invoke(cli, args, prog_name="fuseguard")
     assert result.exit_code in (0, 1), result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_the_command_alone_shows_the_first_steps() -> None:
+    result = CliRunner().invoke(cli, [], prog_name="fuseguard")
+    assert result.exit_code == 0
+    assert {"check", "repair", "prove"} <= set(re.findall(r"^  fuseguard (\S+) ", result.output, re.MULTILINE))
+    assert max(map(len, result.output.splitlines())) <= 80
+    assert len(result.output.splitlines()) <= 15
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    made = subprocess.run([sys.executable, "-m", "fuseguard", "--version"], capture_output=True, text=True, check=True)
+    assert made.stdout.startswith("fuseguard ")

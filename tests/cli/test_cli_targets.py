@@ -9,11 +9,26 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from fuseguard.target import MEASURED_RELEASES
+from fuseguard.target import ACCELERATORS, ALL_TARGETS, EXTENSIONS, FAMILIES, MEASURED_RELEASES
 from fuseguard_testkit.cli_fakes import FAILING_RULE, SUPPRESSION, configure, document
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
+
+
+def test_the_targets_are_listed(gate: Cli) -> None:
+    text = gate("targets")
+    assert text.exit_code == 0
+    assert all(name in text.output for name in (*ACCELERATORS, *FAMILIES, *ALL_TARGETS, *EXTENSIONS))
+    listed = json.loads(gate("targets", "--output-format", "json").output)
+    assert listed["accelerators"] == ACCELERATORS
+    assert listed["families"] == FAMILIES
+
+
+def test_a_report_says_what_the_name_of_a_family_stands_for(gate: Cli) -> None:
+    result = gate("check", "wrong.pt2", "--target", "ethos-u85", "--executorch", "1.5.1")
+    assert "notice: ethos-u85 stands for ethos-u85-256.\n" in result.output
+    assert "target ethos-u85-256 (TOSA-1.0+INT+int16+int4+cf)" in result.output
 
 
 def test_several_targets_are_one_report_with_a_line_for_each(gate: Cli) -> None:

@@ -33,6 +33,13 @@ ACCELERATORS: dict[str, str] = {
     **{f"ethos-u85-{macs}": "TOSA-1.0+INT+int16+int4+cf" for macs in (128, 256, 512, 1024, 2048)},
 }
 
+#: What the name of a family alone stands for. All sizes of a family have one TOSA specification.
+FAMILIES: dict[str, str] = {
+    "ethos-u55": "ethos-u55-128",
+    "ethos-u65": "ethos-u65-256",
+    "ethos-u85": "ethos-u85-256",
+}
+
 #: What ``--target all`` stands for: one of each that the backend tells apart. What is left out has the specification
 #: of one that is here (Ethos-U65 that of U55), and the effects depend on nothing else.
 ALL_TARGETS: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP", "vgf", "ethos-u55-128", "ethos-u85-256")
@@ -66,10 +73,12 @@ class Target:
     def parse(cls, text: str, executorch: str | None = None) -> Target:
         """Read ``TOSA-1.0+INT+FP``, ``vgf`` or ``ethos-u55-128``, and a release.
 
+        The name of a family (``ethos-u85``) stands for one of its sizes, and ``notice`` says for which.
         ``executorch=None`` means the installed release, or the newest measured one if none is installed.
         Raises TargetError naming the valid choices.
         """
-        accelerator = text.lower() if text.lower() in ACCELERATORS else "tosa"
+        name = FAMILIES.get(text.lower(), text.lower())
+        accelerator = name if name in ACCELERATORS else "tosa"
         spec = ACCELERATORS.get(accelerator, text)
         match = _TOSA.match(spec)
         if match is None:
@@ -80,6 +89,8 @@ class Target:
         if unknown or not profiles or not match["version"].startswith("1."):
             raise TargetError(_unknown_target(text))
         release, notice = resolve_release(executorch)
+        if text.lower() in FAMILIES:
+            notice = f"{text} stands for {name}. {notice}".rstrip()
         extensions = frozenset(part for part in parts if part in EXTENSIONS)
         return cls(spec, profiles, extensions, accelerator, release, notice)
 
@@ -169,13 +180,25 @@ def _notes(release: Version) -> list[str]:
 
 
 def _unknown_target(text: str) -> str:
-    known = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP", "TOSA-1.0+INT+int16", *ACCELERATORS]
-    near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = _nearest_target(text)
+    hint = f" Did you mean {near!r}?" if near else ""
     return (
-        f"{text!r} is not a target.{hint} Valid are TOSA-1.<minor>+<INT and/or FP>[+extension...] with extensions "
-        f"{', '.join(EXTENSIONS)}; or one of {', '.join(ACCELERATORS)}."
+        f"{text!r} is not a target.{hint} A target is a TOSA specification, such as TOSA-1.0+INT or TOSA-1.0+INT+FP, "
+        f"or an accelerator, such as vgf or ethos-u85. 'fuseguard targets' lists all of them."
     )
+
+
+def _nearest_target(text: str) -> str:
+    """The target that is most likely meant; "" if none is near."""
+    short = re.fullmatch(r"(?:ethos[-_ ]?)?u(\d\d)(?:[-_ ](\d+))?", text.strip().lower())
+    if short is not None and f"ethos-u{short[1]}" in FAMILIES:
+        family = f"ethos-u{short[1]}"
+        sizes = [name for name in ACCELERATORS if name.startswith(family)]
+        near = difflib.get_close_matches(f"{family}-{short[2]}", sizes, n=1) if short[2] else []
+        return near[0] if near else family
+    sized = ACCELERATORS if text.count("-") > 1 else {"vgf": "", **FAMILIES}
+    known = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP", "TOSA-1.0+INT+int16", *sized]
+    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=0.5)), "")
 
 
 def _unknown_release(text: str, why: str) -> str:

@@ -11,9 +11,9 @@ from click.shell_completion import CompletionItem
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Accelerators and the usual TOSA specifications."""
     del ctx, param
-    from fuseguard.target import ACCELERATORS, ALL_TARGETS
+    from fuseguard.target import ACCELERATORS, ALL_TARGETS, FAMILIES
 
-    return _listed(((name, "") for name in dict.fromkeys(("all", *ALL_TARGETS, *ACCELERATORS))), incomplete)
+    return _listed(((name, "") for name in dict.fromkeys(("all", *ALL_TARGETS, *FAMILIES, *ACCELERATORS))), incomplete)
 
 
 def target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -15,6 +15,7 @@ from fuseguard.report.lines import Line
 EPILOG = """\b
 Examples:
   fuseguard explain FU101
+  fuseguard explain FU
   fuseguard explain fused-activation-out-of-range
   fuseguard explain --all --output-format json"""
 
@@ -26,7 +27,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 @click.command("explain", epilog=EPILOG, short_help="Say what a rule finds, why it matters and what to do.")
-@click.argument("rules", nargs=-1, metavar="[CODE|NAME]...", shell_complete=_complete)
+@click.argument("rules", nargs=-1, metavar="[CODE|NAME|FAMILY]...", shell_complete=_complete)
 @click.option("--all", "everything", is_flag=True, help="Explain every rule.")
 @output.format_option("text", "json")
 @output.color_option
@@ -35,7 +36,13 @@ def command(rules: tuple[str, ...], everything: bool, output_format: str, color:
     if everything == bool(rules):
         raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
     registry = load_registry()
-    chosen = registry.everything if everything else tuple(find(registry, name) for name in rules)
+    chosen = (
+        registry.everything
+        if everything
+        else tuple(
+            dict.fromkeys(rule for name in rules for rule in (family(registry, name) or (find(registry, name),)))
+        )
+    )
     packs = pack_of(registry)
     if output_format == "json":
         from fuseguard.report import json, rule_json
@@ -47,6 +54,14 @@ def command(rules: tuple[str, ...], everything: bool, output_format: str, color:
         output.write_text(json.dump({**json.envelope(), "rules": documents}))
     else:
         output.write_lines(_lines(chosen, packs), color, wrap=True)
+
+
+def family(registry: Registry, name: str) -> tuple[Rule | HousekeepingRule, ...]:
+    """The rules whose codes begin with the letters ``name`` (``FU``); empty if it is no such prefix."""
+    letters = name.upper()
+    return tuple(
+        rule for rule in registry.everything if letters.isalpha() and rule.code.rstrip("0123456789") == letters
+    )
 
 
 def find(registry: Registry, name: str) -> Rule | HousekeepingRule:

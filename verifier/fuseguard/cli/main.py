@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "baseline": "Accept the findings of today, to be told of new ones only.",
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
+    "targets": "List what a program can be checked for.",
     "prove": "Lower a program, run it and compare with the eager program.",
     "repair": "Rewrite a program so that the backend lowers it right.",
     "selftest": "Compare what the rules say with what the installed backend does.",
@@ -46,6 +47,20 @@ Examples:
 Exit codes: 0 clean; 1 findings; 2 usage, configuration, rule pack or
 internal error; 3 an input could not be read or was refused; 4 a repair that
 does not end. When several apply, the largest wins."""
+
+
+#: What ``fuseguard`` alone prints.
+FIRST_STEPS = """\
+fuseguard finds quantized programs that ExecuTorch's Arm backend lowers wrong.
+
+  fuseguard check model.pt2            Say what breaks, where, and what to do.
+                                       Needs no torch; runs nothing in the file.
+  fuseguard repair model.pt2 --trust -o repaired.pt2
+                                       Rewrite the program, bit-exactly.
+  fuseguard prove model.pt2 --trust    Lower the program, run it and compare.
+
+Add --target vgf or --target ethos-u85; 'fuseguard targets' lists all targets.
+'fuseguard --help' lists all commands."""
 
 
 class Commands(Group):
@@ -102,13 +117,19 @@ def _as_failure(error: Exception) -> exits.Failure:
     cls=Commands,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
 )
 @click.version_option(fuseguard.__version__, prog_name="fuseguard", message="%(prog)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Checks the invariants that ExecuTorch's Arm backend assumes of a quantized program.
 
     A .pt2 file is read without running anything in it, and without torch.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST_STEPS)
+
+
 
 
 def main(args: Sequence[str] | None = None) -> None:
