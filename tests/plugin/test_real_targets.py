@@ -18,8 +18,10 @@ from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner 
 from executorch.backends.arm.vgf import VgfCompileSpec, VgfPartitioner  # noqa: E402
 from executorch.exir import to_edge_transform_and_lower  # noqa: E402
 
+import fuseguard  # noqa: E402
 from fuseguard.executorch import guard, lower  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.target import TargetError  # noqa: E402
 from fuseguard_rules.examples.fusion import islands as examples  # noqa: E402
 
 BROKEN = examples.OUT_OF_RANGE[0]  # conv2d -> relu into a cat with a signed branch
@@ -72,3 +74,23 @@ def test_lower_without_repair_guards() -> None:
     edge = lower(program, partitioner, repair=False).exported_program()
     assert partitioner.fuseguard_repair is None
     assert any("convolution" in call for call in left_on_the_cpu(edge))
+
+
+def test_a_compile_spec_and_a_partitioner_are_targets_of_a_check() -> None:
+    """TypeError: unhashable type before."""
+    program, _ = materialize(BROKEN.graph())
+    by_name = fuseguard.check(program, "vgf")
+    assert by_name.findings
+    for target in (VgfCompileSpec(), VgfPartitioner(VgfCompileSpec()), [VgfCompileSpec()]):
+        report = fuseguard.check(program, target)
+        assert [item.fingerprint for item in report.findings] == [item.fingerprint for item in by_name.findings]
+    with pytest.raises(TargetError, match="of the type int; pass a target such as"):
+        fuseguard.check(program, 85)  # type: ignore[arg-type]
+
+
+def test_of_a_manager_of_edge_programs_the_check_says_what_to_pass() -> None:
+    program, _ = materialize(BROKEN.graph())
+    manager = to_edge_transform_and_lower(copy.deepcopy(program))
+    with pytest.raises(TypeError, match=r"pass its .exported_program\(\)"):
+        fuseguard.check(manager)  # type: ignore[arg-type]
+    assert fuseguard.check(manager.exported_program(), "vgf").findings

@@ -15,7 +15,7 @@ from fuseguard.engine.run import Report
 from fuseguard.gate.gate import Gate, make_gate
 from fuseguard.gate.suppress import SuppressionRule
 from fuseguard.readers import open as readers
-from fuseguard.target import Target
+from fuseguard.target import HasTosaSpec, Target, as_target
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Target)
 
 def check(
     program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str],
-    target: str | Target | Sequence[str | Target] | None = None,
+    target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
     executorch: str | Sequence[str] | None = None,
     policy: str | None = None,
     select: Sequence[str] | None = None,
@@ -50,8 +50,8 @@ def check(
         program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, a :class:`Graph`, or the
             path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
             changed, and nothing in a file is executed.
-        target: a TOSA specification (``TOSA-1.0+INT``) or an accelerator (``vgf``, ``ethos-u55-128``), or several;
-            ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
+        target: a TOSA specification (``TOSA-1.0+INT``), an accelerator (``vgf``, ``ethos-u85``), a compile spec or
+            partitioner of the backend, or several; ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
         executorch: the release to check for, or several, for every target in turn; ``all`` are those measured. None
             means the installed one, else the newest measured.
         policy: ``consistent`` (the default), ``measured`` or ``bit-exact``: which findings the plug-in would refuse.
@@ -84,7 +84,7 @@ def check(
 
 def check_files(
     files: Iterable[str | os.PathLike[str]],
-    target: str | Target | Sequence[str | Target] | None = None,
+    target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
     executorch: str | Sequence[str] | None = None,
     policy: str | None = None,
     select: Sequence[str] | None = None,
@@ -171,7 +171,7 @@ def _as_result(report: Report) -> CheckResult:
 
 
 def _gate(
-    target: str | Target | Sequence[str | Target] | None,
+    target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None,
     executorch: str | Sequence[str] | None,
     policy: str | None,
     select: Sequence[str] | None,
@@ -195,7 +195,7 @@ def _gate(
     return make_gate(
         registry,
         configured,
-        targets=_several(target),
+        targets=_targets(target),
         releases=_several(executorch),
         policy=policy,
         select=select,
@@ -208,6 +208,15 @@ def _gate(
         methods=_several(method),
         allow_code=allow_code,
     )
+
+
+def _targets(
+    value: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None,
+) -> list[str | Target] | None:
+    if value is None:
+        return None
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return [as_target(item) for item in (value if several else (value,))]  # type: ignore[union-attr,arg-type]
 
 
 def _several(value: str | T | Sequence[str | T] | None) -> list[str | T] | None:

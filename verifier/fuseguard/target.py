@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
+from typing import Any, Protocol
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -45,6 +46,13 @@ FAMILIES: dict[str, str] = {
 ALL_TARGETS: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP", "vgf", "ethos-u55-128", "ethos-u85-256")
 
 _TOSA = re.compile(r"^TOSA-(?P<version>\d+\.\d+(?:\.\d+)?)(?P<parts>(?:\+[A-Za-z0-9]+)+)$")
+
+
+class HasTosaSpec(Protocol):
+    """A compile spec or partitioner of the Arm backend."""
+
+    @property
+    def tosa_spec(self) -> Any: ...
 
 
 class TargetError(ValueError):
@@ -124,6 +132,19 @@ class Target:
     def __str__(self) -> str:
         unchecked = "" if self.ir_validity else ", without the check of the edge IR"
         return f"{self.name}, ExecuTorch {self.release}{unchecked}"
+
+
+def as_target(value: str | Target | HasTosaSpec) -> str | Target:
+    """A target, or the text of one: of a compile spec or partitioner, its TOSA specification. Raises TargetError."""
+    if isinstance(value, str | Target):
+        return value
+    spec = getattr(value, "tosa_spec", None)
+    if spec is None:
+        raise TargetError(
+            f"the target is of the type {type(value).__name__}; pass a target such as 'TOSA-1.0+INT' or 'vgf', a "
+            f"compile spec or a partitioner"
+        )
+    return str(spec)
 
 
 @lru_cache(maxsize=1024)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from fuseguard.engine.run import Report
     from fuseguard.gate.suppress import SuppressionRule
     from fuseguard.ir.graph import Graph
-    from fuseguard.target import Target
+    from fuseguard.target import HasTosaSpec, Target
 
 __all__ = ["assert_lowerable", "assert_rule"]
 
 
 def assert_lowerable(
     program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str],
-    target: str | Target | Sequence[str | Target] | None = None,
+    target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
     executorch: str | Sequence[str] | None = None,
     *,
     policy: str | None = None,

@@ -25,7 +25,7 @@ from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.ir.graph import Graph
 from fuseguard.readers.fx import read_graph_module, read_program
-from fuseguard.target import Target
+from fuseguard.target import Target, as_target
 
 if TYPE_CHECKING:
     from executorch.exir import EdgeCompileConfig
@@ -150,11 +150,8 @@ def target_of(
 
     ``compile_config``: what the program is lowered with; None leaves a Target as it is, and else means the default.
     """
-    if isinstance(compile_spec, Target):
-        target = compile_spec
-    else:
-        text = compile_spec if isinstance(compile_spec, str) else str(compile_spec.tosa_spec)
-        target = Target.parse(text, executorch)
+    given = as_target(compile_spec)
+    target = given if isinstance(given, Target) else Target.parse(given, executorch)
     return target if compile_config is None else replace(target, ir_validity=compile_config._check_ir_validity)
 
 

@@ -38,9 +38,12 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mappin
     if isinstance(program, torch.fx.GraphModule):
         return read_graph_module(program, {}, frozenset())
     raise TypeError(
-        f"cannot check a {type(program).__name__}; pass an ExportedProgram (torch.export.export), a GraphModule or "
-        f"the path of a .pt2 file"
-    )
+        f"cannot check {type(program).__name__!r}; pass "
+        + (
+            "its .exported_program()" if hasattr(program, "exported_program") else
+            "an ExportedProgram (torch.export.export), a GraphModule or the path of a .pt2 file"
+        )
+    )  # fmt: skip
 
 
 def _exported(program: ExportedProgram, values: Mapping[str, Any] | None = None, name: str = "") -> Graph:
