@@ -1,4 +1,4 @@
-"""DT510: a reduction of bools, or a cumulative sum or product of plain integers, which casts them itself."""
+"""DT510: a reduction of bools, or a cumulative sum, mean or product of plain integers, which casts them itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fuseguard_rules.examples.dtype import dt510 as examples
 
 _CONV = "DecomposeCumsumPass: DEPTHWISE_CONV2D takes int8, int16 and floats"
 _SUM = "REDUCE_SUM takes int32 and floats"
+_MEAN = "DecomposeMeanDimPass: REDUCE_SUM of what it reads, MUL of that by a float"
 _UNMARKED = "CheckArmQuantized"
 _CAST = "the dtype argument is dropped: REDUCE_SUM of int32 yields int32"
 _CHECKED = "op_sum: Expected all tensors to have dtype INT32"
@@ -25,12 +26,13 @@ class ReductionOfRawNumbers(Rule):
     name = "reduction-of-raw-numbers"
     summary = "A reduction reads bools or plain integers, for which TOSA does not have it, and casts them itself."
     why = (
-        "torch casts what sum, cumsum and prod read to the dtype of their result: (x > 0).cumsum(1, "
+        "torch casts what sum, mean, cumsum and prod read to the dtype of their result: (x > 0).cumsum(1, "
         "dtype=torch.float32) counts in float32. The backend's support lists have these ops whatever they read, and "
         "its passes drop the cast. DecomposeCumsumPass makes a depthwise convolution of a cumulative sum, which TOSA "
         "does not have for bool and int32, and whose int32 result for int8 is not what the graph says. sum, prod, amax "
         "and amin become REDUCE ops that do not take bool, and a sum of int32 stays one where floats are expected. A "
-        "result in int64, torch's default, keeps the op on the CPU."
+        "mean is a REDUCE_SUM of what it reads and a MUL by a float. A result in int64, torch's default, keeps the op "
+        "on the CPU."
     )
     remedy = (
         "Cast before the reduction ((x > 0).float().cumsum(1)), let fuseguard insert the cast (repair), which changes "
@@ -44,6 +46,9 @@ class ReductionOfRawNumbers(Rule):
             EffectRow("float cumsum", "*", "INT+FP", Effect.CRASH, reference=_CONV),
             EffectRow("float sum", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
             EffectRow("float sum", "*", "INT+FP", Effect.CRASH, reference=_SUM),
+            EffectRow("float mean", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
+            EffectRow("float mean", "*", "INT+FP", Effect.CRASH, reference=_MEAN),
+            EffectRow("mean", "*", "*", Effect.CRASH, reference=_MEAN),
             EffectRow("float cast", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
             EffectRow("float cast", "<1.5", "INT+FP", Effect.CRASH, reference=_CHECKED),
             EffectRow("float cast", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_CAST),

@@ -63,7 +63,7 @@ class FloatInput(Rule):
             operands = float_operands(view, node)
             if node.kind in _FIRST_ONLY:
                 operands = operands[:1]
-            if not operands or not all(map(_is_plain, operands)) or not view.out_q(node):
+            if not operands or not all(_is_plain(view, operand) for operand in operands) or not view.out_q(node):
                 continue
             if _vanishes(view, node, operands[0], target):
                 continue
@@ -105,8 +105,13 @@ def _vanishes(view: View, node: Node, operand: Node, target: Target) -> bool:
     return anchor and is_fuseable_activation(view, node, target)
 
 
-def _is_plain(operand: Node) -> bool:
-    """Float for certain: annotated ops and what picks one of their results hand on codes (PL401's)."""
+def _is_plain(view: View, operand: Node) -> bool:
+    """Float for certain: annotated ops and what picks one of their results hand on codes (PL401's).
+
+    What reads no float at all has no codes to hand on, annotated or not: the edge dialect puts such a cast where an op
+    combines integers with floats, and gives it the op's annotation.
+    """
     if operand.op != "call":
         return operand.op == "placeholder"
-    return not operand.annotated and not operand.info.has(_HANDS_ON)
+    handed_on = operand.annotated and bool(float_operands(view, operand))
+    return not handed_on and not operand.info.has(_HANDS_ON)

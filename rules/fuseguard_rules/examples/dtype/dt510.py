@@ -17,6 +17,7 @@ _SHAPE = (1, 4, 6, 6)
 _REDUCED = (1, 1, 6, 6)
 _OUT = int8(0.0713, 2)
 _CUMSUM, _SUM, _PROD = "aten.cumsum.default", "aten.sum.dim_IntList", "aten.prod.dim_int"
+_MEAN = "aten.mean.dim"
 
 
 def _of(
@@ -79,11 +80,15 @@ BAD = (
         "scaled sum of int32 without a zero point",
         _of("int8", _SUM, (1,), True, cast="int32", quantized=int8(0.0713), scaled=True),
     ),
+    Example("mean of bools in float", _of("bool", _MEAN, (1,), True)),
+    Example("quantized mean of bools", _of("bool", _MEAN, (1,), True, quantized=_OUT)),
+    Example("quantized mean of int32", _of("int8", _MEAN, (1,), True, cast="int32", quantized=_OUT)),
     Example("product of bools in float", _of("bool", _PROD, 1, True)),
     Example("amax of bools", _of("bool", "aten.amax.default", (1,), True, dtype="bool")),
 )
 
 GOOD = (
     Example("cumsum of bools in int64", _of("bool", _CUMSUM, 1, shape=_SHAPE, dtype="int64")),
+    Example("mean of bools that are cast to float", _of("bool", _MEAN, (1,), True, cast="float32")),
     Example("cumsum of bools that are cast to float", _of("bool", _CUMSUM, 1, shape=_SHAPE, cast="float32")),
 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, SHAPE
+
+if TYPE_CHECKING:
+    import torch
 
 _RELU = int8(0.0129, -128)
 _PERMUTE = "aten.permute.default"
@@ -46,12 +50,36 @@ def _behind_linear(target: str, *bounds: float, read: bool = False, out: QParams
     return build
 
 
+def _share(read: bool) -> Callable[[], Graph]:
+    """A product of integers and a float, which is what becomes of a mean of bools."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        counts = b.input("counts", (1, 1, 8, 8), "int64")
+        value = b.call("aten.mul.Tensor", counts, b.constant("share", (), "float32"), shape=(1, 1, 8, 8))
+        value = b.requantize(value, int8(0.0039, -128))
+        if read:
+            x = b.quantized_input("x", SHAPE, INPUT)
+            value = b.requantize(b.call("aten.mul.Tensor", value, x, shape=SHAPE), INPUT)
+        return b.output(value)
+
+    return build
+
+
+def _share_program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.placement.modules import share_above_zero
+
+    return share_above_zero()
+
+
 BAD = (
     Example("permute of a float input", _graph(_PERMUTE, (0, 1, 3, 2))),
     Example("sigmoid of a float input", _graph("aten.sigmoid.default")),
     Example("relu of a float input", _graph("aten.relu.default")),
     Example("abs of a float input, read by a lookup table", _graph("aten.abs.default", read=True)),
     Example("permute of a float input, read by a lookup table", _graph(_PERMUTE, (0, 1, 3, 2), read=True)),
+    Example("product of integers and a float", _share(read=False)),
+    Example("product of integers and a float, multiplied", _share(read=True), _share_program),
 )
 
 GOOD = (
