@@ -3,9 +3,9 @@
 Source: ``DecomposeCumsumPass``, ``DecomposeMeanDimPass``, ``CheckInt64InputsAndOutputs`` and the support lists of
 ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The lists have cumsum, sum, mean, prod (from 1.5 on, with floats), amax and
 amin whatever the dtype, and the check keeps int64 off the accelerator. A cumulative sum becomes a depthwise convolution
-with a kernel of the dtype that it reads. A mean becomes a sum of what it reads and a product with a float. The others become
-REDUCE_SUM, REDUCE_PRODUCT, REDUCE_MAX and REDUCE_MIN. torch casts to the dtype of the result before it adds up; the
-passes drop that argument.
+with a kernel of the dtype that it reads. A mean becomes a sum of what it reads and a product with a float. The others
+become REDUCE_SUM, REDUCE_PRODUCT, REDUCE_MAX and REDUCE_MIN. torch casts to the dtype of the result before it adds up;
+the passes drop that argument.
 
 Rules that depend on it: DT510.
 """
