@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("executorch")
 
-from fuseguard.executorch.copying import copy_program  # noqa: E402
-from fuseguard.executorch.locking import one_at_a_time  # noqa: E402
-from fuseguard.executorch.materialize import materialize  # noqa: E402
-from fuseguard.executorch.repairs import RepairResult, repair  # noqa: E402
-from fuseguard_rules.examples.fusion import islands as examples  # noqa: E402
+from fuseguard.executorch.copying import copy_program
+from fuseguard.executorch.locking import one_at_a_time
+from fuseguard.executorch.materialize import materialize
+from fuseguard.executorch.repairs import RepairResult, repair
+from fuseguard_rules.examples.fusion import islands as examples
 
 pytestmark = pytest.mark.torch
 

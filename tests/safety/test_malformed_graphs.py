@@ -1,6 +1,6 @@
 """No rule raises on a malformed graph: a file may call any op with any arguments, and with results of any type.
 
-The examples of all rules, each with the arguments of one op dropped, swapped or of another type, or its results changed.
+The examples of all rules, each with the arguments of one op dropped, swapped or retyped, or with other results.
 What a rule raised would be reported as its failure, so that nothing passes; but it would also hide what the rule finds
 in the rest of the program. Random choices have fixed seeds, so that a failure repeats.
 """
