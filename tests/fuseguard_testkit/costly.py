@@ -220,6 +220,37 @@ def matmuls() -> Json:
     return program(nodes, [f"do{i}" for i in range(number)])
 
 
+def zigzag() -> Json:
+    """Refusing one op exposes another one, whose refusal exposes the next, forwards and backwards in turn."""
+    number = NODES // 2 - 10
+    nodes = [*pair("", "x"), call("c0", "aten.relu.default", "x")]
+    for i in range(number):
+        nodes += [call(f"c{i + 1}", "aten.relu.default", "d"), call(f"b{i}", "aten.add.Tensor", f"c{i}", f"c{i + 1}")]
+    return program(nodes, [f"b{i}" for i in range(number)])
+
+
+def branches() -> Json:
+    """Operands of int16 that a branch takes for others, and sees no difference: only the last code would tell."""
+    coarse = pair("b", "o", 1e9, dtype=3)
+    body = {
+        "inputs": [tensor("p"), tensor("o")], "outputs": [tensor("db")], "nodes": coarse, "sym_int_values": {},
+        "tensor_values": {name: meta() for name in ("p", "o", "qb", "db")}, "is_single_tensor_return": False,
+    }  # fmt: skip
+    branch = {"as_graph": {"name": "branch", "graph": body}}
+    nodes = pair("", "x", dtype=3)
+    number = NODES // 8
+    for i in range(number):
+        nodes += pair(f"a{i}", "x", 0.1 + i * 1e-6, dtype=3)
+        cond = call(f"n{i}", "higher_order.cond", "w", branch, branch, tensors(["d", f"da{i}"]))
+        cond["inputs"] = [{**argument, "name": ""} for argument in cond["inputs"]]
+        cond["outputs"] = [{"as_tensors": [{"name": f"r{i}"}]}]
+        cond["is_hop_single_tensor_return"] = False
+        nodes.append(cond)
+    value = program(nodes, [f"r{i}" for i in range(number)])
+    graph_of(value)["tensor_values"].update({f"r{i}": meta() for i in range(number)})
+    return value
+
+
 def per_channel() -> Json:
     """As many scales as are accepted; tests write the tensors."""
     size = MAX_QPARAM_VALUES // 2 - 64
@@ -239,6 +270,6 @@ KINDS: dict[str, Callable[[], Json]] = {
     make.__name__: make
     for make in (
         shared_dequantize, islands, wide_cat, cats_of_all_before, long_chain, adds, moved_far, not_quantized_between,
-        tables, narrow_tables, impossible, unused_results, without_names, matmuls,
+        tables, narrow_tables, impossible, unused_results, without_names, matmuls, zigzag, branches,
     )
 }  # fmt: skip
