@@ -210,6 +210,17 @@ def without_names() -> Json:
     return value
 
 
+def custom_objects() -> Json:
+    """Arguments that are objects, which may or may not be nodes."""
+    number = NODES // 2 - 5
+    nodes = [call(f"n{i}", "aten.neg.default", f"n{i - 1}" if i else "x") for i in range(number)]
+    for i in range(number):
+        given = {"as_custom_obj": {"name": f"n{i}", "class_fqn": "a.b"}}
+        node = call(f"c{i}", "mine.op.default", given, given)
+        nodes.append(node)
+    return program(nodes, [f"c{number - 1}"])
+
+
 def matmuls() -> Json:
     """matmul, softmax and elementwise ops of two operands, as in attention."""
     number = NODES // 6
@@ -270,6 +281,7 @@ KINDS: dict[str, Callable[[], Json]] = {
     make.__name__: make
     for make in (
         shared_dequantize, islands, wide_cat, cats_of_all_before, long_chain, adds, moved_far, not_quantized_between,
-        tables, narrow_tables, impossible, unused_results, without_names, matmuls, zigzag, branches,
+        tables, narrow_tables, impossible, unused_results, without_names, matmuls,
+        custom_objects, zigzag, branches,
     )
 }  # fmt: skip

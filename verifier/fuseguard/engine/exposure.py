@@ -14,7 +14,7 @@ from fuseguard.target import Target
 
 # Rules look at all nodes of a graph in each round. What is exposed in an ordinary program is in two or three.
 MAX_LOOKS = 500_000
-_ROUNDS = 10  # that any program gets, however large it is
+ROUNDS = 10  # that any program gets, however large it is
 
 
 def take_in_exposed(
@@ -28,7 +28,7 @@ def take_in_exposed(
     """
     closed = list(findings)
     failed: dict[str, BaseException] = {}
-    left = max(_ROUNDS, MAX_LOOKS // max(len(view.graph), 1))
+    left = max(ROUNDS, MAX_LOOKS // max(len(view.graph), 1))
     last = ""
     while refused := frozenset().union(*distinct_clusters(finding for finding in closed if finding.refuse)):
         exposed = []
