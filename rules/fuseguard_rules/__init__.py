@@ -14,6 +14,7 @@ from fuseguard_rules.dtype.dt506_interpolated_table import InterpolatedTable
 from fuseguard_rules.dtype.dt507_uint8_boundary_unsupported import Uint8Boundary
 from fuseguard_rules.dtype.dt508_table_codes_taken_for_floats import TableCodesAsFloats
 from fuseguard_rules.dtype.dt509_cumulative_sum_dtype_mismatch import CumulativeSumDtype
+from fuseguard_rules.dtype.dt510_reduction_of_raw_numbers import ReductionOfRawNumbers
 from fuseguard_rules.fusion.fu101_fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fu103_narrow_range_saturates_late import NarrowRangeSaturates
@@ -31,6 +32,10 @@ from fuseguard_rules.operator.op711_repeated_operand_lost import RepeatedOperand
 from fuseguard_rules.operator.op712_view_to_rank_zero import ViewToRankZero
 from fuseguard_rules.operator.op713_delegate_input_lost import DelegateInputLost
 from fuseguard_rules.operator.op714_int64_leaves_delegate import Int64LeavesDelegate
+from fuseguard_rules.operator.op715_tensor_bounds_lose_scale import TensorBoundsLoseScale
+from fuseguard_rules.operator.op716_norm_side_results_lost import NormSideResultsLost
+from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotExpanded
+from fuseguard_rules.operator.op718_dynamic_size_needs_shape_ops import DynamicSizeNeedsShapeOps
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -82,6 +87,7 @@ RULES = (
     Uint8Boundary,
     TableCodesAsFloats,
     CumulativeSumDtype,
+    ReductionOfRawNumbers,
     FloatTailLeavesDelegate,
     PartitionCycle,
     ControlFlowBoundary,
@@ -101,4 +107,8 @@ RULES = (
     ViewToRankZero,
     DelegateInputLost,
     Int64LeavesDelegate,
+    TensorBoundsLoseScale,
+    NormSideResultsLost,
+    PutValuesNotExpanded,
+    DynamicSizeNeedsShapeOps,
 )

@@ -112,6 +112,41 @@ def test_a_program_with_state_is_run_several_times(torch: Any, tmp_path: Path) -
 
 @pytest.mark.torch
 @pytest.mark.slow
+def test_several_input_sets_and_the_worst_one(torch: Any, saved: Path, tmp_path: Path) -> None:
+    zeros = [torch.zeros(1, 4, 8, 8)] * 2
+    torch.save(zeros, tmp_path / "zeros.pt")
+    code, document = _json(str(saved), "--inputs", str(tmp_path / "zeros.pt"), "--inputs", "random")
+    assert (code, document["outcome"], document["inputs"]) == (1, "wrong", "random")
+    assert [item["inputs"] for item in document["input_sets"]] == [str(tmp_path / "zeros.pt"), "random"]
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_program_with_dynamic_shapes_is_judged_for_a_size(torch: Any, tmp_path: Path) -> None:
+    from fuseguard_testkit.quantizing import quantize
+
+    program = quantize(
+        torch.nn.Conv2d(3, 4, 3), (torch.randn(2, 3, 6, 6),), "TOSA-1.0+INT",
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=8)},),
+    )  # fmt: skip
+    path = tmp_path / "dynamic.pt2"
+    torch.export.save(program, path)
+    code, document = _json(str(path), "--dim", "input[0]=4")
+    assert (code, document["outcome"]) == (0, "exact")
+    refused = run(str(path), "--dim", "batch=4")
+    assert refused.exit_code == 2
+    assert "no dynamic size 'batch'" in refused.output
+
+
+@pytest.mark.parametrize("text", ["s77", "s77=", "=4", "s77=four", "s77=-1"])
+def test_a_size_that_is_no_number_is_told_before_anything_is_loaded(text: str) -> None:
+    result = run("nowhere.pt2", "--dim", text)
+    assert result.exit_code == 2
+    assert "such as --dim s77=4" in " ".join(result.output.split())
+
+
+@pytest.mark.torch
+@pytest.mark.slow
 def test_inputs_come_from_files_without_pickle(torch: Any, saved: Path, tmp_path: Path) -> None:
     np = pytest.importorskip("numpy")
     x, y = torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)

@@ -36,7 +36,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "differential"
 
-from . import grammar, result_grammar
+from . import grammar, result_grammar, shape_grammar
 from .grammar import Program
 from .result_grammar import smaller
 
@@ -44,6 +44,7 @@ from .result_grammar import smaller
 GRAMMARS: dict[str, Callable[[int, int], Program]] = {
     "first": grammar.program_of,
     "results": result_grammar.program_of,
+    "shapes": shape_grammar.program_of,
 }
 DISAGREEMENTS = ("miss", "false-alarm", "wrong-effect")
 NO_PROGRAM = ("eager-fault", "quantizer-fault", "edit-fault")

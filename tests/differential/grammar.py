@@ -5,7 +5,7 @@ Torch-free. A spec is a DAG over numbered values: the inputs first, then what ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -150,7 +150,8 @@ def programs() -> st.SearchStrategy[Program]:
     return st.randoms(use_true_random=False).map(draw_program)
 
 
-def draw_program(random: Random) -> Program:
+def draw_program(random: Random, weights: Mapping[str, float] | None = None) -> Program:
+    """A program; ``weights`` replaces those of some kinds, as shape_grammar.py does."""
     shape = random.choices([form for form, _ in FORMS], [weight for _, weight in FORMS])[0]
     inputs = tuple(
         Input(random.choice((0.5, 1.0, 3.0, 9.0, 40.0)), int(random.random() < 0.2))
@@ -167,7 +168,7 @@ def draw_program(random: Random) -> Program:
     for _ in range(60):
         if len(program.steps) >= wanted:
             break
-        grown = replace(program, steps=(*program.steps, _draw_step(random, program)))
+        grown = replace(program, steps=(*program.steps, _draw_step(random, program, weights or {})))
         try:
             shapes = value_shapes(grown)
         except ValueError:
@@ -191,7 +192,7 @@ def _elements(shape: Shape) -> int:
     return count
 
 
-def _draw_step(random: Random, program: Program) -> Step:
+def _draw_step(random: Random, program: Program, weights: Mapping[str, float]) -> Step:
     shapes = value_shapes(program)
     if program.steps and random.random() < 0.08:
         return _repeated(random, program)
@@ -199,7 +200,7 @@ def _draw_step(random: Random, program: Program) -> Step:
     first = max(random.randrange(len(shapes)), random.randrange(len(shapes)))
     shape = shapes[first]
     fitting = [kind for kind in KINDS.values() if kind.fits(shape)]
-    kind = random.choices(fitting, [kind.weight for kind in fitting])[0]
+    kind = random.choices(fitting, [weights.get(kind.name, kind.weight) for kind in fitting])[0]
     args = [first]
     peers = [number for number, other in enumerate(shapes) if other == shape and number != first] or [first]
     if kind.takes == "pair":

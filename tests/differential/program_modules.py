@@ -16,6 +16,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
 from fuseguard_testkit.quantizing import CONFIGS
 
+from . import shape_grammar
 from .grammar import Program, Step, value_shapes
 from .hand_edits import apply_edit
 from .op_kinds import KINDS, Shape
@@ -121,6 +122,9 @@ LAYERS: dict[str, Callable[[Shape, tuple[float, ...]], nn.Module]] = {
     "group_norm": lambda shape, params: nn.GroupNorm(2, shape[1]),
     "float_block": lambda shape, params: _FloatBlock(int(params[0]), shape),
 }
+
+
+LAYERS |= shape_grammar.layers()
 
 
 def _transposed_last(value: Tensor) -> Tensor:

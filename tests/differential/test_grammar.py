@@ -67,7 +67,8 @@ def test_four_hundred_programs_hold_every_demanded_family() -> None:
     kinds = Counter(kind for program in drawn for kind in set(program.kinds))
     assert len(kinds) >= 100
     groups = {KINDS[kind].group for kind in kinds}
-    assert groups == {kind.group for kind in KINDS.values()}
+    # What another grammar adds to the table has no weight in this one.
+    assert groups == {kind.group for kind in KINDS.values() if kind.weight}
     assert {program.config for program in drawn} == {"int8-per-channel", "int8-per-tensor", "int8-narrow", "a16w8"}
     assert {program.profile for program in drawn} >= {
         "TOSA-1.0+INT",

@@ -34,7 +34,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 from fuseguard.engine import Effect, Finding, Report, Rule, Severity, run
 from fuseguard.engine.registry import load_registry
 from fuseguard.executorch import prove, report_of, support_checks
-from fuseguard.executorch.judge import Proof
+from fuseguard.executorch.proof import Proof
 from fuseguard.ir import Graph
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target

@@ -215,11 +215,12 @@ class _Editor:
                 )
             else:
                 further = tuple(Ref(last) if arg == VALUE else arg for arg in step.args)
-                last = self._call(step.target, last, replace(origin, annotated=True), further)
+                last = self._call(step.target, last, replace(origin, annotated=step.annotated), further)
         return last
 
     def _call(self, target: str, last: str, origin: Node, further: tuple[Arg, ...]) -> str:
         before = self._node(last)
+        operands = (last, *(arg.name for arg in further if isinstance(arg, Ref)))
         name = self._new(f"{target.split('.')[1]}_made")
         assert before.meta is not None
         node = Node(
@@ -233,7 +234,7 @@ class _Editor:
             module_type=origin.module_type,
             annotated=origin.annotated and origin.op == "call",
         )
-        self.nodes.insert(self._place(last) + 1, node)
+        self.nodes.insert(max(map(self._place, operands)) + 1, node)
         return name
 
     def _erase_unread(self, name: str, *, constants: bool = False) -> None:
@@ -273,6 +274,8 @@ def _result(target: str, before: TensorMeta, further: tuple[Arg, ...]) -> Tensor
     dtype = str(further[4]) if "quantized_decomposed.quantize" in target else before.dtype
     if "dequantize" in target:
         dtype = "float32"
+    if target == "aten.to.dtype":
+        dtype = str(further[0])
     return TensorMeta(dtype, _shape(target.split(".")[1], before.shape, further))
 
 
@@ -303,6 +306,6 @@ def _shape(op: str, shape: _Shape, further: tuple[Arg, ...]) -> _Shape:
         return (*shape[:place], end - start, *shape[place + 1 :])
     if op in ("amax", "amin", "mean", "sum") and isinstance(first, tuple) and further[1] is True:
         return tuple(1 if dim in first else size for dim, size in enumerate(shape))
-    if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "hardtanh"):
+    if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "minimum", "hardtanh", "to"):
         return shape
     raise NotImplementedError(f"no rule inserted {op} so far; say here what shape it yields")

@@ -12,8 +12,8 @@ from fuseguard.engine import Effect, Fold
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
-from fuseguard.executorch.judge import Proof
 from fuseguard.executorch.outputs import largest_difference
+from fuseguard.executorch.proof import Proof
 from fuseguard.executorch.state import MUTATIONS, functional_program, slots
 
 

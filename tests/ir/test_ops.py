@@ -23,6 +23,7 @@ def test_spellings_of_one_operator_meet(spelling: str) -> None:
 
 def test_getitem_is_an_operator_too() -> None:
     assert canonical_target("_operator.getitem") == "operator.getitem"
+    assert canonical_target("_operator.add") == "operator.add"
     assert lookup("operator.getitem").has(Trait.GETITEM)
 
 

@@ -35,11 +35,11 @@ def proof(**changes: Any) -> Any:
         "delegates": 1,
         "exception": "",
     }
-    return SimpleNamespace(**{"cells": (), **fields, **changes})
+    return SimpleNamespace(**{"cells": (), "by_inputs": (), "worst": 1, **fields, **changes})
 
 
 def text(**changes: Any) -> str:
-    return plain(render(proof(**changes), "m.pt2", "random"))
+    return plain(render(proof(**changes), "m.pt2", ["random"]))
 
 
 def cell(**changes: Any) -> Any:
@@ -66,7 +66,7 @@ def test_nothing_is_said_of_places_that_nobody_looked_for() -> None:
 
 
 def test_infinite_errors_of_cells_are_valid_json() -> None:
-    document = json.loads(dump(to_dict(proof(cells=(cell(steps=float("inf"), actual=float("nan")),)), "m", "random")))
+    document = json.loads(dump(to_dict(proof(cells=(cell(steps=float("inf"), actual=float("nan")),)), "m", ["random"])))
     jsonschema.Draft202012Validator(load_schema("prove")).validate(document)
     assert (document["cells"][0]["steps"], document["cells"][0]["actual"]) == ("inf", "nan")
 
@@ -111,7 +111,7 @@ def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> Non
         "rules rely on it too)\n"
         "              rounding ties: 1 element of output 0 (by fuseguard.own)\n"
     ) in shown
-    document = json.loads(dump(to_dict(proof(outcome="bounded", explained_by=WHY), "m.pt2", "random")))
+    document = json.loads(dump(to_dict(proof(outcome="bounded", explained_by=WHY), "m.pt2", ["random"])))
     assert document["explained_by"][0] == {
         "name": "int32 operands",
         "meaning": "in int32",
@@ -129,9 +129,24 @@ def test_what_explains_a_difference_is_told_with_the_models_that_say_so() -> Non
 def test_what_prove_writes_is_what_its_schema_says(changes: dict[str, Any]) -> None:
     """Nothing more, either: a key that is written has to be described."""
     schema = load_schema("prove")
-    document = to_dict(proof(**changes), "m.pt2", "random")
+    document = to_dict(proof(**changes), "m.pt2", ["random"])
     jsonschema.Draft202012Validator(schema).validate(json.loads(dump(document)))
     assert document.keys() == schema["$defs"]["proof"]["properties"].keys()
+
+
+def test_of_several_input_sets_each_is_shown_and_the_worst_one_is_named() -> None:
+    sets = (proof(), proof(outcome="wrong", mismatches=3, max_error_steps=2.0), proof(outcome="undefined"))
+    names = ["a.pt", "b.pt", "c\x1b.pt"]
+    worst = proof(outcome="wrong", mismatches=3, max_error_steps=2.0, by_inputs=sets, worst=2)
+    shown = plain(render(worst, "m.pt2", names))
+    assert "  inputs      b.pt, the worst of 3 input sets\n" in shown
+    assert "  a.pt: exact, 0 of 64 elements differ, by 0 steps at most, SQNR inf dB\n" in shown
+    assert "  b.pt: wrong, 3 of 64 elements differ, by 2 steps at most, SQNR inf dB\n" in shown
+    assert "  c\\x1b.pt: undefined\n" in shown
+    document = json.loads(dump(to_dict(worst, "m.pt2", names)))
+    jsonschema.Draft202012Validator(load_schema("prove")).validate(document)
+    assert document["inputs"] == "b.pt"
+    assert [item["outcome"] for item in document["input_sets"]] == ["exact", "wrong", "undefined"]
 
 
 def test_a_wrong_proof_names_the_results_that_differ() -> None:
@@ -144,7 +159,7 @@ def test_calls_in_a_row_are_counted_and_the_one_that_differs_is_named() -> None:
     shown = text(outcome="wrong", calls=2, call=2, differing=("buffer k\x1b",))
     assert "  calls       2 in a row, each on the state that the one before has left\n" in shown
     assert "  differs     buffer k\\x1b in call 2\n" in shown
-    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", "random")
+    document = to_dict(proof(calls=3, call=2, differing=("buffer k",)), "m.pt2", ["random"])
     assert (document["calls"], document["call"], document["differing"]) == (3, 2, ["buffer k"])
 
 
@@ -157,12 +172,12 @@ def test_a_crash_shows_its_exception_and_no_numbers_of_a_run_that_never_was() ->
 
 @pytest.mark.parametrize("outcome", ["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault"])
 def test_every_outcome_has_a_meaning(outcome: str) -> None:
-    assert to_dict(proof(outcome=outcome), "m.pt2", "random")["outcome_meaning"]
+    assert to_dict(proof(outcome=outcome), "m.pt2", ["random"])["outcome_meaning"]
     assert f"{outcome}: m.pt2: " in text(outcome=outcome)
 
 
 def test_infinities_are_strings_in_json() -> None:
-    document = json.loads(dump(to_dict(proof(sqnr_db=float("-inf"), max_error_steps=None), "m.pt2", "random:1")))
+    document = json.loads(dump(to_dict(proof(sqnr_db=float("-inf"), max_error_steps=None), "m.pt2", ["random:1"])))
     assert document["sqnr_db"] == "-inf"
     assert document["max_error_steps"] is None
     assert document["inputs"] == "random:1"
@@ -178,8 +193,8 @@ def test_what_the_guard_refused_is_told() -> None:
             return {"policy": "consistent"}
 
     guard: Any = Guard()
-    shown = plain(render(proof(), "m.pt2", "random", guard))
+    shown = plain(render(proof(), "m.pt2", ["random"], guard))
     assert "(guarded)" in shown
     assert "FU101: refused conv, relu" in shown
-    document = to_dict(proof(), "m.pt2", "random", guard)
+    document = to_dict(proof(), "m.pt2", ["random"], guard)
     assert (document["guarded"], document["guard"]) == (True, {"policy": "consistent"})

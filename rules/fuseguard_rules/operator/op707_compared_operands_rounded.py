@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fuseguard.backend.int32_rescales import smallest_scales
+from fuseguard.backend.int32_rescales import compared, smallest_scales
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
@@ -22,7 +22,8 @@ class OperandsRounded(Rule):
     why = (
         "InsertRescaleInt32Pass brings both operands of maximum, minimum and the comparisons to the smaller of their "
         "scales, as integers without bits to spare. The operand with the larger scale is rounded to the grid of the "
-        "other, by up to half of its step, and rounded again behind the op. add and sub keep 20 bits more."
+        "other, by up to half of its step, and rounded again behind the op. add and sub keep 20 bits more. A clamp "
+        "whose bounds are tensors is made of maximum and minimum."
     )
     remedy = (
         "Usually nothing: the difference is within a rounding. Give both operands one scale (SharedQuantizationSpec), "
@@ -39,11 +40,12 @@ class OperandsRounded(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for name, scale in smallest_scales(view).items():
             node = view.graph[name]
-            inputs = [view.in_qp(node, position) for position in (0, 1)]
-            ratio = max(qparams.scale for qparams in inputs if qparams is not None) / scale
-            if abs(ratio - round(ratio)) < _MULTIPLE * ratio:
+            inputs = compared(view, node)
+            if all(_is_multiple(qparams.scale, scale) for qparams in inputs):
                 continue
             out = view.out_qp(node)
+            if out is not None and _is_unseen([item.scale for item in inputs], scale, out.scale):
+                continue
             steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None
             yield self.finding(
                 view,
@@ -56,3 +58,20 @@ class OperandsRounded(Rule):
                 node=name,
                 scale=scale,
             )
+
+
+def _is_unseen(scales: list[float], grid: float, result: float) -> bool:
+    """Whether the result is the same as if nothing had been rounded to ``grid``.
+
+    It is where the result is quantized to that grid itself, and where the operands that are rounded are multiples of a
+    coarser result's scale: half a step of the grid is less than half a step of the result, which restores their codes.
+    """
+    if abs(result / grid - 1.0) < _MULTIPLE:
+        return True
+    rounded = [scale for scale in scales if not _is_multiple(scale, grid)]
+    return grid < result and all(_is_multiple(scale, result) for scale in rounded)
+
+
+def _is_multiple(scale: float, of: float) -> bool:
+    ratio = scale / of
+    return round(ratio) >= 1 and abs(ratio - round(ratio)) < _MULTIPLE * ratio

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fuseguard.backend import decompose_clamp
 from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.releases import FUSES_RESCALES, WIDENS_CONVS
 from fuseguard.ir.graph import Node
@@ -162,13 +163,19 @@ def _bypass(view: View, anchor: Node, q: Node, path: tuple[Node, ...], reader: N
     return Bypass(anchor, q, reader, scale, tuple(node.name for node in path)) if scale else None
 
 
+def compared(view: View, node: Node) -> list[QParams]:
+    """The qparams of the quantized operands that a node brings to the smallest of their scales; [] for other nodes."""
+    if node.kind in AT_SMALLEST_SCALE and node.annotated:
+        found = [view.in_qp(node, position) for position in (0, 1)]
+        return [item for item in found if item is not None and item.usable]
+    return list(decompose_clamp.compared(view, node))
+
+
 def smallest_scales(view: View) -> dict[str, float]:
-    """By name of an op that compares its two quantized operands: the smaller scale, if they have two."""
+    """By name of an op that compares its quantized operands: the smallest scale, if they have several."""
     found = {}
     for node in view.calls(Trait.ARITHMETIC):
-        if node.kind in AT_SMALLEST_SCALE and node.annotated:
-            operands = [view.in_qp(node, position) for position in (0, 1)]
-            scales = {item.scale for item in operands if item is not None and item.usable}
-            if len(scales) == 2:
-                found[node.name] = min(scales)
+        scales = {item.scale for item in compared(view, node)}
+        if len(scales) > 1:
+            found[node.name] = min(scales)
     return found

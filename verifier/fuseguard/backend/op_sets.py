@@ -91,6 +91,7 @@ _FLOAT_ONLY = "it is in ON_FP alone, and Arm's quantizer decomposes it before it
 _OTHER_SPELLING = "what ATen, or the edge dialect, calls an op that is on the lists by its other name"
 _NOT_IN_THE_OP_TABLE = "fuseguard.ir.ops does not have it, and no rule says anything of it"
 _DIV = "Arm's quantizer decomposes it before it annotates (DecomposeDivPass, DecomposeDivTensorModePass)"
+_TENSOR_BOUNDS = "DecomposeTOSAUnsupportedClampPass makes maximum and minimum of it, before qparams are folded"
 _IN_INT32 = "computed in int32 (INT32_OPS): its codes do not pass through"
 _NO_FLOATS = "it yields integers or booleans, and the rules ask where floats are computed"
 
@@ -103,7 +104,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             more=why({"see UNARY": "sign sqrt"}),
             less=why({"Python's math has no inverse of erf": "erfinv"}),
         ),
-        "ARITHMETIC": Mirror((INT32_OPS,), more=why({_ON_CPU: "ne"})),
+        "ARITHMETIC": Mirror((INT32_OPS,), more=why({_ON_CPU: "ne", _TENSOR_BOUNDS: "clamp_tensor"})),
         "INT32_TARGETS": Mirror((INT32_OPS,)),
         "INT32_SUMS": Mirror((INT32_AT_TWICE_LARGEST_SCALE,)),
         "INT32_PICKS_AND_COMPARISONS": Mirror((INT32_AT_SMALLEST_SCALE,)),
@@ -141,9 +142,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                 }
             ),
         ),
-        "CHECKED": Mirror(
-            (PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d"})
-        ),
+        "CHECKED": Mirror((PROPERLY_QUANTIZED,), more=why({_OTHER_SPELLING: "max_pool2d"})),
         "WITHOUT_COMPUTE": Mirror(
             (WITHOUT_COMPUTE,),
             more=why({"it computes nothing, and its partition is that of what it takes a part of": "getitem"}),
@@ -201,7 +200,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             ),
             less=why(
                 {
-                    _IN_INT32: "eq ge gt le lt maximum minimum ne",
+                    _IN_INT32: "clamp_tensor eq ge gt le lt maximum minimum ne",
                     "computed: a sum and a multiplication (DecomposeMeanDimPass)": "mean",
                     "Arm's quantizer makes amax and amin of it before it annotates (ConvertMinMaxPass)": "max min",
                     "its in-place form alone is on the list, before 1.5; a lookup table yields other codes": "silu",

@@ -10,7 +10,7 @@ before; and 1.5 fuses more activations.
 The backend asks these questions of the edge graph, and with float support only whether the INT list has an annotated
 op. In an ATen graph an op is judged by what the edge dialect makes of it.
 
-Rules that depend on it: OP713, and those of partition and quantized_operands.
+Rules that depend on it: OP713, OP718, and those of partition and quantized_operands and raw_reductions.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from fuseguard.ir import Node, Trait, View
 _LONGEST_WAY = 8
 
 #: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at.
-_UNCHECKED = frozenset(("maximum", "minimum", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
+_UNCHECKED = frozenset(("maximum", "minimum", "clamp_tensor", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
 
 
 def is_checked(node: Node) -> bool:

@@ -41,6 +41,12 @@ FUSES_ANY_ZERO_POINT = Change(
     "RewriteConvPass looks through the view that a Conv1d is wrapped in.",
 )
 
+# --- folding of qparams ---------------------------------------------------------------------------------------
+
+KEEPS_PARTIAL_QDQ = Change(
+    ">=1.5", "#21589", "With floats, a binary op of which one operand has qparams keeps its Q and DQ."
+)
+
 # --- rescales and int32 ---------------------------------------------------------------------------------------
 
 FUSES_RESCALES = Change(">=1.3", "#17830", "FuseConsecutiveRescalesPass is part of the pipeline.")
@@ -115,6 +121,16 @@ DROPS_UNREAD_INPUTS = Change(
 )
 TAKES_ARGMAX = Change(
     ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
+)
+
+EXPANDS_PUT_VALUES = Change(
+    ">=1.3", "RewriteIndexPutPass", "The values of an index_put are expanded before they are viewed for SCATTER."
+)
+
+TAKES_SYMBOLIC_SIZES = Change(
+    ">=1.5.1",
+    "SymbolicShapeSupportCheck",
+    "Tensors with symbolic sizes are delegated without the TOSA extension shape; 1.3.0 to 1.5.0 reject all of them.",
 )
 
 # --- partitions and control flow -----------------------------------------------------------------------------

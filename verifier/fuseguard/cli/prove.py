@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from fuseguard.executorch.guard_report import GuardReport
-    from fuseguard.executorch.judge import Proof
+    from fuseguard.executorch.proof import Proof
 
 EPILOG = """\b
 Examples:
@@ -29,6 +30,8 @@ Examples:
   fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
   fuseguard prove model.pt2 --trust --layers --min-sqnr 30
+  fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
+  fuseguard prove model.pt2 --trust --dim s77=4
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
@@ -48,10 +51,18 @@ _TRUST = (
 @click.argument("file", type=ProgramPath())
 @click.option(
     "--inputs",
-    default="random",
+    multiple=True,
+    default=("random",),
     show_default=True,
     metavar="FILE.npz|FILE.pt|random[:SEED]",
-    help="What to run the program on.",
+    help="What to run the program on. Give it again for more input sets: the program is lowered once.",
+)
+@click.option(
+    "--dim",
+    "dims",
+    multiple=True,
+    metavar="NAME=SIZE",
+    help="Judge a program with dynamic shapes for this size. NAME is the program's own (s77) or a place (x[0]).",
 )
 @click.option(
     "--target",
@@ -93,7 +104,8 @@ _TRUST = (
 def command(
     ctx: click.Context,
     file: Path,
-    inputs: str,
+    inputs: tuple[str, ...],
+    dims: tuple[str, ...],
     target: str,
     calls: int | None,
     locate: bool,
@@ -112,13 +124,14 @@ def command(
     Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    sizes = _sizes(dims)
     if not trust:
         raise exits.Refused(_TRUST.format(file=file))
     if not file.is_file():
         raise exits.Refused(f"{file}: no such file.")
     with quiet():
         where: bool | Literal["always"] = "always" if layers else locate
-        proof, report = _prove(file, inputs, resolved, calls, policy if guard else None, where)
+        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
@@ -131,9 +144,20 @@ def command(
     ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
 
 
+def _sizes(dims: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for text in dims:
+        name, equals, size = text.partition("=")
+        if not (name and equals and size.isascii() and size.isdigit()):
+            raise click.UsageError(f"--dim {text}: give a name and a size, such as --dim s77=4.")
+        found[name.strip()] = int(size)
+    return found
+
+
 def _prove(
     file: Path,
-    inputs: str,
+    inputs: Sequence[str],
+    sizes: Mapping[str, int],
     target: Target,
     calls: int | None,
     policy: str | None,
@@ -141,12 +165,19 @@ def _prove(
 ) -> tuple[Proof, GuardReport | None]:
     try:
         from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.dynamic_sizes import with_sizes
+        from fuseguard.executorch.inputs import InputsError
         from fuseguard.executorch.judge import prove
         from fuseguard.executorch.partition import report_of, support_checks
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     program = load(file)
-    values = read_inputs(inputs, program)
+    if sizes:
+        try:
+            program = with_sizes(program, sizes)
+        except InputsError as error:
+            raise exits.Failure(f"{file}: --dim: {error}.") from error
+    values = [read_inputs(text, program) for text in inputs]
     checks = support_checks(target, policy) if policy is not None else None
     try:
         proof = prove(program, values, target, checks, calls=calls, locate=locate)

@@ -31,13 +31,18 @@ VALUE = Ref("value")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` behind the value."""
+    """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` after the value.
+
+    A :class:`Ref` other than VALUE stands for a node of the program, and the name of a dtype for that dtype. The call
+    is marked as quantized by Arm's quantizer unless ``annotated`` is False.
+    """
 
     target: str
     args: tuple[Arg, ...] = ()
+    annotated: bool = True
 
     def __str__(self) -> str:
-        args = ("value" if arg == VALUE else str(arg) for arg in self.args)
+        args = (arg.name if isinstance(arg, Ref) else str(arg) for arg in self.args)
         return f"{self.target}({', '.join(['value', *args])})"
 
 

@@ -8,8 +8,9 @@ from fuseguard.engine.rounds import EndlessRepair, RepairFault
 if TYPE_CHECKING:
     from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
-    from fuseguard.executorch.judge import Proof, prove
+    from fuseguard.executorch.judge import prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
+    from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.repairs import RepairResult, lower, repair
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 

@@ -17,10 +17,11 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.run import Report, run
 from fuseguard.executorch.extremes import extreme_inputs
-from fuseguard.executorch.judge import Proof, prove
+from fuseguard.executorch.judge import prove
 from fuseguard.executorch.materialize import materialize
 from fuseguard.executorch.outputs import largest_difference
 from fuseguard.executorch.partition import support_checks, target_of
+from fuseguard.executorch.proof import Proof
 from fuseguard.executorch.quantizing import quantize
 from fuseguard.executorch.repairs import repair
 from fuseguard.readers.fx import read_program

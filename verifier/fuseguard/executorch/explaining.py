@@ -48,7 +48,7 @@ def explain(
 ) -> tuple[Literal["exact", "bounded", "wrong"], tuple[Explanation, ...]]:
     """What the results of a lowered program are beside the eager ones, and why elements that differ are accepted.
 
-    ``exact``, ``bounded`` and ``wrong`` are those of :class:`fuseguard.executorch.judge.Proof`. Nothing explains what
+    ``exact``, ``bounded`` and ``wrong`` are those of :class:`fuseguard.executorch.proof.Proof`. Nothing explains what
     is wrong. ``names``: what the results are called.
     """
     differing = differing_elements(outputs, reference, grids)

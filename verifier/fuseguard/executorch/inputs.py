@@ -49,6 +49,32 @@ def flat_inputs(
     return values
 
 
+def input_sets(
+    program: ExportedProgram, inputs: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+) -> list[tuple[Any, ...]]:
+    """The input sets that ``inputs`` holds, each as :func:`flat_inputs` yields it.
+
+    A sequence of sequences is several sets if each of them fits the program and the whole does not.
+    Raises InputsError: as :func:`flat_inputs` does; ``inputs`` is empty and the program takes some.
+    """
+    try:
+        return [flat_inputs(program, inputs, kwargs)]
+    except InputsError as as_one:
+        if not (isinstance(inputs, list | tuple) and all(isinstance(item, list | tuple) for item in inputs)):
+            raise
+        sets: list[tuple[Any, ...]] = []
+        for number, item in enumerate(inputs, 1):
+            try:
+                sets.append(flat_inputs(program, item, kwargs))
+            except InputsError as error:
+                if not sets:
+                    raise as_one from None  # nothing shows that several sets were meant
+                raise InputsError(f"input set {number}: {error}") from error
+        if not sets:
+            raise
+        return sets
+
+
 def call_arguments(program: ExportedProgram, values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Positional and keyword arguments for ``program.module()`` out of flat (or nested) values in order."""
     leaves = pytree.tree_leaves(tuple(values))

@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.partition import show_programs
+from fuseguard.readers.fx import target_name
 from fuseguard.target import Target, TargetError
 
 
@@ -87,7 +88,7 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
                 delegated += _computing(inside)
                 left += [node for node in inside.graph.nodes if is_quantizer(node) and _is_given(node.args[0])]
             elif "getitem" not in text:
-                cpu_ops.append(_name(node))
+                cpu_ops.append(target_name(node))
                 outside.append(node)
     quantizers, others = ({_name_before(node, before or {}) for node in nodes} - {""} for nodes in (left, outside))
     return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(quantizers), frozenset(others))
@@ -134,11 +135,6 @@ def _modules(module: GraphModule) -> Iterator[GraphModule]:
             body = getattr(module, str(node.target), None)
             if isinstance(body, GraphModule):
                 yield from _modules(body)
-
-
-def _name(node: Node) -> str:
-    target: Any = node.target
-    return str(getattr(target, "_op", target))
 
 
 @contextlib.contextmanager

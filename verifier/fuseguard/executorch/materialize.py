@@ -13,7 +13,8 @@ from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.ir.view import View
 
-_DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
+#: Dtypes by torch's short names.
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (
     torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float16, torch.float32, torch.float64,
     torch.bool, torch.bfloat16,
 )}  # fmt: skip
@@ -27,13 +28,15 @@ def materialize(graph: Graph, seed: int = 0) -> tuple[ExportedProgram, tuple[tor
 
     What the graph mutates is written to by ``copy_`` at the end, as in a functionalized program exported again.
     Operators must be ATen or quantized_decomposed overloads that torch knows; control-flow bodies are made with the
-    op that calls them. Do not use it on graphs from files you do not trust: it calls the operators they name.
+    op that calls them. Sizes of None are dynamic. Do not use it on graphs from files you do not trust: it calls the
+    operators they name.
 
     Raises ValueError: an operator is unknown.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs: list[torch.Tensor] = []
-    exported = torch.export.export(_module(graph, generator, inputs), tuple(inputs))
+    module = _module(graph, generator, inputs)
+    exported = torch.export.export(module, tuple(inputs), dynamic_shapes=_dynamic_shapes(graph))
     _annotate(exported.graph_module, graph)
     return exported, tuple(inputs)
 
@@ -70,13 +73,25 @@ def _module(
             kwargs = {key: _value(arg, made, node) for key, arg in node.kwargs.items()}
             op = _resolve(node.target)
             if node.info.has(Trait.CONSTANT) and node.meta is not None and _takes_dtype(op):
-                kwargs.setdefault("dtype", _DTYPES[node.meta.dtype])
+                kwargs.setdefault("dtype", DTYPES[node.meta.dtype])
             made[node.name] = fx_graph.call_function(op, args, kwargs)
     return torch.fx.GraphModule(root, fx_graph)
 
 
 def _takes_dtype(op: Any) -> bool:
     return any(argument.name == "dtype" for argument in op._schema.arguments)
+
+
+#: What a dynamic size is where values are made: neither 0 nor 1, of which export would make fixed ones.
+_ANY_SIZE = 2
+
+
+def _dynamic_shapes(graph: Graph) -> tuple[dict[int, Any], ...] | None:
+    """For each input, which of its sizes are dynamic; None if none of any input is."""
+    inputs = [node for node in graph if node.op == "placeholder" and not node.constant]
+    shapes = [node.meta.shape if node.meta is not None else () for node in inputs]
+    found = [{place: torch.export.Dim.DYNAMIC for place, size in enumerate(shape) if size is None} for shape in shapes]
+    return tuple(found) if any(found) else None
 
 
 def _resolve(target: str) -> Any:
@@ -98,18 +113,18 @@ def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
         return made[arg]
     if isinstance(arg, tuple):
         return [_value(part, made, node) for part in arg]
-    if isinstance(arg, str) and arg in _DTYPES:
-        return _DTYPES[arg]
+    if isinstance(arg, str) and arg in DTYPES:
+        return DTYPES[arg]
     return arg
 
 
 def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.Tensor:
     """Values over one and a half times the range of the Q behind the input, so that every code occurs."""
     meta = node.meta
-    shape = tuple(size or 1 for size in meta.shape) if meta else (1,)
+    shape = tuple(_ANY_SIZE if size is None else size for size in meta.shape) if meta else (1,)
     if meta is not None and not meta.is_float:
         low, high = _INDICES if meta.dtype == "int64" else INTEGER_RANGES.get(meta.dtype, (0, 1))
-        return torch.randint(low, high + 1, shape, generator=generator, dtype=_DTYPES[meta.dtype])
+        return torch.randint(low, high + 1, shape, generator=generator, dtype=DTYPES[meta.dtype])
     low_value, high_value = -3.0, 3.0
     for q in view.out_q(node):
         qparams = view.qparams(q)
@@ -121,7 +136,7 @@ def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.T
 
 def _constant_values(graph: Graph, node: Node, generator: torch.Generator) -> torch.Tensor:
     shape = tuple(size or 1 for size in node.meta.shape) if node.meta else (1,)
-    dtype = _DTYPES[node.meta.dtype] if node.meta else torch.float32
+    dtype = DTYPES[node.meta.dtype] if node.meta else torch.float32
     if node.name in graph.buffers:
         return torch.tensor(graph.buffers[node.name]).reshape(shape).to(dtype)
     if dtype in (torch.int8, torch.int16):

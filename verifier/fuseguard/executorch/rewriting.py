@@ -28,6 +28,7 @@ from fuseguard.engine.rewrite import (
 )
 from fuseguard.engine.rounds import RepairFault
 from fuseguard.executorch.folding import fold
+from fuseguard.executorch.materialize import DTYPES
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
 
@@ -72,7 +73,7 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}
 
 
-def _node(nodes: dict[str, torch.fx.Node], name: str) -> torch.fx.Node:
+def _node(nodes: Mapping[str, torch.fx.Node], name: str) -> torch.fx.Node:
     if name not in nodes:
         raise RepairFault(f"the program has no node {name!r}")
     return nodes[name]
@@ -95,9 +96,12 @@ def _chain(value: torch.fx.Node, origin: torch.fx.Node, steps: tuple[Pair | Call
         if isinstance(step, Pair):
             last = _pair(last, origin, step.qparams)
         else:
-            further = (last if arg == VALUE else _argument(arg) for arg in step.args)
+            nodes = {node.name: node for node in value.graph.nodes}
+            further = [last if arg == VALUE else _operand(nodes, arg) for arg in step.args]
             call = _call_behind(last, origin, _resolve(step.target), (last, *further))
-            call.meta["custom"] = {**origin.meta.get("custom", {}), _ANNOTATION: {"quantized": True}}
+            mark = {_ANNOTATION: {"quantized": True}} if step.annotated else {}
+            before = {key: kept for key, kept in origin.meta.get("custom", {}).items() if key != _ANNOTATION}
+            call.meta["custom"] = {**before, **mark}
             last = call
     return last
 
@@ -161,7 +165,9 @@ def _pair(last: torch.fx.Node, origin: torch.fx.Node, qparams: QParams) -> torch
 
 
 def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: tuple[Any, ...]) -> torch.fx.Node:
-    with last.graph.inserting_after(last):
+    # Other operands may be made after ``last``.
+    operands = [last, *(arg for arg in args if isinstance(arg, torch.fx.Node))]
+    with last.graph.inserting_after(max(operands)):
         node = last.graph.call_function(target, args)
     node.meta = {key: origin.meta[key] for key in _KEPT if key in origin.meta}
     if origin.op != "call_function":
@@ -226,7 +232,13 @@ def _derive_again(node: torch.fx.Node) -> None:
 
 
 def _argument(arg: Arg) -> Any:
-    return [_argument(part) for part in arg] if isinstance(arg, tuple) else arg
+    if isinstance(arg, tuple):
+        return [_argument(part) for part in arg]
+    return DTYPES.get(arg, arg) if isinstance(arg, str) else arg
+
+
+def _operand(nodes: Mapping[str, torch.fx.Node], arg: Arg) -> Any:
+    return _node(nodes, arg.name) if isinstance(arg, Ref) else _argument(arg)
 
 
 def _resolve(target: str) -> Any:

@@ -152,6 +152,26 @@ def carry_on(
             leaves[slot.position] = value
             continue
         for program in programs:
-            held = program.state_dict if slot.target in program.state_dict else program.constants
-            held[slot.target] = value.detach().clone()
+            _holder(program, slot.target)[slot.target] = value.detach().clone()
     return tuple(pytree.tree_unflatten(leaves, tree))
+
+
+class HeldState:
+    """The buffers that a program changes, with the values that it holds."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self._values = {
+            slot.target: _holder(program, slot.target)[slot.target].detach().clone()
+            for slot in slots(program)
+            if slot.target
+        }
+
+    def give(self, program: ExportedProgram) -> None:
+        """Makes ``program`` start from these values. It must be a copy of the caller's own."""
+        for name, value in self._values.items():
+            _holder(program, name)[name] = value.clone()
+
+
+def _holder(program: ExportedProgram, target: str) -> dict[str, Any]:
+    held: dict[str, Any] = program.state_dict if target in program.state_dict else program.constants
+    return held

@@ -12,9 +12,10 @@ from torch.export import ExportedProgram
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.rounds import Repair, RepairFault
 from fuseguard.executorch.extremes import extreme_inputs
-from fuseguard.executorch.judge import Proof, prove
+from fuseguard.executorch.judge import prove
 from fuseguard.executorch.outputs import largest_difference
 from fuseguard.executorch.partition import support_checks, target_of
+from fuseguard.executorch.proof import Proof
 from fuseguard.executorch.repairs import RepairResult, repair
 
 

@@ -26,13 +26,18 @@ class GraphBuilder:
         self._buffers: dict[str, tuple[float, ...]] = {}
         self._metas: dict[str, TensorMeta] = {}
 
-    def input(self, name: str = "x", shape: Sequence[int] = (1, 4, 8, 8), dtype: str = "float32") -> str:
-        """A user input."""
+    def input(self, name: str = "x", shape: Sequence[int | None] = (1, 4, 8, 8), dtype: str = "float32") -> str:
+        """A user input; a size of None is dynamic."""
         return self._add(name, "placeholder", TensorMeta(dtype, tuple(shape)))
 
-    def constant(self, name: str, shape: Sequence[int], dtype: str = "int8") -> str:
-        """A parameter or buffer."""
-        return self._add(name, "placeholder", TensorMeta(dtype, tuple(shape)), constant=True)
+    def constant(
+        self, name: str, shape: Sequence[int], dtype: str = "int8", values: Sequence[float] | None = None
+    ) -> str:
+        """A parameter or buffer; ``values``, in order, where what runs the graph is not to choose them."""
+        made = self._add(name, "placeholder", TensorMeta(dtype, tuple(shape)), constant=True)
+        if values is not None:
+            self._buffers[made] = tuple(values)
+        return made
 
     def quantize(self, value: str, qparams: QParams) -> str:
         meta = TensorMeta(qparams.dtype, self._metas[value].shape)
@@ -46,7 +51,7 @@ class GraphBuilder:
         """Q followed by DQ; returns the DQ."""
         return self.dequantize(self.quantize(value, qparams), qparams)
 
-    def quantized_input(self, name: str, shape: Sequence[int], qparams: QParams) -> str:
+    def quantized_input(self, name: str, shape: Sequence[int | None], qparams: QParams) -> str:
         """A user input with its Q and DQ; returns the DQ."""
         return self.requantize(self.input(name, shape), qparams)
 
@@ -76,7 +81,7 @@ class GraphBuilder:
         self,
         target: str,
         *args: Arg,
-        shape: Sequence[int] | None = None,
+        shape: Sequence[int | None] | None = None,
         dtype: str = "float32",
         annotated: bool = True,
         source: SourceLine | None = None,
@@ -116,9 +121,10 @@ class GraphBuilder:
         kwargs: Mapping[str, Arg] | None = None,
     ) -> str:
         stem = target.split(".")[1] if "." in target else target
+        named = {name: self._resolve(arg) for name, arg in (kwargs or {}).items()}
         return self._add(
             stem, "call", meta, target=target, args=args, annotated=annotated, module=module,
-            stack=(source,) if source else (), kwargs=dict(kwargs or {}),
+            stack=(source,) if source else (), kwargs=named,
         )  # fmt: skip
 
     def _add(self, stem: str, op: str, meta: TensorMeta, **fields: object) -> str:

@@ -68,6 +68,8 @@ _TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {
     "relu": (_T.ACTIVATION | _T.TRANSPARENT, ()),
     "hardtanh": (_T.ACTIVATION | _T.TRANSPARENT, ("relu6",)),
     "clamp": (_T.ACTIVATION | _T.TRANSPARENT, ("clip", "clamp_min", "clamp_max")),
+    # Bounds that are tensors, each with qparams of its own: see _OVERLOADS.
+    "clamp_tensor": (_T.ARITHMETIC, ()),
     "view": (_T.TRANSPARENT, ("reshape", "_unsafe_view", "flatten", "unflatten", "view_as", "_reshape_alias")),
     "permute": (_T.TRANSPARENT, ("transpose", "t", "movedim", "moveaxis", "swapaxes", "swapdims", "numpy_T")),
     "squeeze": (_T.TRANSPARENT, ()),
@@ -147,6 +149,11 @@ for _kind, (_traits, _names) in _TABLE.items():
     for _name in (_kind, *_names):
         _BY_NAME[_name] = OpInfo(_kind, _traits)
 
+#: Overloads that are another kind than the op's others.
+_OVERLOADS: dict[str, OpInfo] = dict.fromkeys(
+    ("clamp.Tensor", "clip.Tensor", "clamp_min.Tensor", "clamp_max.Tensor"), _BY_NAME["clamp_tensor"]
+)
+
 KINDS: frozenset[str] = frozenset(_TABLE)
 
 
@@ -157,8 +164,9 @@ def canonical_target(target: str) -> str:
     ``aten::conv2d.default`` are all ``aten.conv2d.default``.
     """
     text = target.replace("::", ".")
-    if text in ("_operator.getitem", "operator.getitem", "builtins.getitem"):
-        return "operator.getitem"
+    module, _, function = text.partition(".")
+    if module == "_operator" or text == "builtins.getitem":  # what Python and serializers call the module of operators
+        return f"operator.{function}"
     for prefix in ("edge._ops.", "edge.ops.", "torch.ops."):
         _, found, rest = text.rpartition(prefix)
         if found:
@@ -173,7 +181,10 @@ def lookup(target: str) -> OpInfo:
     """Kind and traits of a canonical target; unknown ops get their own name and no traits."""
     parts = target.split(".")
     name = parts[1] if len(parts) > 1 else parts[0]
+    overload = parts[2] if len(parts) > 2 else ""
     for candidate in (name, name.removesuffix("_copy"), name.removesuffix("_")):
+        if f"{candidate}.{overload}" in _OVERLOADS:
+            return _OVERLOADS[f"{candidate}.{overload}"]
         if candidate in _BY_NAME:
             return _BY_NAME[candidate]
     return OpInfo(name)

@@ -133,7 +133,7 @@ def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constan
     return Node(
         name=fx_node.name,
         op="call" if fx_node.op.startswith("call") else fx_node.op,  # type: ignore[arg-type]
-        target=_target(fx_node),
+        target=target_name(fx_node),
         args=tuple(_arg(item, bodies) for item in fx_node.args),
         kwargs={key: _arg(item, bodies) for key, item in fx_node.kwargs.items()},
         outputs=() if fx_node.op == "output" else tuple(_metas(fx_node.meta.get("val"))),
@@ -151,7 +151,8 @@ def _is_edge(target: Any) -> bool:
     return type(target).__name__ == "EdgeOpOverload"
 
 
-def _target(fx_node: torch.fx.Node) -> str:
+def target_name(fx_node: torch.fx.Node) -> str:
+    """The target of a node as graphs spell it: ``aten.relu.default`` in every dialect, ``operator.add``."""
     target: Any = fx_node.target
     if fx_node.op != "call_function":
         return f"{fx_node.op}.{target}" if fx_node.op.startswith("call") else ""

@@ -14,7 +14,7 @@ from fuseguard.report.quoting import quoted
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
-    from fuseguard.executorch.judge import Proof
+    from fuseguard.executorch.proof import Proof
 
 _MEANINGS: dict[str, str] = {
     "exact": "every output code equals the eager program's, rounding ties aside",
@@ -31,19 +31,24 @@ _STYLES: dict[str, Style] = {"exact": "good", "bounded": "note", "not_judged": "
 def render(
     proof: Proof,
     file: str,
-    inputs: str,
+    inputs: Sequence[str],
     guard: GuardReport | None = None,
     exceeded: Sequence[str] = (),
     layers: bool = False,
 ) -> Iterator[Line]:
     """The proof line by line.
 
-    ``exceeded``: limits of the user's that it exceeds. ``layers``: with a table of all quantized values.
+    ``inputs``: what each input set is called. ``exceeded``: limits of the user's that it exceeds. ``layers``: with a
+    table of all quantized values.
     """
     style = _STYLES.get(proof.outcome, "error")
     yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
-    rows = [("target", proof.target + (" (guarded)" if guard is not None else "")), ("inputs", quoted(inputs))]
+    rows = [("target", proof.target + (" (guarded)" if guard is not None else ""))]
+    if proof.by_inputs:
+        rows.append(("inputs", f"{quoted(inputs[proof.worst - 1])}, the worst of {len(proof.by_inputs)} input sets"))
+    else:
+        rows.append(("inputs", quoted(inputs[0])))
     if proof.calls > 1 or proof.call > 1:
         rows.append(("calls", f"{proof.calls} in a row, each on the state that the one before has left"))
     if proof.differing and (proof.calls > 1 or proof.outcome == "wrong"):
@@ -68,6 +73,8 @@ def render(
         ]
     for label, value in rows:
         yield Line((f"  {label:12}", "dim"), value, hang=14)
+    for name, one in zip(inputs if proof.by_inputs else (), proof.by_inputs, strict=True):
+        yield Line((f"  {quoted(name)}", "dim"), f": {_in_short(one)}", hang=4)
     for text in exceeded:
         yield Line(("  limit       ", "error"), text, hang=14)
     for line in str(guard).splitlines() if guard is not None else ():
@@ -75,6 +82,15 @@ def render(
     yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
+
+
+def _in_short(proof: Proof) -> str:
+    """One line on the proof of one input set."""
+    if proof.outcome not in ("exact", "bounded", "wrong"):
+        return proof.outcome
+    steps = "" if proof.max_error_steps is None else f", by {short(proof.max_error_steps)} steps at most"
+    differ = f"{proof.mismatches} of {counted(proof.elements, 'element')} differ{steps}"
+    return f"{proof.outcome}, {differ}, SQNR {short(proof.sqnr_db)} dB"
 
 
 def _why(explanation: Explanation) -> str:
@@ -92,24 +108,30 @@ def _counted_ops(ops: tuple[str, ...]) -> str:
 
 
 def to_dict(
-    proof: Proof, file: str, inputs: str, guard: GuardReport | None = None, exceeded: Sequence[str] = ()
+    proof: Proof,
+    file: str,
+    inputs: Sequence[str],
+    guard: GuardReport | None = None,
+    exceeded: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The proof as JSON-ready data; infinities are strings. ``exceeded``: limits of the user's that it exceeds."""
+    """The proof as JSON-ready data; infinities are strings.
+
+    ``inputs``: what each input set is called. ``exceeded``: limits of the user's that it exceeds.
+    """
     return {
         **envelope(),
         "file": file,
-        "inputs": inputs,
+        "inputs": inputs[proof.worst - 1],
+        "input_sets": [
+            {"inputs": name, "outcome": one.outcome, **_figures(one)}
+            for name, one in zip(inputs, proof.by_inputs or (proof,), strict=True)
+        ],
         "outcome": proof.outcome,
         "outcome_meaning": _MEANINGS.get(proof.outcome, ""),
         "target": proof.target,
         "release": proof.release,
         "guarded": guard is not None,
-        "max_error_steps": json_number(proof.max_error_steps),
-        "max_error": json_number(proof.max_error),
-        "sqnr_db": json_number(proof.sqnr_db),
-        "mismatches": proof.mismatches,
-        "rounding_ties": proof.rounding_ties,
-        "elements": proof.elements,
+        **_figures(proof),
         "explained_by": [
             {
                 "name": item.name,
@@ -131,4 +153,15 @@ def to_dict(
         "exceeded": list(exceeded),
         "cells": [cells.to_dict(cell) for cell in proof.cells],
         "guard": guard.to_dict() if guard is not None else None,
+    }
+
+
+def _figures(proof: Proof) -> dict[str, Any]:
+    return {
+        "max_error_steps": json_number(proof.max_error_steps),
+        "max_error": json_number(proof.max_error),
+        "sqnr_db": json_number(proof.sqnr_db),
+        "mismatches": proof.mismatches,
+        "rounding_ties": proof.rounding_ties,
+        "elements": proof.elements,
     }

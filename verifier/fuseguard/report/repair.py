@@ -14,7 +14,7 @@ from fuseguard.report.quoting import quoted
 from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
-    from fuseguard.executorch.judge import Proof
+    from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.verified_repair import VerifiedRepair
 
 

@@ -68,6 +68,32 @@ def sigmoid_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return SummedGate().eval(), (torch.randn(1, 4, 8, 8),)
 
 
+class PositionsCounted(nn.Module):
+    """How many positive values there are up to each place, scaled: as in a position encoding of a padded image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x > 0).cumsum(1, dtype=torch.float32) * x
+
+
+def positions_counted() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A cumulative sum of bools."""
+    torch.manual_seed(0)
+    return PositionsCounted().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class CountsSummed(nn.Module):
+    """The sum of integers in float, as a weight."""
+
+    def forward(self, x: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        return counts.sum(1, keepdim=True, dtype=torch.float32) * x
+
+
+def counts_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A sum of int32 that is to yield floats."""
+    torch.manual_seed(0)
+    return CountsSummed().eval(), (torch.randn(1, 4, 8, 8), torch.randint(-9, 10, (1, 4, 8, 8), dtype=torch.int32))
+
+
 class Softmax(nn.Module):
     """A softmax over rows of sixteen."""
 

@@ -1,0 +1,57 @@
+"""OP718: an op with a dynamic size that becomes a view or a slice, for which the target cannot compute sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.proper_quantization import is_annotated
+from fuseguard.backend.releases import TAKES_SYMBOLIC_SIZES
+from fuseguard.backend.symbolic_sizes import becomes_view
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.ir import View
+from fuseguard.target import Target
+from fuseguard_rules.examples.operator import op718 as examples
+
+_CHECK = "SymbolicShapeSupportCheck asks before the passes have decomposed the op"
+_SHAPE_OPS = "SymbolicToTosaShapesPass: TOSA spec doesn't support shape extension"
+
+_BEFORE = "SymbolicShapeSupportCheck of 1.3.0 to 1.5.0 rejects every dynamic size"
+
+
+class DynamicSizeNeedsShapeOps(Rule):
+    code = "OP718"
+    name = "dynamic-size-needs-shape-ops"
+    summary = "A linear, a Conv1d, a grouped convolution, a select or the like has a dynamic size."
+    why = (
+        "From 1.5.1 on the backend takes tensors with dynamic sizes, but it has to know the sizes that an op is given. "
+        "SymbolicShapeSupportCheck looks at the op as the program has it. The passes then make views and slices of a "
+        "linear, a Conv1d, a grouped convolution, a cumulative sum, a select, a reduction that drops its dimension or "
+        "a view with an inferred size, and these are given the dynamic one. Without the TOSA extension shape, which "
+        "TOSA 1.0 does not have, lowering then fails: 'doesn't support shape extension', or, for a linear whose batch "
+        "is dynamic, \"'Node' object has no attribute 'node'\". 1.3.0 to 1.5.0 leave every op with a dynamic size on "
+        "the CPU, and 1.2 lowers these, so that their users are not warned."
+    )
+    remedy = (
+        "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the "
+        "op on the CPU (guard). A reduction can keep its dimension (keepdim=True)."
+    )
+    scope = "cluster"
+    message = "{op} has a dynamic size, and becomes {made}, whose size TOSA has to compute"
+    effects = EffectsTable(
+        [
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),
+            EffectRow("*", ">=1.5.1", "*", Effect.CRASH, reference=f"{_CHECK}; {_SHAPE_OPS}"),
+            EffectRow("*", "<1.5.1", "*", Effect.EXACT, reference=_BEFORE),
+        ]
+    )
+    bad = examples.BAD
+    good = examples.GOOD
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if not TAKES_SYMBOLIC_SIZES.in_force(target):
+            return
+        for node in view.ops:
+            made = becomes_view(view, node, target)
+            if made:
+                case = "quantized" if is_annotated(view, node) else "float"
+                yield self.finding(view, target, (node,), case=case, op=node.name, made=made)

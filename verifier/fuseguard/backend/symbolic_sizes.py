@@ -1,0 +1,60 @@
+"""Which ops with a dynamic size the backend takes and then makes views or slices of, whose sizes TOSA has to compute.
+
+Source: ``SymbolicShapeSupportCheck`` (operator_support/tosa_supported_operators.py), ``DecomposeLinearPass``,
+``DecomposeGroupedConvPass``, ``DecomposeCumsumPass``, ``DecomposeSelectPass``, ``ResolveViewCopyInferredDimPass`` and
+``SymbolicToTosaShapesPass`` of ExecuTorch 1.5.1. The check rejects ops that are given a size, and some that are known
+to need one; what a pass makes of an op later on it does not ask. Where that has a dynamic size among its arguments,
+the target needs the TOSA extension shape. From 1.3.0 to 1.5.0 the check rejects every dynamic size, and 1.2.0, which
+has no such check, lowers these ops. All of them were judged one by one on 1.5.1.
+
+Rules that depend on it: OP718.
+"""
+
+from __future__ import annotations
+
+from fuseguard.ir import Node, View
+from fuseguard.ir.graph import Arg
+from fuseguard.target import Target
+
+#: The TOSA extension that computes with sizes.
+EXTENSION = "shape"
+
+#: Ops of which alone no partition is made.
+_DROPPED = frozenset(("view", "clone", "getitem"))
+
+_REDUCTIONS = frozenset(("sum", "amax", "amin"))
+
+
+def becomes_view(view: View, node: Node, target: Target) -> str:
+    """What the backend makes of an op with a dynamic size that needs TOSA's shape ops; "" if it needs none."""
+    if EXTENSION in target.extensions or not _is_dynamic(view.producer(node)):
+        return ""
+    if node.kind == "linear":
+        return "a view to four dimensions"
+    if node.kind == "conv":
+        data = view.producer(node)
+        if data is not None and data.meta is not None and data.meta.rank == 3:
+            return "a view to four dimensions"
+        return "slices of its input" if 1 < view.groups(node) < _channels(view, node) else ""
+    if node.kind == "cumsum":
+        return "a view to four dimensions"
+    if node.kind in _REDUCTIONS:
+        return "" if node.arg(2, "keepdim", False) is True else "a view without the reduced dimension"
+    if node.kind == "select" or node.target.startswith("aten.index_select"):
+        return "a view of what is selected"
+    inferred = node.kind == "view" and _infers(node.arg(1, "size"))
+    return "a view to an inferred size" if inferred and any(other.kind not in _DROPPED for other in view.ops) else ""
+
+
+def _is_dynamic(node: Node | None) -> bool:
+    return node is not None and node.meta is not None and None in node.meta.shape
+
+
+def _channels(view: View, conv: Node) -> int:
+    data = view.producer(conv)
+    return (data.meta.shape[1] or 0) if data is not None and data.meta is not None and data.meta.rank > 1 else 0
+
+
+def _infers(sizes: Arg) -> bool:
+    """Whether one size is to be inferred, and none is computed: an op that is given a size stays on the CPU."""
+    return isinstance(sizes, tuple) and -1 in sizes and all(isinstance(size, int) for size in sizes)

@@ -1,0 +1,148 @@
+"""What the judge says: one proof for one program on one target, on one input set or on several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import torch
+
+from fuseguard.executorch.explanations import Explanation, of_all_calls
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.lockstep.cells import Cell
+
+Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
+
+_FROM_BEST: tuple[Outcome, ...] = ("exact", "bounded", "not_judged", "wrong", "undefined", "runtime_fault", "crash")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What lowering and running one program on one target showed.
+
+    ``outcome``:
+        ``exact``: every output code equals the eager one (float outputs: within comparing.FLOAT_TOLERANCE of the
+        largest value) or, at a rounding tie, that of the same program computed in float64
+        (``rounding_ties`` counts those elements);
+        ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
+        qmin/qmax, and so different from the program itself only where a code was clipped; or whose maximum,
+        minimum and comparisons round their operands to the smaller of the two scales and whose ops that work in
+        int32 read one another without the rounding and saturation of the Q between; or, for int16
+        outputs and for what comes of int16 codes, within one step for each anchor upstream, whose INT48
+        accumulator is rescaled with a 16-bit multiplier, each average and each elementwise op, whose
+        operands are rounded in int32, and the interpolation error of each 16-bit lookup table, all of
+        them amplified as the program amplifies them;
+        ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
+        TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
+        declares; ``not_judged``: lowered, and the reference model cannot run it for a reason that says nothing about
+        the lowering (dynamic shapes, tensors without elements). ``exception`` says what to do.
+    ``max_error_steps`` is in steps of the output's own scale, None if no output has one. ``max_error`` is in
+    real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
+    output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
+    included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
+    ``delegated`` names their nodes. ``explained_by`` says by which models elements are accepted that are not the
+    eager program's; it is empty where nothing differs, and where the outcome is neither ``exact`` nor ``bounded``.
+
+    The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
+    ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
+    lowered program had left, and all figures are about all calls. ``differing`` names the results that differ
+    (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
+    ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
+    both are if lowering raises.
+
+    ``by_inputs``: where several input sets were given, the proof of each, in order. All else is then that of the worst
+    one, which ``worst`` counts from 1.
+
+    ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
+    (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
+    unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
+    """
+
+    outcome: Outcome
+    target: str
+    release: str
+    guarded: bool = False
+    max_error_steps: float | None = None
+    max_error: float = 0.0
+    sqnr_db: float = math.inf
+    mismatches: int = 0
+    rounding_ties: int = 0
+    elements: int = 0
+    cpu_ops: tuple[str, ...] = ()
+    delegated_ops: int = 0
+    delegated: tuple[str, ...] = ()
+    delegates: int = 0
+    exception: str = ""
+    explained_by: tuple[Explanation, ...] = ()
+    calls: int = 1
+    call: int = 0
+    differing: tuple[str, ...] = ()
+    by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
+    worst: int = 1
+    cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+    reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the lowering can be trusted: exact, or off by saturation alone."""
+        return self.outcome in ("exact", "bounded")
+
+    def exceeded(self, min_sqnr: float | None = None, max_steps: float | None = None) -> tuple[str, ...]:
+        """Which of your limits the figures exceed, as sentences; none that is None.
+
+        ``min_sqnr`` in dB, ``max_steps`` in steps of the output. They are about the results end to end, and say nothing
+        of whether the lowering is right.
+        """
+        found = []
+        if min_sqnr is not None and self.sqnr_db < min_sqnr:
+            found.append(f"the SQNR is {self.sqnr_db:.4g} dB, less than {min_sqnr:g}")
+        if max_steps is not None and (self.max_error_steps or 0.0) > max_steps:
+            found.append(f"the largest error is {self.max_error_steps:.4g} steps, more than {max_steps:g}")
+        return tuple(found)
+
+    @property
+    def wrong_cells(self) -> tuple[Cell, ...]:
+        """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""
+        return tuple(cell for cell in self.cells if cell.status == "wrong")
+
+
+def of_calls(proofs: Sequence[Proof]) -> Proof:
+    """What calls in a row showed together: the last one's proof, with the figures of all."""
+    last = proofs[-1]
+    about = len(proofs)
+    if last.ok:
+        worst = "bounded" if any(proof.outcome == "bounded" for proof in proofs) else "exact"
+        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and proof.differing), 0)
+    steps = [proof.max_error_steps for proof in proofs if proof.max_error_steps is not None]
+    return replace(
+        last,
+        outcome=proofs[about - 1].outcome,
+        calls=len(proofs),
+        call=about,
+        differing=proofs[about - 1].differing if about else (),
+        cells=proofs[about - 1 if about else 0].cells,
+        max_error_steps=max(steps) if steps else None,
+        max_error=max(proof.max_error for proof in proofs),
+        sqnr_db=min(proof.sqnr_db for proof in proofs),
+        mismatches=sum(proof.mismatches for proof in proofs),
+        rounding_ties=sum(proof.rounding_ties for proof in proofs),
+        elements=sum(proof.elements for proof in proofs),
+        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.ok else (),
+    )
+
+
+def of_input_sets(proofs: Sequence[Proof]) -> Proof:
+    """The proof of the worst input set, with those of all; the proof itself if there is one."""
+    if len(proofs) == 1:
+        return proofs[0]
+    worst = max(range(len(proofs)), key=lambda number: _badness(proofs[number]))
+    return replace(proofs[worst], by_inputs=tuple(proofs), worst=worst + 1)
+
+
+def _badness(proof: Proof) -> tuple[int, float, float]:
+    """By outcome, then by steps of the output, then by SQNR."""
+    return _FROM_BEST.index(proof.outcome), proof.max_error_steps or 0.0, -proof.sqnr_db
