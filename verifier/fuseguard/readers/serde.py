@@ -94,7 +94,7 @@ class GraphReader:
             try:
                 self._read_node(serialized)
             except MalformedProgram as error:
-                raise MalformedProgram(f"node {serialized.name or serialized.target!r}: {error}") from error
+                raise MalformedProgram(f"node {(serialized.name or serialized.target)[:80]!r}: {error}") from error
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
