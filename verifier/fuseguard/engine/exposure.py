@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fuseguard.engine.effort import TooMuchWork
 from fuseguard.engine.finding import Finding
-from fuseguard.engine.isolation import time_limit
+from fuseguard.engine.isolation import RuleTimeout, time_limit
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.view import View
 from fuseguard.target import Target
@@ -33,6 +33,8 @@ def take_in_exposed(
     while refused := frozenset().union(*distinct_clusters(finding for finding in closed if finding.refuse)):
         exposed = []
         for rule in rules:
+            if isinstance(failed.get(rule.code), RuleTimeout):
+                continue  # one limit is enough for a rule that hangs
             try:
                 with time_limit(seconds):
                     found = rule.exposed(view, target, refused)
