@@ -59,10 +59,12 @@ def test_limits_of_effort_are_those_of_the_engine() -> None:
     from fuseguard.engine import effort, exposure
     from fuseguard.engine.run import MAX_FINDINGS
     from fuseguard.gate import gate
+    from fuseguard.readers import budget
 
     for row in (
         f"| lookup tables and code ranges that rules work out | {effort.MAX_ITEMS:,} |",
         f"exposes another | {exposure.MAX_LOOKS:,} nodes looked at, or {exposure.ROUNDS} rounds |",
+        f"| arguments that are nodes | {budget.MAX_USES:,} |",
         f"| findings | {MAX_FINDINGS:,} |",
         f"| time of a rule on a graph | {gate.RULE_SECONDS:g} s |",
     ):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fuseguard.readers.budget import MAX_NODES, MAX_QPARAM_VALUES
+from fuseguard.readers.budget import MAX_NODES, MAX_QPARAM_VALUES, MAX_USES
 from fuseguard.readers.loader import arguments_of
 from fuseguard_testkit.forging import MODEL, ROOT, graph_of, records
 
@@ -104,9 +104,9 @@ def wide_cat() -> Json:
 
 
 def cats_of_all_before() -> Json:
-    """Each cat joins all DQs so far: a million uses of some thousand values."""
+    """Each cat joins all DQs so far: hundreds of thousands of uses of some hundred values."""
     nodes: list[Json] = []
-    number = NODES // 35
+    number = int((2 * MAX_USES * NODES / MAX_NODES) ** 0.5) - 8
     for i in range(number):
         nodes += pair(str(i), "x", 0.1 + i * 1e-5)
         nodes.append(call(f"c{i}", "aten.cat.default", tensors(f"d{j}" for j in range(i + 1)), {"as_int": 1}))

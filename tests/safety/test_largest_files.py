@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_NAME, MAX_NODES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES
+from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_NAME, MAX_NODES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, MAX_USES
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.open import read_file
 from fuseguard_testkit import costly
@@ -123,6 +123,16 @@ def test_one_node_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     assert len(read_file(chain(number))) == MAX_NODES
     with pytest.raises(UnreadableInput, match=f"{MAX_NODES} nodes"):
         read_file(chain(number + 1))
+
+
+def test_one_use_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    def joined(number: int) -> Path:
+        cat = costly.call("cat", "aten.cat.default", costly.tensors("x" for _ in range(number)))
+        return written(tmp_path / "m.pt2", costly.program([cat], ["cat"], ("x",)))
+
+    assert len(read_file(joined(MAX_USES - 1))) == 3  # the output is a use
+    with pytest.raises(UnreadableInput, match=f"{MAX_USES} arguments that are nodes"):
+        read_file(joined(MAX_USES))
 
 
 def test_one_character_more_than_the_limit_is_refused(tmp_path: Path) -> None:

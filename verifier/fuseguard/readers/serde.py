@@ -283,6 +283,7 @@ class GraphReader:
         raise MalformedProgram(f"an argument {key!r} of type {type(value).__name__} is not in the schema")
 
     def _ref(self, value: Any, key: str = "name") -> Ref:
+        self._budget.use()
         name = text_of(value, key)
         ref = self._refs.get(name)
         if ref is None:
