@@ -7,6 +7,7 @@ Protects: a bound that was computed at every 32nd code and fell short of what th
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -49,3 +50,13 @@ def test_a_quantized_square_is_a_table() -> None:
     graph = b.output(b.requantize(square, wide(0.000257)))
     error = table_error(View(graph), graph[square], Target.parse("TOSA-1.0+INT+int16"))
     assert 27 <= error.steps <= 128
+
+
+@pytest.mark.parametrize(("qmin", "qmax"), [(-(2**63), 2**63), (2**40, 2**41), (5, -5)])
+def test_codes_outside_of_the_table_are_not_looked_at(qmin: int, qmax: int) -> None:
+    """A file may claim any range of codes. This took minutes for 2**63 of them."""
+    data = QParams.per_tensor(0.0003, 0, qmin, qmax, "int16")
+    started = time.process_time()
+    for kind in ("exp", "sigmoid", "rsqrt"):
+        worst_error(kind, data, wide(0.0016654), endpoint=True, shift_clamped=True)
+    assert time.process_time() - started < 5

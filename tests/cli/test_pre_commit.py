@@ -68,6 +68,24 @@ def test_a_right_program_passes(tmp_path: Path, hook_repository: tuple[Path, str
     assert "Passed" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("program", "code"), [("cond.pt2", "PG801"), ("observers.pt2", "PG802"), ("xnnpack.pt2", "PG803")]
+)
+def test_a_program_with_nothing_to_check_fails_the_commit(
+    program: str, code: str, tmp_path: Path, hook_repository: tuple[Path, str]
+) -> None:
+    """--require-quantized is on: float, with observers, of another quantizer."""
+    done = pre_commit("fuseguard-system", user_repository(tmp_path / "model", program), hook_repository)
+    assert done.returncode == 1, done
+    assert f"error[{code}]" in done.stdout
+
+
+def test_every_hook_that_checks_requires_quantized_programs() -> None:
+    for hook in yaml.safe_load(HOOKS.read_text()):
+        words = hook["entry"].split()
+        assert ("check" in words) == ("--require-quantized" in words), hook["id"]
+
+
 def test_without_a_program_nothing_runs(tmp_path: Path, hook_repository: tuple[Path, str]) -> None:
     done = pre_commit("fuseguard-system", user_repository(tmp_path / "model"), hook_repository)
     assert done.returncode == 0, done

@@ -17,6 +17,15 @@ def test_each_different_thing_counts_once() -> None:
             work(MAX_ITEMS)
 
 
+def test_what_takes_longer_counts_more() -> None:
+    with limited_effort():
+        work("long", MAX_ITEMS - 1)
+        work("long", MAX_ITEMS - 1)
+        work("short")
+        with pytest.raises(TooMuchWork):
+            work("another")
+
+
 def test_every_program_starts_from_nothing_and_nothing_else_is_limited() -> None:
     for _ in range(2):
         with limited_effort():

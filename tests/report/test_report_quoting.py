@@ -83,10 +83,29 @@ def test_nothing_unprintable_is_in_a_report_nor_in_what_a_reader_decodes(format_
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_long_names_and_long_lists_are_cut(format_name: str) -> None:
     many = tuple(f"node_{number}" for number in range(3000))
-    found = replace(hostile("n" * 2**20), nodes=many, cluster=many)
+    qparams = tuple((f"input {number}", "scale 0.1") for number in range(3000))
+    found = replace(hostile("n" * 2**20), nodes=many, cluster=many, qparams=qparams)
     text = render_document(format_name, of(found), Options(Path("/")))
     # An overlay is about the nodes: each has its line.
-    assert len(text) < (600_000 if format_name == "model-explorer" else 150_000)
+    assert len(text) < (600_000 if format_name == "model-explorer" else 100_000)
+    if format_name in ("text", "json", "json-lines", "sarif"):  # the others name one node
+        assert re.search(r"and 2,9(80|36) more", text)
+        assert "input 19" in text
+        assert "input 2999" not in text
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_no_name_is_longer_than_the_limit(format_name: str) -> None:
+    """In what is about nodes and modules. An overlay needs whole names, since they are its keys."""
+    if format_name == "model-explorer":
+        pytest.skip("its keys are the names of nodes, which the readers limit")
+    long = "n" * 1024
+    found = replace(
+        finding(), nodes=(long, "b"), cluster=(long, "a", "b"), module=long, module_type=long, island=long, graph=long,
+        qparams=((long, "scale 0.1"),), source=None, stack=(),
+    )  # fmt: skip
+    text = render_document(format_name, of(found), Options(Path("/")))
+    assert not re.search("n{201}", text)
 
 
 def test_names_are_counted() -> None:

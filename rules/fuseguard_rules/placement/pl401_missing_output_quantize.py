@@ -121,11 +121,13 @@ class MissingOutputQ(Rule):
         Such are the first ops of an operator that the edge dialect makes several of: the permute of a linear's weight.
         """
         del target
-        for node in view.calls():
+        off = set(refused)  # and what was found here, so that a chain is followed in one go
+        for node in reversed(view.calls()):
             if node.name in refused or not node.annotated or not is_float(node) or node.info.has(NOT_CODES):
                 continue
-            by = next((user for user in view.users(node) if user.name in refused and not view.is_q(user)), None)
+            by = next((user for user in view.users(node) if user.name in off and not view.is_q(user)), None)
             if by is not None:
+                off.add(node.name)
                 yield node, by
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:

@@ -82,11 +82,13 @@ class FloatInput(Rule):
         Such are the rest of an operator that the edge dialect makes several of: the view behind the cat of a stack.
         """
         del target
+        off = set(refused)  # and what was found here, so that a chain is followed in one go
         for node in view.calls():
             if not node.annotated or node.name in refused or node.info.has(_PASSED):
                 continue
             for producer in float_operands(view, node):
-                if producer.name in refused and not view.is_dq(producer):
+                if producer.name in off and not view.is_dq(producer):
+                    off.add(node.name)
                     yield node, producer
                     break
 

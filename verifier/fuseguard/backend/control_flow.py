@@ -8,9 +8,11 @@ Rules that depend on it: BO603, and those of control_flow_faults.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
@@ -18,6 +20,8 @@ from fuseguard.ir.view import View
 
 #: Codes are compared one by one, up to those of 16 bits.
 _MOST_CODES = 1 << 16
+#: As many of them take as long as a lookup table does.
+_CODES_OF_A_TABLE = 1 << 11
 #: What floats may make of a tie, in steps.
 _HAIR = 1e-6
 #: Ops that make a tensor of one value, without arguments for it, and that value.
@@ -64,11 +68,17 @@ class Carry:
 
     @property
     def only_rounds(self) -> bool:
-        """Whether the next round reads what the body yields, but for one rounding more."""
-        half = self.entered.scale * (0.5 + _HAIR)
-        return self.behind.same_domain(self.entered) and all(
-            abs(self.read(code) - self.leaves.dequantize(code)) <= half for code in self.codes()
-        )
+        """Whether the next round reads what the body yields, but for one rounding more. Raises TooMuchWork."""
+        _count(self, self.leaves)
+        return self.behind.same_domain(self.entered) and _only_rounds(self)
+
+    def tells_apart(self, entry: QParams) -> bool:
+        """Whether ``entry``, with which the next round begins, sees another value than the body yields.
+
+        Raises TooMuchWork.
+        """
+        _count((self, entry), self.leaves)
+        return _carried_apart(self, entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +141,10 @@ class Call:
                 yield self.operands[number], quantizers[0]
 
     def tells_apart(self, number: int, meant: QParams, taken: QParams) -> bool:
-        """Whether any body sees another value where codes of an operand with qparams ``meant`` are taken for others."""
+        """Whether any body sees another value where codes of an operand with qparams ``meant`` are taken for others.
+
+        Raises TooMuchWork.
+        """
         if meant.same_domain(taken):
             return False
         if meant.dtype != taken.dtype or not (is_countable(meant) and is_countable(taken)):
@@ -139,11 +152,7 @@ class Call:
         entries = {found[-1] for found in self.entries(number) if found}
         if not entries or not all(map(is_countable, entries)):
             return True
-        return any(
-            entry.quantize(meant.dequantize(code)) != entry.quantize(taken.dequantize(code))
-            for entry in entries
-            for code in range(meant.qmin, meant.qmax + 1)
-        )
+        return any(reads_apart(meant, taken, entry) for entry in entries)
 
     def read_in_float(self, number: int) -> Node | None:
         """What in a body reads an operand and is no Q, if anything."""
@@ -194,6 +203,51 @@ class Call:
 def is_countable(qparams: QParams) -> bool:
     """Whether each code can be looked at: few enough codes, of one positive scale."""
     return qparams.usable and qparams.qmax - qparams.qmin < _MOST_CODES
+
+
+def _count(item: Hashable, codes: QParams) -> None:
+    work(item, max(1, (codes.qmax - codes.qmin) // _CODES_OF_A_TABLE))
+
+
+def reads_apart(meant: QParams, taken: QParams, entry: QParams) -> bool:
+    """Whether any code of ``meant`` is another one of ``entry`` where it is taken for a code of ``taken``.
+
+    The qparams must be countable. Raises TooMuchWork.
+    """
+    _count((meant, taken, entry), meant)
+    return _reads_apart(meant, taken, entry)
+
+
+@lru_cache(maxsize=MAX_ITEMS)
+def _reads_apart(meant: QParams, taken: QParams, entry: QParams) -> bool:
+    return any(
+        entry.quantize(meant.dequantize(code)) != entry.quantize(taken.dequantize(code))
+        for code in range(meant.qmin, meant.qmax + 1)
+    )
+
+
+@lru_cache(maxsize=MAX_ITEMS)
+def _only_rounds(carry: Carry) -> bool:
+    half = carry.entered.scale * (0.5 + _HAIR)
+    return all(abs(carry.read(code) - carry.leaves.dequantize(code)) <= half for code in carry.codes())
+
+
+@lru_cache(maxsize=MAX_ITEMS)
+def _carried_apart(carry: Carry, entry: QParams) -> bool:
+    return any(
+        entry.quantize(carry.read(code)) != entry.quantize(carry.leaves.dequantize(code)) for code in carry.codes()
+    )
+
+
+def changes_codes(given: QParams, read: QParams) -> bool:
+    """Whether any code of ``given`` is another one of ``read``. The qparams must be countable. Raises TooMuchWork."""
+    _count((given, read), given)
+    return _changes_codes(given, read)
+
+
+@lru_cache(maxsize=MAX_ITEMS)
+def _changes_codes(given: QParams, read: QParams) -> bool:
+    return any(read.quantize(given.dequantize(code)) != code for code in range(given.qmin, given.qmax + 1))
 
 
 def _constant_value(view: View, dq: Node) -> float | None:

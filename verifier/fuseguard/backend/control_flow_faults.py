@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.control_flow import Call, is_countable
+from fuseguard.backend.control_flow import Call, changes_codes, is_countable
 from fuseguard.ir import Trait
 
 #: Case (of BO603's effects table), name of the operand or result, what it disagrees with.
@@ -23,8 +23,8 @@ def behind_unentered(call: Call) -> Iterator[Fault]:
         read = call.result_qparams(number)
         if given is None or read is None or given.same_domain(read):
             continue
-        codes = range(given.qmin, given.qmax + 1) if is_countable(given) and is_countable(read) else ()
-        if not codes or any(read.quantize(given.dequantize(code)) != code for code in codes):
+        countable = is_countable(given) and is_countable(read) and given.qmin <= given.qmax
+        if not countable or changes_codes(given, read):
             yield "passed", node.name, str(read)
 
 
@@ -71,10 +71,6 @@ def between_rounds(call: Call) -> Iterator[Fault]:
         if carry is None:
             continue
         entries = {found[-1] for found in call.entries(number) if found and is_countable(found[-1])}
-        if any(
-            entry.quantize(carry.read(code)) != entry.quantize(carry.leaves.dequantize(code))
-            for code in carry.codes()
-            for entry in entries
-        ):
+        if any(map(carry.tells_apart, entries)):
             case = "rounded" if carry.only_rounds else "loop"
             yield case, call.operands[number].name, str(carry.behind)

@@ -123,7 +123,7 @@ def largest_change(one: QParams, other: QParams) -> int:
         if abs(crossing) < 2**40:
             candidates |= {math.floor(crossing) + offset for offset in (-1, 0, 1, 2)}
     codes = [code for code in candidates if one.qmin <= code <= one.qmax]
-    return max(abs(other.quantize(one.dequantize(code)) - code) for code in codes)
+    return max((abs(other.quantize(one.dequantize(code)) - code) for code in codes), default=0)
 
 
 #: Data movement behind a value is followed this far for what computes with it.

@@ -171,9 +171,10 @@ class _Codes:
         self, function: Callable[..., float], parameters: tuple[float, ...], data: QParams, out: QParams, given: Codes
     ) -> None:
         self.function, self.parameters, self.data, self.out = function, parameters, data, out
-        # What rounds otherwise than the program may put a code beside those that the program reaches.
-        self.least = max(given[0] - _BESIDE, data.qmin)
-        self.most = min(given[1] + _BESIDE, data.qmax)
+        # What rounds otherwise than the program may put a code beside those that the program reaches. No code is
+        # outside of the table, whatever range a file claims.
+        self.least = max(given[0] - _BESIDE, data.qmin, _LOWEST)
+        self.most = min(given[1] + _BESIDE, data.qmax, _HIGHEST)
 
     @property
     def segments(self) -> tuple[int, int]:

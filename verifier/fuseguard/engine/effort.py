@@ -13,30 +13,36 @@ from contextvars import ContextVar
 
 #: Lookup tables and the like. The largest known programs have some hundreds.
 MAX_ITEMS = 1_000
+_SPENT = object()
 
 
 class TooMuchWork(Exception):
     """The program has more than the rules are ready to work out."""
 
 
-_seen: ContextVar[set[Hashable] | None] = ContextVar("fuseguard_effort", default=None)
+_seen: ContextVar[dict[Hashable, int] | None] = ContextVar("fuseguard_effort", default=None)
 
 
 @contextlib.contextmanager
 def limited_effort() -> Iterator[None]:
     """Counts from nothing in the block. Outside of any there is no limit."""
-    token = _seen.set(set())
+    token = _seen.set({})
     try:
         yield
     finally:
         _seen.reset(token)
 
 
-def work(item: Hashable) -> None:
-    """To be called before ``item`` is worked out. Raises TooMuchWork if it is one too many."""
+def work(item: Hashable, size: int = 1) -> None:
+    """To be called before ``item`` is worked out, which takes as long as ``size`` tables.
+
+    Raises TooMuchWork if it is more than is left.
+    """
     seen = _seen.get()
-    if seen is None:
+    if seen is None or item in seen:
         return
-    if item not in seen and len(seen) >= MAX_ITEMS:
+    # Kept beside the items, so that nothing is added up each time.
+    spent = seen.get(_SPENT, 0) + size
+    if spent > MAX_ITEMS:
         raise TooMuchWork(f"the program has more than {MAX_ITEMS:,} different tables to be worked out")
-    seen.add(item)
+    seen[item], seen[_SPENT] = size, spent

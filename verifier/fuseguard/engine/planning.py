@@ -7,7 +7,7 @@ from dataclasses import replace
 from time import perf_counter
 
 from fuseguard.engine.finding import Finding
-from fuseguard.engine.isolation import time_limit
+from fuseguard.engine.isolation import RuleTimeout, time_limit
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
@@ -25,7 +25,7 @@ def plan_repairs(
     """``findings`` of one graph with their ``rewrite`` set; and by code what rules raised that could not plan one.
 
     Each rule is asked once about each of its findings. What that takes is added to ``seconds``, by code;
-    ``rule_seconds`` limits each plan.
+    ``rule_seconds`` limits each plan. A rule that took longer is not asked again.
     """
     by_code = {rule.code: rule for rule in rules if rule.repairable}
     planned = []
@@ -33,7 +33,7 @@ def plan_repairs(
     for finding in findings:
         rewrite = None
         rule = by_code.get(finding.code)
-        if rule is not None:
+        if rule is not None and not isinstance(failed.get(rule.code), RuleTimeout):
             started = perf_counter()
             try:
                 with time_limit(rule_seconds):

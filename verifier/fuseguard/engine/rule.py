@@ -90,7 +90,9 @@ class Rule(abc.ABC):
         """What breaks only since other nodes are refused: such a node, and the refused one that exposes it.
 
         ``refused`` are the names of the nodes that are kept off the accelerator so far. The engine refuses the node
-        together with the other one, and asks again until nothing more is exposed. Must not raise or change anything.
+        together with the other one, and asks again until nothing more is exposed. The other one may be a node that
+        was yielded before: a rule that follows a chain in one go spares the engine a round for each of its nodes.
+        Must not raise or change anything.
         """
         del view, target, refused
         return iter(())

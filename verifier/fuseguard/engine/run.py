@@ -11,7 +11,7 @@ from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
-from fuseguard.engine.isolation import stdout_kept, time_limit
+from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
@@ -121,6 +121,7 @@ def run(
     views = [View(body) for body in judged_graphs(graph)]
     quantized = any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
+    late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
     for view in views:
         first = len(findings)
@@ -128,6 +129,8 @@ def run(
         islands += len(view.islands)
         with stdout_kept():
             for rule in active:
+                if rule.code in late:
+                    continue
                 started = perf_counter()
                 try:
                     with time_limit(rule_seconds):
@@ -138,6 +141,7 @@ def run(
                     raise
                 except BaseException as error:  # a third party's rule may do anything; the rest must still run
                     failures.append(_failure(rule.code, view, error))
+                    late |= {rule.code} if isinstance(error, RuleTimeout) else set()
                 seconds[rule.code] += perf_counter() - started
             findings[first:], failed = take_in_exposed(view, target, active, findings[first:], rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
@@ -213,7 +217,11 @@ class _Bounds:
 
 
 def _failure(code: str, view: View, error: BaseException) -> RuleFailure:
-    return RuleFailure(code, view.graph.name, f"{type(error).__name__}: {error}")
+    try:
+        text = str(error)
+    except Exception:  # a rule's own kind of error
+        text = "an error without a text"
+    return RuleFailure(code, view.graph.name, f"{type(error).__name__}: {text}")
 
 
 def in_order(findings: Iterable[Finding], graph: Graph) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from fuseguard.backend.lowered_islands import lost_bounds, merged_outputs
+from fuseguard.engine.exposure import distinct_clusters
 from fuseguard.engine.finding import Effect, Evidence, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
 from fuseguard.engine.housekeeping import HousekeepingRule
@@ -50,7 +51,7 @@ def judged(
     for program in programs(graph):
         unmarked = [item for item in findings if item.code == _UNMARKED and _is_within(item.graph, program)]
         if FOREIGN_QUANTIZER.code in told and unmarked and not _any_marked(program):
-            findings = [item for item in findings if item not in unmarked]
+            findings = [item for item in findings if item.code != _UNMARKED or not _is_within(item.graph, program)]
             added.append(_foreign(program, unmarked, report.file))
         added += _nothing(program, report.file)
         if is_lowered(program):
@@ -120,7 +121,7 @@ def _foreign(program: Graph, unmarked: list[Finding], file: str) -> Finding:
         name=told.name,
         severity=severity,
         nodes=nodes if len(same) == len(unmarked) else worst.nodes,
-        cluster=tuple(dict.fromkeys(name for item in same for name in item.cluster)),
+        cluster=tuple(dict.fromkeys(name for cluster in distinct_clusters(same) for name in cluster)),
         message=told.message,
         remedy=told.remedy,
         rewrite=None,

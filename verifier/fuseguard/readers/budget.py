@@ -15,6 +15,8 @@ MAX_ALL_JSON_BYTES = 192 * 2**20
 MAX_JSON_VALUES = 5_000_000
 # Nodes of all graphs, and of these, nodes that the file stores none of (getitem).
 MAX_NODES = 50_000
+# Arguments of all nodes that are other nodes. Most ops have two; a rule looks at each.
+MAX_USES = 300_000
 # FX makes names of the names of operators and parameters.
 MAX_NAME = 1024
 # torch's own operators take up to 64 dimensions.
@@ -46,6 +48,7 @@ class Budget:
         self._json_values = 0
         self._json_bytes = 0
         self._nodes = 0
+        self._uses = 0
         self._qparam_values = 0
         self._tensor_bytes = 0
         self._frames = 0
@@ -67,6 +70,12 @@ class Budget:
         self._nodes += number
         if self._nodes > MAX_NODES:
             raise OverBudget(f"{MAX_NODES} nodes")
+
+    def use(self) -> None:
+        """Raises OverBudget."""
+        self._uses += 1
+        if self._uses > MAX_USES:
+            raise OverBudget(f"{MAX_USES} arguments that are nodes")
 
     def qparam_values(self, number: int) -> None:
         """Raises OverBudget."""

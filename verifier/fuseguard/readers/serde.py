@@ -94,7 +94,7 @@ class GraphReader:
             try:
                 self._read_node(serialized)
             except MalformedProgram as error:
-                raise MalformedProgram(f"node {serialized.name or serialized.target!r}: {error}") from error
+                raise MalformedProgram(f"node {(serialized.name or serialized.target)[:80]!r}: {error}") from error
         values = tuple([self._arg(output) for output in self._graph.outputs])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
@@ -283,6 +283,7 @@ class GraphReader:
         raise MalformedProgram(f"an argument {key!r} of type {type(value).__name__} is not in the schema")
 
     def _ref(self, value: Any, key: str = "name") -> Ref:
+        self._budget.use()
         name = text_of(value, key)
         ref = self._refs.get(name)
         if ref is None:

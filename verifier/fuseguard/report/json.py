@@ -12,7 +12,7 @@ from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
-from fuseguard.report.quoting import array, quoted_tree
+from fuseguard.report.quoting import array, labelled, name, quoted_tree
 from fuseguard.report.statistics import statistics
 from fuseguard.target import Target, is_measured
 
@@ -122,13 +122,13 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "remedy": finding.remedy,
         "nodes": array(finding.nodes),
         "cluster": array(finding.cluster),
-        "graph": finding.graph,
+        "graph": name(finding.graph),
         "source": _source(finding.source),
-        "module": finding.module,
-        "module_type": finding.module_type,
-        "island": finding.island,
+        "module": name(finding.module),
+        "module_type": name(finding.module_type),
+        "island": name(finding.island),
         "island_key": finding.island_key,
-        "qparams": [{"label": label, "value": value} for label, value in finding.qparams],
+        "qparams": [{"label": name(label), "value": value} for label, value in labelled(finding.qparams)],
         "details": [{"label": label, "value": value} for label, value in finding.details],
         "bound_steps": json_number(finding.bound_steps),
         "bound_value": json_number(finding.bound_value),

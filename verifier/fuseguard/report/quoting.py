@@ -63,10 +63,14 @@ def quoted_lines(text: str, limit: int = 2 * MAX_TEXT) -> str:
 
 
 def array(names: Sequence[str]) -> list[str]:
-    """Names for a program to read. Of a long list, the last item says how many more there are."""
-    if len(names) <= MAX_ARRAY:
-        return list(names)
-    return [*names[:MAX_ARRAY], f"and {len(names) - MAX_ARRAY:,} more"]
+    """Quoted names for a program to read. Of a long list, the last item says how many more there are."""
+    shown = list(map(name, names[:MAX_ARRAY]))
+    return [*shown, f"and {len(names) - MAX_ARRAY:,} more"] if len(names) > MAX_ARRAY else shown
+
+
+def labelled(pairs: Sequence[tuple[str, str]], limit: int = MAX_ARRAY) -> Sequence[tuple[str, str]]:
+    """Labels with values, as of the inputs of an op. Of a long list, the last one says how many more there are."""
+    return pairs if len(pairs) <= limit else (*pairs[:limit], ("more", f"and {len(pairs) - limit:,} more"))
 
 
 def quoted_tree(value: Any) -> Any:

@@ -22,7 +22,7 @@ from fuseguard.report.effects import effects_text
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.numbers import counted, json_number
 from fuseguard.report.options import Options
-from fuseguard.report.quoting import array, name, quoted_tree
+from fuseguard.report.quoting import array, labelled, name, quoted_tree
 from fuseguard.report.sarif_rules import descriptors, shortened
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -185,10 +185,11 @@ def _logical(finding: Finding) -> list[dict[str, Any]]:
     """The node in its control-flow body, and the module that made it."""
     places: list[dict[str, Any]] = []
     if finding.nodes:
-        path = f"{finding.graph}/{finding.nodes[0]}" if finding.graph else finding.nodes[0]
-        places.append({"name": finding.nodes[0], "fullyQualifiedName": path, "kind": "member"})
+        node = name(finding.nodes[0])
+        path = f"{name(finding.graph)}/{node}" if finding.graph else node
+        places.append({"name": node, "fullyQualifiedName": path, "kind": "member"})
     if finding.module:
-        places.append({"fullyQualifiedName": finding.module, "kind": "module"})
+        places.append({"fullyQualifiedName": name(finding.module), "kind": "module"})
     return places
 
 
@@ -206,8 +207,8 @@ def _properties(finding: Finding) -> dict[str, Any]:
         },
         "nodes": array(finding.nodes),
         "cluster": array(finding.cluster),
-        "island": finding.island,
-        "qparams": dict(finding.qparams),
+        "island": name(finding.island),
+        "qparams": {name(label): value for label, value in labelled(finding.qparams)},
         "boundSteps": json_number(finding.bound_steps),
         "boundValue": json_number(finding.bound_value),
         "repairable": finding.repairable,

@@ -12,7 +12,7 @@ from fuseguard.report.lines import Line, Style
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
-from fuseguard.report.quoting import listed, name, quoted
+from fuseguard.report.quoting import MAX_LISTED, labelled, listed, name, quoted
 from fuseguard.report.statistics import statistics_lines
 from fuseguard.target import Target
 
@@ -154,9 +154,10 @@ def _island(finding: Finding) -> Iterator[Line]:
     if not finding.island and not finding.qparams:
         return
     yield _field("island", name(finding.island))
-    width = max((len(quoted(label)) for label, _ in finding.qparams), default=0)
-    for label, value in finding.qparams:
-        start = f"{'':{2 + _LABEL}}  {quoted(label):{width}}  "
+    shown = labelled(finding.qparams, MAX_LISTED)
+    width = max((len(name(label)) for label, _ in shown), default=0)
+    for label, value in shown:
+        start = f"{'':{2 + _LABEL}}  {name(label):{width}}  "
         yield Line((start, "dim"), quoted(value), hang=len(start))
 
 
