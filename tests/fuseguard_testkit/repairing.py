@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from fuseguard.engine import Effect, Fold
+from fuseguard.engine import Call, Effect, Fold, Insert
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
@@ -82,10 +82,20 @@ def lowering_faults(result: RepairResult, proof: Proof, guarded_original: Callab
     # Bounded as the guarded original is, or as announced.
     if not (proof.outcome == "exact" or (bounded and (guarded.outcome == "bounded" or _may_be_bounded(result)))):
         found.append(f"judged {proof.outcome}, by at most {proof.max_error_steps} steps {proof.exception}".rstrip())
-    lost = left - computing(guarded.cpu_ops)
+    lost = left - computing(guarded.cpu_ops) - (_written_out(result) if computing(guarded.cpu_ops) else Counter())
     if lost:
         found.append(f"on the CPU, and not so with the guard: {dict(lost)}")
     return found
+
+
+def _written_out(result: RepairResult) -> Counter[str]:
+    """The casts that the repair puts before ops that cast by themselves, by what the edge dialect calls them.
+
+    Where such an op stays on the CPU, guarded or repaired, so does its cast.
+    """
+    edits = [edit for item in result.applied for edit in item.rewrite.edits if isinstance(edit, Insert)]
+    casts = sum(step.target == "aten.to.dtype" for edit in edits for step in edit.steps if isinstance(step, Call))
+    return Counter({"dim_order_ops._to_dim_order_copy.default": casts})
 
 
 def computing(cpu_ops: Iterable[str]) -> Counter[str]:
