@@ -22,6 +22,10 @@ from fuzzing import json_text, zips
 Build: TypeAlias = Callable[[bytes], bytes]
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "readers" / "data"
+#: How often a format is chosen: there are ten files of one of them, and a few of the others.
+FORMAT_WEIGHTS = {
+    "pt2": 45, "pt2, several programs": 10, "torch 2.6": 10, "exir": 10, "exir, lowered": 15, "ETRecord": 10,
+}  # fmt: skip
 #: Which committed files are of which format.
 FORMATS: dict[str, tuple[str, ...]] = {
     "pt2": (
@@ -37,7 +41,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "ETRecord": ("several.etrecord", "lowered.etrecord"),
 }  # fmt: skip
 
-_SPECIAL = re.compile(rb'["\\\x00-\x1f]')
+_CONTROL = re.compile(rb"[\x00-\x1f]")
 _MOST_NESTED = 6
 # Of alike JSON texts inside the JSON (the metadata of nodes), one in so many is taken.
 _MOST_TEXTS = 12
@@ -163,4 +167,5 @@ def _in_base64(build: Build) -> Build:
 
 def quoted(data: bytes) -> bytes:
     """Bytes as a JSON string; what is not UTF-8 stays as it is."""
-    return b'"' + _SPECIAL.sub(lambda match: b"\\u%04x" % match[0][0], data) + b'"'
+    escaped = data.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    return b'"' + _CONTROL.sub(lambda match: b"\\u%04x" % match[0][0], escaped) + b'"'

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from random import Random
 
 from fuzzing import flatbuffers, json_text, raw, zips
-from fuzzing.corpus import Base, Part
+from fuzzing.corpus import FORMAT_WEIGHTS, Base, Part
 
 #: How often a kind of part is chosen, of those that a file has. Most changes of the bytes of a file are refused early.
-WEIGHTS = {"file": 28, "zip": 30, "json": 30, "flatbuffer": 6, "pickle": 3, "data": 3}
+WEIGHTS = {"file": 32, "zip": 28, "json": 30, "flatbuffer": 6, "pickle": 3, "data": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,14 @@ class Maker:
     def __init__(self, bases: dict[str, tuple[Base, ...]], seed: int, kinds: Sequence[str] = ()) -> None:
         self._bases = bases
         self._formats = tuple(bases)
+        self._weights = [FORMAT_WEIGHTS[name] for name in bases]
         self._seed = seed
         self._kinds = tuple(kinds)
 
     def make(self, number: int) -> Input:
         """The input of this number."""
         rng = Random(f"{self._seed}:{number}")
-        chosen = rng.choice(self._formats)
+        chosen = rng.choices(self._formats, self._weights)[0]
         base = rng.choice(self._bases[chosen])
         other = rng.choice(self._bases[rng.choice(self._formats)])
         kinds = [kind for kind in WEIGHTS if kind in base.parts and (not self._kinds or kind in self._kinds)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import resource
 import sys
@@ -106,6 +107,8 @@ def run(connection: Connection, settings: Settings, started: MutableSequence[flo
     """
     maker = Maker(corpus.load(), settings.seed, settings.kinds)
     subject = subject_of(settings.subject)
+    gc.collect()
+    gc.freeze()  # the collector need not look through the good files again and again
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory, settings.memory))
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=scratch()) as folder:
         path = Path(folder, "input.pt2")
