@@ -50,7 +50,7 @@ def test_no_rule_fails_on_scales_at_the_ends_of_floats(first: float, others: flo
         for number, argument in enumerate(scales):
             argument["as_float"] = first if number < 2 else others
 
-    report = fuseguard.check(forge(tmp_path / "m.pt2", edit=edit), "TOSA-1.0+INT", "1.5.1")
+    report = fuseguard.check(forge(tmp_path / "m.pt2", "split_add", edit=edit), "TOSA-1.0+INT", "1.5.1")
     assert not report.failures
 
 
