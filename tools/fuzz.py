@@ -115,11 +115,11 @@ def _text(summary: dict[str, Any]) -> str:
         f"{summary['inputs_per_second']:,} a second, {summary['inputs_per_cpu_second']:,} a second of the processor. "
         f"Longest {summary['longest_seconds']} s (input {summary['longest_input']}), peak {summary['peak_mib']} MiB."
     )
-    for failure in summary["failures"]:
-        lines.append(
-            f"{failure['signature']} ({failure['times']:,} times): {summary['seed']}:{failure['number']}, "
-            f"{failure['format']}, {failure['mutator']}"
-        )
+    lines += [
+        f"{failure['signature']} ({failure['times']:,} times): {summary['seed']}:{failure['number']}, "
+        f"{failure['format']}, {failure['mutator']}"
+        for failure in summary["failures"]
+    ]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The good files that are changed, taken apart into what is inside of them: records, JSON in JSON, flatbuffers, pickles.
+"""The good files that are changed, taken apart into what is in them: records, JSON in JSON, flatbuffers, pickles.
 
 Each part knows how to make a whole file of a changed copy of itself, with sizes, CRC-32 and escapes that fit, so that
 a change is not refused for something else.

@@ -212,7 +212,7 @@ def _text(rng: Random, base: Index, other: Index) -> list[Edit]:
 
 
 def _rename(rng: Random, base: Index, other: Index) -> list[Edit]:
-    """A name, or another text, replaced wherever it occurs: the program stays what it was, and the name is hostile."""
+    """A name, or another text, replaced wherever it occurs: the program stays valid, and the name is hostile."""
     del other
     if base.names and rng.random() < 0.8:
         text = base.of(rng.choice(base.names))

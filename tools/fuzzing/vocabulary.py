@@ -37,7 +37,8 @@ TEXTS: tuple[bytes, ...] = (
     b"torch.ops.higher_order.executorch_call_delegate", b"torch.ops.a.b.c.d", b"_operator.add", b"math.ceil",
     b"executorch.exir.dialects.edge._ops.aten.add.Tensor", b"TosaBackend", b"EthosUBackend", b"VgfBackend",
     b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"a\x00b", b"\x1b[2J", b"\\x", b"\\",
-    b"\\u12", b"x" * 300, b"x" * 1100, b"\\u0007" * 40, "\u00e9\u0301".encode(), "\u202e".encode(), "\U0001f600".encode(),
+    b"\\u12", b"x" * 300, b"x" * 1100, b"\\u0007" * 40, "\u00e9\u0301".encode(), "\u202e".encode(),
+    "\U0001f600".encode(),
 )  # fmt: skip
 
 #: Names of records that a reader, torch or an unpacking program may take for something.
@@ -58,8 +59,9 @@ RECORDS: tuple[bytes, ...] = (
 
 #: Files of other kinds, by their first bytes.
 HEADS: tuple[bytes, ...] = (
-    b"", b"PK", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"PK\x01\x02", b"\x28\x00\x00\x00ET12", b"\x08\x00\x00\x00TOSA",
-    b"VGF1", b"\x08\x00\x00\x00VGF1", b"\x08\x07\x12\x07pytorch", b"\x80\x02}q\x00.", b"\x80\x04\x95", b"\x1f\x8b\x08",
+    b"", b"PK", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"PK\x01\x02", b"\x28\x00\x00\x00ET12",
+    b"\x08\x00\x00\x00TOSA", b"VGF1", b"\x08\x00\x00\x00VGF1", b"\x08\x07\x12\x07pytorch", b"\x80\x02}q\x00.",
+    b"\x80\x04\x95", b"\x1f\x8b\x08",
     b"version https://git-lfs.github.com/spec/v1\n", b"\x02\x00\x00\x00\x00\x00\x00\x00{}", b"{}", b"\xef\xbb\xbf{}",
     b"\x7fELF", b"#!/bin/sh\n", bytes(64), b"\xff" * 64, b"<html>",
 )  # fmt: skip

@@ -101,15 +101,15 @@ def assemble(items: Sequence[Entry], ends: Ends | None = None) -> bytes:
 def _fields(item: Entry, changed: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "flags": 0, "method": 0, "crc": item.crc, "packed": len(item.data), "size": len(item.data), "extra": b"",
-        "name": item.name, "disk": 0, "attributes": 0, "comment": b"", "after": b"", "signature": 0, **changed,
+        "name": item.name, "disk": 0, "attributes": 0, "comment": b"", "after": b"", **changed,
     }  # fmt: skip
 
 
 def _local(item: Entry) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     f = _fields(item, item.here)
     head = _LOCAL.pack(
-        b"PK\3\4" if not f["signature"] else b"PK\7\x08", 20, f["flags"] & 0xFFFF, f["method"] & 0xFFFF, 0, 33, f["crc"],
-        f["packed"] & _MOST, f["size"] & _MOST, len(f["name"]) & 0xFFFF, len(f["extra"]),
+        b"PK\3\4", 20, f["flags"] & 0xFFFF, f["method"] & 0xFFFF, 0, 33, f["crc"], f["packed"] & _MOST,
+        f["size"] & _MOST, len(f["name"]) & 0xFFFF, len(f["extra"]),
     )  # fmt: skip
     return head, f["name"], f["extra"], item.data, f["after"]
 
