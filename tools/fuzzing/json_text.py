@@ -245,7 +245,8 @@ def _garbage(rng: Random, base: Index, other: Index) -> list[Edit]:
     """Bytes where none belong: before, after, or between two tokens."""
     del other
     at = rng.choice((0, len(base.text), rng.choice(base.values).end, rng.choice(base.values).start))
-    return [(at, at, rng.choice((b" ", b"\n" * 20, b"\xef\xbb\xbf", b"\x00", b",", b"}", b"]", b"\xff", b"/**/", b"x")))]
+    new = rng.choice((b" ", b"\n" * 20, b"\xef\xbb\xbf", b"\x00", b",", b"}", b"]", b"\xff", b"/**/", b"x"))
+    return [(at, at, new)]
 
 
 CHANGES: dict[str, Callable[[Random, Index, Index], list[Edit]]] = {
