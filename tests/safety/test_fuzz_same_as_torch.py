@@ -1,6 +1,6 @@
 """Fuzzed .pt2 files that fuseguard accepts: torch reads the same program from them, or refuses them.
 
-The inputs are those of tools/fuzz.py. torch.export.load runs code of a file, so that it is asked only for files in which
+The inputs are those of tools/fuzz.py. torch.export.load runs code of a file. So only files are loaded in which
 fuseguard finds nothing that would run.
 """
 
