@@ -13,7 +13,7 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-pythons test-releases release bench lint types docs env clean
+.PHONY: help demo cost test test-fast test-pythons test-releases release bench fuzz lint types docs env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"
 	@echo "make bench          the benchmarks"
+	@echo "make fuzz           100,000 damaged and forged files of every format: docs/fuzzing.md"
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make types          mypy --strict alone"
 	@echo "make docs           the documentation, in build/site"
@@ -74,6 +75,10 @@ bench: env
 	$(WITH_ENV) $(BIN)/python tests/bench/guard_overhead.py
 	@test -f examples/digits/out/digits.pt2 || $(MAKE) demo > /dev/null
 	$(WITH_ENV) $(BIN)/python tests/bench/cold_check.py examples/digits/out/digits.pt2
+
+fuzz:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/fuzz.py $(FUZZ_ARGS)
 
 docs:
 	@$(PYTHON) tools/release_env.py core > /dev/null

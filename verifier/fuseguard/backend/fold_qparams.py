@@ -118,7 +118,7 @@ def largest_change(one: QParams, other: QParams) -> int:
     """
     ratio = one.scale / other.scale
     candidates = {one.qmin, one.qmax}
-    for limit in (other.qmin, other.qmax):
+    for limit in (other.qmin, other.qmax) if ratio else ():  # float64 holds no quotient that is smaller still
         crossing = one.zero_point + (limit - other.zero_point) / ratio
         if abs(crossing) < 2**40:
             candidates |= {math.floor(crossing) + offset for offset in (-1, 0, 1, 2)}

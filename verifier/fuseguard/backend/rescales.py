@@ -44,7 +44,7 @@ class Rescale:
             # TOSA apply_scale_16: REQUIRE(result >= minimum_s<i32_t> && result <= maximum_s<i32_t>)
             return "overflow" if self.reach * self.factor >= 2.0**31 else ""
         # TOSA apply_scale_32: REQUIRE(value >= (-1 << (shift - 1)) && value < (1 << (shift - 1)))
-        return "overflow" if self.reach >= 2.0 ** (shift - 1) else ""
+        return "overflow" if self.reach >= 2.0 ** min(shift - 1, 1023) else ""  # a float has no larger power
 
 
 def rescales_around(view: View, node: Node) -> Iterator[Rescale]:

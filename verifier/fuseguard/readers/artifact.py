@@ -222,7 +222,7 @@ def inferred(nodes: list[Node]) -> list[Node]:
         node.name
         for node in nodes
         if _may_be_marked(node)
-        and (node.name in ends or any(kinds[source] == "dequantize" for source in sources[node.name]))
+        and (node.name in ends or any(kinds.get(source) == "dequantize" for source in sources[node.name]))
     }
     return [replace(node, annotated=True) if node.name in marked else node for node in nodes]
 
