@@ -17,8 +17,8 @@ TARGET = Target.parse("TOSA-1.0+INT+FP", "1.5.1")
 RULES = load_registry().rules
 
 
-#: So often is a program of one size linted at most until a count repeats.
-_WARM = 6
+#: Sets whose order differs let some counts never repeat.
+_MOST_RUNS = 4
 
 
 def function_calls(graph: Graph) -> int:
@@ -56,15 +56,12 @@ def growth(work: Callable[[Graph], int], program: Callable[[int], Graph], size: 
     That is 1 if ``work`` is linear, whatever it costs once, and 1.67 if it is a square. A square that costs a
     hundredth of the linear part at a size of six makes it 1.01. ``program`` makes the program of a size.
     """
-    # Neither what is looked up once in a process nor what CPython has yet to specialize counts: it is gone when a
-    # count repeats. What is not linear stays.
-    counts = [work(program(size)), work(program(size))]
-    while counts[-1] != counts[-2] and len(counts) < _WARM:
-        counts.append(work(program(size)))
-    found = _growth(work, program, size)
-    return found if found == 1 else min(found, _growth(work, program, size))
-
-
-def _growth(work: Callable[[Graph], int], program: Callable[[int], Graph], size: int) -> float:
-    first, second, third = (work(program(size * times)) for times in (1, 2, 3))
+    # Until the counts repeat: what is looked up once in a process, and what CPython has yet to specialize, is in the
+    # first ones. What is not linear is in all of them.
+    counts: list[int] = []
+    for _ in range(_MOST_RUNS):
+        before, counts = counts, [work(program(size * times)) for times in (1, 2, 3)]
+        if counts == before:
+            break
+    first, second, third = counts
     return (third - second) / (second - first)

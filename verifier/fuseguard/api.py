@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fuseguard.gate.result import CheckResult
     from fuseguard.ir.graph import Graph
 
-T = TypeVar("T", bound=Target)
+T = TypeVar("T", bound=Target | HasTosaSpec)
 
 
 def check(
@@ -195,7 +195,7 @@ def _gate(
     return make_gate(
         registry,
         configured,
-        targets=_targets(target),
+        targets=None if target is None else [as_target(item) for item in _several(target) or ()],
         releases=_several(executorch),
         policy=policy,
         select=select,
@@ -208,15 +208,6 @@ def _gate(
         methods=_several(method),
         allow_code=allow_code,
     )
-
-
-def _targets(
-    value: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None,
-) -> list[str | Target] | None:
-    if value is None:
-        return None
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return [as_target(item) for item in (value if several else (value,))]  # type: ignore[union-attr,arg-type]
 
 
 def _several(value: str | T | Sequence[str | T] | None) -> list[str | T] | None:

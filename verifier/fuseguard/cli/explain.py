@@ -8,7 +8,7 @@ import click
 
 from fuseguard.cli import exits, output
 from fuseguard.engine.housekeeping import HousekeepingRule
-from fuseguard.engine.registry import Registry, load_registry
+from fuseguard.engine.registry import Registry, load_registry, matches
 from fuseguard.engine.rule import Rule
 from fuseguard.report.lines import Line
 
@@ -36,13 +36,8 @@ def command(rules: tuple[str, ...], everything: bool, output_format: str, color:
     if everything == bool(rules):
         raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
     registry = load_registry()
-    chosen = (
-        registry.everything
-        if everything
-        else tuple(
-            dict.fromkeys(rule for name in rules for rule in (family(registry, name) or (find(registry, name),)))
-        )
-    )
+    named = (rule for name in rules for rule in find(registry, name))
+    chosen = registry.everything if everything else tuple(dict.fromkeys(named))
     packs = pack_of(registry)
     if output_format == "json":
         from fuseguard.report import json, rule_json
@@ -56,20 +51,12 @@ def command(rules: tuple[str, ...], everything: bool, output_format: str, color:
         output.write_lines(_lines(chosen, packs), color, wrap=True)
 
 
-def family(registry: Registry, name: str) -> tuple[Rule | HousekeepingRule, ...]:
-    """The rules whose codes begin with the letters ``name`` (``FU``); empty if it is no such prefix."""
-    letters = name.upper()
-    return tuple(
-        rule for rule in registry.everything if letters.isalpha() and rule.code.rstrip("0123456789") == letters
-    )
-
-
-def find(registry: Registry, name: str) -> Rule | HousekeepingRule:
-    """The rule or SU code called ``name``. Raises Failure naming the nearest."""
-    rule = registry.find(name)
-    if rule is None:
+def find(registry: Registry, name: str) -> list[Rule | HousekeepingRule]:
+    """The rules with this code, beginning of a code (``FU``) or name. Raises Failure naming the nearest."""
+    found = [rule for rule in registry.everything if matches(rule, name.strip())]
+    if not found:
         raise exits.Failure(f"No rule is called {name!r}. {registry.nearest(name)}")
-    return rule
+    return found
 
 
 def pack_of(registry: Registry) -> dict[str, str]:

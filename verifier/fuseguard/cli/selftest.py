@@ -126,9 +126,13 @@ def command(
 def _judged(
     chosen: Sequence[Case], jobs: int, recorder: Recorder | None, *, check_ir_validity: bool
 ) -> list[Result]:
-    from fuseguard.executorch.selftest import run_cases, unchecked_config
+    from fuseguard.executorch.selftest import run_cases
 
-    compile_config = None if check_ir_validity else unchecked_config()
+    compile_config = None
+    if not check_ir_validity:
+        from fuseguard.executorch.lowering import unchecked_config
+
+        compile_config = unchecked_config()
     results: list[Result] = []
     with long_progress("lowering", len(chosen)) as step:
         for result in run_cases(chosen, jobs, repairs=recorder is not None, compile_config=compile_config):

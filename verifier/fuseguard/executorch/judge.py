@@ -24,7 +24,7 @@ from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedRe
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import input_sets
-from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge
+from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
@@ -81,7 +81,7 @@ def prove(
     sets = input_sets(exported_program, inputs, kwargs)
     resolved = target_of(target, None, compile_config)
     if not resolved.ir_validity and compile_config is None:
-        compile_config = EdgeCompileConfig(_check_ir_validity=False)
+        compile_config = unchecked_config()
     spec = compile_spec_for(resolved)
     if checks == "guard":
         checks = support_checks(resolved)
@@ -107,7 +107,9 @@ def prove(
     }
     program = functional_program(exported_program, share_weights=True)
     judged = _Judged(eager, program, lowered, resolved, common, locate)
-    return of_input_sets([judged.proof(values, calls) for values in sets])
+    return of_input_sets([
+        judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
+    ])  # fmt: skip
 
 
 class _Judged:
@@ -131,8 +133,13 @@ class _Judged:
         self.locate = locate
         self.state = HeldState(eager)
 
-    def proof(self, inputs: tuple[Any, ...], calls: int | None) -> Proof:
-        """The proof on one input set, from the state that the program was given with."""
+    def proof(
+        self, inputs: tuple[Any, ...], calls: int | None, reference: tuple[torch.Tensor, ...] | None = None
+    ) -> Proof:
+        """The proof on one input set, from the state that the program was given with.
+
+        ``reference``: what the eager program yields on ``inputs`` from that state; None runs it.
+        """
         programs = (self.eager, self.program, self.lowered.program)
         state = slots(self.eager)
         for program in programs:
@@ -140,7 +147,7 @@ class _Judged:
         calls = calls or (CALLS_WITH_STATE if state else 1)
         proofs: list[Proof] = []
         while True:
-            reference = run_eager(self.eager, inputs)
+            reference = run_eager(self.eager, inputs) if reference is None else reference
             own = len(reference) - len(state)
             names = [*(f"output {number}" for number in range(own)), *map(str, state)]
             elements = sum(tensor.numel() for tensor in reference)
@@ -151,7 +158,7 @@ class _Judged:
             proofs.append(proof)
             if len(proofs) == calls or not proofs[-1].ok:
                 return of_calls(proofs)
-            inputs = carry_on(programs, inputs, proofs[-1].outputs)
+            inputs, reference = carry_on(programs, inputs, proofs[-1].outputs), None
 
 
 def _call(

@@ -38,6 +38,11 @@ class Lowered:
     on_cpu: frozenset[str] = frozenset()
 
 
+def unchecked_config() -> EdgeCompileConfig:
+    """The configuration without the check of the edge IR."""
+    return EdgeCompileConfig(_check_ir_validity=False)
+
+
 def compile_spec_for(target: Target) -> Any:
     """The TosaCompileSpec of a target. Raises TargetError if the installed release does not know it."""
     try:

@@ -47,13 +47,6 @@ def run_cases(
         yield from in_processes(chunk, judge, min(jobs, len(chunk)), _lost, start, get_context("spawn"))
 
 
-def unchecked_config() -> EdgeCompileConfig:
-    """The configuration without the check of the edge IR. Raises ImportError."""
-    from executorch.exir import EdgeCompileConfig
-
-    return EdgeCompileConfig(_check_ir_validity=False)
-
-
 def _judge(case: Case, repairs: bool, compile_config: EdgeCompileConfig | None) -> Result:
     """In a worker. The import is here, so that the process that asks can name this function without torch."""
     global _judged
