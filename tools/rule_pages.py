@@ -84,7 +84,7 @@ def _facts(rule: Rule) -> Iterator[str]:
 
 
 def _effects(rule: Rule) -> Iterator[str]:
-    yield from ("## What the backend makes of it", "")
+    yield from ("## Effect by release", "")
     yield "| case | releases | profile | effect | severity | evidence | known from |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for known in evidence_of(rule):

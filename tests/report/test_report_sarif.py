@@ -174,7 +174,7 @@ def test_the_help_is_the_rules_own_and_lists_its_effects() -> None:
     rule = RULES["FU101"]
     assert markdown.startswith("# FU101: fused-activation-out-of-range\n")
     assert rule.remedy.split(".")[0] in markdown
-    effects = markdown.split("## What the backend makes of it")[1].split("## What to do")[0]
+    effects = markdown.split("## Effect by release")[1].split("## What to do")[0]
     assert effects.count("\n| ") == 2 + len(rule.effects.rows), "a header, a line, and the rows"
     assert all(f"| {known} |" in markdown for known in evidence_of(rule))
 

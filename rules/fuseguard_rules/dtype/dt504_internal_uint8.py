@@ -22,7 +22,7 @@ class InternalUint8(Rule):
     summary = "uint8 codes at an operator, or made from a float in the delegate: uint8 is for inputs and outputs alone."
     why = (
         "TOSA has no uint8 tensors. From 1.3 on the backend carries uint8 as flags on the RESCALE between a program's "
-        "uint8 inputs and outputs and the int8 codes that the quantizer puts behind them; every pass further in asks "
+        "uint8 inputs and outputs and the int8 codes that the quantizer puts after them; every pass further in asks "
         "for int8 or int16. Convolutions, tables and pools refuse uint8 in lowering; element-wise ops and, with float "
         "support, data movement take the codes for something else without a word. Where the program quantizes a float "
         "to uint8 itself, or computes in float with what uint8 codes stand for, a delegate with float support casts "

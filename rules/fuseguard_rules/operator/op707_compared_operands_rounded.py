@@ -22,8 +22,8 @@ class OperandsRounded(Rule):
     why = (
         "InsertRescaleInt32Pass brings both operands of maximum, minimum and the comparisons to the smaller of their "
         "scales, as integers without bits to spare. The operand with the larger scale is rounded to the grid of the "
-        "other, by up to half of its step, and rounded again behind the op. add and sub keep 20 bits more. A clamp "
-        "whose bounds are tensors is made of maximum and minimum."
+        "other, by up to half of its step, and rounded again after the op. add and sub keep 20 bits more. A clamp "
+        "whose bounds are tensors becomes maximum and minimum."
     )
     remedy = (
         "Usually nothing: the difference is within a rounding. Give both operands one scale (SharedQuantizationSpec), "

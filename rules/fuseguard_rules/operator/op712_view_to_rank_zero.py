@@ -65,7 +65,7 @@ class ViewToRankZero(Rule):
     bad = examples.BAD
     good = examples.GOOD
     #: Assertions, which the edge dialect makes of one_hot for instance: refused, their ops come to stand last in FX's
-    #: order, behind the output.
+    #: order, after the output.
     mended_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:

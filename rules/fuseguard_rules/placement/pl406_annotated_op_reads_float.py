@@ -33,11 +33,11 @@ class FloatInput(Rule):
     name = "annotated-op-reads-float"
     summary = "An op that was annotated as quantized has a quantized result, and what it reads was never quantized."
     why = (
-        "FoldAndAnnotateQParamsPass takes the Q behind an annotated op away, whether or not there was a DQ in front. "
+        "FoldAndAnnotateQParamsPass removes the Q after an annotated op, whether or not there was a DQ in front. "
         "With float support the op then computes in float, and its values are read as the codes that the Q would have "
         "made: silently wrong where they leave the delegate, a crash where a lookup table or RESCALE reads them. The "
-        "INT profile leaves the op on the CPU. With float support an activation behind a float convolution or linear "
-        "is right where FuseQuantizedActivationPass takes it away, and leaves the Q to saturate instead."
+        "INT profile leaves the op on the CPU. With float support an activation after a float convolution or linear "
+        "is right where FuseQuantizedActivationPass removes it and leaves the Q to saturate instead."
     )
     remedy = (
         "Quantize what the op reads (a Q/DQ pair in front of it), leave the op unannotated, or let fuseguard keep it "
@@ -79,7 +79,7 @@ class FloatInput(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Annotated ops that read float only since what they read is refused.
 
-        Such are the rest of an operator that the edge dialect makes several of: the view behind the cat of a stack.
+        The edge dialect splits some operators. The rest of one, such as the view after the cat of a stack, is exposed.
         """
         del target
         off = set(refused)  # and what was found here, so that a chain is followed in one go
@@ -99,7 +99,7 @@ class FloatInput(Rule):
 
 
 def _vanishes(view: View, node: Node, operand: Node, target: Target) -> bool:
-    """Whether FuseQuantizedActivationPass takes an activation behind a float anchor away: its Q saturates instead.
+    """Whether FuseQuantizedActivationPass removes an activation after a float anchor: its Q saturates instead.
 
     Without float support the two stay on the CPU, where the edge dialect has an addmm for a linear.
     """

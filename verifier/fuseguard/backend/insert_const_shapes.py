@@ -74,7 +74,7 @@ def _is_merged(view: View, node: Node, target: Target) -> bool:
     if MOVES_RANK_ZERO_VIEWS.in_force(target):
         return all(_gets_dims(view, reader) for reader in _readers(view, node))
     if node.kind == "sum" and view.out_q(node):
-        return False  # a RESCALE from int32 stands behind it
+        return False  # a RESCALE from int32 follows it
     return all(reader.kind in _BEGIN_WITH_VIEW for reader in _readers(view, node))
 
 

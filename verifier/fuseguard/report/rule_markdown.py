@@ -17,7 +17,7 @@ def rule_markdown(rule: Rule) -> str:
 def _lines(rule: Rule) -> Iterator[str]:
     yield f"# {_text(rule.code)}: {_text(rule.name)}"
     yield from ("", _text(rule.summary), "", "## Why is this wrong?", "", _text(rule.why), "")
-    yield from ("## What the backend makes of it", "")
+    yield from ("## Effect by release", "")
     yield from (
         "| case | releases | profile | effect | evidence | reference |",
         "| --- | --- | --- | --- | --- | --- |",

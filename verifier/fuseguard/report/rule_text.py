@@ -19,7 +19,7 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
     yield paragraph(rule.summary)
     yield Line()
     yield from _section("Why is this wrong?", rule.why)
-    yield Line(("What the backend makes of it", "strong"))
+    yield Line(("Effect by release", "strong"))
     yield from table([_effect(known) for known in evidence_of(rule)], _HEADER, indent=2)
     yield from _meanings(rule.effects.rows)
     yield Line()

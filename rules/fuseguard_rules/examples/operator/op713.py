@@ -27,7 +27,7 @@ def _alone(target: str, *args: float) -> Callable[[], Graph]:
     return build
 
 
-def _beside(target: str, *args: float, read: bool = False, behind_op: bool = False) -> Callable[[], Graph]:
+def _beside(target: str, *args: float, read: bool = False, after_op: bool = False) -> Callable[[], Graph]:
     """A sigmoid plus what has the shape of another input; ``read``: or of its own."""
 
     def build() -> Graph:
@@ -36,9 +36,9 @@ def _beside(target: str, *args: float, read: bool = False, behind_op: bool = Fal
         y = x if read else b.input("y", _SHAPE)
         value = b.call("aten.sigmoid.default", b.requantize(x, _QPARAMS))
         value = b.requantize(value, int8(1 / 256, -128))
-        if behind_op:
+        if after_op:
             y = b.requantize(b.call("aten.neg.default", b.requantize(y, _QPARAMS)), int8(0.0237, 2))
-        made = b.call(target, y, *args, annotated=behind_op)
+        made = b.call(target, y, *args, annotated=after_op)
         made = b.requantize(made, int8(3 / 255, -128))
         return b.output(b.requantize(b.call("aten.add.Tensor", value, made), _SUM))
 
@@ -67,7 +67,7 @@ BAD = (
             only_on=">=1.3"),
     Example("ones_like of a second input", _beside("aten.ones_like.default"), _program("ones_like_second"),
             only_on=">=1.3"),
-    Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, behind_op=True),
+    Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, after_op=True),
             only_on=">=1.3"),
     Example("copy onto a second input", _copied, only_on=">=1.3"),
 )  # fmt: skip

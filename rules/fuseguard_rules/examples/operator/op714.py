@@ -64,7 +64,7 @@ def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tenso
 
 
 BAD = (
-    Example("int64 ones behind a float result", _beside("aten.ones.default", (2,), shape=(2,)),
+    Example("int64 ones after a float result", _beside("aten.ones.default", (2,), shape=(2,)),
             _program("with_int64_ones")),
     Example("arange that is compared on the CPU", _compared),
     Example("argmax of a float", _argmax, _program("largest_channel"), only_on=">=1.4,<1.5"),

@@ -1,4 +1,4 @@
-"""Float modules behind the examples of OP712, OP713 and OP714, all about what a program puts out.
+"""Float modules of the examples of OP712, OP713 and OP714, all about what a program puts out.
 
 Imports torch: only ``Example.program`` imports this file.
 """

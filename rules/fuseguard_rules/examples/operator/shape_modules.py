@@ -1,4 +1,4 @@
-"""Float modules behind the examples of OP715 to OP718. Imports torch: only ``Example.program`` imports this file."""
+"""Float modules of the examples of OP715 to OP718. Imports torch: only ``Example.program`` imports this file."""
 
 from __future__ import annotations
 

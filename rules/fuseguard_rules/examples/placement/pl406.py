@@ -35,8 +35,8 @@ def _float_outside() -> Graph:
     return b.output(b.requantize(b.call("aten.abs.default", b.requantize(value, INPUT)), INPUT))
 
 
-def _behind_linear(target: str, *bounds: float, read: bool = False, out: QParams = _RELU) -> Callable[[], Graph]:
-    """An activation behind a linear that stayed in float."""
+def _after_linear(target: str, *bounds: float, read: bool = False, out: QParams = _RELU) -> Callable[[], Graph]:
+    """An activation after a linear that stayed in float."""
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -83,8 +83,8 @@ BAD = (
 )
 
 GOOD = (
-    Example("relu of a float linear", _behind_linear("aten.relu.default")),
-    Example("relu of a float linear, multiplied by itself", _behind_linear("aten.relu.default", read=True)),
+    Example("relu of a float linear", _after_linear("aten.relu.default")),
+    Example("relu of a float linear, multiplied by itself", _after_linear("aten.relu.default", read=True)),
     Example("permute of a quantized input", _graph(_PERMUTE, (0, 1, 3, 2), quantized=True)),
     Example("abs of what was computed in float and quantized", _float_outside),
 )
