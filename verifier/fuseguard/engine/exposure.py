@@ -27,6 +27,7 @@ def take_in_exposed(
     something is told to have failed, with TooMuchWork.
     """
     closed = list(findings)
+    rules = [rule for rule in rules if rule.exposes]
     failed: dict[str, BaseException] = {}
     left = max(ROUNDS, MAX_LOOKS // max(len(view.graph), 1))
     last = ""

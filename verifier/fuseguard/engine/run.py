@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
@@ -98,6 +99,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
 
 
 @limited_effort()
+@collector_paused()
 def run(
     graph: Graph,
     target: Target,
@@ -119,7 +121,7 @@ def run(
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
-    quantized = any(map(is_quantized, programs(graph)))
+    quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
     late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)

@@ -55,6 +55,7 @@ class View:
         self._users = _live_users(graph, self._live)
         self._calls: dict[Trait | None, tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
+        self._per_tensor: dict[tuple[Arg, ...], QParams] = {}  # by their arguments, which a Q and its DQs have alike
         self._keys: dict[str, dict[str, str]] = {}
         self._clusters: dict[str, frozenset[str]] = {}
         self._ordered: dict[tuple[int, ...], tuple[str, ...]] = {}  # by the ids of clusters that are kept
@@ -95,11 +96,13 @@ class View:
 
     def qparams(self, node: Node) -> QParams | None:
         """The qparams that a Q or DQ node carries; None for other nodes and for unreadable ones."""
+        name = node.name
+        if name in self._qparams:
+            return self._qparams[name]
         if not (self.is_q(node) or self.is_dq(node)):
             return None
-        if node.name not in self._qparams:
-            self._qparams[node.name] = self._read_qparams(node)
-        return self._qparams[node.name]
+        found = self._qparams[name] = self._read_qparams(node)
+        return found
 
     def _read_qparams(self, node: Node) -> QParams | None:
         # quantize_per_tensor(x, scale, zero_point, qmin, qmax, dtype)
@@ -114,6 +117,8 @@ class View:
             zero_points = tuple(int(z) for z in self._buffer(node.arg(2, "zero_points")) if math.isfinite(z))
             source = "" if scales else _text(node.arg(1, "scales"))
             return QParams(scales, zero_points, qmin, qmax, _text(dtype), axis, source)
+        if not node.kwargs and node.args[1:] in self._per_tensor:
+            return self._per_tensor[node.args[1:]]
         scale, zero_point, qmin, qmax, dtype = (
             node.arg(1, "scale"), node.arg(2, "zero_point"), node.arg(3, "quant_min"), node.arg(4, "quant_max"),
             node.arg(5, "dtype"),
@@ -125,7 +130,10 @@ class View:
             and isinstance(qmax, int)
         ):
             return None
-        return QParams.per_tensor(float(scale), zero_point, qmin, qmax, _text(dtype))
+        found = QParams.per_tensor(float(scale), zero_point, qmin, qmax, _text(dtype))
+        if not node.kwargs:
+            self._per_tensor[node.args[1:]] = found
+        return found
 
     def _buffer(self, arg: Arg) -> tuple[float, ...]:
         return self.graph.buffers.get(arg.name, ()) if isinstance(arg, Ref) else ()
