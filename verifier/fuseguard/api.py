@@ -132,16 +132,18 @@ def render(
     *,
     source_root: str | os.PathLike[str] | None = None,
     quiet: bool = False,
+    verbose: bool = False,
     statistics: bool = False,
 ) -> str:
     """A report as ``fuseguard check --output-format`` writes it, in plain text.
 
     Args:
         result: what :func:`check` or :func:`check_files` returned.
-        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``
-            or, of one program, ``model-explorer``.
+        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``,
+            ``gitlab``, ``markdown`` or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
+        verbose: write out every finding, in the text format, where those with one cause are else one entry.
         statistics: counts by rule in the place of findings, in formats for people.
 
     Raises:
@@ -149,6 +151,7 @@ def render(
     """
     import warnings
 
+    from fuseguard.gate.result import of_report
     from fuseguard.report.formats import FORMATS, render_document
     from fuseguard.report.options import Options
 
@@ -157,17 +160,8 @@ def render(
         raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
     rules = {rule.code: rule for rule in load_registry().rules}
     root = Path.cwd() if source_root is None else Path(source_root)
-    whole = _as_result(result) if isinstance(result, Report) else result
-    return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn))
-
-
-def _as_result(report: Report) -> CheckResult:
-    from fuseguard.gate.exit_codes import exit_code
-    from fuseguard.gate.result import CheckResult, FileResult
-
-    files = (FileResult(report.file or "program", report),)
-    code = exit_code(files, report.fail_on)
-    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)
+    whole = of_report(result) if isinstance(result, Report) else result
+    return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn, verbose))
 
 
 def _gate(
