@@ -68,7 +68,7 @@ def test_a_bare_finding_shows_the_file_and_no_empty_fields() -> None:
         "  nodes     n\n"
         f"  effect    quality: {Effect.QUALITY.meaning}\n"
         "  on        TOSA-1.0+INT, ExecuTorch 1.5.1\n"
-        "  remedy    mend it\n"
+        "  remedy    fix it\n"
         "  repair    no bit-exact one is known; follow the remedy\n"
     )
 

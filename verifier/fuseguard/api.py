@@ -19,6 +19,7 @@ from fuseguard.target import HasTosaSpec, Target, as_target
 
 if TYPE_CHECKING:
     import torch
+    from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
 
     from fuseguard.gate.result import CheckResult
@@ -28,7 +29,7 @@ T = TypeVar("T", bound=Target | HasTosaSpec)
 
 
 def check(
-    program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str],
+    program: ExportedProgram | EdgeProgramManager | torch.fx.GraphModule | Graph | str | os.PathLike[str],
     target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
     executorch: str | Sequence[str] | None = None,
     policy: str | None = None,
@@ -47,8 +48,8 @@ def check(
     """Check a program for one target or several.
 
     Args:
-        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, a :class:`Graph`, or the
-            path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
+        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, an ``EdgeProgramManager`` (all of
+            its methods), a :class:`Graph`, or the path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
             changed, and nothing in a file is executed.
         target: a TOSA specification (``TOSA-1.0+INT``), an accelerator (``vgf``, ``ethos-u85``), a compile spec or
             partitioner of the backend, or several; ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.

@@ -101,7 +101,7 @@ class SuppressionKind(str, enum.Enum):
     """Why a finding is not reported."""
 
     IGNORE = "ignore"  # looked at, and to stay
-    FIXME = "fixme"  # to be mended later
+    FIXME = "fixme"  # to be fixed later
     BASELINE = "baseline"  # known from before
 
 

@@ -74,7 +74,7 @@ class Rule(abc.ABC):
     #: The fault is in the quantized program itself: the eager program shows it too, and the delegate agrees with it.
     in_program: ClassVar[bool] = False
     #: A check of a partitioner comes too late for it: ``guard`` makes the repair itself, right before partitioning.
-    mended_by_guard: ClassVar[bool] = False
+    fixed_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
@@ -98,7 +98,7 @@ class Rule(abc.ABC):
         return iter(())
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The rewrite that mends ``finding``, or None where there is none. Must not raise or change anything.
+        """The rewrite that fixes ``finding``, or None where there is none. Must not raise or change anything.
 
         ``exact`` rewrites leave every result of the program as it is, to the bit.
         """

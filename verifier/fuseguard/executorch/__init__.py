@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
+from fuseguard.readers.trust import UntrustedFile
 
 if TYPE_CHECKING:
     from fuseguard.executorch.explanations import Explanation
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
     "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
-    "target_of",
+    "target_of", "UntrustedFile",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.

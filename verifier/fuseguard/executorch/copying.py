@@ -22,7 +22,7 @@ def exported_program_of(value: object, what: str) -> ExportedProgram:
     elif hasattr(value, "exported_program"):
         text = f"a lowered or edge program ({type(value).__name__}): pass the quantized program that it was made from"
     elif isinstance(value, str | os.PathLike):
-        text = "a path: load the program first, with torch.export.load, if you trust the file"
+        text = "a path: if you trust the file, pass what torch.export.load loads from it"
     elif isinstance(value, torch.nn.Module):
         text = "a module: quantize and export it first, and pass what torch.export.export returns"
     else:
