@@ -48,9 +48,9 @@ def check(
     """Check a program for one target or several.
 
     Args:
-        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, an ``EdgeProgramManager`` (all of
-            its methods), a :class:`Graph`, or the path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
-            changed, and nothing in a file is executed.
+        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, an ``EdgeProgramManager`` (all
+            of its methods), a :class:`Graph`, or the path of a file: a ``.pt2`` file, an ETRecord, or what
+            ``executorch.exir.serde.save`` wrote. It is never changed, and nothing in a file is executed.
         target: a TOSA specification (``TOSA-1.0+INT``), an accelerator (``vgf``, ``ethos-u85``), a compile spec or
             partitioner of the backend, or several; ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
         executorch: the release to check for, or several, for every target in turn; ``all`` are those measured. None

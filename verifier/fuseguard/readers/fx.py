@@ -26,7 +26,7 @@ _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
-def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mapping[str, Any] | None = None) -> Graph:
+def read_program(program: Any, values: Mapping[str, Any] | None = None) -> Graph:
     """The graph of a live program, control-flow bodies included; of an EdgeProgramManager those of all its methods.
 
     Per-channel scales and zero points, and small constants that are no weights, are read from the program's buffers, or
