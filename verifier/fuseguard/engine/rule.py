@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fuseguard.engine.effects import EffectsTable
 from fuseguard.engine.evidence import grade
 from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.place import placed_by
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
@@ -132,6 +133,10 @@ class Rule(abc.ABC):
         known = grade(self, case, row, view, target, nodes)
         differs = effect in (Effect.WRONG, Effect.BOUNDED)
         lead = nodes[0]
+        placed = placed_by(view, nodes)
+        details = [("IR check", row.condition)] if row.condition else []
+        if placed not in nodes:
+            details.append(("line", f"of {placed.name}, the nearest op that has one; a pass made {lead.name}"))
         return Finding(
             code=self.code,
             name=self.name,
@@ -145,8 +150,8 @@ class Rule(abc.ABC):
             evidence_note=known.note,
             evidence_release=known.release,
             case=case,
-            source=lead.source,
-            stack=lead.stack,
+            source=placed.source,
+            stack=placed.stack,
             module=lead.module,
             module_type=lead.module_type,
             island=island.name if island else lead.name,
@@ -156,7 +161,7 @@ class Rule(abc.ABC):
             bound_value=bound_value if differs else None,
             graph=view.graph.name,
             target=str(target),
-            details=(("IR check", row.condition),) if row.condition else (),
+            details=tuple(details),
         )
 
     @classmethod

@@ -129,6 +129,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "cluster": array(finding.cluster),
         "graph": name(finding.graph),
         "source": _source(finding.source),
+        "called_from": _source(finding.called_from),
         "module": name(finding.module),
         "module_type": name(finding.module_type),
         "island": name(finding.island),

@@ -172,15 +172,24 @@ def _place(finding: Finding) -> Iterator[Line]:
     function = f", in {quoted(source.function)}" if source.function else ""
     yield Line(("  --> ", "dim"), (name(str(source)), "place"), function)
     code = quoted(source.code).strip()
-    if not code:
-        return  # the file names a line of the exporting machine; reading that path here could show anything
+    if code:  # else the file names a line of the exporting machine; reading that path here could show anything
+        yield from _code(code, source.line, _STYLES[finding.severity])
+    called = finding.called_from
+    if called is not None:
+        function = f", in {quoted(called.function)}" if called.function else ""
+        text = f": {quoted(called.code, _CODE).strip()}" if called.code.strip() else ""
+        yield Line(("  called from ", "dim"), (name(str(called)), "place"), f"{function}{text}", hang=4)
+
+
+def _code(code: str, line: int, style: Style) -> Iterator[Line]:
+    """A source line with its number, marked below."""
     if len(code) > _CODE:
         code = f"{code[:_CODE]}..."
-    number = str(source.line)
+    number = str(line)
     gutter = " " * len(number)
     yield Line((f"  {gutter} |", "dim"))
     yield Line((f"  {number} | ", "dim"), code, hang=len(number) + 5)
-    yield Line((f"  {gutter} | ", "dim"), ("^" * min(len(code), _MARKER), _STYLES[finding.severity]))
+    yield Line((f"  {gutter} | ", "dim"), ("^" * min(len(code), _MARKER), style))
 
 
 def _island(finding: Finding) -> Iterator[Line]:
