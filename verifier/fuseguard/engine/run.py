@@ -94,7 +94,7 @@ class Report:
         targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
         targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
         size = f"{self.nodes} nodes, {self.islands} islands"
-        lines = [one_line(f"{self.file or 'program'} for {targets}: {counts_of(self.findings)} in {size}")]
+        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
         lines += lines_of(self.findings)
         if self.failures:
             lines.append(one_line(f"  {len(self.failures)} rule failures, the first: {self.failures[0].error}"))

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
+from fuseguard.executorch.noise import quiet_imports
 from fuseguard.readers.trust import UntrustedFile
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _LATE = {
 
 def __getattr__(name: str) -> object:
     if name in _LATE:
-        found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        with quiet_imports():
+            found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

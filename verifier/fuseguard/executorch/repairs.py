@@ -21,6 +21,7 @@ from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
+from fuseguard.executorch.noise import quiet_copies, quiet_imports
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.executorch.state import functional_program
@@ -155,7 +156,8 @@ def lower(
         return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)
     exported_program = program_of(exported_program, "lower", trust)
     program = _prepared(exported_program, partitioner, repair, policy, compile_config)
-    return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
+    with quiet_copies(), quiet_imports():
+        return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
 
 
 def _lower_methods(
@@ -176,7 +178,8 @@ def _lower_methods(
     partitioner.fuseguard_report = {name: one.fuseguard_report for name, one in partitioners.items()}
     partitioner.fuseguard_repair = {name: one.fuseguard_repair for name, one in partitioners.items()}
     by_method = {name: [one] for name, one in partitioners.items()}
-    return to_edge_transform_and_lower(programs, partitioner=by_method, compile_config=compile_config, **options)
+    with quiet_copies(), quiet_imports():
+        return to_edge_transform_and_lower(programs, partitioner=by_method, compile_config=compile_config, **options)
 
 
 def _prepared(
