@@ -171,8 +171,8 @@ def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
 @pytest.mark.parametrize(
     ("page", "heading", "kind"),
     [
-        ("python.md", "of a report of `check`", Report),
-        ("python.md", "of a finding", Finding),
+        ("python.md", "attribute of a report", Report),
+        ("python.md", "attribute of a finding", Finding),
         ("writing-a-rule.md", "attribute", Rule),
     ],
 )
