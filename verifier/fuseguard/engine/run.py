@@ -21,9 +21,9 @@ from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 # A program with more is not one to be repaired finding by finding, and its report could not be read.
-MAX_FINDINGS = 20_000
+MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
-MAX_CLUSTER_NAMES = 3_000_000
+MAX_CLUSTER_NAMES = 1_000_000
 
 NOT_QUANTIZED = (
     "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
