@@ -115,7 +115,7 @@ def _effects(rule: Rule) -> Iterator[str]:
 
 
 def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
-    yield from ("## Found fault with", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
+    yield from ("## Flagged examples", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
     example, shown = worst(rule, registry)
     yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(shown.graph), "```", "")
     yield from (f"What `fuseguard check` says of it, for {shown.target}:", "", "```text")
@@ -124,7 +124,7 @@ def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
 
 
 def _good(rule: Rule) -> Iterator[str]:
-    yield from ("## Passed", "", *(f"- {prose(example.title)}" for example in rule.good), "")
+    yield from ("## Accepted examples", "", *(f"- {prose(example.title)}" for example in rule.good), "")
     example = rule.good[0]
     yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
 

@@ -66,7 +66,7 @@ class ViewToRankZero(Rule):
     good = examples.GOOD
     #: Assertions, which the edge dialect makes of one_hot for instance: refused, their ops come to stand last in FX's
     #: order, after the output.
-    mended_by_guard = True
+    fixed_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not CHECKS_SHAPES.in_force(target) or not target.ir_validity:

@@ -54,7 +54,7 @@ UNUSED_SUPPRESSION = HousekeepingRule(
     name="unused-suppression",
     summary="A suppression matches no finding that is left to suppress.",
     why=(
-        "What it was written for has been mended, renamed or is suppressed by one before it. Left in place, it would "
+        "What it was written for has been fixed, renamed or is suppressed by one before it. Left in place, it would "
         "silently hide the next fault that happens to match. It is judged only if its rule ran on every file that it "
         "may be about, and all of these could be read."
     ),
@@ -70,7 +70,7 @@ STALE_BASELINE_ENTRY = HousekeepingRule(
     name="stale-baseline-entry",
     summary="A baseline lists a finding that is no longer there.",
     why=(
-        "The finding has been mended, or its place has been renamed. As long as the entry stays, the fault may come "
+        "The finding has been fixed, or its place has been renamed. As long as the entry stays, the fault may come "
         "back without anybody noticing. An entry is judged only if its rule ran on its file."
     ),
     remedy="Run 'fuseguard baseline prune' on the file, with the same baseline, targets and rules.",
@@ -85,7 +85,7 @@ EXPIRED_SUPPRESSION = HousekeepingRule(
         "A date says for how long somebody answers for a suppression. From the day after, it suppresses nothing, and "
         "what it hid is reported again."
     ),
-    remedy="Mend what it was about and delete it, or decide anew and give it another date.",
+    remedy="Fix what it was about and delete it, or decide anew and give it another date.",
     message="the suppression of {rule} for {scope} ended on {until} and suppresses nothing; its reason was: {reason}",
 )
 

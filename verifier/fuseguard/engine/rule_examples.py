@@ -148,7 +148,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     for problem, targets in raised.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.RAISES)
     for code, targets in sorted(strange.items()):
-        problem = f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions"
+        problem = f"{code} is found as well, on {_named(targets)}; fix the example, or name {code} in its companions"
         yield Fault(rule.code, example.title, problem, FaultKind.UNNAMED_COMPANION)
     if silent and not raised:
         problem = f"the rule finds nothing in this bad example, on {_named(silent)}"
@@ -223,11 +223,11 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
     """A row that no example reaches can be in no recording: nothing bears it out, whatever the table says."""
-    # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
+    # Where a release fixed the fault the rule may be silent; its examples are judged there all the same.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:
-        mended = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
-        if row.evidence is None and row not in used and not mended:
+        fixed = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
+        if row.evidence is None and row not in used and not fixed:
             problem = (
                 f"no bad example shows the effect {row.effect.value!r} of case {row.case!r} (releases {row.releases}, "
                 f"profile {row.profile}), so that no recording can; add one, or state the evidence as source-read"
