@@ -42,7 +42,8 @@ def format_option(*formats: str) -> Callable[[F], F]:
         type=Choice(formats),
         default="text",
         show_default=True,
-        help="What to print.",
+        metavar="FORMAT",
+        help=f"What to print: {', '.join(formats)}.",
     )
 
 
