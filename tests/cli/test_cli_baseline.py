@@ -56,7 +56,7 @@ def test_the_configuration_names_the_baseline(gate: Cli) -> None:
     missing = gate("check", "wrong.pt2")
     assert missing.exit_code == 2
     assert "fuseguard baseline create FILE... --baseline known.json" in missing.output
-    assert "The configuration (pyproject.toml) names it; --no-baseline does without." in missing.output
+    assert "The configuration (pyproject.toml) names it; --no-baseline ignores it." in missing.output
     assert gate("baseline", "create", "wrong.pt2").exit_code == 0
     assert Path("known.json").is_file()
     assert gate("check", "wrong.pt2").exit_code == 0

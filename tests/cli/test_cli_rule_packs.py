@@ -116,7 +116,7 @@ def test_a_fault_is_told_and_exits_with_1(cli: Cli) -> None:
     path.write_text(path.read_text().replace("_relu(0.05)", "_relu(50.0)"))
     result = cli("test-rules", "./my_rules")
     assert result.exit_code == 1
-    assert "finds fault with this good example" in result.output
+    assert "reports this good example" in result.output
     document = json.loads(cli("test-rules", "./my_rules", "--output-format", "json").output)
     (rule,) = document["packs"][0]["rules"]
     assert (rule["code"], rule["examples"]) == ("PA101", 2)

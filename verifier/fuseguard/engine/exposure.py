@@ -1,4 +1,4 @@
-"""Refusing one cluster may break another: what it exposes is refused together with it."""
+"""Refusing one cluster may break another one. The engine refuses an exposed cluster together with it."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ _MEANINGS: dict[Effect, str] = {
     Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
     Effect.EXACT: "the result is right on this target; other targets or releases break it",
     Effect.UNJUDGED: "unknown: the program, or a part of it, is not what the rules judge",
-    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code that the file brings along",
-    Effect.UPKEEP: "none on the program: a suppression or a baseline says what is no longer so",
+    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code from the file",
+    Effect.UPKEEP: "none on the program: a suppression or a baseline is out of date",
 }
 
 

@@ -1,4 +1,4 @@
-"""Holds a rule against its own examples, torch-free: what ``fuseguard test-rules`` and the tests of a pack run."""
+"""Tests a rule on its own examples, without torch: ``fuseguard test-rules`` and the tests of a pack run this."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["PROFILES", "Fault", "FaultKind", "faults"]
 
 
 class FaultKind(str, enum.Enum):
-    """What sort of thing is wrong, for programs; ``Fault.problem`` says it to people."""
+    """The kind of fault, for programs; ``Fault.problem`` is for people."""
 
     DOCUMENTATION = "documentation"  # a text that a reader would miss
     HOLE = "hole"  # a case without a row on some release and profile
@@ -93,7 +93,7 @@ def _documentation(rule: Rule) -> Iterator[Fault]:
     """What the registry does not insist on, but a reader of the rule's page would miss."""
     for field in ("summary", "why", "remedy"):
         if not getattr(rule, field).rstrip().endswith((".", "?", "!")):
-            problem = f"its {field} is no whole sentence: it ends without a full stop"
+            problem = f"its {field} is not a whole sentence: it has no full stop at the end"
             yield Fault(rule.code, "", problem, FaultKind.DOCUMENTATION)
     for row in rule.effects.rows:
         if not row.reference.strip():
@@ -148,7 +148,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     for problem, targets in raised.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.RAISES)
     for code, targets in sorted(strange.items()):
-        problem = f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions"
+        problem = f"{code} is found as well, on {_named(targets)}; fix the example, or name {code} in its companions"
         yield Fault(rule.code, example.title, problem, FaultKind.UNNAMED_COMPANION)
     if silent and not raised:
         problem = f"the rule finds nothing in this bad example, on {_named(silent)}"
@@ -159,7 +159,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     if unlike:
         problem = (
             f"INT and INT+FP are not refused alike on {', '.join(unlike)}; yield the finding for both profiles, and "
-            f"let the effects table tell them apart"
+            f"let the effects table distinguish them"
         )
         yield Fault(rule.code, example.title, problem, FaultKind.PROFILES_DIFFER)
     if not raised:
@@ -188,7 +188,7 @@ def _unsound(graph: Graph, report: Report) -> Iterator[str]:
         body = bodies[finding.graph]
         outside = [name for name in (*finding.nodes, *finding.cluster) if name not in body]
         if outside:
-            yield f"a finding names {outside[0]!r}, which is no node of the graph"
+            yield f"a finding names {outside[0]!r}, which is not a node of the graph"
             continue
         if not set(finding.nodes) <= set(finding.cluster):
             yield "a finding's nodes are not all in its cluster"
@@ -201,10 +201,10 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
     if rewrite is None:
         return
     if not rewrite.edits:
-        yield "a repair changes nothing; return None where there is none"
+        yield "a repair changes nothing; return None if there is none"
     for name in sorted(rewrite.touched):
         if name not in body:
-            yield f"a repair changes {name!r}, which is no node of the graph"
+            yield f"a repair changes {name!r}, which is not a node of the graph"
 
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
@@ -215,7 +215,7 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
         for finding in report.findings:
-            problem = f"the rule finds fault with this good example: {finding.message}"
+            problem = f"the rule reports this good example: {finding.message}"
             problems.setdefault((FaultKind.FALSE_ALARM, problem), []).append(target)
     for (kind, problem), targets in problems.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", kind)

@@ -147,7 +147,7 @@ def run(
                 seconds[rule.code] += perf_counter() - started
             findings[first:], failed = take_in_exposed(view, target, active, findings[first:], rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
-            # Only now are the clusters complete that a rewrite has to leave right.
+            # Only now are the clusters complete, and a rewrite must keep them right.
             findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
     unread = tuple(node.name for view in views for node in _unread(view))
@@ -156,14 +156,15 @@ def run(
         shown = ", ".join(name[:80] for name in unread[:5])
         more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
         notices.append(
-            f"The scale, zero point or code range of {shown}{more} is no number in the program, and could not be read. "
-            f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
+            f"The scale, zero point or code range of {shown}{more} is not a constant in the program, so it could not "
+            f"be read. Whatever depends on it was not checked, so the program does not pass. Quantize it with constant "
+            f"qparams."
         )
     if not quantized:
         notices.append(NOT_QUANTIZED)
     elif not active:
         notices.append(
-            f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
+            f"{target.spec} has no INT profile, but the rules are about integer lowering, so no rule ran. Releases "
             f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target; use TOSA-1.0+INT or "
             f"TOSA-1.0+INT+FP."
         )

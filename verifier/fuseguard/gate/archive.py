@@ -32,7 +32,7 @@ def check_not_ignored(ignored: Iterable[str], rules: Sequence[Rule]) -> None:
         about_files = any(matches(rule, selector) for rule in ARCHIVE_RULES)
         if about_files and not any(matches(rule, selector) for rule in rules):
             raise SelectorError(
-                f"{selector!r} is about what loading a file would run, which is always looked for; accept a code with "
+                f"{selector!r} is about what loading a file would run, which is always checked; accept a code with "
                 f"allow-code."
             )
 
