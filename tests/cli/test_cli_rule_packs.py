@@ -83,7 +83,7 @@ def test_a_rule_inside_a_package_imports_by_its_full_name(cli: Cli) -> None:
         (("PA101", "some-fault", "--pack", "my-rules"), "cannot be imported"),
         (("FU101", "some-fault"), "FU101 fused-activation-out-of-range exists"),
         (("PA101", "fused-activation-out-of-range"), "FU101 fused-activation-out-of-range exists"),
-        (("FU999", "some-fault"), "fuseguard's own"),
+        (("FU999", "some-fault"), "reserved for fuseguard"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(

@@ -1,4 +1,4 @@
-"""Errors that end a command with an exit code, and what is said on stderr."""
+"""Errors that end a command with an exit code, and messages on stderr."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Endless(Failure):
 
 
 def tell(text: str) -> None:
-    """Print to stderr. That nobody reads it changes no exit code."""
+    """Print to stderr. A closed stderr does not change the exit code."""
     try:
         click.echo(clean_lines(text), err=True)
     except OSError:

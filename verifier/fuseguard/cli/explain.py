@@ -60,7 +60,7 @@ def find(registry: Registry, name: str) -> list[Rule | HousekeepingRule]:
 
 
 def pack_of(registry: Registry) -> dict[str, str]:
-    """The rule pack and version behind each code."""
+    """The rule pack and version that each code comes from."""
     return {rule.code: f"{pack.name} {pack.version}" for pack in registry.packs for rule in pack.rules}
 
 

@@ -32,7 +32,7 @@ Examples:
 Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
 remains (the file is still written); 2 usage, missing packages or internal error;
 3 the file could not be read, or --trust is missing; 4 the repairs of two rules
-undo each other. With 2, 3 and 4, nothing is written."""
+undo one another. With 2, 3 and 4, nothing is written."""
 
 _TRUST = (
     "{file}: refused without --trust. Repairing a program needs torch.export.load, and that runs code from the file. "
@@ -69,7 +69,9 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend th
     help="Inputs to compare the two programs on.",
 )
 @click.option("--prove/--no-prove", default=True, help="Lower the repaired program and have the judge run it.")
-@click.option("--unsafe-repairs", is_flag=True, help=())
+@click.option(
+    "--unsafe-repairs", is_flag=True, help="Also make repairs that change the program's results; the error is measured."
+)
 @ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
 @output.format_option("text", "json")

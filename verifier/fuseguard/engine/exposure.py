@@ -24,7 +24,7 @@ def take_in_exposed(
     clusters; and by code what rules raised that could not say. ``seconds`` limits each rule.
 
     A program in which every round exposes something more has a limit of rounds. Beyond it, the last rule that found
-    something is told to have failed, with TooMuchWork.
+    something counts as failed, with TooMuchWork.
     """
     closed = list(findings)
     rules = [rule for rule in rules if rule.exposes]

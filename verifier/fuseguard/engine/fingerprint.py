@@ -142,7 +142,7 @@ def _line(source: SourceLine) -> tuple[str, ...]:
 
 
 def _kinds(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
-    """The kinds of the neighbours on one side, those behind Q and DQ in the place of these."""
+    """The kinds of the neighbours on one side; instead of a Q or DQ, the neighbour beyond it."""
     return sorted({item.kind or item.op for item in _beyond(view, node, step)})
 
 

@@ -20,7 +20,7 @@ from fuseguard.engine.run import Report
 #: light. The longest such run seen, over all examples alone, in pairs and in threes, is 2.
 PATIENCE = 16
 
-#: So many repairs are named in an error.
+#: This many repairs are named in an error.
 _MOST_NAMED = 6
 
 #: What tells a repair from others, whatever the nodes are called that it is about.
@@ -32,7 +32,7 @@ class RepairFault(RuntimeError):
 
 
 class EndlessRepair(RepairFault):
-    """A round of repairs made no progress: their findings are there again. ``repairs`` are those that undo each other,
+    """A round of repairs made no progress: their findings are there again. ``repairs`` are those that undo one another,
     or the one that changes nothing, each once, as first made; ``rules``
     are their codes. ``rounds`` is the number of rounds after which it showed.
     """
@@ -100,7 +100,7 @@ def repair_in_rounds(
 
 
 def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
-    # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
+    # A rule that cannot refuse (the partitioner fails before it asks) needs the repair even more.
     return finding.refuse or (not rule.refused and finding.severity is Severity.ERROR)
 
 
@@ -193,7 +193,7 @@ def _told(fault: EndlessRepair) -> str:
         blame = f"the repair of {places[0]} does not remove its finding"
         bug, out = "this rule's repair", fault.rules[0]
     else:
-        blame = f"the repairs of {_listed(places)} undo each other"
+        blame = f"the repairs of {_listed(places)} undo one another"
         bug, out = "the repairs of these rules", fault.rules[0]
     return (
         f"The repair does not end: {blame}, and {fault.reason}. The program is unchanged. Repair it without one of the "

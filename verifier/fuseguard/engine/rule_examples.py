@@ -23,7 +23,7 @@ __all__ = ["PROFILES", "Fault", "FaultKind", "faults"]
 class FaultKind(str, enum.Enum):
     """The kind of fault, for programs; ``Fault.problem`` is for people."""
 
-    DOCUMENTATION = "documentation"  # a text that a reader would miss
+    DOCUMENTATION = "documentation"  # a missing text
     HOLE = "hole"  # a case without a row on some release and profile
     UNSHOWN = "unshown"  # a row that no bad example reaches
     BROKEN_EXAMPLE = "broken-example"  # an example that cannot be built or checked
@@ -67,7 +67,7 @@ def faults(rule: Rule, beside: Iterable[Rule] = ()) -> tuple[Fault, ...]:
         found += _example(rule, example, partial(_bad, rule, watched, example, together))
     for example in rule.good:
         found += _example(rule, example, partial(_good, rule, example))
-    if not found:  # a rule that is broken already shows nothing
+    if not found:  # a broken rule shows nothing
         found += _unshown(rule, used)
     return tuple(found)
 
@@ -90,7 +90,7 @@ def _example(rule: Rule, example: Example, check: Callable[[], Iterator[Fault]])
 
 
 def _documentation(rule: Rule) -> Iterator[Fault]:
-    """What the registry does not insist on, but a reader of the rule's page would miss."""
+    """Texts that the registry does not require, but that the rule's page needs."""
     for field in ("summary", "why", "remedy"):
         if not getattr(rule, field).rstrip().endswith((".", "?", "!")):
             problem = f"its {field} is not a whole sentence: it has no full stop at the end"
@@ -222,7 +222,7 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
 
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
-    """A row that no example reaches can be in no recording: nothing bears it out, whatever the table says."""
+    """A row that no example reaches is in no recording, so nothing confirms it."""
     # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:

@@ -20,7 +20,7 @@ from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
-# A program with more is not one to be repaired finding by finding, and its report could not be read.
+# Nobody repairs a program with more finding by finding, and its report would be unreadable.
 MAX_FINDINGS = 20_000
 # Names in the clusters of all findings, those counted once that findings share.
 MAX_CLUSTER_NAMES = 3_000_000
@@ -34,7 +34,7 @@ POLICIES = ("consistent", "measured", "bit-exact")
 
 @dataclass(frozen=True, slots=True)
 class RuleFailure:
-    """A rule raised. The other rules still ran; the run as a whole must not count as clean."""
+    """A rule raised an error. The other rules still ran, but the run as a whole must not count as clean."""
 
     code: str
     graph: str
@@ -48,7 +48,7 @@ class Report:
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
-    no findings. ``seconds`` is how long each rule took, by code.
+    not findings. ``seconds`` is how long each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -88,8 +88,8 @@ class Report:
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     """Whether ``policy`` keeps the finding's cluster off the accelerator.
 
-    ``consistent`` refuses what breaks on any target, on all of them alike, but not what deviates within a bound on
-    this one; ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
+    ``consistent`` refuses, on all targets, what breaks on any target, but not what deviates within a bound on this one;
+    ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
     """
     if policy == "measured":
         return finding.severity is Severity.ERROR
@@ -110,7 +110,7 @@ def run(
 ) -> Report:
     """Check ``graph`` and every control-flow body below it; of a lowered program, its delegates.
 
-    Whatever a rule does, be it that it ends the process or prints, becomes a failure of the rule or goes to stderr.
+    If a rule raises or tries to end the process, that becomes a failure of the rule. What it prints goes to stderr.
     ``rule_seconds`` limits each rule on each graph. Raises ValueError for an unknown policy.
     """
     if policy not in POLICIES:
@@ -118,7 +118,7 @@ def run(
     findings: list[Finding] = []
     failures: list[RuleFailure] = []
     nodes = islands = 0
-    # Every rule is about integer lowering; without the INT profile there is none to be wrong.
+    # Every rule is about integer lowering; without the INT profile, there is none.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
     quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))

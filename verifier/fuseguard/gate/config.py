@@ -1,6 +1,6 @@
 """The configuration: ``[tool.fuseguard]`` of a pyproject.toml, or a fuseguard.toml.
 
-The nearest one, from the current folder upwards, holds. What is wrong with it is told with file, line and key.
+The nearest one, from the current folder upwards, applies. Errors name file, line and key.
 """
 
 from __future__ import annotations
