@@ -117,10 +117,7 @@ def baseline_options(command: F) -> F:
         "--baseline",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help=(
-            "Report only findings that are not in this file (see 'fuseguard baseline create'), and entries of it that "
-            "are gone."
-        ),
+        help="Report only findings that are not in this file ('fuseguard baseline create'), and entries that are gone.",
     )(command)
 
 
