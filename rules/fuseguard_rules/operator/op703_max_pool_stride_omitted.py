@@ -42,7 +42,7 @@ class PoolStrideOmitted(Rule):
     good = examples.GOOD
     #: A partitioner asks MaxPool2dSupported first, so a refusal would come too late.
     refused = False
-    mended_by_guard = True
+    fixed_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if READS_DEFAULT_STRIDE.in_force(target):

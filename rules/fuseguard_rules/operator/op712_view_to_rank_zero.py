@@ -67,7 +67,7 @@ class ViewToRankZero(Rule):
     good = examples.GOOD
     #: For assertions, which the edge dialect makes from one_hot, for instance. If they are refused, FX orders their ops
     #: last, after the output.
-    mended_by_guard = True
+    fixed_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not CHECKS_SHAPES.in_force(target) or not target.ir_validity:

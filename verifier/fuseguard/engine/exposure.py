@@ -67,8 +67,7 @@ def take_in_exposed(
             for name in cluster:
                 holders[name] = min(number, holders.get(name, number))
         for number, names in more.items():
-            ordered = sorted(names.union(closed[number].cluster), key=lambda name: view.graph[name].index)
-            closed[number] = replace(closed[number], cluster=tuple(ordered))
+            closed[number] = replace(closed[number], cluster=view.in_order(names.union(closed[number].cluster)))
     return closed, failed
 
 

@@ -4,8 +4,8 @@ Every export numbers node names again. Qparams change with every calibration, li
 and a chain after a node with every op that is added to it. None of these is part of a fingerprint. It consists of the
 rule's code and the place of the finding's first node: the control-flow body it is in, its module's path and type, its
 op kind, and the user's source line by file name, function and text. Places in a Sequential or ModuleList are not part
-of the path, because one more layer moves all layers after it. Nodes that all of this does not tell apart are counted in
-program order, whether or not they are at fault: mending one finding renames no other one.
+of the path, because one more layer moves all layers after it. Nodes that none of this distinguishes are counted in
+program order, whether or not they are at fault: fixing one finding renames no other one.
 
 Nor are target and effect part of it: a finding has one fingerprint on all of them.
 """

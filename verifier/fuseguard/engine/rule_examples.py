@@ -223,11 +223,11 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
     """A row that no example reaches is in no recording, so nothing confirms it."""
-    # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
+    # If a release fixed the fault, the rule may report nothing; its examples are still judged there.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:
-        mended = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
-        if row.evidence is None and row not in used and not mended:
+        fixed = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
+        if row.evidence is None and row not in used and not fixed:
             problem = (
                 f"no bad example shows the effect {row.effect.value!r} of case {row.case!r} (releases {row.releases}, "
                 f"profile {row.profile}), so that no recording can; add one, or state the evidence as source-read"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 from fuseguard.engine.causes import mark_consequences
 from fuseguard.engine.collector import collector_paused
@@ -16,14 +17,15 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 # Nobody repairs a program with more finding by finding, and its report would be unreadable.
-MAX_FINDINGS = 20_000
+MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
-MAX_CLUSTER_NAMES = 3_000_000
+MAX_CLUSTER_NAMES = 1_000_000
 
 NOT_QUANTIZED = (
     "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -83,6 +85,28 @@ class Report:
         told = (*self.findings, *self.suppressed)
         clusters = distinct_clusters(finding for finding in told if finding.refuse and not finding.graph)
         return frozenset().union(*clusters)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of the ``json`` format (``fuseguard schema``)."""
+        return data_of("json", "report_dict", self)
+
+    def __str__(self) -> str:
+        """In short: counts, and a line for each rule that found something. ``fuseguard.render`` writes it all."""
+        targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
+        targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
+        size = f"{self.nodes} nodes, {self.islands} islands"
+        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
+        lines += lines_of(self.findings)
+        if self.failures:
+            lines.append(one_line(f"  {len(self.failures)} rule failures, the first: {self.failures[0].error}"))
+        if self.suppressed:
+            lines.append(f"  {len(self.suppressed)} suppressed or in the baseline")
+        if self.notices:
+            lines.append(one_line(f"  notice: {self.notices[0]}"))
+        if self.findings:
+            repairable = sum(finding.repairable for finding in self.findings)
+            lines.append(f"  {repairable} of {len(self.findings)} can be repaired bit-exactly")
+        return "\n".join(lines)
 
 
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:

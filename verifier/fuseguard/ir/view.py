@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ class Island:
         return f"{self.anchor.name} -> {self.activation.name}" if self.activation else self.anchor.name
 
 
+_MANY = 1_000
 #: Kinds by another name in the edge dialect. What is read of them there by a getitem is their value here.
 _SAME_KIND = {"max_pool2d_with_indices": "max_pool2d"}
 
@@ -277,9 +278,15 @@ class View:
         """The same in the program's order. Nodes of one cluster get the same object: many findings may share one."""
         key = tuple(dict.fromkeys(id(self._cluster_of(node)) for node in nodes))
         if key not in self._ordered:
-            names = sorted(self.cluster(*nodes), key=lambda name: self.graph[name].index)
-            self._ordered[key] = tuple(names)
+            self._ordered[key] = self.in_order(self.cluster(*nodes))
         return self._ordered[key]
+
+    def in_order(self, names: Set[str]) -> tuple[str, ...]:
+        """Names of nodes in the program's order."""
+        nodes = self.graph.nodes
+        if len(names) > max(_MANY, len(nodes) // 8):  # a walk over all nodes takes less than sorting most of them
+            return tuple([name for name in nodes if name in names])
+        return tuple(sorted(names, key=lambda name: nodes[name].index))
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
         if start.name not in self._clusters and (self.is_q(start) or start.op == "output"):
