@@ -84,5 +84,5 @@ def silence_stdout() -> None:
     """After a broken pipe: the interpreter flushes stdout once more when it exits, which must not fail again."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file, as under a test runner
+    except (OSError, ValueError):  # stdout is not a file, as under a test runner
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process

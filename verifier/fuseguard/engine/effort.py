@@ -27,7 +27,7 @@ _seen: ContextVar[dict[Hashable, int] | None] = ContextVar("fuseguard_effort", d
 
 @contextlib.contextmanager
 def limited_effort() -> Iterator[None]:
-    """Counts from nothing in the block. Outside of any there is no limit."""
+    """Starts a new count in the block. Outside any such block, there is no limit."""
     token = _seen.set({})
     try:
         yield
@@ -36,9 +36,8 @@ def limited_effort() -> Iterator[None]:
 
 
 def work(item: Hashable, size: int = 1) -> None:
-    """To be called before ``item`` is worked out, which takes as long as ``size`` tables.
-
-    Raises TooMuchWork if it is more than is left.
+    """Call before ``item`` is computed, which takes as long as ``size`` tables. Raises TooMuchWork if that exceeds what
+    is left.
     """
     seen = _seen.get()
     if seen is None or item in seen:

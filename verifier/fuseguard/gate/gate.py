@@ -157,7 +157,7 @@ def make_gate(
         baseline_path=config.baseline,
         fail_on=_first(fail_on, config.fail_on) or Severity.ERROR,
         housekeeping=tuple(rule for rule in HOUSEKEEPING if selected(rule, chosen, left_out)),
-        # That a part could not be judged is no rule among others: --select does not leave it out, only --ignore does.
+        # "A part could not be checked" is not like other rules: --select does not leave it out, only --ignore does.
         program_codes=tuple(rule.code for rule in PROGRAM_RULES if selected(rule, (), left_out)),
         require_quantized=bool(_first(require_quantized, config.require_quantized)),
         methods=tuple(methods or ()),

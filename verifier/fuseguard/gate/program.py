@@ -77,7 +77,7 @@ def _is_within(name: str, program: Graph) -> bool:
 def _nothing(program: Graph, file: str) -> Iterator[Finding]:
     """That the program has observers, or else that it is not quantized."""
     told = [found for body in program.walk() for node in body if (found := _observer(node))]
-    # What computes a fake quantization is no further observer beside those that have its state.
+    # An op that computes a fake quantization does not count as an observer beside those that have its state.
     numbered = dict.fromkeys(name for name, is_state in told if is_state)
     observers = list(numbered or dict.fromkeys(name for name, _ in told))
     if observers:
