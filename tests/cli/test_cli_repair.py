@@ -59,7 +59,7 @@ def test_a_file_that_is_cut_off_is_told_in_a_sentence(cli: Cli, tmp_path: Path) 
     path.write_bytes(b"PK\x03\x04 the rest got lost")
     result = cli("repair", str(path), "--trust", "-o", str(tmp_path / "out.pt2"))
     assert result.exit_code == 3
-    assert "no complete zip archive" in result.stderr
+    assert "not a complete zip archive" in result.stderr
     assert "Traceback" not in result.output
     assert [item.name for item in tmp_path.iterdir()] == ["cut.pt2"]
 
