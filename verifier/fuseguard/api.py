@@ -158,7 +158,8 @@ def render(
 
     if output_format not in FORMATS:
         hint = nearest(output_format, FORMATS)
-        raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
+        text = f"{output_format!r} is not a format. {hint} Valid are {', '.join(FORMATS)}."
+        raise ValueError(text.replace("  ", " "))
     rules = {rule.code: rule for rule in load_registry().rules}
     root = Path.cwd() if source_root is None else Path(source_root)
     whole = of_report(result) if isinstance(result, Report) else result
