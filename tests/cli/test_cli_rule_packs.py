@@ -75,10 +75,10 @@ def test_a_rule_inside_a_package_imports_by_its_full_name(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        (("pa101", "some-fault"), "is no rule code"),
-        (("PA1", "some-fault"), "is no rule code"),
-        (("PA101", "Some_Fault"), "is no rule name"),
-        (("PA101", "2-faults"), "is no rule name"),
+        (("pa101", "some-fault"), "is not a rule code"),
+        (("PA1", "some-fault"), "is not a rule code"),
+        (("PA101", "Some_Fault"), "is not a rule name"),
+        (("PA101", "2-faults"), "is not a rule name"),
         (("PA101", "class"), "cannot be imported"),
         (("PA101", "some-fault", "--pack", "my-rules"), "cannot be imported"),
         (("FU101", "some-fault"), "FU101 fused-activation-out-of-range exists"),

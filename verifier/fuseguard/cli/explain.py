@@ -32,7 +32,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @output.format_option("text", "json")
 @output.color_option
 def command(rules: tuple[str, ...], everything: bool, output_format: str, color: str) -> None:
-    """Say what a rule finds, why it matters, what each release makes of it and what to do."""
+    """Say what a rule finds, why it matters, its effect on each release and what to do."""
     if everything == bool(rules):
         raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
     registry = load_registry()

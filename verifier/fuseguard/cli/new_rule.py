@@ -112,9 +112,9 @@ def _place(pack: Path, name: str, tests: Path) -> _Place:
 def _check_names(code: str, name: str, place: _Place, registry: Registry) -> None:
     """Raises Failure for a code or name that is malformed or taken, and for a package that cannot be imported."""
     if not _CODE.fullmatch(code):
-        raise exits.Failure(f"{code!r} is no rule code: two or three capital letters and three digits, as in PA101.")
+        raise exits.Failure(f"{code!r} is not a rule code: two or three capital letters and three digits, as in PA101.")
     if not _NAME.fullmatch(name):
-        raise exits.Failure(f"{name!r} is no rule name: kebab-case that begins with a letter, as in sum-overflows.")
+        raise exits.Failure(f"{name!r} is not a rule name: kebab-case that begins with a letter, as in sum-overflows.")
     for part in (*place.package.split("."), place.module):
         if not part.isidentifier() or keyword.iskeyword(part):
             raise exits.Failure(f"{part!r} cannot be imported by Python; choose another name.")

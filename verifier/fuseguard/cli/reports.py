@@ -74,7 +74,7 @@ def parse_reports(
         if name not in FORMATS:
             valid = f"Valid are {', '.join(FORMATS)}."
             hint = exits.nearest(name, FORMATS)
-            raise exits.Failure(f"--report {value!r}: {name!r} is no format. {hint} {valid}".replace("  ", " "))
+            raise exits.Failure(f"--report {value!r}: {name!r} is not a format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")
         file = Path(path)
@@ -105,7 +105,7 @@ def write_reports(
     reports: Sequence[ReportFile],
     color: str,
 ) -> int:
-    """Write all reports of a run. One that cannot be written is told of and keeps none of the others from it.
+    """Write all reports of a run. One that cannot be written does not keep the others from it.
 
     Returns the exit code for that, 0 if there was no such thing.
     """

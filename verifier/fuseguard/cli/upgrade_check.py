@@ -25,7 +25,7 @@ Examples:
   fuseguard upgrade-check *.pt2 --from 1.2.0 --to 1.5.1 --output-format json
 
 \b
-Exit codes: 0 nothing breaks; 1 something that is no error with the one release
+Exit codes: 0 nothing breaks; 1 something that is not an error with the one release
 is an error with the other; 2 usage, configuration, rule pack or internal error,
 or a rule failed; 3 a file could not be read or was refused."""
 
@@ -66,7 +66,7 @@ def command(
     what stays broken, for one target or several.
 
     Nothing in a file is run, and neither release has to be installed. Baselines are left aside: what is known of old
-    may still break anew.
+    may still break again.
     """
     registry = load_registry()
     gate = settings.resolve(registry, executorch=(_release(before), _release(after)), no_baseline=True, **options)

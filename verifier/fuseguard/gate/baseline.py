@@ -96,21 +96,21 @@ def read(path: Path) -> Baseline:
             f"{name}: cannot read the baseline: {getattr(error, 'strerror', None) or error}.{hint}"
         ) from error
     if len(data) > _SIZE:
-        raise BaselineError(f"{name}: larger than {_SIZE} bytes; this is no baseline of fuseguard.")
+        raise BaselineError(f"{name}: larger than {_SIZE} bytes; this is not a baseline of fuseguard.")
     data = data.removeprefix(codecs.BOM_UTF8)  # Windows' editors begin a file with it
     text = data.decode("utf-8", "replace")
     conflict = next((n for n, line in enumerate(text.splitlines(), 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))), 0)
     if conflict:
-        raise BaselineError(f"{name}:{conflict}: a merge conflict; resolve it, or make the baseline anew.")
+        raise BaselineError(f"{name}:{conflict}: a merge conflict; resolve it, or create the baseline again.")
     try:
         document = msgspec.json.decode(data, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        hint = "restore it from version control, or make it anew with 'fuseguard baseline create'"
+        hint = "restore it from version control, or create it again with 'fuseguard baseline create'"
         raise BaselineError(f"{name}: no baseline of fuseguard: {error}; {hint}.") from error
     if document.fuseguard_baseline != VERSION:
         raise BaselineError(
             f"{name}: a baseline of version {document.fuseguard_baseline}, and this fuseguard reads {VERSION}. "
-            f"Make it anew with 'fuseguard baseline create', or use a fuseguard that matches."
+            f"Create it again with 'fuseguard baseline create', or use a fuseguard that matches."
         )
     return Baseline(path, tuple(document.findings), _lines(text, document.findings))
 

@@ -66,7 +66,7 @@ class ConfigFile:
 
     @classmethod
     def read(cls, path: Path) -> ConfigFile:
-        """Raises ConfigError for a file that cannot be read or is no TOML."""
+        """Raises ConfigError for a file that cannot be read or is not TOML."""
         name = displayed(path)
         try:
             with open(path, "rb") as stream:
@@ -78,7 +78,7 @@ class ConfigFile:
             line = data[: error.start].count(b"\n") + 1
             raise ConfigError(f"{name}:{line}: not UTF-8, as TOML has to be.") from error
         if len(data) > _LIMIT:
-            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is no configuration of fuseguard.")
+            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a configuration of fuseguard.")
         try:
             document = toml_lines.loads(text)
         except toml_lines.TOMLDecodeError as error:

@@ -1,4 +1,4 @@
-"""Suppressions: findings that somebody has looked at and decided not to be told of, each with a reason."""
+"""Suppressions: findings that somebody has looked at and decided not to report, each with a reason."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def code_of(name: str, registry: Registry) -> str:
         raise SuppressionError(
             "rule", f"is about {name!r}, which is several rules ({', '.join(family)}); a suppression names one."
         )
-    raise SuppressionError("rule", f"is about {name!r}, which is no rule. {registry.nearest(name)}")
+    raise SuppressionError("rule", f"is about {name!r}, which is not a rule. {registry.nearest(name)}")
 
 
 def apply(report: Report, graph: Graph, rules: Sequence[SuppressionRule], today: date) -> Report:
