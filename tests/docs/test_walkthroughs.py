@@ -13,16 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from fuseguard_testkit.documents import blocks
+from fuseguard_testkit.documents import SCRIPTS, blocks
 from fuseguard_testkit.paths import ROOT
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 
+#: Page -> the compiler that the backend calls.
+COMPILERS = {"ethos-u85.md": "vela", "vgf.md": "model-converter"}
+
+
+def test_every_script_is_run() -> None:
+    assert {f"docs/{page}" for page in COMPILERS} == set(SCRIPTS)
+
 
 @pytest.mark.parametrize(
     ("page", "compiler"),
-    [("ethos-u85.md", "vela"), pytest.param("vgf.md", "model-converter", marks=pytest.mark.thorough)],
+    [("ethos-u85.md", COMPILERS["ethos-u85.md"]),
+     pytest.param("vgf.md", COMPILERS["vgf.md"], marks=pytest.mark.thorough)],
 )
 def test_the_page_runs_from_the_model_to_the_file(page: str, compiler: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
