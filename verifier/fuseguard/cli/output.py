@@ -21,7 +21,6 @@ from fuseguard.report.lines import Line, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_CHOICES = 60  # characters of the choices that fit beside an option
 READING_WIDTH = 80  # columns that prose is wrapped to where there is no terminal to ask
 
 
@@ -38,14 +37,13 @@ def color_option(command: F) -> F:
 
 def format_option(*formats: str) -> Callable[[F], F]:
     """``--output-format`` with the formats that a command knows."""
-    several = len("|".join(formats)) > _CHOICES
     return click.option(
         "--output-format",
         type=Choice(formats),
         default="text",
         show_default=True,
-        metavar="FORMAT" if several else None,
-        help=f"What to print: {', '.join(formats[:-1])} or {formats[-1]}." if several else "What to print.",
+        metavar="FORMAT",
+        help=f"What to print: {', '.join(formats)}.",
     )
 
 
