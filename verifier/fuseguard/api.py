@@ -111,7 +111,7 @@ def check_files(
         jobs: the number of processes, 0 for one per processor.
 
     Returns:
-        The results in the order of ``files``, behind them those about suppressions and the baseline; and ``exit_code``,
+        The results in the order of ``files``, then those about suppressions and the baseline; and ``exit_code``,
         which is what ``fuseguard check`` exits with.
 
     Raises:
