@@ -13,6 +13,7 @@ from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
+from fuseguard.engine.interface import Interface, interface_of
 from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
@@ -50,7 +51,8 @@ class Report:
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
-    not findings. ``seconds`` is how long each rule took, by code.
+    no findings. ``interface`` are the inputs and outputs of the program with their qparams. ``seconds`` is how long
+    each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -67,6 +69,7 @@ class Report:
     suppressed: tuple[Finding, ...] = ()
     unread: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
+    interface: Interface = field(default_factory=Interface)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
@@ -205,6 +208,7 @@ def run(
         rules=tuple(rule.code for rule in active),
         targets=(target,),
         unread=unread,
+        interface=interface_of(graph),
         seconds=seconds,
     )
 
