@@ -79,7 +79,9 @@ def check(
     gate = _gate(target, executorch, policy, *options)
     graph, file = readers.read(program, gate.methods)
     report = gate.check(graph, file)
-    return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
+    live = None if file else graph  # a file can be read again, and a report of a large program stays small
+    findings = (*report.findings, *gate.upkeep({file: report}))
+    return replace(report, findings=findings, fail_on=gate.fail_on, graph=live)
 
 
 def check_files(
@@ -138,8 +140,8 @@ def render(
 
     Args:
         result: what :func:`check` or :func:`check_files` returned.
-        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``
-            or, of one program, ``model-explorer``.
+        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``,
+            ``html`` or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
         statistics: counts by rule in the place of findings, in formats for people.
@@ -149,6 +151,7 @@ def render(
     """
     import warnings
 
+    from fuseguard.gate.result import as_result
     from fuseguard.report.formats import FORMATS, render_document
     from fuseguard.report.options import Options
 
@@ -157,17 +160,8 @@ def render(
         raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
     rules = {rule.code: rule for rule in load_registry().rules}
     root = Path.cwd() if source_root is None else Path(source_root)
-    whole = _as_result(result) if isinstance(result, Report) else result
+    whole = as_result(result) if isinstance(result, Report) else result
     return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn))
-
-
-def _as_result(report: Report) -> CheckResult:
-    from fuseguard.gate.exit_codes import exit_code
-    from fuseguard.gate.result import CheckResult, FileResult
-
-    files = (FileResult(report.file or "program", report),)
-    code = exit_code(files, report.fail_on)
-    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)
 
 
 def _gate(

@@ -25,6 +25,16 @@ class ReportFile:
     path: Path
 
 
+def source_root_option(command: F) -> F:
+    """``--source-root``."""
+    return click.option(
+        "--source-root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="Directory that source lines in a report are relative to. Default: the current one.",
+    )(command)
+
+
 def report_options(command: F) -> F:
     """``--output-format`` and all else that says what is written where."""
     for option in reversed(
@@ -39,12 +49,7 @@ def report_options(command: F) -> F:
                 shell_complete=candidates.report_formats,
                 help="Write a further report to a file; repeat for more. Formats are those of --output-format.",
             ),
-            click.option(
-                "--source-root",
-                type=click.Path(path_type=Path, exists=True, file_okay=False),
-                metavar="DIR",
-                help="Directory that source lines in a report are relative to. Default: the current one.",
-            ),
+            source_root_option,
             click.option(
                 "--statistics", is_flag=True, help="Print counts by rule instead of findings (text and concise)."
             ),

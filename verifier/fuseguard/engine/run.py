@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -47,7 +48,8 @@ class Report:
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
-    no findings. ``seconds`` is how long each rule took, by code.
+    no findings. ``seconds`` is how long each rule took, by code. ``graph`` is the program, for drawings; None where it
+    can be read from the file again.
     """
 
     findings: tuple[Finding, ...]
@@ -65,6 +67,7 @@ class Report:
     unread: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    graph: Graph | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -73,6 +76,12 @@ class Report:
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of counts, and the HTML report in a frame."""
+        # By name: reports are made above the engine, and nothing here depends on them.
+        shown: str = importlib.import_module("fuseguard.report.notebook").report_html(self)
+        return shown
 
     def refused(self) -> frozenset[str]:
         """Names of the top-level nodes that the plug-in keeps off the accelerator.

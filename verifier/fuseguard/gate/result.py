@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
+from fuseguard.gate.exit_codes import exit_code
 from fuseguard.gate.targets import summed
 from fuseguard.target import Target
 
@@ -99,3 +100,10 @@ class CheckResult:
 
     def errors(self, kind: ErrorKind) -> int:
         return sum(result.error is not None and result.error.kind == kind for result in self.files)
+
+
+def as_result(report: Report) -> CheckResult:
+    """The result of a run that checked one program and nothing else."""
+    files = (FileResult(report.file or "program", report),)
+    code = exit_code(files, report.fail_on)
+    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)
