@@ -45,7 +45,7 @@ def test_reports_and_an_output_file_leave_stdout_empty(cli: Cli, tmp_path: Path)
     ("value", "told"),
     [
         ("sarfi=x.sarif", "Did you mean 'sarif'?"),
-        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab, model-explorer."),
+        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab, html, model-"),
         ("sarif", "as in --report sarif=report.txt"),
         ("report.sarif", "is not FORMAT=PATH"),
         ("sarif=", "is not FORMAT=PATH"),

@@ -14,6 +14,7 @@ from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import source_root_option
 from fuseguard.engine.registry import load_registry
+from fuseguard.gate.exit_codes import exit_code
 from fuseguard.gate.files import check_with
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
@@ -65,7 +66,7 @@ def command(
         kept = settings.not_to_be_lost(files, gate, options["config"])
         output.refuse_to_overwrite(output_file, "--output-file", kept)
     with progress(len(set(files)), False) as step:
-        result = check_with(gate, files, jobs, step, exit_zero=True)
+        result = check_with(gate, files, jobs, step)
     for file in result.files:
         if file.error is not None:
             exits.tell(f"error: {file.trouble}")
@@ -76,4 +77,4 @@ def command(
     output.write_text(f"{path}\n")
     if opens and not webbrowser.open(path.absolute().as_uri()):
         exits.tell("No browser could be started here; open the file in one.")
-    ctx.exit(result.exit_code)
+    ctx.exit(exit_code(result.files, gate.fail_on, exit_zero=True))

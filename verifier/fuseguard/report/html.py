@@ -1,7 +1,7 @@
 """The HTML report: one page that needs no network, with its data as JSON and its script and style in it.
 
 Whatever a file says is in the JSON, and the script makes text nodes of it. The page's content security policy allows
-the page's own script and style by their hashes, and no request. The JSON cannot end its element: every ``<`` is escaped.
+the page's own script and style by their hashes, and no request. The JSON cannot end its element: ``<`` is escaped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -56,7 +57,7 @@ def render(result: CheckResult, options: Options | None = None) -> str:
 def page(title: str, data: Mapping[str, Any], scripts: Sequence[str] = CHECK_SCRIPTS) -> str:
     """A page with ``data``, which is quoted here. ``scripts`` are assets, in the order in which they run."""
     style = asset("report.css")
-    texts = [_without_map(asset(script)) for script in scripts]
+    texts = [_embeddable(asset(script)) for script in scripts]
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -82,9 +83,13 @@ def asset(file: str) -> str:
     return resources.files(__package__).joinpath(_ASSETS, file).read_text(encoding="utf-8")
 
 
-def _without_map(script: str) -> str:
-    """Without the comment that has a debugger ask for a file which is not there."""
-    return "\n".join(line for line in script.split("\n") if not line.startswith("//# sourceMappingURL="))
+def _embeddable(script: str) -> str:
+    """Without the comment that has a debugger ask for a file which is not there, and without control characters.
+
+    What is written to a terminal has none. In a script they are in string literals, where an escape is the same.
+    """
+    lines = [line for line in script.split("\n") if not line.startswith("//# sourceMappingURL=")]
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", "\n".join(lines))
 
 
 def _hash(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import Graph, Node
@@ -51,6 +52,7 @@ class Drawings:
 
     program: Graph
     _views: dict[str, View] = field(default_factory=dict)
+    _clusters: dict[int, frozenset[str]] = field(default_factory=dict)
     _graphs: dict[str, Graph] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,17 +72,24 @@ class Drawings:
         view = self.view(finding.graph)
         if view is None:
             return None
-        seeds = [name for name in finding.nodes if name in view.graph]
+        seeds = [name for name in finding.nodes[:MAX_NODES] if name in view.graph]
         if not seeds:
             return None
         chosen = _surroundings(view, seeds, finding)
         sketch = Sketch.of(view, chosen)
-        left_out = len([name for name in set(finding.cluster) if name in view.graph and name not in chosen])
-        before = _picture(sketch, view, finding)
+        cluster = self._cluster(finding, view)
+        before = _picture(sketch, seeds, cluster if finding.refuse else frozenset())
         after = None
         if finding.rewrite is not None:
-            after = _picture(rewritten(sketch, finding.rewrite), view, finding)
-        return Drawing(before, after, left_out)
+            after = _picture(rewritten(sketch, finding.rewrite), (), frozenset())
+        return Drawing(before, after, len(cluster) - sum(name in cluster for name in chosen))
+
+    def _cluster(self, finding: Finding, view: View) -> frozenset[str]:
+        """The cluster of a finding as a set, made once for all findings that share it."""
+        key = id(finding.cluster)
+        if key not in self._clusters:
+            self._clusters[key] = frozenset(name for name in finding.cluster if name in view.graph)
+        return self._clusters[key]
 
 
 def _surroundings(view: View, seeds: Sequence[str], finding: Finding) -> set[str]:
@@ -88,8 +97,10 @@ def _surroundings(view: View, seeds: Sequence[str], finding: Finding) -> set[str
     graph = view.graph
     touched = sorted(finding.rewrite.touched) if finding.rewrite is not None else ()
     chosen: dict[str, None] = {}
-    for name in (*seeds, *touched, *finding.cluster):
-        if name in graph and len(chosen) < MAX_NODES:
+    for name in chain(seeds, touched, finding.cluster):
+        if len(chosen) >= MAX_NODES:
+            break
+        if name in graph:
             chosen[name] = None
     for name in tuple(chosen):
         for neighbour in _around(view, graph[name]):
@@ -120,7 +131,7 @@ def _readers_of(view: View, node: Node) -> list[Node]:
     return list(view.users(node)[:_MOST_READERS])
 
 
-def _picture(sketch: Sketch, view: View, finding: Finding) -> Picture:
+def _picture(sketch: Sketch, seeds: Sequence[str], refused: frozenset[str]) -> Picture:
     names = list(sketch.shapes)
     position = {name: number for number, name in enumerate(names)}
     edges = [
@@ -129,10 +140,9 @@ def _picture(sketch: Sketch, view: View, finding: Finding) -> Picture:
         for producer in dict.fromkeys(sketch.inputs[name])
         if producer in position
     ]
-    repaired = bool(sketch.added)
-    refused = set(finding.cluster) if finding.refuse and not repaired else ()
-    offending = [] if repaired else [position[name] for name in dict.fromkeys(finding.nodes) if name in position]
-    marked = _offending_edges(edges, set(offending), [_passes_on(view, name) for name in names])
+    offending = [position[name] for name in dict.fromkeys(seeds) if name in position]
+    passes_on = [shape.kind in ("q", "dq") for shape in sketch.shapes.values()]
+    marked = _offending_edges(edges, set(offending), passes_on)
     return Picture(
         shapes=tuple(sketch.shapes.values()),
         edges=tuple(edges),
@@ -141,11 +151,6 @@ def _picture(sketch: Sketch, view: View, finding: Finding) -> Picture:
         offending_edges=tuple(marked),
         added=tuple(position[name] for name in sketch.added if name in position),
     )
-
-
-def _passes_on(view: View, name: str) -> bool:
-    node = view.graph.nodes.get(name)
-    return node is not None and (view.is_q(node) or view.is_dq(node))
 
 
 def _offending_edges(edges: Sequence[tuple[int, int]], offending: set[int], passes_on: Sequence[bool]) -> Iterable[int]:

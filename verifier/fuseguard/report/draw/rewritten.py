@@ -27,8 +27,8 @@ class Sketch:
 
     @classmethod
     def of(cls, view: View, chosen: Collection[str]) -> Sketch:
-        """The chosen nodes of a graph, in its order."""
-        nodes = [node for node in view.graph if node.name in chosen]
+        """The chosen nodes of a graph, in its order. Looks at no other node: a program may have many findings."""
+        nodes = sorted((view.graph[name] for name in chosen), key=lambda node: node.index)
         shapes = {node.name: shape_of(view, node) for node in nodes}
         inputs = {node.name: [ref.name for ref in node.refs()] for node in nodes}
         return cls(view, shapes, inputs, frozenset(shapes))

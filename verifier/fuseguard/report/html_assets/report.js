@@ -148,7 +148,7 @@
     const id = "group-" + number;
     const section = el("section", { class: "group " + group.severity, "aria-labelledby": id },
       el("h2", { id }, badge(group.severity), " ", el("span", { class: "code" }, group.code), " ", group.name, " ", heading),
-      el("p", { class: "effect" }, el("b", {}, group.effect.replace("_", " ")), ": " + group.effect_meaning + "."),
+      el("p", { class: "effect" }, data.targets.length > 1 && "Worst effect: ", el("b", {}, group.effect.replace("_", " ")), ": " + group.effect_meaning + "."),
       el("div", { class: "remedy" }, el("b", {}, "Remedy. "), group.remedy),
       background(group),
       list, more);
@@ -330,6 +330,12 @@
     show();
     const element = row(index);
     element.open = true;
+    reach(element);
+    // At the end of loading, a browser goes to the named element itself, and takes the focus away.
+    if (document.readyState !== "complete") window.addEventListener("load", () => setTimeout(() => reach(element)));
+  }
+
+  function reach(element) {
     element.scrollIntoView({ block: "start" });
     element.firstElementChild.focus({ preventScroll: true });
   }
