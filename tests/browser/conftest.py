@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fuseguard_testkit.browsing import Open, Opened
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (.venvs/core has it)")
 
@@ -26,22 +27,6 @@ def browser() -> Iterator[Any]:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
-
-
-@dataclass
-class Opened:
-    """A page, and what it did that it should not have done."""
-
-    page: Any
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    @property
-    def rows(self) -> Any:
-        return self.page.locator(".finding:visible")
-
-
-Open = Callable[..., Opened]
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import fuseguard
-from conftest import Open
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.result import as_result
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
+from fuseguard_testkit.browsing import Open
 from fuseguard_testkit.paths import DATA, ROOT
 from fuseguard_testkit.report_programs import islands
 

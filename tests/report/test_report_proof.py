@@ -47,7 +47,7 @@ def cell(**changes: Any) -> Any:
         "value": "quantize_1", "status": "wrong", "ops": ("conv2d", "relu"), "operands": ("quantize",), "joined": (),
         "tensor": "rescale of delegate 0", "steps": 132.0, "bound": 0.0, "differing": 78, "elements": 144,
         "at": (0, 1), "expected": 10.0, "actual": -122.0, "witness": (("quantize", 3),), "source": "model.py:10",
-        "module": "conv", "findings": (),
+        "module": "conv", "findings": (), "sqnr_db": 12.5, "errors": ((-132.0, 70), (-100.0, 8)),
     }  # fmt: skip
     return SimpleNamespace(**{**fields, **changes})
 

@@ -60,13 +60,19 @@ def report_options(command: F) -> F:
 
 
 def parse_reports(
-    values: Sequence[str], output_file: Path | None = None, kept: Mapping[Path, str] | None = None
+    values: Sequence[str],
+    output_file: Path | None = None,
+    kept: Mapping[Path, str] | None = None,
+    formats: Sequence[str] = FORMATS,
 ) -> tuple[ReportFile, ...]:
-    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which is not to be lost.
+    """The values of ``--report``, each of one of ``formats``.
+
+    ``kept`` maps identities of files to what is in them, which is not to be lost.
 
     Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
     """
     reports = []
+    example = "sarif=fuseguard.sarif" if "sarif" in formats else f"{formats[0]}=report.{formats[0]}"
     taken = dict(kept or {})
     if output_file is not None:
         output.refuse_to_overwrite(output_file, "--output-file", taken)
@@ -74,11 +80,11 @@ def parse_reports(
     for value in values:
         name, equals, path = value.partition("=")
         if not equals or not path:
-            hint = f"as in --report {name}=report.txt" if name in FORMATS else "as in --report sarif=fuseguard.sarif"
+            hint = f"as in --report {name}=report.txt" if name in formats else f"as in --report {example}"
             raise exits.Failure(f"--report {value!r} is not FORMAT=PATH, {hint}.")
-        if name not in FORMATS:
-            valid = f"Valid are {', '.join(FORMATS)}."
-            hint = exits.nearest(name, FORMATS)
+        if name not in formats:
+            valid = f"Valid are {', '.join(formats)}." if len(formats) > 1 else f"Valid is {formats[0]}."
+            hint = exits.nearest(name, formats)
             raise exits.Failure(f"--report {value!r}: {name!r} is no format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")

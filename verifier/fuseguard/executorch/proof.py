@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -85,6 +86,12 @@ class Proof:
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outcome, and the page of the proof in a frame."""
+        # By name: reports are made above this package, and nothing here depends on them.
+        shown: str = importlib.import_module("fuseguard.report.notebook").proof_html(self)
+        return shown
 
     @property
     def ok(self) -> bool:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
 from fuseguard.gate.result import as_result
+from fuseguard.report import proof_html as proof_page
 from fuseguard.report.effects import effects_short
 from fuseguard.report.html import render
 from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted
+
+if TYPE_CHECKING:  # it imports torch
+    from fuseguard.executorch.proof import Proof
 
 #: Rules that the table lists.
 _MOST_ROWS = 20
@@ -68,13 +73,25 @@ def _row(cells: Iterable[str], tag: str = "td") -> str:
     return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
+def proof_html(proof: Proof) -> str:
+    """The outcome of a proof, and its page in a frame."""
+    names = [f"input set {number}" for number in range(1, len(proof.by_inputs) + 1)] or ["inputs"]
+    heading = f"<b>fuseguard: {html.escape(quoted(proof.outcome))}</b> on {html.escape(quoted(proof.target))}"
+    page = proof_page.render(proof, "", names)
+    return f"<div><p>{heading}</p>{frame(page, 'fuseguard prove --report html=PATH')}</div>"
+
+
 def _frame(report: Report) -> str:
     if not report.findings:
         return ""
     rules = {rule.code: rule for rule in load_registry().rules}
-    page = render(as_result(report), Options(rules=rules))
+    return frame(render(as_result(report), Options(rules=rules)), "fuseguard.render(report, 'html')")
+
+
+def frame(page: str, written_by: str) -> str:
+    """A page in a frame; of one that is too large for a notebook, how it is written to a file instead."""
     if len(page) > _LARGEST_FRAME:
-        return "<p>The whole report is too large for a notebook; write it with fuseguard.render(report, 'html').</p>"
+        return f"<p>The whole report is too large for a notebook; write it with {html.escape(written_by)}.</p>"
     # Without allow-same-origin, the frame can neither read the notebook nor keep anything.
     return (
         f'<iframe title="fuseguard report" sandbox="allow-scripts" srcdoc="{html.escape(page)}" '
