@@ -19,10 +19,9 @@ from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
 from fuseguard_testkit.browsing import Open
-from fuseguard_testkit.paths import DATA, ROOT
+from fuseguard_testkit.paths import AXE, DATA
 from fuseguard_testkit.report_programs import islands
 
-AXE = ROOT / "tests" / "data" / "axe" / "axe.min.js"
 SPECS = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"]
 
 

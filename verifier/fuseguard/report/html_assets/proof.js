@@ -95,7 +95,7 @@
     const rows = Object.entries(cell.witness).map(([name, code]) => ["given", name, String(code)]);
     rows.push(["expected", cell.value, el("b", {}, number(cell.expected))]);
     rows.push(["the lowering has", cell.tensor || cell.value, el("b", { class: "figure error" }, number(cell.actual))]);
-    return table("Codes at the worst element", ["", "value", "code"], rows);
+    return table("Codes at the worst element", ["which", "value", "code"], rows);
   }
 
   function histogram(cell) {
@@ -139,7 +139,7 @@
       el("p", { class: "muted" }, "Each value is judged on the lowering's own operands, so that an error is shown where it is made."),
       el("form", { class: "filters inside", role: "search", submit: (event) => event.preventDefault() },
         search, el("label", { class: "chip" }, differing, " only values that differ"), shown),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Error by value" },
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of values" },
         el("table", { class: "values" },
           el("thead", {}, el("tr", {}, ["value", "ops", "status", "largest error (steps)", "SQNR (dB)"]
             .map((heading) => el("th", { scope: "col" }, heading)))), body_)),
