@@ -14,7 +14,7 @@ import pytest
 
 import fuseguard
 from fuseguard.engine.registry import Registry
-from fuseguard.gate.result import as_result
+from fuseguard.gate.result import of_report
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
@@ -204,7 +204,7 @@ def test_hostile_names_are_text(opened: Open, registry: Registry) -> None:
     """A dialog, a request or an error would fail the fixture; what is left is that no markup appears."""
     options = Options(rules={rule.code: rule for rule in registry.rules})
     clean = fuseguard.check(islands(1, 1), SPECS, "1.5.1")
-    expected = elements(opened(render(as_result(clean), options)).page)
+    expected = elements(opened(render(of_report(clean), options)).page)
     evil = " ".join(HOSTILE)
     report = fuseguard.check(islands(1, 1, evil), SPECS, "1.5.1")
     (found,) = report.findings
@@ -212,7 +212,7 @@ def test_hostile_names_are_text(opened: Open, registry: Registry) -> None:
         found, message=evil, remedy=evil, module_type=evil, island=evil, qparams=((evil, evil), *found.qparams[1:]),
         evidence_note=evil, case=evil,
     )  # fmt: skip
-    page = opened(render(as_result(replace(report, findings=(found,), file=evil)), options)).page
+    page = opened(render(of_report(replace(report, findings=(found,), file=evil)), options)).page
     for where in (page.title(), page.locator("h1").inner_text(), page.locator(".group > .remedy").inner_text()):
         assert all(text in where for text in HOSTILE)
     assert elements(page) == expected

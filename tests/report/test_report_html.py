@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import fuseguard
-from fuseguard.gate.result import as_result
+from fuseguard.gate.result import of_report
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.html import asset, render
 from fuseguard.report.notebook import report_html
@@ -219,4 +219,4 @@ def test_a_notebook_takes_no_markup_from_a_file() -> None:
     assert "<img" not in shown
     page = Page(shown)
     assert {tag for tag, _ in page.elements} <= {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "iframe"}
-    assert as_result(report).exit_code == 1
+    assert of_report(report).exit_code == 1

@@ -21,6 +21,7 @@ DOCUMENTS: dict[str, str] = {
     "github": "fuseguard.report.github",
     "gitlab": "fuseguard.report.gitlab",
     "html": "fuseguard.report.html",
+    "markdown": "fuseguard.report.markdown",
     "model-explorer": "fuseguard.report.model_explorer",
 }
 

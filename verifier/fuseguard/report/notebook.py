@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
-from fuseguard.gate.result import as_result
+from fuseguard.gate.result import of_report
 from fuseguard.report import proof_html as proof_page
 from fuseguard.report.effects import effects_short
 from fuseguard.report.html import render
@@ -85,7 +85,7 @@ def _frame(report: Report) -> str:
     if not report.findings:
         return ""
     rules = {rule.code: rule for rule in load_registry().rules}
-    return frame(render(as_result(report), Options(rules=rules)), "fuseguard.render(report, 'html')")
+    return frame(render(of_report(report), Options(rules=rules)), "fuseguard.render(report, 'html')")
 
 
 def frame(page: str, written_by: str) -> str:

@@ -235,7 +235,8 @@
       : told.code ? [[told.line, told.code.trim()]] : [];
     const meant = finding.excerpt ? finding.excerpt.line : told.line;
     return el("figure", { class: "source" },
-      el("figcaption", {}, finding.place || told.file + ":" + told.line, told.function && ", in " + told.function),
+      el("figcaption", {}, finding.place || told.file + ":" + told.line, told.function && ", in " + told.function,
+        finding.called_from && ", called from " + finding.called_from.file + ":" + finding.called_from.line),
       lines.length > 0 && el("pre", { tabindex: "0" }, lines.map(([place, line]) =>
         el("span", { class: place === meant ? "line meant" : "line" },
           el("span", { class: "number" }, String(place).padStart(5) + "  "), line + "\n"))));
