@@ -103,7 +103,8 @@ def test_a_proof_is_written_as_a_page_too(cli: Cli, tmp_path: Path, monkeypatch:
     """With every value, however the lowering turns out."""
     asked: list[Any] = []
     monkeypatch.setattr("fuseguard.cli.prove._prove", lambda *args: (asked.append(args), (proof(), None))[1])
-    (tmp_path / "model.pt2").touch()
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w"):
+        pass
     page = tmp_path / "proof.html"
     result = cli("prove", str(tmp_path / "model.pt2"), "--trust", "--report", f"html={page}")
     assert result.exit_code == 1

@@ -21,6 +21,8 @@ from fuseguard.report.lines import Line, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_WIDEST_CHOICE = 60  # columns of choices that fit beside the name of an option
+
 READING_WIDTH = 80  # columns that prose is wrapped to where there is no terminal to ask
 
 
@@ -37,12 +39,14 @@ def color_option(command: F) -> F:
 
 def format_option(*formats: str) -> Callable[[F], F]:
     """``--output-format`` with the formats that a command knows."""
+    wide = len("|".join(formats)) > _WIDEST_CHOICE
     return click.option(
         "--output-format",
         type=Choice(formats),
         default="text",
         show_default=True,
-        help="What to print.",
+        metavar="FORMAT" if wide else None,
+        help=f"What to print: {', '.join(formats[:-1])} or {formats[-1]}." if wide else "What to print.",
     )
 
 

@@ -127,11 +127,11 @@ def command(
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
+    reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     if not trust:
         refuse_untrusted(file, "Proving a program", "--trust")
     check_loadable(file)
     check_inputs(inputs)
-    reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     with quiet():
         where: bool | Literal["always"] = "always" if layers or reports else locate
         proof, guarded = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
