@@ -73,7 +73,7 @@ def test_a_file_that_is_no_program_is_told_before_torch_is_imported(
     path = tmp_path / "model.pt2"
     path.write_bytes(b"PK\x03\x04 the rest got lost")
     result = cli("prove", str(path), "--trust")
-    assert (result.exit_code, "no complete zip archive" in result.output) == (3, True)
+    assert (result.exit_code, "not a complete zip archive" in result.output) == (3, True)
 
 
 def test_a_missing_file_exits_with_3(cli: Cli, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_proof_is_written_as_a_page_too(cli: Cli, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("sarif=x", "'sarif' is no format. Valid is html."),
+        ("sarif=x", "'sarif' is not a format. Valid is html."),
         ("page.html", "as in --report html=report.html"),
         ("html=model.pt2", "would overwrite the program"),
         ("html=batch.npz", "would overwrite what the program is run on"),
@@ -277,7 +277,7 @@ def test_what_torch_cannot_load_exits_with_3_and_no_traceback(torch: Any, tmp_pa
     path.write_bytes(b"garbage")
     result = run(str(path))
     assert result.exit_code == 3
-    assert "no complete zip archive" in result.output
+    assert "not a complete zip archive" in result.output
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/version", "garbage")
     result = run(str(path))

@@ -91,7 +91,7 @@ def test_two_reports_do_not_overwrite_each_other(cli: Cli, tmp_path: Path, how: 
         ("link.json", "a program that is checked"),
         ("known.json", "the baseline"),
         ("fuseguard.toml", "the configuration"),
-        ("other.pt2", "what is called .pt2, as programs are"),
+        ("other.pt2", "a file named .pt2, like a program"),
     ],
 )
 def test_a_report_does_not_overwrite_what_the_run_reads(

@@ -113,7 +113,7 @@ def check_files(
         jobs: the number of processes, 0 for one per processor.
 
     Returns:
-        The results in the order of ``files``, behind them those about suppressions and the baseline; and ``exit_code``,
+        The results in the order of ``files``, then those about suppressions and the baseline; and ``exit_code``,
         which is what ``fuseguard check`` exits with.
 
     Raises:
@@ -160,7 +160,8 @@ def render(
 
     if output_format not in FORMATS:
         hint = nearest(output_format, FORMATS)
-        raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
+        text = f"{output_format!r} is not a format. {hint} Valid are {', '.join(FORMATS)}."
+        raise ValueError(text.replace("  ", " "))
     rules = {rule.code: rule for rule in load_registry().rules}
     root = Path.cwd() if source_root is None else Path(source_root)
     whole = of_report(result) if isinstance(result, Report) else result

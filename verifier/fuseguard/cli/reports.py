@@ -36,7 +36,7 @@ def source_root_option(command: F) -> F:
 
 
 def report_options(command: F) -> F:
-    """``--output-format`` and all else that says what is written where."""
+    """``--output-format`` and the other options for what is written where."""
     for option in reversed(
         (
             output.format_option(*FORMATS),
@@ -47,7 +47,7 @@ def report_options(command: F) -> F:
                 multiple=True,
                 metavar="FORMAT=PATH",
                 shell_complete=candidates.report_formats,
-                help="Write a further report to a file; repeat for more. Formats are those of --output-format.",
+                help="Also write a report to a file; repeat for more. The formats are those of --output-format.",
             ),
             source_root_option,
             click.option(
@@ -67,7 +67,7 @@ def parse_reports(
 ) -> tuple[ReportFile, ...]:
     """The values of ``--report``, each of one of ``formats``.
 
-    ``kept`` maps identities of files to what is in them, which is not to be lost.
+    ``kept`` maps identities of files to what is in them, which must not be lost.
 
     Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
     """
@@ -85,7 +85,7 @@ def parse_reports(
         if name not in formats:
             valid = f"Valid are {', '.join(formats)}." if len(formats) > 1 else f"Valid is {formats[0]}."
             hint = exits.nearest(name, formats)
-            raise exits.Failure(f"--report {value!r}: {name!r} is no format. {hint} {valid}".replace("  ", " "))
+            raise exits.Failure(f"--report {value!r}: {name!r} is not a format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")
         file = Path(path)
@@ -103,7 +103,7 @@ def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
     for name in formats:
         if name in OF_ONE_PROGRAM and number > 1:
             raise exits.Failure(
-                f"{name} is about the nodes of one program, and {number} are checked; check one at a time."
+                f"{name} describes the nodes of one program, but {number} are checked; check one at a time."
             )
 
 
@@ -116,9 +116,8 @@ def write_reports(
     reports: Sequence[ReportFile],
     color: str,
 ) -> int:
-    """Write all reports of a run. One that cannot be written is told of and keeps none of the others from it.
-
-    Returns the exit code for that, 0 if there was no such thing.
+    """Write all reports of a run. A report that cannot be written is reported on stderr, and the others are still
+    written. Returns the exit code for that, or 0.
     """
     for file in result.files:
         if file.error is not None:
