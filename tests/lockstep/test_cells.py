@@ -99,7 +99,7 @@ def test_exact_lowerings_are_only_walked_on_request() -> None:
     value = b.quantized_input("x", (2, 5), int8(0.0487, 3))
     program = materialize(b.output(b.requantize(b.call("aten.sigmoid.default", value), int8(0.0039, -128))))
     assert prove(*program, INT, locate=True).cells == ()
-    cells = prove(*program, INT, locate="always").cells
+    cells = prove(*program, INT, locate=True).cells
     assert [cell.status for cell in cells] == ["exact"] * 3
     assert [cell.ops for cell in cells] == [(), ("sigmoid",), ()]
 
@@ -144,7 +144,7 @@ def test_the_two_judges_agree(rule: Rule, example: Example, spec: str) -> None:
     """Wrong end to end is wrong in a place that a rule names, and exact end to end is wrong nowhere."""
     build: Callable[[], Graph] | None = example.graph
     assert build is not None
-    proof: Proof = prove(*materialize(build()), spec, locate="always")
+    proof: Proof = prove(*materialize(build()), spec, locate=True)
     if proof.outcome == "wrong":
         assert proof.wrong_cells, proof
         assert any(cell.findings for cell in proof.wrong_cells), proof.wrong_cells

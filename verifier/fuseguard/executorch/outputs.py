@@ -87,6 +87,11 @@ def off_by(view: View, node: Node, target: Target) -> int:
         return 0
     if node.info.has(Trait.UNARY):
         return max(1, _table_steps(view, node, target))
+    return rescales(node)
+
+
+def rescales(node: Node) -> int:
+    """How many steps of its own int16 output an op that is no lookup table may be off by: one for a RESCALE."""
     return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 

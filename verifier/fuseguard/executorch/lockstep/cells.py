@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -14,10 +14,14 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
 from fuseguard.executorch.comparing import absolute_errors, differing_elements
-from fuseguard.executorch.lockstep.observing import Observed, Tensor, observe
-from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
-from fuseguard.executorch.outputs import off_by, output_grids
-from fuseguard.ir.graph import Node
+from fuseguard.executorch.lockstep.certainty import Verdicts, certain_values
+from fuseguard.executorch.lockstep.float_layers import FloatLayers
+from fuseguard.executorch.lockstep.layers import with_ratios
+from fuseguard.executorch.lockstep.observing import Observed, Tensor
+from fuseguard.executorch.lockstep.tables import table_bounds
+from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks, silent
+from fuseguard.executorch.outputs import output_grids, rescales
+from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
@@ -47,9 +51,16 @@ class Cell:
         the lowering has no such tensor, and what reads the value is judged together with it.
 
     ``steps``: the largest difference in codes (of a result without a scale: in real units). ``differing`` of
-    ``elements`` differ. ``at``: the index of the worst element, in the program's layout; ``expected`` and ``actual``
-    its codes (values); ``witness``: by operand, its code at the same index, where it has the same shape.
-    ``source``, ``module``: of the last computing op. ``findings``: codes of the rules that name one of the ops.
+    ``elements`` differ, ``ties`` of them at a rounding tie, by one code. ``certain``: whether the codes are without a
+    doubt those of the value and of its operands; False at most where the status is ``wrong``. ``at``: the index of the
+    worst element, in the program's layout; ``expected`` and ``actual`` its codes (values); ``witness``: by operand, its
+    code at the same index, where it has the same shape. ``source``, ``module``: of the last computing op.
+    ``findings``: codes of the rules that name one of the ops.
+
+    Ratios of signal to error in dB, of the whole program up to this value: ``sqnr_db`` of the lowering to the eager
+    program, ``float_sqnr_db`` of the lowering to the float program, ``quantization_sqnr_db`` of the eager program to
+    the float program. None where the lowering has no such value, or where nothing was found or given to compare with.
+    ``float_node``: the value in the float program, "" if none was found.
     """
 
     value: str
@@ -62,6 +73,12 @@ class Cell:
     bound: float = 0.0
     differing: int = 0
     elements: int = 0
+    ties: int = 0
+    certain: bool = True
+    sqnr_db: float | None = None
+    float_node: str = ""
+    float_sqnr_db: float | None = None
+    quantization_sqnr_db: float | None = None
     at: tuple[int, ...] = ()
     expected: float = 0.0
     actual: float = 0.0
@@ -72,26 +89,42 @@ class Cell:
 
 
 def cells_of(
-    program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    observed: Observed,
+    target: Target,
+    names: Sequence[str],
+    progress: Callable[[str], None] = silent,
+    layers: FloatLayers | None = None,
 ) -> tuple[Cell, ...]:
     """The cells of a functional program on ``inputs``, in its order; those of results at the end.
 
-    ``names``: what the results are called. ``lowered``: the edge program that it was lowered to, with the same state.
+    ``names``: what the results are called. ``observed``: a run of its lowering on ``inputs`` and the same state.
+    ``progress`` is called with the cell that is looked at (``cell 3 of 24``). ``layers``: a run of the float program.
 
-    Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does.
+    Raises RuntimeError for an operator that mixes dtypes or knows no float64.
     """
-    walks = Walks(program, inputs, observe(lowered, inputs))
-    walked = _settled(walks)
+    walks = Walks(program, inputs, observed, progress)
+    walked, forced = _settled(walks)
     graph = read_program(program)
     view = View(graph)
-    judge = _Judge(view, target, run(graph, target, load_registry().rules).findings)
-    in_float32 = walks.eager_codes(walked)
-    cells = [judge.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
-    return (*cells, *judge.results(program, walked, walks.observed, names))
+    judge = _Judge(program, view, target, run(graph, target, load_registry().rules).findings)
+    cells = judge.cells(walks, walked, names)
+    trails = {meeting.name: meeting.trail for meeting in walked.meetings}
+    trails |= dict(zip(names, walked.trails, strict=True))
+
+    def restored(name: str) -> Verdicts:
+        walk = walks.walk(forced, walked.fused, frozenset((name,)))
+        return {cell.value: cell.status in ("wrong", "not found") for cell in judge.cells(walks, walk, names)}
+
+    wrong = [cell.value for cell in cells if cell.status == "wrong"]
+    certain = certain_values(wrong, trails, lambda name: judge.computable(trails[name]), restored)
+    cells = [replace(cell, certain=cell.status != "wrong" or cell.value in certain) for cell in cells]
+    return with_ratios(cells, walks, walked, layers)
 
 
-def _settled(walks: Walks) -> Walked:
-    """The walk in which the fewest values are off.
+def _settled(walks: Walks) -> tuple[Walked, Mapping[str, Tensor]]:
+    """The walk in which the fewest values are off, and the tensors that were taken for values with other codes.
 
     A value whose codes are nowhere in the lowering is either not there (fused away, or kept in int32), or wrong. It is
     taken for the one that leaves fewer of its readers off, and for not there if neither helps.
@@ -111,7 +144,7 @@ def _settled(walks: Walks) -> Walked:
             left = _off(attempt, observed, tensors)
             if left < off:
                 walked, forced, fused, off = attempt, tensors, left_out, left
-    return walked
+    return walked, forced
 
 
 def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
@@ -163,10 +196,22 @@ def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:
 
 
 class _Judge:
-    def __init__(self, view: View, target: Target, findings: Sequence[Finding]) -> None:
+    def __init__(self, program: ExportedProgram, view: View, target: Target, findings: Sequence[Finding]) -> None:
+        self.program = program
+        self.nodes = {node.name: node for node in program.graph.nodes}
         self.view = view
         self.target = target
         self.findings = [item for item in findings if item.effect.value not in ("exact", "quality", "cpu_fallback")]
+
+    def cells(self, walks: Walks, walked: Walked, names: Sequence[str]) -> list[Cell]:
+        """Those of the values in the program's order, then those of the results."""
+        in_float32 = walks.eager_codes(walked)
+        cells = [self.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
+        return [*cells, *self.results(walked, walks.observed, names)]
+
+    def computable(self, trail: Trail) -> bool:
+        """Whether all ops of a cell compute in float64 as the program says: bodies of control flow round inside."""
+        return not any(node.info.has(Trait.CONTROL_FLOW) for node in self._computing(trail.ops))
 
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
@@ -180,6 +225,7 @@ class _Judge:
             "tensor": str(meeting.tensor),
             "steps": float(steps.max()) if steps.size else 0.0,
             "differing": int((steps > 0).sum()),
+            "ties": int((counted < steps).sum()),
             "elements": steps.size,
         }
         unrounded = not walked.fused.isdisjoint(meeting.trail.joined)
@@ -190,13 +236,12 @@ class _Judge:
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
-        bound = self._bound(meeting)
-        return Cell(status="rounded" if counted.max() <= bound else "wrong", bound=bound, **common)
+        bounds = self._bounds(meeting, walked)
+        within = bool((counted <= bounds).all())
+        return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
-    def results(
-        self, program: ExportedProgram, walked: Walked, observed: Observed, names: Sequence[str]
-    ) -> Iterable[Cell]:
-        grids = output_grids(program, self.target)
+    def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
+        grids = output_grids(self.program, self.target)
         masks = differing_elements(observed.outputs, walked.results, grids)
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
@@ -271,8 +316,30 @@ class _Judge:
             "witness": tuple(witness),
         }
 
-    def _bound(self, meeting: Meeting) -> float:
-        """By how many steps int16 codes may be off: what each op of the cell may be off by."""
-        if meeting.expected.itemsize != 2:
-            return 0.0
-        return float(sum(off_by(self.view, node, self.target) for node in self._computing(meeting.trail.ops)))
+    def _bounds(self, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+        """By how many steps int16 codes may be off: what each op of the cell may be off by.
+
+        One number for each element, or one for all of them.
+        """
+        bounds = np.zeros(())
+        if meeting.expected.itemsize == 2:
+            for node in self._computing(meeting.trail.ops):
+                unary = node.info.has(Trait.UNARY)
+                bounds = bounds + (self._of_table(node, meeting, walked) if unary else rescales(node))
+        return bounds
+
+    def _of_table(self, node: Node, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+        """What a lookup table may be off by: for each element, where the operand has the shape of the cell's value."""
+        data, out, dq = self.view.in_qp(node, 0), self.view.out_qp(node), self.view.in_dq(node, 0)
+        read = {ref.name for ref in dq.args if isinstance(ref, Ref)} if dq is not None else set()
+        given = next((item for item in walked.meetings if item.name in read), None)
+        if data is None or out is None or given is None or not (data.usable and out.usable):
+            return np.ones(())
+        if (data.dtype, out.dtype) != ("int16", "int16"):
+            return np.ones(())
+        codes = given.expected if given.actual is None else given.actual
+        bounds = table_bounds(self.nodes[node.name], data, out, codes)
+        if bounds is None:
+            return np.ones(())
+        alike = codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
+        return bounds.at(codes) if alike else np.asarray(bounds.seen)

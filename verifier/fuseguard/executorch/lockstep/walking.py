@@ -6,7 +6,7 @@ lowering's own inputs to it, and an error is not seen again at the ops that read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,53 +78,87 @@ class Meeting:
 class Walked:
     """One walk: the meetings in the program's order, and the results that it computes from the lowering's codes.
 
-    ``trails``: those of the results. ``fused``: the Qs that did not round.
+    ``trails``: those of the results. ``fused``: the Qs that did not round. ``restored``: those whose readers were given
+    the codes that the program expects.
     """
 
     meetings: tuple[Meeting, ...]
     results: tuple[torch.Tensor, ...]
     trails: tuple[Trail, ...]
     fused: frozenset[str]
+    restored: frozenset[str]
+
+
+def silent(text: str) -> None:
+    """For a caller who does not want to know how far the walks are."""
+    del text
 
 
 class Walks:
     """Walks of one functional program on one set of inputs, beside one run of its lowering."""
 
-    def __init__(self, program: ExportedProgram, inputs: Sequence[Any], observed: Observed) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        inputs: Sequence[Any],
+        observed: Observed,
+        progress: Callable[[str], None] = silent,
+    ) -> None:
         self.program = program
+        self.progress = progress
+        self.number = sum(is_quantizer(node) for node in program.graph.nodes)
         self.observed = observed
         self.search = Search(observed)
         self.of_floats = quantizers_of_floats(program)
         self._arguments = arguments(program, inputs)
 
-    def walk(self, forced: Mapping[str, Tensor], fused: frozenset[str]) -> Walked:
+    def walk(
+        self, forced: Mapping[str, Tensor], fused: frozenset[str], restored: frozenset[str] = frozenset()
+    ) -> Walked:
         """One walk.
 
         ``forced``: by the name of a Q, the tensor to take for its codes. ``fused``: Qs that do not round, because the
-        lowering has no such value.
+        lowering has no such value. ``restored``: Qs whose readers are given the codes that the program expects.
         """
-        interpreter = _Walker(self, forced, fused)
+        interpreter = _Walker(self, forced, fused, restored)
         with torch.no_grad():
             outputs = interpreter.run(*map(widen, self._arguments))
-        return Walked(tuple(interpreter.meetings), results(self.program, outputs), interpreter.trails(), fused)
+        values = results(self.program, outputs)
+        return Walked(tuple(interpreter.meetings), values, interpreter.trails(), fused, restored)
 
     def eager_codes(self, walked: Walked) -> dict[str, Array]:
         """By Q, the codes that torch yields from the codes that a walk has found, in the eager program's float32.
 
         The backend computes the entries of a lookup table in float32 too. They are these, and not those of float64.
         """
-        interpreter = _Eager(self.program.graph_module, walked)
+        found = {
+            meeting.name: meeting.expected if meeting.name in walked.restored else meeting.actual
+            for meeting in walked.meetings
+        }
+        return self.eager(found)[0]
+
+    def eager(
+        self, found: Mapping[str, Array | None] | None = None
+    ) -> tuple[dict[str, Array], tuple[torch.Tensor, ...]]:
+        """By Q, the codes that torch yields, and the results of the program.
+
+        ``found``: the codes that the readers of a Q are given in place of its own, if not None.
+        """
+        interpreter = _Eager(self.program.graph_module, found or {})
         with torch.no_grad():
-            interpreter.run(*self._arguments)
-        return interpreter.codes
+            outputs = interpreter.run(*self._arguments)
+        return interpreter.codes, results(self.program, outputs)
 
 
 class _Walker(Float64Interpreter):
-    def __init__(self, walks: Walks, forced: Mapping[str, Tensor], fused: frozenset[str]) -> None:
+    def __init__(
+        self, walks: Walks, forced: Mapping[str, Tensor], fused: frozenset[str], restored: frozenset[str]
+    ) -> None:
         super().__init__(walks.program.graph_module, 0.0)
         self.walks = walks
         self.forced = forced
         self.fused = fused
+        self.restored = restored
         self.of_floats = walks.of_floats
         self.meetings: list[Meeting] = []
         self._trail: dict[str, Trail] = {}
@@ -150,6 +184,7 @@ class _Walker(Float64Interpreter):
         return Trail.through(trails, *([n.name] if n.op == "call_function" else []))
 
     def _meet(self, n: torch.fx.Node, trail: Trail) -> Any:
+        self.walks.progress(f"cell {len(self.meetings) + 1} of {self.walks.number}")
         source = n.args[0]
         assert isinstance(source, torch.fx.Node)
         value = self.env[source]
@@ -171,7 +206,7 @@ class _Walker(Float64Interpreter):
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
             return codes
         self._trail[n.name] = Trail(frozenset((tensor.place,)), (n.name,))
-        return torch.from_numpy(np.ascontiguousarray(actual))
+        return codes if n.name in self.restored else torch.from_numpy(np.ascontiguousarray(actual))
 
     def _find(self, name: str, expected: Array, ties: Array, trail: Trail) -> tuple[Array, Tensor] | None:
         forced = self.forced.get(name)
@@ -182,9 +217,9 @@ class _Walker(Float64Interpreter):
 
 
 class _Eager(BodyInterpreter):
-    def __init__(self, module: torch.fx.GraphModule, walked: Walked) -> None:
+    def __init__(self, module: torch.fx.GraphModule, found: Mapping[str, Array | None]) -> None:
         super().__init__(module)
-        self.found = {meeting.name: meeting.actual for meeting in walked.meetings}
+        self.found = found
         self.codes: dict[str, Array] = {}
 
     def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
@@ -192,8 +227,8 @@ class _Eager(BodyInterpreter):
 
     def run_node(self, n: torch.fx.Node) -> Any:
         result = super().run_node(n)
-        if n.name not in self.found:
+        if not is_quantizer(n):
             return result
         self.codes[n.name] = result.detach().numpy()
-        actual = self.found[n.name]
-        return result if actual is None else torch.from_numpy(np.ascontiguousarray(actual))
+        codes = self.found.get(n.name)
+        return result if codes is None else torch.from_numpy(np.ascontiguousarray(codes))
