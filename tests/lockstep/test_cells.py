@@ -12,14 +12,16 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
+import math  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.engine import Example, Rule, load_registry  # noqa: E402
-from fuseguard.executorch import Proof, prove  # noqa: E402
+from fuseguard.executorch import Proof, prove, reference_model  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
@@ -94,14 +96,40 @@ def test_the_worst_element_has_a_witness() -> None:
     assert cell.expected == max(-128, min(127, round((code - 3) * 0.0487 / 0.0243) - 7))
 
 
-def test_exact_lowerings_are_only_walked_on_request() -> None:
+def test_cells_are_judged_on_request() -> None:
     b = GraphBuilder()
     value = b.quantized_input("x", (2, 5), int8(0.0487, 3))
     program = materialize(b.output(b.requantize(b.call("aten.sigmoid.default", value), int8(0.0039, -128))))
-    assert prove(*program, INT, locate=True).cells == ()
-    cells = prove(*program, INT, locate=True).cells
-    assert [cell.status for cell in cells] == ["exact"] * 3
-    assert [cell.ops for cell in cells] == [(), ("sigmoid",), ()]
+    alone = prove(*program, INT)
+    assert (alone.outcome, alone.end_to_end, alone.cells) == ("exact", "", ())
+    proof = prove(*program, INT, locate=True)
+    assert (proof.outcome, proof.end_to_end) == ("exact", "exact")
+    assert [cell.status for cell in proof.cells] == ["exact"] * 3
+    assert [cell.ops for cell in proof.cells] == [(), ("sigmoid",), ()]
+    assert all(cell.sqnr_db == math.inf for cell in proof.cells)
+
+
+def test_the_delegates_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run with all tensors visible serves both judges."""
+    runs: list[int] = []
+    run = reference_model.run_reference_model
+
+    def counted(*args: Any) -> Any:
+        runs.append(len(args))
+        return run(*args)
+
+    monkeypatch.setattr(reference_model, "run_reference_model", counted)
+    proof = prove(*materialize(_two_faults()), INT, locate=True)
+    assert len(runs) == proof.delegates == 1
+
+
+def test_it_says_what_it_does() -> None:
+    said: list[str] = []
+    proof = prove(*materialize(_two_faults()), INT, locate=True, progress=said.append)
+    quantizers = len(proof.cells) - 1
+    phases = ["running the eager program", "lowering", "running the delegates", "comparing the results"]
+    assert said[:4] == phases
+    assert said[4:] == [f"cell {number % quantizers + 1} of {quantizers}" for number in range(len(said) - 4)]
 
 
 def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +138,7 @@ def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch
     def refuses(*_: object) -> None:
         raise RuntimeError("expected scalar type Float but found Double")
 
-    monkeypatch.setattr("fuseguard.executorch.lockstep.cells.cells_of", refuses)
+    monkeypatch.setattr("fuseguard.executorch.judge.cells_of", refuses)
     proof = prove(*materialize(_two_faults()), INT, locate=True)
     assert proof.outcome == "wrong"
     assert proof.cells == ()

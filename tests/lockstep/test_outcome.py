@@ -118,6 +118,6 @@ def test_a_value_is_no_more_certain_than_its_operands() -> None:
 
 
 def test_what_the_lowering_may_compute_otherwise_is_not_certain() -> None:
-    """It may leave out the rounding of a value that it does not have, and bodies of control flow round by themselves."""
+    """It may leave out the rounding of a value that it does not have. Bodies of control flow round by themselves."""
     assert certain(["output 0"], off=set(), joined="output 0") == frozenset()
     assert certain(["output 0"], off=set(), body="output 0") == frozenset()

@@ -35,7 +35,8 @@ def proof(**changes: Any) -> Any:
         "delegates": 1,
         "exception": "",
     }
-    made = SimpleNamespace(**{"cells": (), "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0, **fields, **changes})
+    fields |= {"cells": (), "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
+    made = SimpleNamespace(**{**fields, **changes})
     made.judges_disagree = made.end_to_end not in ("", made.outcome)
     return made
 
@@ -85,8 +86,8 @@ def test_a_bounded_program_lists_the_cells_and_their_bounds() -> None:
     rounded = cell(status="rounded", steps=3.0, bound=5.0, differing=2, joined=("quantize",))
     shown = text(outcome="bounded", end_to_end="bounded", cells=(cell(status="exact"), rounded))
     assert (
-        "bounded in 1 place:\n  conv2d -> relu at quantize_1: rounded by up to 3 steps of at most 5, 2 of 144, without the "
-        "rounding of quantize\n"
+        "bounded in 1 place:\n  conv2d -> relu at quantize_1: rounded by up to 3 steps of at most 5, 2 of 144, "
+        "without the rounding of quantize\n"
     ) in shown
     assert "and 5 more" in text(outcome="bounded", end_to_end="bounded", cells=(rounded,) * 15)
 
