@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import torch
 from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
@@ -17,7 +17,8 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements
 from fuseguard.executorch.lockstep.certainty import Verdicts, certain_values
 from fuseguard.executorch.lockstep.float_layers import FloatLayers
 from fuseguard.executorch.lockstep.layers import with_ratios
-from fuseguard.executorch.lockstep.observing import Observed, Tensor
+from fuseguard.executorch.lockstep.observing import Observed
+from fuseguard.executorch.lockstep.settling import settled
 from fuseguard.executorch.lockstep.tables import table_bounds
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks, silent
 from fuseguard.executorch.outputs import output_grids, rescales
@@ -29,10 +30,8 @@ from fuseguard.target import Target
 
 Status: TypeAlias = Literal["exact", "tie", "saturated", "rounded", "wrong", "not found"]
 
-#: Wrong values that are looked for at most, the earliest first: each costs one more walk.
-_MOST_DOUBTS = 12
-#: Tensors that are tried for each.
-_MOST_TENSORS = 3
+#: Ops that choose one of two operands, which they bring to one scale first.
+_COMPARING = frozenset(("maximum", "minimum"))
 
 
 @dataclass(frozen=True)
@@ -105,16 +104,16 @@ def cells_of(
     Raises RuntimeError for an operator that mixes dtypes or knows no float64.
     """
     walks = Walks(program, inputs, observed, progress)
-    walked, forced = _settled(walks)
+    walked = settled(walks)
     graph = read_program(program)
     view = View(graph)
-    judge = _Judge(program, view, target, run(graph, target, load_registry().rules).findings)
+    judge = Judge(view, target, run(graph, target, load_registry().rules).findings, program)
     cells = judge.cells(walks, walked, names)
     trails = {meeting.name: meeting.trail for meeting in walked.meetings}
     trails |= dict(zip(names, walked.trails, strict=True))
 
     def restored(name: str) -> Verdicts:
-        walk = walks.walk(forced, walked.fused, frozenset((name,)))
+        walk = walks.walk(replace(walked.assumed, restored=frozenset((name,))))
         return {cell.value: cell.status in ("wrong", "not found") for cell in judge.cells(walks, walk, names)}
 
     wrong = [cell.value for cell in cells if cell.status == "wrong"]
@@ -123,84 +122,13 @@ def cells_of(
     return with_ratios(cells, walks, walked, layers)
 
 
-def _settled(walks: Walks) -> tuple[Walked, Mapping[str, Tensor]]:
-    """The walk in which the fewest values are off, and the tensors that were taken for values with other codes.
-
-    A value whose codes are nowhere in the lowering is either not there (fused away, or kept in int32), or wrong. It is
-    taken for the one that leaves fewer of its readers off, and for not there if neither helps.
-    """
-    forced: dict[str, Tensor] = {}
-    fused: frozenset[str] = frozenset()
-    observed = walks.observed
-    walked = walks.walk(forced, fused)
-    off = _off(walked, observed, forced)
-    settled: set[str] = set()
-    while len(settled) < _MOST_DOUBTS and (doubt := _first_doubt(walked, observed, settled)) is not None:
-        settled.add(doubt.name)
-        attempts = [(forced, fused | {doubt.name})]
-        attempts += [({**forced, doubt.name: tensor}, fused) for tensor in _tensors_for(doubt, walked, walks)]
-        for tensors, left_out in attempts:
-            attempt = walks.walk(tensors, left_out)
-            left = _off(attempt, observed, tensors)
-            if left < off:
-                walked, forced, fused, off = attempt, tensors, left_out, left
-    return walked, forced
-
-
-def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
-    """The tensors that may be the value, with other codes than the program's.
-
-    An operand's own tensor is one of them: an op that hands codes on may have gone, or have moved elsewhere.
-    """
-    taken = {item.name: item.tensor.place for item in walked.meetings if item.tensor is not None}
-    places = frozenset(place for name, place in taken.items() if name in doubt.trail.operands)
-    near = walks.search.nearest(doubt.expected, places, frozenset(taken.values()) - places)
-    return near[:_MOST_TENSORS]
-
-
-def _first_doubt(walked: Walked, observed: Observed, settled: set[str]) -> Meeting | None:
-    """The first value that was not found, and with which something that reads it is off."""
-    doubtful = _doubtful(walked, observed) - settled
-    return next((item for item in walked.meetings if item.actual is None and item.name in doubtful), None)
-
-
-def _doubtful(walked: Walked, observed: Observed) -> set[str]:
-    """The values that were not found and that something reads which is off."""
-    found: set[str] = set()
-    for meeting in walked.meetings:
-        if meeting.actual is not None and not meeting.right:
-            found |= set(meeting.trail.joined)
-    for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
-        if _is_off(expected, actual):
-            found |= set(trail.joined)
-    return found - walked.fused
-
-
-def _off(walked: Walked, observed: Observed, forced: Mapping[str, Tensor]) -> float:
-    """How many values are off, with those that were not found and may be the reason.
-
-    One that was forced upon a tensor explains its readers, and counts half.
-    """
-    wrong = [item for item in walked.meetings if item.actual is not None and not item.right]
-    count = sum(0.5 if item.name in forced else 1.0 for item in wrong)
-    results = zip(walked.results, observed.outputs, strict=True)
-    return count + len(_doubtful(walked, observed)) + sum(_is_off(expected, actual) for expected, actual in results)
-
-
-def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:
-    if expected.shape != actual.shape:
-        return True
-    errors = absolute_errors(actual, expected)
-    largest = float(expected.to(torch.float64).abs().nan_to_num().max()) if expected.numel() else 0.0
-    return bool((errors > 1e-5 * largest + 1e-12).any())
-
-
-class _Judge:
-    def __init__(self, program: ExportedProgram, view: View, target: Target, findings: Sequence[Finding]) -> None:
-        self.program = program
-        self.nodes = {node.name: node for node in program.graph.nodes}
+class Judge:
+    def __init__(self, view: View, target: Target, findings: Sequence[Finding], program: ExportedProgram) -> None:
+        """``view``: of ``program``."""
         self.view = view
         self.target = target
+        self.program = program
+        self.nodes = {node.name: node for node in program.graph.nodes}
         self.findings = [item for item in findings if item.effect.value not in ("exact", "quality", "cpu_fallback")]
 
     def cells(self, walks: Walks, walked: Walked, names: Sequence[str]) -> list[Cell]:
@@ -211,7 +139,7 @@ class _Judge:
 
     def computable(self, trail: Trail) -> bool:
         """Whether all ops of a cell compute in float64 as the program says: bodies of control flow round inside."""
-        return not any(node.info.has(Trait.CONTROL_FLOW) for node in self._computing(trail.ops))
+        return not any(node.info.has(Trait.CONTROL_FLOW) for node in self.computing(trail.ops))
 
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
@@ -228,7 +156,7 @@ class _Judge:
             "ties": int((counted < steps).sum()),
             "elements": steps.size,
         }
-        unrounded = not walked.fused.isdisjoint(meeting.trail.joined)
+        unrounded = not walked.unrounded.isdisjoint(meeting.trail.joined)
         if not steps.any():
             return Cell(status="rounded" if unrounded else "exact", **common)
         common |= self._worst(meeting, counted if counted.any() else steps, walked)
@@ -246,7 +174,7 @@ class _Judge:
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
         ):
-            if bool(mask.any()) and len(trail.operands) == 1 and not self._computing(trail.ops):
+            if bool(mask.any()) and len(trail.operands) == 1 and not self.computing(trail.ops):
                 # The codes are right and the result is not: what is wrong is the way out of the delegate.
                 before = next(meeting.trail for meeting in walked.meetings if meeting.name == trail.operands[0])
                 trail = replace(trail, ops=before.ops)
@@ -265,7 +193,7 @@ class _Judge:
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
     def _common(self, name: str, trail: Trail, walked: Walked) -> dict[str, Any]:
-        computing = self._computing(trail.ops)
+        computing = self.computing(trail.ops)
         last = computing[-1] if computing else None
         named = {*trail.ops, name, *self._moved_past(trail, walked)}
         return {
@@ -289,13 +217,13 @@ class _Judge:
         while pending:
             current = pending.pop()
             found.update(current.ops)
-            if all(node.info.has(Trait.TRANSPARENT) for node in self._computing(current.ops)):
+            if all(node.info.has(Trait.TRANSPARENT) for node in self.computing(current.ops)):
                 above = [name for name in current.operands if name in trails and name not in seen]
                 seen.update(above)
                 pending += [trails[name] for name in above]
         return found
 
-    def _computing(self, ops: Sequence[str]) -> list[Node]:
+    def computing(self, ops: Sequence[str]) -> list[Node]:
         """The nodes of ``ops`` that are not Q and DQ."""
         nodes = [self.view.graph[op] for op in ops if op in self.view.graph.nodes]
         return [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
@@ -317,16 +245,27 @@ class _Judge:
         }
 
     def _bounds(self, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
-        """By how many steps int16 codes may be off: what each op of the cell may be off by.
+        """By how many steps codes may be off: what each op of the cell may be off by.
 
         One number for each element, or one for all of them.
         """
         bounds = np.zeros(())
-        if meeting.expected.itemsize == 2:
-            for node in self._computing(meeting.trail.ops):
+        for node in self.computing(meeting.trail.ops):
+            if node.kind in _COMPARING:
+                bounds = bounds + self._of_operands(node)
+            elif meeting.expected.itemsize == 2:
                 unary = node.info.has(Trait.UNARY)
                 bounds = bounds + (self._of_table(node, meeting, walked) if unary else rescales(node))
         return bounds
+
+    def _of_operands(self, node: Node) -> float:
+        """What an op may be off by that rounds its operands to multiples of the smaller of their scales, in int32."""
+        operands, out = [self.view.in_qp(node, number) for number in (0, 1)], self.view.out_qp(node)
+        known = [qparams.scale for qparams in operands if qparams is not None and qparams.usable]
+        own = rescales(node) if out is not None and out.dtype == "int16" else 0
+        if len(set(known)) < 2 or out is None or not out.usable:
+            return own
+        return max(own, math.ceil(min(known) / 2 / out.scale))
 
     def _of_table(self, node: Node, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
         """What a lookup table may be off by: for each element, where the operand has the shape of the cell's value."""
