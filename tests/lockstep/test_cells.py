@@ -29,6 +29,7 @@ from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 INT = "TOSA-1.0+INT"
+INT16 = "TOSA-1.0+INT+int16"
 #: FUSES_ANY_ZERO_POINT of the backend: FU101 is wrong from here on.
 FUSES = Target.parse(INT).release_in(">=1.5")
 Program = tuple[ExportedProgram, tuple[torch.Tensor, ...]]
@@ -144,6 +145,29 @@ def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch
     assert proof.cells == ()
 
 
+def test_a_value_that_is_computed_twice_is_read_from_either() -> None:
+    """A layer norm subtracts the mean twice. Its variance was looked for after the wrong one, and nothing was found."""
+    spread = torch.logspace(0, -2, 8).reshape(1, 8, 1)
+    inputs = (torch.randn(1, 8, 16, generator=torch.Generator().manual_seed(1)) * spread,)
+    proof = prove(quantize(nn.LayerNorm(16), inputs, INT16, "a16w8"), inputs, INT16, locate=True)
+    assert proof.outcome == "wrong"
+    (cell,) = proof.wrong_cells
+    assert (cell.ops, cell.certain, cell.joined) == (("rsqrt",), True, ())
+    assert "DT503" in cell.findings
+
+
+def test_a_quantize_op_that_is_read_past_is_one_reader_s_own() -> None:
+    """OP701: the add reads the convolution in int32, without its saturation; the second convolution reads the codes."""
+    rule = next(rule for rule in load_registry().rules if rule.code == "OP701")
+    example = next(item for item in rule.bad if item.title == "int16 conv into add and conv")
+    proof = prove(*materialize(example.graph()), INT16, locate=True)
+    if proof.end_to_end != "bounded":
+        pytest.skip("another release does not lower it")
+    assert (proof.outcome, proof.wrong_cells) == ("bounded", ())
+    (add,) = (cell for cell in proof.cells if cell.ops[-1:] == ("add",) and cell.value != "output 0")
+    assert (add.status, add.joined) == ("rounded", ("quantize_per_tensor_1",))
+
+
 def test_limits_are_the_users_own() -> None:
     proof = prove(*materialize(_two_faults()), INT)
     assert proof.exceeded() == ()
@@ -167,14 +191,20 @@ def _cases() -> list[object]:
     return found
 
 
+#: What the comparison end to end allows for, and cells cannot: the bodies of control flow round by themselves, and a
+#: quantize op whose qmin is above its qmax has no codes.
+DOUBTFUL = ("while_loop with finer qparams inside", "qmin above qmax between add and mul")
+
+
 @pytest.mark.parametrize(("rule", "example", "spec"), _cases())
 def test_the_two_judges_agree(rule: Rule, example: Example, spec: str) -> None:
-    """Wrong end to end is wrong in a place that a rule names, and exact end to end is wrong nowhere."""
+    """Wrong end to end is wrong in a place that a rule names, and right end to end is wrong nowhere."""
     build: Callable[[], Graph] | None = example.graph
     assert build is not None
     proof: Proof = prove(*materialize(build()), spec, locate=True)
+    assert proof.outcome == (proof.end_to_end or proof.outcome)
     if proof.outcome == "wrong":
         assert proof.wrong_cells, proof
         assert any(cell.findings for cell in proof.wrong_cells), proof.wrong_cells
-    elif proof.outcome == "exact":
+    elif example.title not in DOUBTFUL:
         assert proof.wrong_cells == ()
