@@ -81,7 +81,7 @@ def test_the_same_values_are_valid() -> None:
     assert choices["policy"] == POLICIES
     assert choices["output_format"] == FORMATS
     assert choices["fail_on"] == tuple(severity.value for severity in fuseguard.Severity)
-    with pytest.raises(ValueError, match=r"'sarrif' is no format. Did you mean 'sarif'\? Valid are text, concise"):
+    with pytest.raises(ValueError, match=r"'sarrif' is not a format. Did you mean 'sarif'\? Valid are text, concise"):
         fuseguard.render(fuseguard.check(DATA / "linear.pt2"), "sarrif")
     with pytest.raises(ValueError, match="was given no file"):
         fuseguard.check_files([])

@@ -79,7 +79,7 @@ def test_missing_extras_name_the_command_that_installs_them(
     outcome = cli("selftest", "--select", "FU101")
     assert outcome.exit_code == 2
     assert f"No module named '{missing}'" in outcome.output
-    assert "pip install 'fuseguard[prove]'" in outcome.output
+    assert "pip install '.[prove]'" in outcome.output
 
 
 def test_an_installation_that_cannot_be_imported_is_told_as_well(judged: Judged, cli: Cli) -> None:
@@ -265,7 +265,7 @@ def test_a_case_whose_process_was_killed_is_not_recorded(judged: Judged, cli: Cl
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("not json", "no recording of fuseguard"),
+        ("not json", "not a fuseguard recording"),
         (encode(recording("1.4.1")), "a recording of ExecuTorch 1.4.1, and 1.5.1 is installed"),
         (encode(recording("1.5.1", packages={**VERSIONS, "torch": "2.12.0"})), "record all rules, without --select"),
     ],
@@ -316,7 +316,7 @@ def test_without_a_file_the_recording_that_ships_is_meant(
     monkeypatch.setattr(measured, "__file__", str(checkout / "__init__.py"))
     outcome = cli("selftest", "--select", "FU103", "--record")
     assert (outcome.exit_code, judged.asked) == (2, [])
-    assert "this fuseguard is no checkout" in outcome.output
+    assert "this fuseguard is not a checkout" in outcome.output
     (tmp_path / "pyproject.toml").touch()
     assert cli("selftest", "--record", "--select", "FU103").exit_code == 0
     assert [path.name for path in checkout.iterdir()] == ["1.5.1.json"]

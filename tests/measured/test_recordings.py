@@ -134,7 +134,7 @@ def test_a_missing_file_is_none_and_a_folder_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (("{", "{{"), "no recording of fuseguard"),
+        (("{", "{{"), "not a fuseguard recording"),
         (('"seen"', '"saw"'), "unknown field"),
         (('"schema": 1', '"schema": 2'), "in format 2, and this fuseguard reads 1"),
         (('"cpu": 0', '"cpu": "0"'), "Expected `int`"),

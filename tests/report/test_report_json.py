@@ -17,9 +17,9 @@ from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREAD
 
 #: The contract of schema 1.1. Adding a key is a minor version; renaming or removing one is a major version.
 TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}
-FILE = {"file", "nodes", "islands", "quantized", "findings", "suppressed", "failures", "notices"}
+FILE = {"inputs", "outputs", "file", "nodes", "islands", "quantized", "findings", "suppressed", "failures", "notices"}
 FINDING_KEYS = {
-    "code", "name", "severity", "effect", "effect_meaning", "case", "evidence", "evidence_note",
+    "called_from", "code", "name", "severity", "effect", "effect_meaning", "case", "evidence", "evidence_note",
     "evidence_release", "message", "remedy", "nodes",
     "cluster", "graph", "source", "module", "module_type", "island", "island_key", "qparams", "details", "bound_steps",
     "bound_value", "repairable", "unsafe_repair", "refused", "caused_by", "fingerprint", "outcomes",

@@ -32,7 +32,7 @@ Examples:
 \b
 Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 usage, target, rule
 pack or internal error, or a rule failed; 3 a file could not be read or was
-refused (the others are checked all the same). The largest that applies wins."""
+refused (the others are still checked). If several apply, it is the largest."""
 
 
 @click.command("check", epilog=EPILOG, short_help="Check quantized programs.")
@@ -44,8 +44,11 @@ refused (the others are checked all the same). The largest that applies wins."""
 @settings.program_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
-@click.option("--time", is_flag=True, help="Say on stderr how long each rule took.")
-@click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices and no summary.")
+@click.option("--time", is_flag=True, help="Print to stderr how long each rule took.")
+@click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices or summary.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Print every finding; otherwise, those with one cause share an entry (text)."
+)
 @output.color_option
 @click.pass_context
 def command(
@@ -61,13 +64,14 @@ def command(
     jobs: int,
     time: bool,
     quiet: bool,
+    verbose: bool,
     color: str,
     **options: Any,
 ) -> None:
     """Check quantized programs (.pt2 files and ETRecords, or directories of them) for one target or several.
 
-    Nothing in a file is run, and torch is not needed. Options that are not given are taken from the configuration,
-    [tool.fuseguard] in the nearest pyproject.toml or a fuseguard.toml.
+    Nothing in a file is run, and torch is not needed. Options that you omit come from the configuration:
+    [tool.fuseguard] in the nearest pyproject.toml, or a fuseguard.toml.
     """
     files = settings.programs(files)
     gate = settings.resolve(load_registry(), **options)
@@ -80,7 +84,7 @@ def command(
     rules = {rule.code: rule for rule in gate.rules}
     written = write_reports(
         result,
-        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn),
+        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn, verbose),
         output_format=output_format,
         output_file=output_file,
         reports=reports,

@@ -26,7 +26,7 @@ class ReportFile:
 
 
 def report_options(command: F) -> F:
-    """``--output-format`` and all else that says what is written where."""
+    """``--output-format`` and the other options for what is written where."""
     for option in reversed(
         (
             output.format_option(*FORMATS),
@@ -37,7 +37,7 @@ def report_options(command: F) -> F:
                 multiple=True,
                 metavar="FORMAT=PATH",
                 shell_complete=candidates.report_formats,
-                help="Write a further report to a file; repeat for more. Formats are those of --output-format.",
+                help="Also write a report to a file; repeat for more. The formats are those of --output-format.",
             ),
             click.option(
                 "--source-root",
@@ -57,7 +57,7 @@ def report_options(command: F) -> F:
 def parse_reports(
     values: Sequence[str], output_file: Path | None = None, kept: Mapping[Path, str] | None = None
 ) -> tuple[ReportFile, ...]:
-    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which is not to be lost.
+    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which must not be lost.
 
     Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
     """
@@ -74,7 +74,7 @@ def parse_reports(
         if name not in FORMATS:
             valid = f"Valid are {', '.join(FORMATS)}."
             hint = exits.nearest(name, FORMATS)
-            raise exits.Failure(f"--report {value!r}: {name!r} is no format. {hint} {valid}".replace("  ", " "))
+            raise exits.Failure(f"--report {value!r}: {name!r} is not a format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")
         file = Path(path)
@@ -92,7 +92,7 @@ def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
     for name in formats:
         if name in OF_ONE_PROGRAM and number > 1:
             raise exits.Failure(
-                f"{name} is about the nodes of one program, and {number} are checked; check one at a time."
+                f"{name} describes the nodes of one program, but {number} are checked; check one at a time."
             )
 
 
@@ -105,9 +105,8 @@ def write_reports(
     reports: Sequence[ReportFile],
     color: str,
 ) -> int:
-    """Write all reports of a run. One that cannot be written is told of and keeps none of the others from it.
-
-    Returns the exit code for that, 0 if there was no such thing.
+    """Write all reports of a run. A report that cannot be written is reported on stderr, and the others are still
+    written. Returns the exit code for that, or 0.
     """
     for file in result.files:
         if file.error is not None:

@@ -1,4 +1,4 @@
-"""Refusing one cluster may break another: what it exposes is refused together with it."""
+"""Refusing one cluster may break another one. The engine refuses an exposed cluster together with it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def take_in_exposed(
     clusters; and by code what rules raised that could not say. ``seconds`` limits each rule.
 
     A program in which every round exposes something more has a limit of rounds. Beyond it, the last rule that found
-    something is told to have failed, with TooMuchWork.
+    something counts as failed, with TooMuchWork.
     """
     closed = list(findings)
+    rules = [rule for rule in rules if rule.exposes]
     failed: dict[str, BaseException] = {}
     left = max(ROUNDS, MAX_LOOKS // max(len(view.graph), 1))
     last = ""
@@ -66,8 +67,7 @@ def take_in_exposed(
             for name in cluster:
                 holders[name] = min(number, holders.get(name, number))
         for number, names in more.items():
-            ordered = sorted(names.union(closed[number].cluster), key=lambda name: view.graph[name].index)
-            closed[number] = replace(closed[number], cluster=tuple(ordered))
+            closed[number] = replace(closed[number], cluster=view.in_order(names.union(closed[number].cluster)))
     return closed, failed
 
 

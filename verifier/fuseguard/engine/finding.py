@@ -8,10 +8,11 @@ from datetime import date
 
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.source_lines import calling_line
 
 
 class Severity(str, enum.Enum):
-    """How bad an effect is for the user."""
+    """The severity of an effect for the user."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -27,13 +28,13 @@ class Effect(str, enum.Enum):
     """What the backend does with the place, on one target."""
 
     CRASH = "crash"  # lowering raises
-    WRONG = "wrong"  # lowers, and computes something else without a word
+    WRONG = "wrong"  # lowers, and silently computes something else
     UNDEFINED = "undefined"  # TOSA_UNPREDICTABLE
     RUNTIME_FAULT = "runtime_fault"  # lowers, and fails when run
     QUALITY = "quality"  # lowers as written; what is written loses accuracy
     BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
     CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
-    EXACT = "exact"  # right on this target though the invariant is violated
+    EXACT = "exact"  # right on this target although the invariant is violated
     UNJUDGED = "unjudged"  # no effect of the backend: the program, or a part of it, is not what rules judge (PG codes)
     RUNS_CODE = "runs_code"  # no effect of the backend: loading the file with torch runs code of the file (AR codes)
     UPKEEP = "upkeep"  # no effect of the backend: a suppression or a baseline is out of date (SU codes)
@@ -64,8 +65,8 @@ _MEANINGS: dict[Effect, str] = {
     Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
     Effect.EXACT: "the result is right on this target; other targets or releases break it",
     Effect.UNJUDGED: "unknown: the program, or a part of it, is not what the rules judge",
-    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code that the file brings along",
-    Effect.UPKEEP: "none on the program: a suppression or a baseline says what is no longer so",
+    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code from the file",
+    Effect.UPKEEP: "none on the program: a suppression or a baseline is out of date",
 }
 
 
@@ -81,7 +82,7 @@ class Evidence(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one of several targets makes of a finding's place. ``effect`` is None where the rule finds nothing there.
+    """The effect of a finding's place on one of several targets. ``effect`` is None if the rule finds nothing there.
 
     The fields are those of the :class:`Finding` for this target.
     """
@@ -100,9 +101,9 @@ class Outcome:
 class SuppressionKind(str, enum.Enum):
     """Why a finding is not reported."""
 
-    IGNORE = "ignore"  # looked at, and to stay
-    FIXME = "fixme"  # to be mended later
-    BASELINE = "baseline"  # known from before
+    IGNORE = "ignore"  # reviewed, and to stay
+    FIXME = "fixme"  # to be fixed later
+    BASELINE = "baseline"  # already known
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ class Suppression:
 class Finding:
     """One violation of one invariant, for one target.
 
-    ``source`` is the user's line that made the first node and ``stack`` all that was recorded of it, outermost first.
+    ``source`` is the model's line that made the first node, or the nearest one that has a line, and ``stack`` all that
+    was recorded of it, outermost first.
     ``nodes`` are the offending nodes, ``cluster`` the closed cluster that must be refused or rewritten
     together (a superset). ``qparams`` maps a label to readable qparams. ``bound_steps`` is the exact worst
     error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
@@ -171,6 +173,11 @@ class Finding:
     fingerprint: str = ""
     outcomes: tuple[Outcome, ...] = ()
     suppression: Suppression | None = None
+
+    @property
+    def called_from(self) -> SourceLine | None:
+        """The line of the user's own code that led to ``source``, where that is a line of an installed package."""
+        return calling_line(self.stack)
 
     @property
     def repairable(self) -> bool:

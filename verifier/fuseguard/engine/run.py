@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import add_fingerprints
+from fuseguard.engine.interface import Interface, interface_of
 from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
-# A program with more is not one to be repaired finding by finding, and its report could not be read.
-MAX_FINDINGS = 20_000
+# Nobody repairs a program with more finding by finding, and its report would be unreadable.
+MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
-MAX_CLUSTER_NAMES = 3_000_000
+MAX_CLUSTER_NAMES = 1_000_000
 
 NOT_QUANTIZED = (
     "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -33,7 +37,7 @@ POLICIES = ("consistent", "measured", "bit-exact")
 
 @dataclass(frozen=True, slots=True)
 class RuleFailure:
-    """A rule raised. The other rules still ran; the run as a whole must not count as clean."""
+    """A rule raised an error. The other rules still ran, but the run as a whole must not count as clean."""
 
     code: str
     graph: str
@@ -47,7 +51,8 @@ class Report:
     ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
-    no findings. ``seconds`` is how long each rule took, by code.
+    no findings. ``interface`` are the inputs and outputs of the program with their qparams. ``seconds`` is how long
+    each rule took, by code.
     """
 
     findings: tuple[Finding, ...]
@@ -64,6 +69,7 @@ class Report:
     suppressed: tuple[Finding, ...] = ()
     unread: tuple[str, ...] = ()
     fail_on: Severity = Severity.ERROR
+    interface: Interface = field(default_factory=Interface)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
@@ -83,12 +89,34 @@ class Report:
         clusters = distinct_clusters(finding for finding in told if finding.refuse and not finding.graph)
         return frozenset().union(*clusters)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of the ``json`` format (``fuseguard schema``)."""
+        return data_of("json", "report_dict", self)
+
+    def __str__(self) -> str:
+        """In short: counts, and a line for each rule that found something. ``fuseguard.render`` writes it all."""
+        targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
+        targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
+        size = f"{self.nodes} nodes, {self.islands} islands"
+        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
+        lines += lines_of(self.findings)
+        if self.failures:
+            lines.append(one_line(f"  {len(self.failures)} rule failures, the first: {self.failures[0].error}"))
+        if self.suppressed:
+            lines.append(f"  {len(self.suppressed)} suppressed or in the baseline")
+        if self.notices:
+            lines.append(one_line(f"  notice: {self.notices[0]}"))
+        if self.findings:
+            repairable = sum(finding.repairable for finding in self.findings)
+            lines.append(f"  {repairable} of {len(self.findings)} can be repaired bit-exactly")
+        return "\n".join(lines)
+
 
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     """Whether ``policy`` keeps the finding's cluster off the accelerator.
 
-    ``consistent`` refuses what breaks on any target, on all of them alike, but not what deviates within a bound on
-    this one; ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
+    ``consistent`` refuses, on all targets, what breaks on any target, but not what deviates within a bound on this one;
+    ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
     """
     if policy == "measured":
         return finding.severity is Severity.ERROR
@@ -98,6 +126,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
 
 
 @limited_effort()
+@collector_paused()
 def run(
     graph: Graph,
     target: Target,
@@ -108,7 +137,7 @@ def run(
 ) -> Report:
     """Check ``graph`` and every control-flow body below it; of a lowered program, its delegates.
 
-    Whatever a rule does, be it that it ends the process or prints, becomes a failure of the rule or goes to stderr.
+    If a rule raises or tries to end the process, that becomes a failure of the rule. What it prints goes to stderr.
     ``rule_seconds`` limits each rule on each graph. Raises ValueError for an unknown policy.
     """
     if policy not in POLICIES:
@@ -116,10 +145,10 @@ def run(
     findings: list[Finding] = []
     failures: list[RuleFailure] = []
     nodes = islands = 0
-    # Every rule is about integer lowering; without the INT profile there is none to be wrong.
+    # Every rule is about integer lowering; without the INT profile, there is none.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
-    quantized = any(map(is_quantized, programs(graph)))
+    quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
     late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
@@ -145,7 +174,7 @@ def run(
                 seconds[rule.code] += perf_counter() - started
             findings[first:], failed = take_in_exposed(view, target, active, findings[first:], rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
-            # Only now are the clusters complete that a rewrite has to leave right.
+            # Only now are the clusters complete, and a rewrite must keep them right.
             findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
     unread = tuple(node.name for view in views for node in _unread(view))
@@ -154,14 +183,15 @@ def run(
         shown = ", ".join(name[:80] for name in unread[:5])
         more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
         notices.append(
-            f"The scale, zero point or code range of {shown}{more} is no number in the program, and could not be read. "
-            f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
+            f"The scale, zero point or code range of {shown}{more} is not a constant in the program, so it could not "
+            f"be read. Whatever depends on it was not checked, so the program does not pass. Quantize it with constant "
+            f"qparams."
         )
     if not quantized:
         notices.append(NOT_QUANTIZED)
     elif not active:
         notices.append(
-            f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
+            f"{target.spec} has no INT profile, but the rules are about integer lowering, so no rule ran. Releases "
             f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target; use TOSA-1.0+INT or "
             f"TOSA-1.0+INT+FP."
         )
@@ -178,6 +208,7 @@ def run(
         rules=tuple(rule.code for rule in active),
         targets=(target,),
         unread=unread,
+        interface=interface_of(graph),
         seconds=seconds,
     )
 

@@ -9,6 +9,7 @@ Vela or VGF compiler makes of that TOSA is not judged.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,11 +19,12 @@ from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
-from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import flat_inputs, input_sets
+from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.lockstep.cells import cells_of
 from fuseguard.executorch.lockstep.deciding import decided
 from fuseguard.executorch.lockstep.float_layers import FloatLayers
@@ -38,7 +40,7 @@ from fuseguard.target import Target
 
 
 def prove(
-    exported_program: ExportedProgram,
+    exported_program: ExportedProgram | str | os.PathLike[str],
     inputs: Sequence[Any],
     target: str | Target = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
@@ -48,13 +50,15 @@ def prove(
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     locate: bool = False,
-    float_program: ExportedProgram | None = None,
+    float_program: ExportedProgram | str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] = silent,
+    trust: bool = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
     Args:
-        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed. Or the path of a file
+            with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order; or
             several such sets, as a sequence of sequences. The program is lowered once for all of them.
         target: TOSA specification or accelerator; the release is always the installed one.
@@ -72,8 +76,10 @@ def prove(
         float_program: the program before it was quantized, with the same inputs. Each cell then says how far its value
             is from that program's, which tells what quantizing has lost from what lowering has. It implies ``locate``.
         progress: is called with what is being done now: ``lowering``, ``cell 3 of 24``.
+        trust: the files are trusted. ``torch.export.load`` runs code from them.
 
     Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TargetError: the target is not valid.
         ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
         InputsError: a ValueError; the inputs or ``dims`` do not fit the program, or the inputs not the float program.
@@ -85,15 +91,14 @@ def prove(
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
-    exported_program = exported_program_of(exported_program, "prove")
+    exported_program = program_of(exported_program, "prove", trust)
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
     sets = input_sets(exported_program, inputs, kwargs)
-    if float_program is not None:
-        locate = True
-        float_program = exported_program_of(float_program, "prove")
+    floats = None if float_program is None else program_of(float_program, "prove", trust)
+    if floats is not None:
         for values in sets:
-            flat_inputs(float_program, values)
+            flat_inputs(floats, values)
     resolved = target_of(target, None, compile_config)
     if not resolved.ir_validity and compile_config is None:
         compile_config = unchecked_config()
@@ -123,7 +128,7 @@ def prove(
         "delegates": lowered.delegates,
     }
     program = functional_program(exported_program, share_weights=True)
-    judged = _Judged(eager, program, lowered, resolved, common, locate, progress, float_program)
+    judged = _Judged(eager, program, lowered, resolved, common, locate or floats is not None, progress, floats)
     return of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip

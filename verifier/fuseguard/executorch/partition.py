@@ -7,6 +7,7 @@ analysis of the whole graph, shared by all checks; the answers are set look-ups.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -106,11 +107,21 @@ def guard(
     )
     if program is not None:
         exported_program_of(program, "guard")
+    _register_quantized_kernels()
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)
     show_programs(arm, checks, program)
     return partitioner
+
+
+def _register_quantized_kernels() -> None:
+    """Without them, ``to_executorch`` has no out variants for the quantize ops that a guard leaves on the CPU.
+
+    Arm's quantizers import them; a script that lowers a saved program imports no quantizer.
+    """
+    with contextlib.suppress(ImportError):
+        importlib.import_module("executorch.kernels.quantized")
 
 
 def show_programs(
@@ -119,7 +130,7 @@ def show_programs(
     """Lets checks from :func:`support_checks` see the whole program that ``partitioner`` is about to partition.
 
     A check is given nodes alone. With the program it knows which inputs are constant, with ``program`` (the one that
-    is lowered) their values too, and can mend what it would be asked about too late (``Rule.mended_by_guard``).
+    is lowered) their values too, and can fix what it would be asked about too late (``Rule.fixed_by_guard``).
     """
     analysis: Any = next((check.analysis for check in checks if hasattr(check, "analysis")), None)
     if analysis is None:
@@ -172,25 +183,25 @@ class _Analysis:
         self._values: Mapping[str, Any] = {}
 
     @contextlib.contextmanager
-    def showing(self, program: ExportedProgram, values: Mapping[str, Any], mend: bool = True) -> Iterator[None]:
-        """Within, the constants of ``program`` are known; what checks cannot prevent in it is mended.
+    def showing(self, program: ExportedProgram, values: Mapping[str, Any], fix: bool = True) -> Iterator[None]:
+        """Within, the constants of ``program`` are known; what checks cannot prevent in it is fixed.
 
         ``values`` are those of its parameters and buffers by their names in the state dict.
         """
         self._program, self._values, self._graph = program, values, None
         try:
-            if mend:
-                self._mend(program)
+            if fix:
+                self._fix(program)
         except Exception as error:  # as in accepts(): never raised into a lowering
             self.report.add_error("the program", error)
-            logger.exception("fuseguard could not mend the program before it is partitioned")
+            logger.exception("fuseguard could not fix the program before it is partitioned")
         try:
             yield
         finally:
             self._program, self._values = None, {}
 
-    def _mend(self, program: ExportedProgram) -> None:
-        rules = [rule for rule in self.rules if rule.mended_by_guard]
+    def _fix(self, program: ExportedProgram) -> None:
+        rules = [rule for rule in self.rules if rule.fixed_by_guard]
         if not rules:
             return
         for finding in run(read_program(program), self.target, rules, self.policy).findings:
@@ -198,7 +209,7 @@ class _Analysis:
                 continue
             if finding.rewrite is not None and finding.rewrite.exact:
                 apply_rewrites(program, [finding.rewrite])
-                self.report.add_mended(finding)
+                self.report.add_fixed(finding)
 
     def accepts(self, node: torch.fx.Node, code: str) -> bool:
         try:

@@ -25,7 +25,7 @@ def check_programs(gate: Gate, files: Sequence[Path], jobs: int = 1, step: Step 
 def check_with(
     gate: Gate, files: Sequence[Path], jobs: int = 1, step: Step | None = None, *, exit_zero: bool = False
 ) -> CheckResult:
-    """The whole of a check: the files' results, those with SU findings behind them, and the exit code."""
+    """The whole of a check: the files' results, those with SU findings after them, and the exit code."""
     checked = check_programs(gate, files, jobs, step)
     results = (*checked, *upkeep(gate, checked))
     code = exit_code(results, gate.fail_on, exit_zero=exit_zero)

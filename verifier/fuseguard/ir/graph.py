@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from fuseguard.ir.delegate import Delegate
 from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, Trait, canonical_target, lookup
+from fuseguard.ir.source_lines import model_line
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
 Dialect: TypeAlias = Literal["aten", "edge"]
@@ -105,10 +107,8 @@ class Node:
 
     @property
     def source(self) -> SourceLine | None:
-        """The innermost recorded line that is the user's own, not a library's; else the innermost one."""
-        written = [line for line in reversed(self.stack) if not line.generated]
-        own = next((line for line in written if not line.installed), None)
-        return own or next(iter(written or self.stack[-1:]), None)
+        """The innermost recorded line of the model's own code; None where only lines of the framework were recorded."""
+        return model_line(self.stack)
 
     def refs(self) -> Iterator[Ref]:
         """Every use in args and kwargs, in order, repeats included."""
@@ -213,6 +213,11 @@ class Graph:
     def node_of(self, arg: Arg) -> Node | None:
         """The node that ``arg`` refers to, or None for literals."""
         return self.nodes[arg.name] if isinstance(arg, Ref) else None
+
+    @cached_property
+    def has_sources(self) -> bool:
+        """Whether a line of the model was recorded for any node."""
+        return any(node.source is not None for node in self)
 
     def walk(self) -> Iterator[Graph]:
         """This graph and every control-flow body and delegate below it, outermost first."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import fuseguard
 from fuseguard.engine.finding import Finding, Outcome, Severity, Suppression, SuppressionKind
-from fuseguard.engine.run import RuleFailure
-from fuseguard.gate.result import CheckResult, FileResult
+from fuseguard.engine.interface import Value
+from fuseguard.engine.run import Report, RuleFailure
+from fuseguard.gate.result import CheckResult, FileResult, of_report
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
@@ -46,6 +47,11 @@ def to_dict(result: CheckResult) -> dict[str, Any]:
         "files": [_file(file) for file in result.files],
         "summary": summary_dict(result),
     }
+
+
+def report_dict(report: Report) -> dict[str, Any]:
+    """The report on one program, as JSON-ready data."""
+    return to_dict(of_report(report))
 
 
 def summary_dict(result: CheckResult) -> dict[str, Any]:
@@ -91,6 +97,8 @@ def _file(result: FileResult) -> dict[str, Any]:
         "nodes": report.nodes if report else 0,
         "islands": report.islands if report else 0,
         "quantized": report.quantized if report else None,
+        "inputs": [value_dict(value) for value in report.interface.inputs] if report else [],
+        "outputs": [value_dict(value) for value in report.interface.outputs] if report else [],
         "findings": [finding_dict(finding) for finding in report.findings] if report else [],
         "suppressed": [finding_dict(finding) for finding in report.suppressed] if report else [],
         "failures": [failure_dict(failure) for failure in (report.failures if report else ())],
@@ -98,6 +106,28 @@ def _file(result: FileResult) -> dict[str, Any]:
     }
     if error is not None:
         document["error"] = {"kind": error.kind, "message": error.message}
+    return document
+
+
+def value_dict(value: Value) -> dict[str, Any]:
+    """An input or output; its qparams are null if it is not quantized."""
+    qparams = value.qparams
+    document: dict[str, Any] = {
+        "name": name(value.name),
+        "program": name(value.program),
+        "dtype": value.dtype,
+        "shape": list(value.shape),
+        "codes": value.codes,
+        "scale": None,
+        "zero_point": None,
+        "quant_min": None,
+        "quant_max": None,
+        "quantized_dtype": None,
+    }
+    if qparams is not None:
+        document |= {"quant_min": qparams.qmin, "quant_max": qparams.qmax, "quantized_dtype": qparams.dtype}
+        if qparams.known and not qparams.per_channel:
+            document |= {"scale": json_number(qparams.scale), "zero_point": qparams.zero_point}
     return document
 
 
@@ -124,6 +154,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "cluster": array(finding.cluster),
         "graph": name(finding.graph),
         "source": _source(finding.source),
+        "called_from": _source(finding.called_from),
         "module": name(finding.module),
         "module_type": name(finding.module_type),
         "island": name(finding.island),

@@ -15,6 +15,7 @@ from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.proof import Proof
+    from fuseguard.executorch.repairs import RepairResult
     from fuseguard.executorch.verified_repair import VerifiedRepair
 
 
@@ -37,7 +38,7 @@ def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
             yield Line(f"    {quoted(finding.remedy)}", hang=4)
             yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
     if not result.applied and not result.remaining:
-        yield Line("  There is nothing to repair: the program is as it was.")
+        yield Line("  There is nothing to repair: the program is unchanged.")
     if written:
         yield Line(("  written", "dim"), f": {quoted(written)}")
 
@@ -59,7 +60,7 @@ def _tried(verified: VerifiedRepair) -> Iterator[Line]:
     equal = "are equal to the bit" if error == 0 else f"differ by at most {short(error)}"
     yield Line(("  eager", "dim"), f": the repaired program's results and the original's {equal} on {runs}", hang=4)
     if verified.proof is None:
-        yield Line(("  judge", "dim"), ": not asked", hang=4)
+        yield Line(("  judge", "dim"), ": not run", hang=4)
         return
     proof = verified.proof
     placed = f"{counted(proof.delegated_ops, 'op')} delegated, {_cpu(proof)} on the CPU"
@@ -77,6 +78,25 @@ def difference(before: Sequence[str], after: Sequence[str], file: str) -> Iterat
     old, new = ([quoted(line) for line in lines] for lines in (before, after))
     for line in difflib.unified_diff(old, new, f"{quoted(file)} (original)", f"{quoted(file)} (repaired)", lineterm=""):
         yield Line((line, "good" if line.startswith("+") else "error" if line.startswith("-") else ""))
+
+
+def result_dict(result: RepairResult) -> dict[str, Any]:
+    """A repair that nothing was tried on, as JSON-ready data."""
+    return {
+        **envelope(),
+        "target": result.target,
+        "exact": result.exact,
+        "repairs": [
+            {
+                "code": repair.finding.code,
+                "exact": repair.exact,
+                "edits": [str(edit) for edit in repair.rewrite.edits],
+                "finding": finding_dict(repair.finding),
+            }
+            for repair in result.applied
+        ],
+        "remaining": [finding_dict(finding) for finding in result.remaining],
+    }
 
 
 def to_dict(verified: VerifiedRepair, file: str, output: str) -> dict[str, Any]:
