@@ -54,7 +54,7 @@ class Cell:
     doubt those of the value and of its operands; False at most where the status is ``wrong``. ``at``: the index of the
     worst element, in the program's layout; ``expected`` and ``actual`` its codes (values); ``witness``: by operand, its
     code at the same index, where it has the same shape. ``source``, ``module``: of the last computing op.
-    ``findings``: codes of the rules that name one of the ops.
+    ``findings``: codes of the rules that name one of the ops; none are looked for where all cells are exact or ties.
 
     Ratios of signal to error in dB, of the whole program up to this value: ``sqnr_db`` of the lowering to the eager
     program, ``float_sqnr_db`` of the lowering to the float program, ``quantization_sqnr_db`` of the eager program to
@@ -107,8 +107,11 @@ def cells_of(
     walked = settled(walks)
     graph = read_program(program)
     view = View(graph)
-    judge = Judge(view, target, run(graph, target, load_registry().rules).findings, program)
+    judge = Judge(view, target, (), program)
     cells = judge.cells(walks, walked, names)
+    if any(cell.status in ("saturated", "rounded", "wrong") for cell in cells):
+        found = run(graph, target, load_registry().rules).findings
+        cells = Judge(view, target, found, program).cells(walks, walked, names)
     trails = {meeting.name: meeting.trail for meeting in walked.meetings}
     trails |= dict(zip(names, walked.trails, strict=True))
 
