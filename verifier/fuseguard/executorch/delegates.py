@@ -37,11 +37,11 @@ def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[t
     Raises DelegateFault, UndefinedResult, NotJudged, ImportError without tosa-tools, and what a CPU op raises.
     """
     with torch.no_grad():
-        outputs = _Interpreter(program.graph_module).run(*arguments(program, inputs))
+        outputs = EdgeInterpreter(program.graph_module).run(*arguments(program, inputs))
     return results(program, outputs)
 
 
-class _Interpreter(BodyInterpreter):
+class EdgeInterpreter(BodyInterpreter):
     """Hands each delegate call to the reference model, in control-flow bodies too."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
