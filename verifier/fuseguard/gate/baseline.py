@@ -106,7 +106,7 @@ def read(path: Path) -> Baseline:
         document = msgspec.json.decode(data, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "restore it from version control, or create it again with 'fuseguard baseline create'"
-        raise BaselineError(f"{name}: no baseline of fuseguard: {error}; {hint}.") from error
+        raise BaselineError(f"{name}: not a baseline of fuseguard: {error}; {hint}.") from error
     if document.fuseguard_baseline != VERSION:
         raise BaselineError(
             f"{name}: a baseline of version {document.fuseguard_baseline}, and this fuseguard reads {VERSION}. "
