@@ -79,7 +79,7 @@ def test_assert_rule_lists_what_is_wrong() -> None:
     class Wrong(FusedActivationOutOfRange):
         good = FusedActivationOutOfRange.bad
 
-    with pytest.raises(AssertionError, match="finds fault with this good example"):
+    with pytest.raises(AssertionError, match="reports this good example"):
         assert_rule(Wrong)
 
     class Incomplete(Rule):

@@ -17,12 +17,12 @@ def cli_page() -> str:
         "# Command line", "",
         "What `fuseguard COMMAND --help` prints. Every command ends with an exit code:", "",
         "| exit code | meaning |", "| --- | --- |",
-        "| 0 | nothing at or above `--fail-on`; for other commands: all is well |",
+        "| 0 | nothing at or above `--fail-on`; for other commands: success |",
         "| 1 | findings; each command says what counts as one |",
         "| 2 | usage, configuration, rule pack or internal error |",
         "| 3 | a file could not be read or was refused |", "",
-        "When several apply, the largest wins. `NO_COLOR` and `FORCE_COLOR` are respected; `FUSEGUARD_DEBUG=1` adds "
-        "the traceback to an internal error.", "",
+        "If several apply, the exit code is the largest. `NO_COLOR` and `FORCE_COLOR` are respected. "
+        "`FUSEGUARD_DEBUG=1` adds the traceback to an internal error.", "",
     ]  # fmt: skip
     for context in _contexts(_context(cli, "fuseguard", None)):
         lines += [f"## {context.command_path}", "", "```text", context.get_help(), "```", ""]

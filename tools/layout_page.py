@@ -33,8 +33,8 @@ def page() -> str:
     )
     return (
         "# Layout\n\n"
-        "Each box is a package or a top-level module of `fuseguard`, or the rule pack. An arrow points to what is "
-        "imported; an arrow that follows from others is left out. Imports for type checking count. "
+        "Each box is a package or a top-level module of `fuseguard`, or the rule pack. An arrow points to a package "
+        "that is imported. Arrows that follow from others are left out. Imports for type checking count. "
         "`tests/repository/test_architecture.py` enforces the layers, so every arrow points down.\n\n"
         "![The packages of fuseguard and what they import](layout.svg)\n\n"
         f"| package | files | holds | imports |\n| --- | --- | --- | --- |\n{rows}\n"
@@ -100,7 +100,7 @@ def _packages(path: Path) -> Iterator[str]:
 
 
 def _imports(graph: nx.DiGraph[str], name: str) -> str:
-    return ", ".join(f"`{other}`" for other in sorted(graph.successors(name))) or "nothing of ours"
+    return ", ".join(f"`{other}`" for other in sorted(graph.successors(name))) or "none"
 
 
 def _box(name: str, about: str, place: tuple[float, float]) -> str:

@@ -16,8 +16,8 @@ def output_page() -> str:
     lines = [
         "# JSON", "",
         "The JSON that `fuseguard check`, `upgrade-check`, `diff`, `prove` and `selftest --record` write. `fuseguard "
-        "schema NAME` prints the JSON Schema that this page is made from. Keys are only ever added within one major "
-        "`schema_version`, so a reader must pass over what it does not know.", "",
+        "schema NAME` prints the JSON Schema that this page is made from. Within one major `schema_version`, keys are "
+        "only added, so a reader must ignore keys that it does not know.", "",
     ]  # fmt: skip
     parts: dict[str, Schema] = {}
     for name, root in SCHEMAS.items():

@@ -30,12 +30,12 @@ FAMILIES: dict[str, str] = {
     "FU": "Activations fused into their anchor",
     "QD": "Quantization domains",
     "QP": "Values of qparams",
-    "PL": "Where quantize and dequantize ops are",
+    "PL": "Placement of quantize and dequantize ops",
     "DT": "Dtypes",
     "BO": "Boundaries of delegates",
     "OP": "Operators and their arguments",
-    "AR": "What loading the file would run",
-    "PG": "The program as a whole, and lowerings that were done already",
+    "AR": "Code that loading the file would run",
+    "PG": "The program as a whole, and finished lowerings",
     "SU": "Suppressions, baseline and configuration",
 }
 
@@ -61,25 +61,25 @@ def rule_page(rule: Rule, registry: Registry) -> str:
 def _rule_lines(rule: Rule, registry: Registry) -> Iterator[str]:
     yield from (f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "")
     yield from _facts(rule)
+    yield from ("## What to do", "", prose(rule.remedy), "")
+    yield from _repair(rule, registry)
     yield from ("## Why is this wrong?", "", prose(rule.why), "")
     yield from _effects(rule)
     yield from _bad(rule, registry)
     yield from _good(rule)
-    yield from ("## What to do", "", prose(rule.remedy), "")
-    yield from _repair(rule, registry)
     yield from _suppress(rule)
     if rule.references:
         yield from ("## References", "", *(f"- {prose(reference)}" for reference in rule.references), "")
 
 
 def _facts(rule: Rule) -> Iterator[str]:
-    guard = "keeps what it finds off the accelerator" if rule.refused else "leaves what it finds on the accelerator"
-    status = f"preview: it runs only when named, as in `--select {rule.code}`" if rule.preview else "stable"
-    yield from ("| | |", "| --- | --- |")
+    guard = "keeps the findings off the accelerator" if rule.refused else "leaves the findings on the accelerator"
+    status = f"preview: runs only when named, as in `--select {rule.code}`" if rule.preview else "stable"
+    yield from ("| property | value |", "| --- | --- |")
     yield f"| Status | {status} |"
     yield f"| Scope | {rule.scope} |"
-    yield f"| [Guard](../guard.md) | under the default policy {guard} |"
-    yield f"| [Repair](../repair.md) | {'yes, of some findings at least' if rule.repairable else 'none'} |"
+    yield f"| [Guard](../guard.md) | {guard} under the default policy |"
+    yield f"| [Repair](../repair.md) | {'yes, for some findings at least' if rule.repairable else 'none'} |"
     if rule.in_program:
         yield "| Where | in the quantized program itself: the eager program shows it too |"
     if rule.follows_from:
@@ -103,13 +103,13 @@ def _effects(rule: Rule) -> Iterator[str]:
             prose(row.reference) or "-",
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    yield from ("", "The first row that fits counts.", "")
+    yield from ("", "The first matching row applies.", "")
     for effect in dict.fromkeys(row.effect for row in rule.effects.rows):
         yield f"- `{effect.value}`: {effect.meaning}"
     yield ""
     announced = announced_of(rule.code)
     if announced:
-        yield from ("### Announced upstream", "", "Read in pull requests and measured by nobody:", "")
+        yield from ("### Announced upstream", "", "Pull requests announce these changes. They are not measured:", "")
         yield from (f"- {prose(announced_text(item, concern))}." for item, concern in announced)
         yield ""
 
@@ -117,8 +117,8 @@ def _effects(rule: Rule) -> Iterator[str]:
 def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
     yield from ("## Flagged examples", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
     example, shown = worst(rule, registry)
-    yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(shown.graph), "```", "")
-    yield from (f"What `fuseguard check` says of it, for {shown.target}:", "", "```text")
+    yield from (f"This is *{prose(example.title)}*:", "", "```text", *_cut(shown.graph), "```", "")
+    yield from (f"`fuseguard check` reports, for {shown.target}:", "", "```text")
     yield from plain(finding_lines(shown.finding, shown.target), 100).splitlines()
     yield from ("```", "")
 
@@ -126,7 +126,7 @@ def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
 def _good(rule: Rule) -> Iterator[str]:
     yield from ("## Accepted examples", "", *(f"- {prose(example.title)}" for example in rule.good), "")
     example = rule.good[0]
-    yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
+    yield from (f"This is *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
 
 
 def _repair(rule: Rule, registry: Registry) -> Iterator[str]:
@@ -136,22 +136,22 @@ def _repair(rule: Rule, registry: Registry) -> Iterator[str]:
     rewrite = next((rewrite for rewrite in rewrites if rewrite is not None), None)
     if rewrite is None:
         return
-    exact = "leaves every result as it is, to the bit" if rewrite.exact else "changes the program's results"
-    yield from ("## How it is repaired", "", f"`fuseguard repair` {exact}. In an example from above:", "")
+    exact = "keeps every result the same to the bit" if rewrite.exact else "changes the program's results"
+    yield from ("## How it is repaired", "", f"`fuseguard repair` {exact}. In one of the examples below:", "")
     yield from (*(f"- {prose(str(edit))}" for edit in rewrite.edits), "")
 
 
 def _suppress(rule: Rule) -> Iterator[str]:
-    yield from ("## Suppress it", "", "Where it is known and accepted, in `pyproject.toml`:", "")
+    yield from ("## Suppress it", "", "To accept a finding, add this to `pyproject.toml`:", "")
     yield from (
         "```toml",
         "[[tool.fuseguard.suppressions]]",
         f'rule = "{rule.code}"',
         'module = "encoder.*"  # or op, or node',
-        'reason = "why this is right"',
+        'reason = "why this is accepted"',
         "```",
         "",
-        "See [the CI gate](../ci-gate.md) for suppressions with a date and for baselines.",
+        "[The CI gate](../ci-gate.md) explains suppressions with a date, and baselines.",
         "",
     )
 
@@ -178,19 +178,19 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
 
 
 def housekeeping_page(rule: HousekeepingRule) -> str:
-    """The page of an AR, PG or SU code, which is about no node of a program."""
-    about, page = "a configuration or a baseline; no program", "[the CI gate](../ci-gate.md)"
+    """The page of an AR, PG or SU code, which concerns no single node of a program."""
+    about, page = "a configuration or a baseline, not a program", "[the CI gate](../ci-gate.md)"
     if isinstance(rule, ArchiveRule):
         about = "the file, and what loading it would run"
         page = "[security](../security.md), and how to accept it in [the configuration](../configuration.md)"
     elif rule.scope == "program":
-        about, page = "a program as a whole, or its delegates", "[the files that are read](../formats.md)"
+        about, page = "a program as a whole, or its delegates", "[the files that fuseguard reads](../formats.md)"
     lines = (
         f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "",
-        "| | |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
+        "| property | value |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
         f"| About | {about} |", "",
-        "## Why does this matter?", "", prose(rule.why), "",
         "## What to do", "", prose(rule.remedy), "",
+        "## Why does this matter?", "", prose(rule.why), "",
         f"See {page}.", "",
     )  # fmt: skip
     return "\n".join(lines)
@@ -200,8 +200,8 @@ def index_page(registry: Registry) -> str:
     """The table of all rules, by family."""
     lines = [
         "# Rules", "",
-        "Codes are for ever: a number is never given to another rule. `fuseguard explain CODE` says in the terminal "
-        "what the pages say here. Preview rules are not yet judged on every measured release, and run only when "
+        "Codes are permanent: a number is never given to another rule. `fuseguard explain CODE` prints the content of "
+        "these pages in the terminal. Preview rules are not yet judged on every measured release, and run only when "
         "named.", "",
     ]  # fmt: skip
     families: dict[str, list[Rule | HousekeepingRule]] = {}

@@ -83,7 +83,7 @@ def test_a_rule_inside_a_package_imports_by_its_full_name(cli: Cli) -> None:
         (("PA101", "some-fault", "--pack", "my-rules"), "cannot be imported"),
         (("FU101", "some-fault"), "FU101 fused-activation-out-of-range exists"),
         (("PA101", "fused-activation-out-of-range"), "FU101 fused-activation-out-of-range exists"),
-        (("FU999", "some-fault"), "fuseguard's own"),
+        (("FU999", "some-fault"), "reserved for fuseguard"),
     ],
 )
 def test_a_name_that_cannot_be_used_is_refused_and_nothing_is_written(
@@ -116,7 +116,7 @@ def test_a_fault_is_told_and_exits_with_1(cli: Cli) -> None:
     path.write_text(path.read_text().replace("_relu(0.05)", "_relu(50.0)"))
     result = cli("test-rules", "./my_rules")
     assert result.exit_code == 1
-    assert "finds fault with this good example" in result.output
+    assert "reports this good example" in result.output
     document = json.loads(cli("test-rules", "./my_rules", "--output-format", "json").output)
     (rule,) = document["packs"][0]["rules"]
     assert (rule["code"], rule["examples"]) == ("PA101", 2)

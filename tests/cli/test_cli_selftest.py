@@ -265,7 +265,7 @@ def test_a_case_whose_process_was_killed_is_not_recorded(judged: Judged, cli: Cl
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("not json", "no recording of fuseguard"),
+        ("not json", "not a fuseguard recording"),
         (encode(recording("1.4.1")), "a recording of ExecuTorch 1.4.1, and 1.5.1 is installed"),
         (encode(recording("1.5.1", packages={**VERSIONS, "torch": "2.12.0"})), "record all rules, without --select"),
     ],

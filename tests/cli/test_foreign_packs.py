@@ -47,8 +47,8 @@ def environment(folder: Path, source: str) -> dict[str, str]:
     ("source", "word"),
     [
         ("raise SystemExit(0)", "SystemExit"),
-        ("import os; os._exit(0)", "ended before it was done"),
-        (RULE.replace("{act}", "os._exit(0)"), "ended before it was done"),
+        ("import os; os._exit(0)", "ended too early"),
+        (RULE.replace("{act}", "os._exit(0)"), "ended too early"),
         (RULE.replace("{act}", "os.kill(os.getpid(), 9)"), "signal 9"),
         (RULE.replace("{act}", "raise SystemExit(0)"), "rule ZZ100 failed"),
     ],

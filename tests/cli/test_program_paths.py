@@ -16,9 +16,9 @@ from fuseguard.readers.errors import UnreadableInput
 def test_an_empty_name_is_called_empty(args: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == 3
-    assert "is an empty name" in result.output
+    assert "the path is empty" in result.output
 
 
 def test_python_says_the_same() -> None:
-    with pytest.raises(UnreadableInput, match="is an empty name"):
+    with pytest.raises(UnreadableInput, match="the path is empty"):
         fuseguard.check("")

@@ -81,7 +81,7 @@ def test_another_kind_of_file(name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_none(name: str) -> None:
     done = check(name)
     assert done.exit_code == 3, done.output
-    assert {"-": "not read from stdin", "": "is an empty name"}[name] in done.stderr
+    assert {"-": "cannot be read from stdin", "": "the path is empty"}[name] in done.stderr
     assert ".pt2" in done.stderr
 
 

@@ -119,9 +119,10 @@ def test_two_repairs_that_undo_one_another_are_named_with_their_nodes() -> None:
     assert [repair.finding.nodes for repair in fault.repairs] == [("relu", "dequantize_per_tensor"), ("relu",)]
     assert str(fault) == (
         "The repair does not end: the repairs of ZZ100 (even-zero-point) at relu, dequantize_per_tensor and ZZ200 "
-        "(odd-zero-point) at relu undo one another, and the same finding is back after round 2. The program is as it "
-        "was. Repair it without one of the rules ('ignore' in Python, --ignore ZZ100 on the command line); the guard "
-        "keeps off the accelerator what is not repaired. This is a bug in the repairs of these rules, please report it."
+        "(odd-zero-point) at relu undo one another, and the same finding is back after round 2. The program is "
+        "unchanged. Repair it without one of the rules ('ignore' in Python, --ignore ZZ100 on the command line); the "
+        "guard keeps what is not repaired off the accelerator. This is a bug in the repairs of these rules, please "
+        "report it."
     )
 
 
@@ -138,7 +139,7 @@ def test_only_those_are_named_that_go_in_circles() -> None:
 def test_a_repair_that_repairs_nothing_is_named_alone() -> None:
     fault = endless(relus(), Idle())
     assert fault.rounds == 1
-    assert "the repair of ZZ100 (even-zero-point) at relu, dequantize_per_tensor does not remove what it is" in str(
+    assert "the repair of ZZ100 (even-zero-point) at relu, dequantize_per_tensor does not remove its finding" in str(
         fault
     )
     assert "This is a bug in this rule's repair, please report it." in str(fault)

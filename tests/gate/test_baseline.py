@@ -82,15 +82,15 @@ def test_the_byte_order_mark_and_the_line_ends_of_windows_are_no_fault(registry:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "not a baseline of fuseguard"),
-        ("[]", "not a baseline of fuseguard"),
+        ("", "not a fuseguard baseline"),
+        ("[]", "not a fuseguard baseline"),
         ("{}", "missing required field `fuseguard_baseline`"),
         ('{"fuseguard_baseline": 1, "findings": [{"file": 3}]}', "Expected `str`, got `int`"),
         ('{"fuseguard_baseline": 1, "findings": [], "more": 1}', "unknown field `more`"),
-        ('{"fuseguard_baseline": 2, "findings": []}', "of version 2, and this fuseguard reads 1"),
+        ('{"fuseguard_baseline": 2, "findings": []}', "of version 2, but this fuseguard reads 1"),
         ('{\n<<<<<<< HEAD\n"fuseguard_baseline": 1', "known.json:2: a merge conflict"),
-        ("[" * 100_000, "not a baseline of fuseguard"),
-        ("\xff", "not a baseline of fuseguard"),
+        ("[" * 100_000, "not a fuseguard baseline"),
+        ("\xff", "not a fuseguard baseline"),
     ],
 )
 def test_what_is_no_baseline_is_refused_with_its_name_and_a_way_out(content: str, said: str) -> None:

@@ -179,7 +179,7 @@ def test_what_a_delegate_proves_wrong_is_left_out() -> None:
     """1.2.0 crashes on the island; that it is in a delegate shows that another release made the file."""
     report = fuseguard.check(DATA / "conv_cat_lowered.exir", "TOSA-1.0+INT+FP", "1.2.0")
     assert "FU101" not in told(report)
-    assert "1 finding inside of delegates predicted a crash" in " ".join(report.notices)
+    assert "1 finding inside delegates predicted a crash" in " ".join(report.notices)
     assert told(report)["PG807"] == 1, "what is in the file does not depend on the release"
     assert not report.ok
 

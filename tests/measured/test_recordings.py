@@ -79,7 +79,7 @@ def test_a_recording_is_decoded_once_and_only_when_asked_for(tmp_path: Path) -> 
     (tmp_path / "1.5.1.json").write_text("not json")
     made = Recordings(tmp_path)
     assert made.recording("1.2.0") is made.recording("1.2.0")
-    with pytest.raises(RecordingError, match=r"1\.5\.1\.json: no recording of fuseguard"):
+    with pytest.raises(RecordingError, match=r"1\.5\.1\.json: not a fuseguard recording"):
         made.recording("1.5.1")
 
 
@@ -134,7 +134,7 @@ def test_a_missing_file_is_none_and_a_folder_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (("{", "{{"), "no recording of fuseguard"),
+        (("{", "{{"), "not a fuseguard recording"),
         (('"seen"', '"saw"'), "unknown field"),
         (('"schema": 1', '"schema": 2'), "in format 2, and this fuseguard reads 1"),
         (('"cpu": 0', '"cpu": "0"'), "Expected `int`"),

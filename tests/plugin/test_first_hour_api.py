@@ -64,7 +64,7 @@ def test_a_trusted_file_that_cannot_be_loaded_is_told_as_on_the_command_line(
     path = tmp_path / "model.pt2"
     if content is not None:
         path.write_bytes(content)
-    told = "no such file" if content is None else "no complete zip archive"
+    told = "no such file" if content is None else "not a complete zip archive"
     with pytest.raises(fuseguard.UnreadableInput, match=told):
         repair(path, trust=True)
 

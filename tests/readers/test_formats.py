@@ -36,7 +36,7 @@ def test_an_edge_program_of_exir_serde_is_that_of_torch_export_save() -> None:
         assert [(line.line, line.code) for line in ours.stack] == [(line.line, line.code) for line in theirs.stack]
     assert exir.buffers == saved.buffers != {}
     assert annotated(exir) == annotated(saved) != []
-    assert "mark of Arm's quantizer" in exir.notes[0]
+    assert "annotation of Arm's quantizer" in exir.notes[0]
     assert saved.notes == ()
 
 

@@ -143,7 +143,7 @@ def test_a_delegate_under_another_name_is_looked_at(tmp_path: Path) -> None:
 def test_a_second_record_of_tensors_is_refused(name: str, tmp_path: Path) -> None:
     """torch takes whichever comes last, so that what is checked need not be what is loaded."""
     path = pack(tmp_path / "m.pt2", contents("conv_cat_torch26.pt2") | {name: b""})
-    with pytest.raises(UnreadableInput, match="in the place of"):
+    with pytest.raises(UnreadableInput, match="instead of the tensors"):
         read_file(path)
 
 

@@ -43,7 +43,7 @@ class Int16ConvFork(Rule):
         "result must equal the quantized program's even if an output of the convolution saturates."
     )
     scope = "cluster"
-    message = "{anchor} computes in int16, and {readers} in int32 read it{others}"
+    message = "{anchor} computes in int16 and is read in int32 by {readers}{others}"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="DecomposeConvWithInt16ActivationPass"),

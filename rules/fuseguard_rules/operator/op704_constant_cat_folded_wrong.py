@@ -26,7 +26,9 @@ from fuseguard_rules.examples.operator import op704 as examples
 class ConstantCatFolded(Rule):
     code = "OP704"
     name = "constant-cat-folded-wrong"
-    summary = "A cat joins only quantized constants; the backend before 1.3 treats all but the first as values."
+    summary = (
+        "A cat joins only quantized constants; the backend before 1.3 treats the codes of all but the first as values."
+    )
     why = (
         "FuseConstantArgsPass computes an op in advance if all its inputs are constants: it dequantizes them, runs the "
         "op and quantizes the result. It looks up each input's qparams under the input's own number, but "
@@ -106,8 +108,8 @@ def _behind(view: View, cat: Node) -> list[Node]:
 def _known_in_advance(view: View, floats: bool) -> set[str]:
     """The constants, and what FuseConstantArgsPass makes constants before it comes to what reads them.
 
-    ``floats``: of floats as well, which an INT delegate is given as codes. InsertRescaleInt32Pass has put RESCALEs,
-    which the pass leaves alone, around what computes in int32.
+    ``floats``: of floats as well, which an INT delegate is given as codes. InsertRescaleInt32Pass has put RESCALEs
+    around ops that compute in int32, and the pass does not fold RESCALEs.
     """
     # The plug-in sees an edge graph without its signature, which does not tell inputs from constants. Inputs that
     # are codes already are rare, so there any codes count as constant.

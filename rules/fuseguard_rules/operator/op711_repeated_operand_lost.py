@@ -142,6 +142,6 @@ def _permutation(reader: Node) -> tuple[int, ...]:
 
 
 def _keeps_order(shape: tuple[int | None, ...], permutation: tuple[int, ...]) -> bool:
-    """Whether a permutation moves dimensions of size one alone."""
+    """Whether a permutation moves only dimensions of size one."""
     axes = [axis for axis in permutation if axis < len(shape) and shape[axis] != 1]
     return axes == sorted(axes)

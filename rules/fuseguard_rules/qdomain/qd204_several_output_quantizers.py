@@ -105,10 +105,11 @@ class SeveralOutputDomains(Rule):
 
 
 def _from_codes(view: View, node: Node) -> tuple[str, ...] | None:
-    """``node``, behind the anchor that it is fused to if any; None if that reads anything but codes and constants.
+    """``node``, after the anchor that it is fused to, if any; None if these read anything other than codes and
+    constants.
 
-    A copy of it then reads codes and constants as well, and nothing in front of it changes. Its data must be of a
-    known shape, or the copy could not be told apart from the op (QD201's repair).
+    A copy then reads codes and constants as well, and nothing before it changes. Its data must have a known shape, or
+    the copy could not be distinguished from the op (QD201's repair).
     """
     island = view.island_of(node)
     anchor = island.anchor if island is not None else node

@@ -40,7 +40,7 @@ same --target, --executorch and --select as in the check.
 \b
 Exit codes: 0 the baseline covers what was found; 1 update: there are findings that
 it does not cover; 2 usage, configuration, rule pack or internal error, or a rule
-failed; 3 a file could not be read. On 2 and 3 nothing is written."""
+failed; 3 a file could not be read. With 2 and 3, nothing is written."""
 
 
 @click.group(
@@ -49,7 +49,7 @@ failed; 3 a file could not be read. On 2 and 3 nothing is written."""
 def command() -> None:
     """Keep a list of known findings, so that a check fails on new ones only.
 
-    The list is text with one finding on each line, to be committed and reviewed like code.
+    The list is text with one finding per line. Commit and review it like code.
     """
 
 
@@ -68,9 +68,9 @@ def _options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a command made of a baseline. ``missing`` is what was found and is not in it.
+    """How a command changed a baseline. ``missing`` holds the findings that are not in it.
 
-    An entry is the same one whatever its place is called: a layer more in front of it makes ``body.2`` of ``body.1``.
+    An entry stays the same when only its place is renamed: one more layer before it turns ``body.1`` into ``body.2``.
     """
 
     before: Baseline
@@ -87,7 +87,7 @@ class Difference:
 
     @property
     def changed(self) -> list[Entry]:
-        """Entries whose place or severity is another one now."""
+        """Entries whose place or severity has changed."""
         same = set(self.before.entries)
         return _without([entry for entry in self.after.entries if entry not in same], self.added)
 
@@ -115,13 +115,13 @@ Examples:
 
 @command.command("create", epilog=_CREATE, short_help="Write a new baseline with all findings.")
 @_options
-@click.option("--force", is_flag=True, help="Write over an existing baseline, also with more than it has.")
+@click.option("--force", is_flag=True, help="Overwrite an existing baseline, even with more findings than it has.")
 @click.pass_context
 def create(
     ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, force: bool, jobs: int, output_format: str,
     color: str, **options: Any,
 ) -> None:  # fmt: skip
-    """Write a new baseline with all findings of the files, of whatever severity. Suppressed ones are left out."""
+    """Write a new baseline with all findings of the files, whatever their severity. Suppressed ones are left out."""
     gate, path = _gate(baseline, files, options)
     if path.exists() and not force:
         name = baselines.displayed(path)
@@ -132,7 +132,7 @@ def create(
     _finish(Difference(before, after), output_format, color)
 
 
-@command.command("update", epilog=_UPDATE, short_help="Drop what is gone; with --allow-growth add what is new.")
+@command.command("update", epilog=_UPDATE, short_help="Drop what is gone; with --allow-growth, also add what is new.")
 @_options
 @click.option("--allow-growth", is_flag=True, help="Add findings that are new or got worse.")
 @click.pass_context
@@ -140,9 +140,9 @@ def update(
     ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, allow_growth: bool, jobs: int,
     output_format: str, color: str, **options: Any,
 ) -> None:  # fmt: skip
-    """Bring a baseline up to date with the files: drop what is gone or suppressed, note what got less severe.
+    """Bring a baseline up to date with the files: drop what is gone or suppressed, record lower severities.
 
-    New findings, and those that got worse, are added with --allow-growth only. Entries of other files stay.
+    New findings, and those that got worse, are added only with --allow-growth. Entries of other files stay.
     """
     gate, path = _gate(baseline, files, options)
     before = baselines.read(path)
@@ -168,7 +168,7 @@ def update(
 
 @command.command("prune", epilog=_PRUNE, short_help="Drop what is gone, and change nothing else.")
 @_options
-@click.option("--missing", "missing_files", is_flag=True, help="Drop the entries of files that do not exist too.")
+@click.option("--missing", "missing_files", is_flag=True, help="Also drop the entries of files that no longer exist.")
 @click.pass_context
 def prune(
     ctx: click.Context, /, files: tuple[Path, ...], baseline: Path | None, missing_files: bool, jobs: int,

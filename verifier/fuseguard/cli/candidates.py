@@ -38,7 +38,7 @@ def release(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 
 def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``RULE=LEVEL``: rules up to the equals sign, levels behind it."""
+    """``RULE=LEVEL``: rules up to the equals sign, levels after it."""
     from fuseguard.engine.finding import Severity
 
     before, comma, last = incomplete.rpartition(",")
@@ -76,7 +76,7 @@ def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 
 def report_formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """``FORMAT=``, and file names behind that."""
+    """``FORMAT=``, and file names after that."""
     del ctx, param
     from fuseguard.report.formats import FORMATS
 
@@ -86,7 +86,7 @@ def report_formats(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def _listed(values: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
-    """For an option whose value is a list: behind a comma, candidates for one more."""
+    """For an option whose value is a list: after a comma, candidates for one more."""
     before, comma, last = incomplete.rpartition(",")
     return [
         CompletionItem(f"{before}{comma}{value}", help=about or None)

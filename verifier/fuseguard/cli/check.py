@@ -28,11 +28,12 @@ Examples:
   fuseguard check model.etrecord --require-quantized --method forward
   fuseguard check model.pt2 --report sarif=fuseguard.sarif --report junit=fuseguard.xml
   fuseguard check model.pt2 --output-format concise --source-root src
+  fuseguard check model.pt2 --report html=report.html
 
 \b
 Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 usage, target, rule
 pack or internal error, or a rule failed; 3 a file could not be read or was
-refused (the others are checked all the same). The largest that applies wins."""
+refused (the others are still checked). If several apply, it is the largest."""
 
 
 @click.command("check", epilog=EPILOG, short_help="Check quantized programs.")
@@ -44,10 +45,10 @@ refused (the others are checked all the same). The largest that applies wins."""
 @settings.program_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
-@click.option("--time", is_flag=True, help="Say on stderr how long each rule took.")
-@click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices and no summary.")
+@click.option("--time", is_flag=True, help="Print to stderr how long each rule took.")
+@click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices or summary.")
 @click.option(
-    "--verbose", "-v", is_flag=True, help="Write out every finding; else those with one cause share an entry (text)."
+    "--verbose", "-v", is_flag=True, help="Print every finding; otherwise, those with one cause share an entry (text)."
 )
 @output.color_option
 @click.pass_context
@@ -70,8 +71,8 @@ def command(
 ) -> None:
     """Check quantized programs (.pt2 files and ETRecords, or directories of them) for one target or several.
 
-    Nothing in a file is run, and torch is not needed. Options that are not given are taken from the configuration,
-    [tool.fuseguard] in the nearest pyproject.toml or a fuseguard.toml.
+    Nothing in a file is run, and torch is not needed. Options that you omit come from the configuration:
+    [tool.fuseguard] in the nearest pyproject.toml, or a fuseguard.toml.
     """
     files = settings.programs(files)
     gate = settings.resolve(load_registry(), **options)

@@ -36,7 +36,7 @@ could not be read or was refused."""
 @settings.output_file_option
 @settings.fail_on_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
-@click.option("--quiet", "-q", is_flag=True, help="Print what changes and errors, but no notices and no summary.")
+@click.option("--quiet", "-q", is_flag=True, help="Print changes and errors, but no notices or summary.")
 @output.color_option
 @click.pass_context
 def command(
@@ -51,10 +51,10 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """Say what is new and what is gone between two programs (.pt2 files), as a rule two exports of one model.
+    """Say what is new and what is gone between two programs (.pt2 files), usually two exports of one model.
 
-    A finding is the same one as long as its place in the model is, whatever its nodes are called and however it was
-    calibrated. Baselines are left aside.
+    A finding is the same one as long as its place in the model is the same, whatever its nodes are called and however
+    the model was calibrated. Baselines are ignored.
     """
     gate = settings.resolve(load_registry(), no_baseline=True, **options)
     if output_file is not None:
@@ -82,7 +82,7 @@ def _write(difference: Difference, output_format: str, output_file: Path | None,
     if output_format == "json":
         text = json.dump(report.to_dict(difference))
     elif not difference.pairs and any(file.error for file in difference.files):
-        text = ""  # nothing was compared, and the error has been told
+        text = ""  # nothing was compared, and the error has been reported
     elif output_file is not None:
         text = plain(report.render(difference, quiet=quiet))
     else:

@@ -1,4 +1,4 @@
-"""Errors that end a command with an exit code, and what is said on stderr."""
+"""Errors that end a command with an exit code, and messages on stderr."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Endless(Failure):
 
 
 def tell(text: str) -> None:
-    """Print to stderr. That nobody reads it changes no exit code."""
+    """Print to stderr. A closed stderr does not change the exit code."""
     try:
         click.echo(clean_lines(text), err=True)
     except OSError:
@@ -84,5 +84,5 @@ def silence_stdout() -> None:
     """After a broken pipe: the interpreter flushes stdout once more when it exits, which must not fail again."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file, as under a test runner
+    except (OSError, ValueError):  # stdout is not a file, as under a test runner
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process

@@ -32,9 +32,9 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @output.format_option("text", "json")
 @output.color_option
 def command(rules: tuple[str, ...], everything: bool, output_format: str, color: str) -> None:
-    """Say what a rule finds, why it matters, its effect on each release and what to do."""
+    """Say what a rule finds, why it matters, what happens on each release and what to do."""
     if everything == bool(rules):
-        raise click.UsageError("Name a rule (fuseguard rules lists them), or use --all; one of the two.")
+        raise click.UsageError("Name a rule ('fuseguard rules' lists them) or use --all, not both.")
     registry = load_registry()
     named = (rule for name in rules for rule in find(registry, name))
     chosen = registry.everything if everything else tuple(dict.fromkeys(named))
@@ -60,7 +60,7 @@ def find(registry: Registry, name: str) -> list[Rule | HousekeepingRule]:
 
 
 def pack_of(registry: Registry) -> dict[str, str]:
-    """The rule pack and version behind each code."""
+    """The rule pack and version that each code comes from."""
     return {rule.code: f"{pack.name} {pack.version}" for pack in registry.packs for rule in pack.rules}
 
 

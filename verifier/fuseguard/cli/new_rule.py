@@ -18,12 +18,12 @@ Examples:
   fuseguard new-rule PA102 sum-overflows --pack src/acme_rules --tests tests/rules
 
 \b
-CODE is two or three capital letters and three digits, for ever. NAME says the
-fault in kebab-case, never the remedy. The rule works as it is written, so that
-'fuseguard test-rules' passes; it finds an example of a fault until you change
-it. Nothing that exists is changed. Exit codes: 0 written; 2 nothing written."""
+CODE is two or three capital letters and three digits, and never changes. NAME
+states the fault in kebab-case, not the remedy. The new rule works, so
+'fuseguard test-rules' passes; it finds a sample fault until you change it.
+Existing files stay as they are. Exit codes: 0 written; 2 nothing written."""
 
-#: What rules of fuseguard's own have, or will have, in front of their digits.
+#: What fuseguard's own rules have, or will have, before their digits.
 OWN_PREFIXES = ("AR", "BO", "DT", "FU", "OP", "PG", "PL", "QD", "QP", "SU")
 
 _CODE = re.compile(r"[A-Z]{2,3}\d{3}")
@@ -112,9 +112,13 @@ def _place(pack: Path, name: str, tests: Path) -> _Place:
 def _check_names(code: str, name: str, place: _Place, registry: Registry) -> None:
     """Raises Failure for a code or name that is malformed or taken, and for a package that cannot be imported."""
     if not _CODE.fullmatch(code):
-        raise exits.Failure(f"{code!r} is not a rule code: two or three capital letters and three digits, as in PA101.")
+        raise exits.Failure(
+            f"{code!r} is not a rule code. Use two or three capital letters and three digits, as in PA101."
+        )
     if not _NAME.fullmatch(name):
-        raise exits.Failure(f"{name!r} is not a rule name: kebab-case that begins with a letter, as in sum-overflows.")
+        raise exits.Failure(
+            f"{name!r} is not a rule name. Use kebab-case that begins with a letter, as in sum-overflows."
+        )
     for part in (*place.package.split("."), place.module):
         if not part.isidentifier() or keyword.iskeyword(part):
             raise exits.Failure(f"{part!r} cannot be imported by Python; choose another name.")
@@ -123,8 +127,8 @@ def _check_names(code: str, name: str, place: _Place, registry: Registry) -> Non
             raise exits.Failure(f"{taken.code} {taken.name} exists; codes and names are unique and never reused.")
     if code[:-3] in OWN_PREFIXES and not place.package.startswith("fuseguard_rules"):
         raise exits.Failure(
-            f"codes that begin with {code[:-3]} are fuseguard's own, and a later version may use {code}. Choose "
-            f"another prefix than {', '.join(OWN_PREFIXES)}."
+            f"codes that begin with {code[:-3]} are reserved for fuseguard, and a later version may use {code}. Choose "
+            f"a prefix other than {', '.join(OWN_PREFIXES)}."
         )
 
 
@@ -152,7 +156,7 @@ def _next_steps(place: _Place, class_name: str, new_pack: bool) -> str:
         ]
     elif top != "fuseguard_rules":
         lines += [
-            "Announce the pack in the pyproject.toml of its distribution, and install that; fuseguard then finds it:",
+            "Register the pack in the pyproject.toml of its distribution and install it, so that fuseguard finds it:",
             '  [project.entry-points."fuseguard.rules"]',
             f'  {top} = "{place.package}"',
             "",
@@ -167,6 +171,6 @@ def _next_steps(place: _Place, class_name: str, new_pack: bool) -> str:
 
 
 def _as_path(directory: Path) -> str:
-    """The directory as an argument that nobody takes for a module's name."""
+    """The directory as an argument that cannot be mistaken for a module's name."""
     text = str(directory)
     return text if directory.is_absolute() or text.startswith(".") else f"./{text}"

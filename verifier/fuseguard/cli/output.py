@@ -43,12 +43,12 @@ def format_option(*formats: str) -> Callable[[F], F]:
         default="text",
         show_default=True,
         metavar="FORMAT",
-        help=f"What to print: {', '.join(formats)}.",
+        help=f"Output format: {', '.join(formats)}.",
     )
 
 
 def wants_color(color: str) -> bool:
-    """What ``--color`` and the environment come to for stdout (https://no-color.org, FORCE_COLOR)."""
+    """What ``--color`` and the environment mean for stdout (https://no-color.org, FORCE_COLOR)."""
     if color != "auto":
         return color == "always"
     if os.environ.get("NO_COLOR"):
@@ -78,7 +78,7 @@ def write_lines(lines: Iterable[Line], color: str, *, wrap: bool | None = None) 
 
 
 def write_text(text: str) -> None:
-    """Print text that brings its own line ends."""
+    """Print text that has its own line ends."""
     try:
         # Not click.echo: it writes UTF-8 where the locale asks for something else.
         _write_all(sys.stdout, text)
@@ -92,7 +92,7 @@ def write_text(text: str) -> None:
 
 
 def _write_all(stream: TextIO, text: str) -> None:
-    """Writes all of ``text`` or raises OSError. With PYTHONUNBUFFERED, a stream writes what fits, and says nothing."""
+    """Write all of ``text`` or raise OSError. With PYTHONUNBUFFERED, a stream silently writes only what fits."""
     raw = getattr(stream, "buffer", None)
     if not isinstance(raw, io.RawIOBase):
         stream.write(text)
@@ -107,14 +107,14 @@ def _write_all(stream: TextIO, text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Tell the user on stderr what they would not expect of the report."""
+    """Tell the user on stderr what they would not expect from the report."""
     tell(f"warning: {text}")
 
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file under a temporary name and rename it, so that no reader ever sees half of one.
 
-    Raises Failure if that cannot be done; what was there before is left as it is.
+    Raises Failure if that fails; an existing file is then left as it is.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     try:
@@ -139,7 +139,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         reason = getattr(error, "strerror", None) or error
         if isinstance(error, FileNotFoundError) and not path.parent.exists():
-            reason = f"there is no directory {str(path.parent)!r}; make it first"
+            reason = f"there is no directory {str(path.parent)!r}; create it first"
         raise Failure(f"cannot write {str(path)!r}: {reason}.") from error
 
 
@@ -169,6 +169,6 @@ def refuse_to_overwrite(path: Path, what: str, kept: Mapping[Path, str]) -> None
     found = kept.get(identity(path))
     if found is None and path.suffix == ".pt2":
         # As in --output-file *.pt2: the shell hands over the first program as the name of the report.
-        found = "what is called .pt2, as programs are"
+        found = "a file named .pt2, like a program"
     if found is not None:
         raise Failure(f"{what} would overwrite {found}; write to another file.")

@@ -12,7 +12,7 @@ from fuseguard.cli import exits
 
 
 class ProgramPath(click.Path):
-    """The path of a program. An empty one, which Path takes for the current directory, is refused."""
+    """The path of a program. An empty path, which Path treats as the current directory, is refused."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -20,5 +20,5 @@ class ProgramPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Raises Refused for an empty path."""
         if os.fspath(value) == "":
-            raise exits.Refused("'': is an empty name, as of a shell variable that is not set; name a .pt2 file.")
+            raise exits.Refused("'': the path is empty, as from a shell variable that is not set; name a .pt2 file.")
         return super().convert(value, param, ctx)

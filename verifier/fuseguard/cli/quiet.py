@@ -19,7 +19,7 @@ def quiet() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             saved = os.dup(sys.stdout.fileno())
-        except (OSError, ValueError, io.UnsupportedOperation):  # stdout is no file, as under a test runner
+        except (OSError, ValueError, io.UnsupportedOperation):  # stdout is not a file, as under a test runner
             stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         else:
             sys.stdout.flush()

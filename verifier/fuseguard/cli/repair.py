@@ -32,9 +32,9 @@ Examples:
 
 \b
 Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
-remains (the file is written all the same); 2 usage, missing packages or internal
-error; 3 the file could not be read, or --trust is missing; 4 the repairs of two
-rules undo one another. From 2 on nothing is written."""
+remains (the file is still written); 2 usage, missing packages or internal error;
+3 the file could not be read, or --trust is missing; 4 the repairs of two rules
+undo one another. With 2, 3 and 4, nothing is written."""
 
 _NOTHING = "Nothing was written."
 _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix that, or name another place with -o."
@@ -43,7 +43,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
 @click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
 @click.argument("file", type=ProgramPath())
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
-@click.option("--force", is_flag=True, help="Write over an existing output file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 @click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")
 @click.option(
     "--target",
@@ -53,7 +53,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
     help="TOSA specification or accelerator. The release is the installed one.",
 )
 @click.option(
-    "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="What is to be repaired."
+    "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="Which findings to repair."
 )
 @selection_options
 @click.option(
@@ -61,11 +61,11 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
     default="random",
     show_default=True,
     metavar="FILE.npz|FILE.pt|random[:SEED]",
-    help="What to compare the two programs on.",
+    help="Inputs to compare the two programs on.",
 )
 @click.option("--prove/--no-prove", default=True, help="Lower the repaired program and have the judge run it.")
 @click.option(
-    "--unsafe-repairs", is_flag=True, help="Also repair what changes the program's results; the error is measured."
+    "--unsafe-repairs", is_flag=True, help="Also make repairs that change the program's results; the error is measured."
 )
 @ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
@@ -90,11 +90,11 @@ def command(
     output_format: str,
     color: str,
 ) -> None:
-    """Rewrite a program so that the backend lowers it right, without changing what it computes.
+    """Rewrite a program so that the backend lowers it correctly, without changing its results.
 
-    Explicit requantizations are inserted where the quantization domain changes. The eager results of the repaired
-    program are compared with the original's to the bit, on the inputs and at the ends of the code ranges, and its
-    lowering is judged, with what could not be repaired kept off the accelerator.
+    The repair inserts explicit requantizations where the quantization domain changes. It compares the eager results of
+    the repaired program with the original's to the bit, on the inputs and at the ends of the code ranges. The judge
+    then runs its lowering, with everything that could not be repaired kept off the accelerator.
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     _check_paths(file, out, force, diff)
@@ -130,11 +130,11 @@ def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
     if out is None:
         return
     if out.exists() and out.resolve() == file.resolve():
-        raise exits.Failure(f"{out} is the program itself, which is never written over; name another file with -o.")
+        raise exits.Failure(f"{out} is the program itself, which is never overwritten; name another file with -o.")
     if out.exists() and not force:
-        raise exits.Failure(f"{out} exists; pass --force to write over it, or name another file with -o.")
+        raise exits.Failure(f"{out} exists; pass --force to overwrite it, or name another file with -o.")
     if not out.resolve().parent.is_dir():
-        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to; make it first.")
+        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to; create it first.")
 
 
 def _repair(
@@ -182,7 +182,7 @@ def _write(program: ExportedProgram, out: Path, force: bool) -> None:
         except Exception as error:  # torch raises anything for what it cannot serialize
             raise exits.Failure(f"cannot write {str(out)!r}: {type(error).__name__}: {error}.\n{_AS_IT_WAS}") from error
     if out.exists() and not force:  # made since the options were looked at
-        raise exits.Failure(f"{out} exists by now; pass --force to write over it.")
+        raise exits.Failure(f"{out} exists now; pass --force to overwrite it.")
     try:
         output.write_file(out, data)
     except exits.Failure as error:

@@ -25,8 +25,18 @@ class ReportFile:
     path: Path
 
 
+def source_root_option(command: F) -> F:
+    """``--source-root``."""
+    return click.option(
+        "--source-root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="Directory that source lines in a report are relative to. Default: the current one.",
+    )(command)
+
+
 def report_options(command: F) -> F:
-    """``--output-format`` and all else that says what is written where."""
+    """``--output-format`` and the other options for what is written where."""
     for option in reversed(
         (
             output.format_option(*FORMATS),
@@ -37,14 +47,9 @@ def report_options(command: F) -> F:
                 multiple=True,
                 metavar="FORMAT=PATH",
                 shell_complete=candidates.report_formats,
-                help="Write a further report to a file; repeat for more. Formats are those of --output-format.",
+                help="Also write a report to a file; repeat for more. The formats are those of --output-format.",
             ),
-            click.option(
-                "--source-root",
-                type=click.Path(path_type=Path, exists=True, file_okay=False),
-                metavar="DIR",
-                help="Directory that source lines in a report are relative to. Default: the current one.",
-            ),
+            source_root_option,
             click.option(
                 "--statistics", is_flag=True, help="Print counts by rule instead of findings (text and concise)."
             ),
@@ -55,13 +60,19 @@ def report_options(command: F) -> F:
 
 
 def parse_reports(
-    values: Sequence[str], output_file: Path | None = None, kept: Mapping[Path, str] | None = None
+    values: Sequence[str],
+    output_file: Path | None = None,
+    kept: Mapping[Path, str] | None = None,
+    formats: Sequence[str] = FORMATS,
 ) -> tuple[ReportFile, ...]:
-    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which is not to be lost.
+    """The values of ``--report``, each of one of ``formats``.
+
+    ``kept`` maps identities of files to what is in them, which must not be lost.
 
     Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
     """
     reports = []
+    example = "sarif=fuseguard.sarif" if "sarif" in formats else f"{formats[0]}=report.{formats[0]}"
     taken = dict(kept or {})
     if output_file is not None:
         output.refuse_to_overwrite(output_file, "--output-file", taken)
@@ -69,11 +80,11 @@ def parse_reports(
     for value in values:
         name, equals, path = value.partition("=")
         if not equals or not path:
-            hint = f"as in --report {name}=report.txt" if name in FORMATS else "as in --report sarif=fuseguard.sarif"
+            hint = f"as in --report {name}=report.txt" if name in formats else f"as in --report {example}"
             raise exits.Failure(f"--report {value!r} is not FORMAT=PATH, {hint}.")
-        if name not in FORMATS:
-            valid = f"Valid are {', '.join(FORMATS)}."
-            hint = exits.nearest(name, FORMATS)
+        if name not in formats:
+            valid = f"Valid are {', '.join(formats)}." if len(formats) > 1 else f"Valid is {formats[0]}."
+            hint = exits.nearest(name, formats)
             raise exits.Failure(f"--report {value!r}: {name!r} is not a format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")
@@ -92,7 +103,7 @@ def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
     for name in formats:
         if name in OF_ONE_PROGRAM and number > 1:
             raise exits.Failure(
-                f"{name} is about the nodes of one program, and {number} are checked; check one at a time."
+                f"{name} describes the nodes of one program, but {number} are checked; check one at a time."
             )
 
 
@@ -105,9 +116,8 @@ def write_reports(
     reports: Sequence[ReportFile],
     color: str,
 ) -> int:
-    """Write all reports of a run. One that cannot be written does not keep the others from it.
-
-    Returns the exit code for that, 0 if there was no such thing.
+    """Write all reports of a run. A report that cannot be written is reported on stderr, and the others are still
+    written. Returns the exit code for that, or 0.
     """
     for file in result.files:
         if file.error is not None:

@@ -22,8 +22,8 @@ Examples:
 def command(name: str) -> None:
     """Print the JSON Schema of what fuseguard writes.
 
-    NAME is json (the default) or json-lines, formats of 'fuseguard check', the latter's schema being that of one line;
-    or upgrade-check, diff or prove, for their --output-format json; or recording, for the file of 'fuseguard selftest
+    NAME is json (the default) or json-lines for these formats of 'fuseguard check' (for json-lines, the schema of one
+    line); upgrade-check, diff or prove for their --output-format json; or recording for the file of 'fuseguard selftest
     --record'.
     """
     from fuseguard.report.json import dump

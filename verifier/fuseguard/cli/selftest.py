@@ -65,8 +65,8 @@ _SHIPPED = ""
     is_flag=False,
     flag_value=_SHIPPED,
     metavar="[FILE]",
-    help="Also repair what can be repaired, and write what was seen to a recording; with --select or --ignore, the "
-    "cases of other rules stay in the file. Without FILE, in a checkout of fuseguard: the recording that ships.",
+    help="Also repair what can be repaired, and write the results to a recording. With --select or --ignore, the cases "
+    "of other rules stay in the file. Without FILE, in a checkout of fuseguard: the recording that ships with it.",
 )
 @ir_validity_option
 @output.format_option("text", "json")
@@ -85,8 +85,8 @@ def command(
 ) -> None:
     """Lower every example of every rule with the installed ExecuTorch and compare with the rules' effects tables.
 
-    A bad example must do what the table says, a good one must be exact, and what the guard refuses must be right
-    with it. Delegates run in the TOSA reference model.
+    A bad example must do what the table says, a good one must be exact, and what the guard refuses must be right with
+    the guard. Delegates run in the TOSA reference model.
     """
     registry = load_registry()
     try:
@@ -146,7 +146,7 @@ def _judged(
 
 
 def _recorder(record: str, release: str, registry: Registry, codes: Sequence[str], whole: bool) -> Recorder:
-    """Where what is seen goes. Raises Failure: it cannot go there, which is told before an hour of lowering."""
+    """The file for the results. Raises Failure if it cannot be written, before an hour of lowering."""
     from fuseguard.executorch.recorder import Recorder, shipped_place
     from fuseguard.measured.recording import RecordingError
 

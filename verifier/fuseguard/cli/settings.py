@@ -1,6 +1,4 @@
-"""What to check for and against: the options that ``check``, ``baseline`` and ``upgrade-check`` share, over the
-configuration.
-"""
+"""The options that ``check``, ``baseline`` and ``upgrade-check`` share, which override the configuration."""
 
 from __future__ import annotations
 
@@ -67,7 +65,7 @@ _ALLOW_CODE = click.option(
     multiple=True,
     metavar="CODES",
     shell_complete=candidates.archive_codes,
-    help="Accept that torch would run code of the file in this way (AR901 and on); repeat or use commas.",
+    help="Accept that torch would run code from the file in this way (AR901 and up); repeat or use commas.",
 )
 _CONFIG = click.option(
     "--config",
@@ -89,12 +87,12 @@ _fail_on = click.option(
 _REQUIRE_QUANTIZED = click.option(
     "--require-quantized/--no-require-quantized",
     default=None,
-    help="Make it an error that a program is not quantized, has observers, or was quantized by another quantizer than "
-    "Arm's. Default: a warning.",
+    help="Report an error instead of a warning if a program is not quantized, has observers, or was quantized by a "
+    "quantizer other than Arm's.",
 )
 _METHOD = click.option(
     "--method", multiple=True, metavar="NAME",
-    help="Check this program of a file with several, as ETRecords are; repeat or use commas. Default: all.",
+    help="Check only this program of a file with several, such as an ETRecord; repeat or use commas. Default: all.",
 )  # fmt: skip
 
 
@@ -114,12 +112,12 @@ def rule_options(command: F) -> F:
 
 def baseline_options(command: F) -> F:
     """``--baseline`` and ``--no-baseline``."""
-    command = click.option("--no-baseline", is_flag=True, help="Do without the configuration's baseline.")(command)
+    command = click.option("--no-baseline", is_flag=True, help="Ignore the configuration's baseline.")(command)
     return click.option(
         "--baseline",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Report only what this file ('fuseguard baseline create') does not know, and what is no longer there.",
+        help="Report only findings that are not in this file ('fuseguard baseline create'), and entries that are gone.",
     )(command)
 
 
@@ -187,9 +185,9 @@ def resolve(
     require_quantized: bool | None = None,
     method: Sequence[str] = (),
 ) -> Gate:
-    """The gate that options and configuration come to.
+    """The gate that options and configuration define. ``no_baseline`` also ignores the configuration's baseline.
 
-    ``no_baseline`` leaves out the configuration's too. Raises Failure, or what ``cli.main`` turns into one.
+    Raises Failure, or what ``cli.main`` turns into one.
     """
     from fuseguard.gate.config import Config, load_config, nearest_config
 
@@ -239,7 +237,7 @@ def open_baseline(path: Path, configured: bool, files: Sequence[Path]) -> Baseli
     except BaselineError as error:
         if not configured or not files:
             raise Failure(str(error)) from error
-        hint = f"The configuration ({displayed(files[-1])}) names it; --no-baseline does without."
+        hint = f"The configuration ({displayed(files[-1])}) names it; --no-baseline ignores it."
         raise Failure(f"{error}\n{hint}") from error
 
 

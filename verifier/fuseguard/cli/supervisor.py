@@ -22,9 +22,9 @@ from fuseguard.engine.registry import GROUP
 
 _OWN = "fuseguard_rules"
 _DIED = (
-    "Error: the process that runs the rule packs ended before it was done, with {how}. A rule pack ended it, or the "
-    "system did for want of memory. Nothing was checked. Uninstall the packs that are not fuseguard's own one by one "
-    "('fuseguard rules' lists them) to find the one."
+    "Error: the process that runs the rule packs ended too early, with {how}. Either a rule pack ended it, or the "
+    "system ran out of memory. Nothing was checked. To find the pack, uninstall those that are not fuseguard's own one "
+    "by one ('fuseguard rules' lists them)."
 )
 
 

@@ -21,7 +21,7 @@ Examples:
 
 \b
 PACK is an installed rule pack, a module (or module:object), a directory or a
-file. It is imported, so its code runs. Without PACK all installed ones are
+file. It is imported, so its code runs. Without PACK, all installed packs are
 tested. Exit codes: 0 nothing is wrong with the rules; 1 something is; 2 usage,
 a pack that cannot be loaded, or internal error."""
 
@@ -32,11 +32,11 @@ a pack that cannot be loaded, or internal error."""
 @output.color_option
 @click.pass_context
 def command(ctx: click.Context, packs: tuple[str, ...], output_format: str, color: str) -> None:
-    """Hold the rules of a pack against their own examples, on every measured release. Needs no torch.
+    """Test the rules of a pack on their own examples, for every measured release. Needs no torch.
 
-    A bad example must be found and a good one must pass, findings must name a closed cluster and fill their message,
-    effects tables must have no hole and no row that no example shows, and the documentation must be complete.
-    Whether the backend does what a table says is for 'fuseguard selftest'.
+    A rule must report its bad examples and accept its good ones. Findings must name a closed cluster and fill their
+    message. Effects tables must have no gap and no row that no example shows. The documentation must be complete. Use
+    'fuseguard selftest' to test whether the backend does what a table says.
     """
     installed = load_registry()
     chosen = [find_pack(name, installed) for name in dict.fromkeys(packs)] or list(installed.packs)

@@ -25,9 +25,9 @@ Examples:
   fuseguard upgrade-check *.pt2 --from 1.2.0 --to 1.5.1 --output-format json
 
 \b
-Exit codes: 0 nothing breaks; 1 something that is not an error with the one release
-is an error with the other; 2 usage, configuration, rule pack or internal error,
-or a rule failed; 3 a file could not be read or was refused."""
+Exit codes: 0 nothing breaks; 1 something that is not an error with the first
+release is an error with the second; 2 usage, configuration, rule pack or internal
+error, or a rule failed; 3 a file could not be read or was refused."""
 
 
 @click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and fixes.")
@@ -38,14 +38,14 @@ or a rule failed; 3 a file could not be read or was refused."""
 )  # fmt: skip
 @click.option(
     "--to", "after", required=True, metavar="VERSION", shell_complete=candidates.release,
-    help="The one that you think of.",
+    help="The ExecuTorch release to compare it with.",
 )  # fmt: skip
 @settings.rule_options
 @output.format_option("text", "json")
 @settings.output_file_option
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
-@click.option("--quiet", "-q", is_flag=True, help="Print what changes and errors, but no notices and no summary.")
+@click.option("--quiet", "-q", is_flag=True, help="Print changes and errors, but no notices or summary.")
 @output.color_option
 @click.pass_context
 def command(
@@ -62,11 +62,11 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """May I upgrade ExecuTorch? Says what of quantized programs (.pt2 files) another release breaks, what it fixes and
+    """May I upgrade ExecuTorch? Says what another release breaks in quantized programs (.pt2 files), what it fixes and
     what stays broken, for one target or several.
 
-    Nothing in a file is run, and neither release has to be installed. Baselines are left aside: what is known of old
-    may still break again.
+    Nothing in a file is run, and neither release has to be installed. Baselines are ignored: a known finding may still
+    break with the other release.
     """
     registry = load_registry()
     gate = settings.resolve(registry, executorch=(_release(before), _release(after)), no_baseline=True, **options)

@@ -29,7 +29,7 @@ PACKAGES: tuple[str, ...] = ("executorch", "torch", "torchao", "tosa-tools")
 @output.color_option
 @click.pass_context
 def command(ctx: click.Context, output_format: str, color: str) -> None:
-    """Show versions of fuseguard, its rule packs, and what it works with. Belongs into every bug report."""
+    """Show versions of fuseguard, its rule packs, and what it works with. Add the output to every bug report."""
     facts = collect()
     if output_format == "json":
         from fuseguard.report import json

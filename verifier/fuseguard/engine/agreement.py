@@ -1,10 +1,10 @@
-"""Whether what the judge saw bears out what an effects table says."""
+"""Whether the judge's result confirms what an effects table says."""
 
 from __future__ import annotations
 
 from fuseguard.engine.finding import Effect
 
-#: Outcomes of the judge that bear out an effect.
+#: Outcomes of the judge that confirm an effect.
 OUTCOMES: dict[Effect, frozenset[str]] = {
     Effect.CRASH: frozenset({"crash"}),
     Effect.WRONG: frozenset({"wrong"}),
@@ -18,7 +18,7 @@ OUTCOMES: dict[Effect, frozenset[str]] = {
 
 
 def agrees(effect: Effect, seen: str, cpu: int, *, in_program: bool = False) -> bool:
-    """Whether an example bears out ``effect``.
+    """Whether an example confirms ``effect``.
 
     ``seen`` is the judge's outcome of its unguarded lowering, which left ``cpu`` operators outside of delegates.
     ``in_program``: the fault is in the quantized program itself (``Rule.in_program``), so that the lowering agrees
@@ -38,10 +38,10 @@ def disagreement(
     codes, whose rescales round in a way that no rule reports.
     """
     if effect is None:
-        # What lowers and cannot be run contradicts nothing.
+        # A program that lowers but cannot run contradicts nothing.
         right = seen in ("exact", "not_judged") or (int16 and seen == "bounded")
     elif good and effect is Effect.BOUNDED:
-        right = seen in ("exact", "bounded")  # another rule's note; that it comes true is its own example's to show
+        right = seen in ("exact", "bounded")  # another rule's note, which its own example has to confirm
     else:
         right = agrees(effect, seen, 1, in_program=in_program)
     if not right:

@@ -1,4 +1,4 @@
-"""Tells consequences from causes: a finding that only follows from another one says so."""
+"""Distinguishes consequences from causes: a finding that only follows from another one says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector, out of the way of code that makes many objects which all live."""
+"""Keeps Python's cyclic garbage collector away from code that makes many objects that all stay alive."""
 
 from __future__ import annotations
 

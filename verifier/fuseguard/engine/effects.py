@@ -28,13 +28,13 @@ class EffectRow:
     unchecked: Effect | None = None
 
     def __post_init__(self) -> None:
-        """A table that cannot be right must fail when its pack is loaded, not in a check.
+        """An invalid table must fail when its pack is loaded, not in a check.
 
         Raises InvalidSpecifier for a bad range, ValueError for evidence that no table can state.
         """
         release_range(self.releases)
         if self.evidence is Evidence.MEASURED:
-            # What rule packs said before there were recordings: none of them can be measured on every future release.
+            # What rule packs stated before recordings existed: no row can be measured on every future release.
             object.__setattr__(self, "evidence", None)
         elif self.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
             raise ValueError(f"a row cannot state the evidence {self.evidence.value!r}; leave it out")
@@ -45,7 +45,7 @@ class EffectRow:
 
     @property
     def condition(self) -> str:
-        """What the effect depends on besides the target, in words; "" where it depends on nothing."""
+        """What else the effect depends on apart from the target, in words; "" if nothing."""
         if self.unchecked is None:
             return ""
         return f"only with ExecuTorch's default _check_ir_validity=True; {self.unchecked.value} with False"
@@ -61,7 +61,7 @@ class EffectsTable:
         self.rows: tuple[EffectRow, ...] = tuple(rows)
 
     def look_up(self, case: str, target: Target) -> EffectRow:
-        """The row for a case on a target. Raises KeyError if the table has a hole."""
+        """The row for a case on a target. Raises KeyError if the table has a gap."""
         for row in self.rows:
             if row.applies(case, target):
                 return row

@@ -1,8 +1,9 @@
-"""What the rules may work out for one program: a file that a stranger made to keep them busy is not checked for ever.
+"""What the rules may compute for one program, so that a hostile file cannot keep them busy for ever.
 
-Most rules take as long as the program is. A few work something out per op that takes a millisecond, and a program of
-tens of thousands of such ops, each with qparams of its own, would take a minute. So each different thing counts, in all
-rules and control-flow bodies together. It is a count and not a time: the same program fails everywhere, or nowhere.
+The time of most rules grows with the length of the program. A few compute something per op that takes a millisecond, so
+a program of tens of thousands of such ops, each with its own qparams, would take a minute. Therefore, each distinct
+item counts, in all rules and control-flow bodies together. The limit is a count rather than a time: the same program
+fails everywhere, or nowhere.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _SPENT = object()
 
 
 class TooMuchWork(Exception):
-    """The program has more than the rules are ready to work out."""
+    """The program has more than the rules are allowed to compute."""
 
 
 _seen: ContextVar[dict[Hashable, int] | None] = ContextVar("fuseguard_effort", default=None)
@@ -26,7 +27,7 @@ _seen: ContextVar[dict[Hashable, int] | None] = ContextVar("fuseguard_effort", d
 
 @contextlib.contextmanager
 def limited_effort() -> Iterator[None]:
-    """Counts from nothing in the block. Outside of any there is no limit."""
+    """Starts a new count in the block. Outside any such block, there is no limit."""
     token = _seen.set({})
     try:
         yield
@@ -35,9 +36,8 @@ def limited_effort() -> Iterator[None]:
 
 
 def work(item: Hashable, size: int = 1) -> None:
-    """To be called before ``item`` is worked out, which takes as long as ``size`` tables.
-
-    Raises TooMuchWork if it is more than is left.
+    """Call before ``item`` is computed, which takes as long as ``size`` tables. Raises TooMuchWork if that exceeds what
+    is left.
     """
     seen = _seen.get()
     if seen is None or item in seen:
@@ -45,5 +45,5 @@ def work(item: Hashable, size: int = 1) -> None:
     # Kept beside the items, so that nothing is added up each time.
     spent = seen.get(_SPENT, 0) + size
     if spent > MAX_ITEMS:
-        raise TooMuchWork(f"the program has more than {MAX_ITEMS:,} different tables to be worked out")
+        raise TooMuchWork(f"the program has more than {MAX_ITEMS:,} different tables to compute")
     seen[item], seen[_SPENT] = size, spent

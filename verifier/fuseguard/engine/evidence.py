@@ -1,4 +1,4 @@
-"""How an effect is known for a release: graded by the recordings and by what is announced, not by a table's author."""
+"""How an effect is known for a release: recordings and announcements decide, not the author of a table."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ class Grade:
 def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nodes: Sequence[Node]) -> Grade:
     """How the effect of ``row`` is known for a finding of ``case`` at ``nodes``.
 
-    A row that states its evidence keeps it. Else the effect is *measured* if the recording of exactly the target's
-    release has an example of the rule, with this case and profile, that bears it out. It is *announced* if an upstream
-    change concerns the finding, and *inferred* otherwise; the nearest recorded release that bears it out is named.
+    A row that states its evidence keeps it. Otherwise, the effect is *measured* if the recording of exactly the
+    target's release has an example of the rule, with this case and profile, that confirms it. It is *announced* if an
+    upstream change concerns the finding, and *inferred* otherwise; the grade names the nearest recorded release that
+    confirms it.
     """
     if row.evidence is not None:
         return Grade(row.evidence, row.reference)
@@ -77,7 +78,7 @@ def announced_of(code: str) -> tuple[tuple[Announcement, Concern], ...]:
 
 
 def _is_measured(announcement: Announcement, release: str) -> bool:
-    """Whether a recorded release has the change, so that its recording says what became of the announcement."""
+    """Whether a recorded release has the change, so that its recording shows whether the announcement came true."""
     return bool(release) and Version(release) >= Version(announcement.first)
 
 
@@ -85,7 +86,7 @@ def _is_measured(announcement: Announcement, release: str) -> bool:
 def _shown(
     recordings: Recordings, release: str, code: str, in_program: bool, case: str, profile: str, effect: Effect
 ) -> tuple[str, str]:
-    """The release, if its own recording bears the effect out, and the nearest other one that does; "" for none."""
+    """The release, if its own recording confirms the effect, and the nearest other one that does; "" for none."""
 
     def bears_out(known: str) -> bool:
         return any(
@@ -130,7 +131,7 @@ def _is_inside(node: Node, function: str) -> bool:
 
 
 def _is_dynamic(view: View, node: Node) -> bool:
-    """Whether a dequantize op in front of ``node`` has a scale that is computed in the graph."""
+    """Whether a dequantize op before ``node`` has a scale that is computed in the graph."""
     for source in view.graph.inputs(node):
         scale = view.graph.node_of(source.arg(1, "scale")) if view.is_dq(source) else None
         if scale is not None and scale.op == "call":
@@ -151,7 +152,7 @@ def _announced_note(told: Sequence[tuple[Announcement, Concern]], nearest: str, 
 
 
 def announced_text(announcement: Announcement, concern: Concern) -> str:
-    """An announced change in words: what it does, what to expect of it, and who says so."""
+    """An announced change in words: what it does, what to expect from it, and the source."""
     told = f"{announcement.pr} (of {announcement.date}, {announcement.state}) {announcement.change}"
     return f"{told}; {_expectation(concern)}"
 

@@ -35,17 +35,17 @@ class Case:
         return f"{self.code} {self.title} ({self.form}, {self.spec})"
 
 
-#: In the place of an outcome where the judge has not spoken.
+#: Instead of an outcome if the judge has not run.
 NOT_JUDGED = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the table says of a case and what was seen.
+    """What the table says about a case and what was seen.
 
     ``expected`` is the worst announced effect ("exact" where nothing is found), ``evidence`` how that is known and
-    ``found`` the code and case of each finding, the worst first. ``outcome`` is the judge's word, ``cpu`` the number of
-    operators left outside of delegates, ``guarded`` the outcome with the guard, "" where the guard refuses nothing.
+    ``found`` the code and case of each finding, the worst first. ``outcome`` is the judge's outcome, ``cpu`` the number
+    of operators left outside delegates, ``guarded`` the outcome with the guard, "" where the guard refuses nothing.
     ``repaired`` is the outcome of the exactly repaired program, "" where nothing was repaired or nobody asked, and
     ``equal`` whether its eager results are those of the program to the bit. ``fault`` says what disagrees, "" if
     nothing does.
@@ -69,7 +69,7 @@ class Result:
 
     @property
     def judged(self) -> bool:
-        """Whether the judge has spoken: not where the process was killed."""
+        """Whether the judge has an outcome; it has none if the process was killed."""
         return self.outcome != NOT_JUDGED
 
     @property

@@ -1,4 +1,4 @@
-"""Refusing one cluster may break another: what it exposes is refused together with it."""
+"""Refusing one cluster may break another one. The engine refuses an exposed cluster together with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def take_in_exposed(
     clusters; and by code what rules raised that could not say. ``seconds`` limits each rule.
 
     A program in which every round exposes something more has a limit of rounds. Beyond it, the last rule that found
-    something is told to have failed, with TooMuchWork.
+    something counts as failed, with TooMuchWork.
     """
     closed = list(findings)
     rules = [rule for rule in rules if rule.exposes]

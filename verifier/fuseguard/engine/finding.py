@@ -12,7 +12,7 @@ from fuseguard.ir.source_lines import calling_line
 
 
 class Severity(str, enum.Enum):
-    """How bad an effect is for the user."""
+    """The severity of an effect for the user."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -28,13 +28,13 @@ class Effect(str, enum.Enum):
     """What the backend does with the place, on one target."""
 
     CRASH = "crash"  # lowering raises
-    WRONG = "wrong"  # lowers, and computes something else without a word
+    WRONG = "wrong"  # lowers, and silently computes something else
     UNDEFINED = "undefined"  # TOSA_UNPREDICTABLE
     RUNTIME_FAULT = "runtime_fault"  # lowers, and fails when run
     QUALITY = "quality"  # lowers as written; what is written loses accuracy
     BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
     CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
-    EXACT = "exact"  # right on this target though the invariant is violated
+    EXACT = "exact"  # right on this target although the invariant is violated
     UNJUDGED = "unjudged"  # no effect of the backend: the program, or a part of it, is not what rules judge (PG codes)
     RUNS_CODE = "runs_code"  # no effect of the backend: loading the file with torch runs code of the file (AR codes)
     UPKEEP = "upkeep"  # no effect of the backend: a suppression or a baseline is out of date (SU codes)
@@ -65,8 +65,8 @@ _MEANINGS: dict[Effect, str] = {
     Effect.CPU_FALLBACK: "the result is right; the backend leaves the nodes outside the delegate",
     Effect.EXACT: "the result is right on this target; other targets or releases break it",
     Effect.UNJUDGED: "unknown: the program, or a part of it, is not what the rules judge",
-    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code that the file brings along",
-    Effect.UPKEEP: "none on the program: a suppression or a baseline says what is no longer so",
+    Effect.RUNS_CODE: "torch.export.load, or the first use of what it returns, runs code from the file",
+    Effect.UPKEEP: "none on the program: a suppression or a baseline is out of date",
 }
 
 
@@ -82,7 +82,7 @@ class Evidence(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one of several targets makes of a finding's place. ``effect`` is None where the rule finds nothing there.
+    """The effect of a finding's place on one of several targets. ``effect`` is None if the rule finds nothing there.
 
     The fields are those of the :class:`Finding` for this target.
     """
@@ -101,9 +101,9 @@ class Outcome:
 class SuppressionKind(str, enum.Enum):
     """Why a finding is not reported."""
 
-    IGNORE = "ignore"  # looked at, and to stay
+    IGNORE = "ignore"  # reviewed, and to stay
     FIXME = "fixme"  # to be fixed later
-    BASELINE = "baseline"  # known from before
+    BASELINE = "baseline"  # already known
 
 
 @dataclass(frozen=True, slots=True)

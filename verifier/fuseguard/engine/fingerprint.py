@@ -1,10 +1,10 @@
 """Fingerprints: a name for a finding that is the same the next time its program is exported.
 
-Node names are numbered anew by every export, qparams change with every calibration, line numbers with every edit above
-them, and a chain behind a node with whatever is added to it. So none of these is part of a fingerprint. What is: the
-rule's code, and the place of the finding's first node, which is the control-flow body it is in, its module's path and
-type, its op kind, and the user's source line by file name, function and text. Places in a Sequential or ModuleList are
-no part of the path, since a layer more moves all behind it. Nodes that all of this does not tell apart are counted in
+Every export numbers node names again. Qparams change with every calibration, line numbers with every edit above them,
+and a chain after a node with every op that is added to it. None of these is part of a fingerprint. It consists of the
+rule's code and the place of the finding's first node: the control-flow body it is in, its module's path and type, its
+op kind, and the user's source line by file name, function and text. Places in a Sequential or ModuleList are not part
+of the path, because one more layer moves all layers after it. Nodes that none of this distinguishes are counted in
 program order, whether or not they are at fault: fixing one finding renames no other one.
 
 Nor are target and effect part of it: a finding has one fingerprint on all of them.
@@ -142,7 +142,7 @@ def _line(source: SourceLine) -> tuple[str, ...]:
 
 
 def _kinds(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
-    """The kinds of the neighbours on one side, those behind Q and DQ in the place of these."""
+    """The kinds of the neighbours on one side; instead of a Q or DQ, the neighbour beyond it."""
     return sorted({item.kind or item.op for item in _beyond(view, node, step)})
 
 

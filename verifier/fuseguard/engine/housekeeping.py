@@ -1,7 +1,7 @@
-"""The SU codes: findings about suppressions and baselines, which are about no program.
+"""The SU codes: findings about suppressions and baselines rather than about a program.
 
-They are no :class:`Rule`: they look at no graph, have no effects and no examples. They can be explained, selected and
-given a severity like any rule.
+They are not instances of :class:`Rule`: they look at no graph and have no effects or examples. They can be explained,
+selected and given a severity like any rule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is said of an error that fuseguard did not foresee."""
+"""The message for an error that fuseguard did not foresee."""
 
 from __future__ import annotations
 

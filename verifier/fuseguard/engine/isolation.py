@@ -1,4 +1,4 @@
-"""Keeps rules, which may be anybody's, from the process that they run in: from its end, its time and its stdout."""
+"""Protects the process from the rules that run in it, which may be anybody's: its end, its time and its stdout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class RuleTimeout(BaseException):
-    """A rule took longer than its limit. No Exception, so that no rule takes it for one of its own."""
+    """A rule took longer than its limit. Not an Exception, so that no rule catches it as one of its own."""
 
 
 #: Made once: a check asks for one for each rule and finding.
@@ -51,7 +51,7 @@ _kept: contextlib.ExitStack | None = None
 
 @contextlib.contextmanager
 def stdout_kept() -> Iterator[None]:
-    """What the block prints goes to stderr, also past Python's ``sys.stdout``: stdout is the report's alone."""
+    """Output of the block goes to stderr, even past Python's ``sys.stdout``: stdout is for the report alone."""
     global _silent, _kept
     with _lock:
         if _silent == 0:

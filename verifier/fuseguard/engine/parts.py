@@ -1,4 +1,4 @@
-"""The parts of what was read: the programs of a file, and of a lowered program what rules are to look at."""
+"""The parts of what was read: the programs of a file, and the parts of a lowered program that rules check."""
 
 from __future__ import annotations
 
@@ -38,10 +38,8 @@ def is_quantized(program: Graph) -> bool:
 
 
 def judged_graphs(graph: Graph) -> Iterator[Graph]:
-    """What rules are to look at. Of a lowered program this is what is inside of Arm's delegates.
-
-    The backend never sees the rest: it runs on the CPU as it is written, and what follows there from a missing quantize
-    op or annotation does not happen.
+    """What rules check. In a lowered program, this is what is inside Arm's delegates. The backend never sees the rest.
+    It runs on the CPU as it is written, so a missing quantize op or annotation has no effect there.
     """
     for program in programs(graph):
         if not is_lowered(program):

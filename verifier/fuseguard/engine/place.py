@@ -25,13 +25,11 @@ def placed_by(view: View, nodes: Sequence[Node]) -> Node:
     if own is not None:
         return own
     lead = nodes[0]
-    near = [*_beyond(lead, lambda node: _operands(view, node)), *_beyond(lead, view.users)]
+    if not view.graph.has_sources:
+        return lead
+    near = [*_beyond(lead, view.graph.inputs), *_beyond(lead, view.users)]
     same = [node for node in near if node.module == lead.module]
     return next(iter(same or near), lead)
-
-
-def _operands(view: View, node: Node) -> Iterable[Node]:
-    return (found for ref in node.refs() if (found := view.graph.node_of(ref)) is not None)
 
 
 def _beyond(start: Node, step: Callable[[Node], Iterable[Node]]) -> list[Node]:

@@ -40,7 +40,7 @@ def plan_repairs(
                     rewrite = rule.repair(view, target, finding) if _is_rewritten(view, finding) else None
             except KeyboardInterrupt:
                 raise
-            except BaseException as error:  # the finding stands, repair or no repair
+            except BaseException as error:  # the finding stays, with or without a repair
                 failed.setdefault(rule.code, error)
             seconds[rule.code] += perf_counter() - started
         planned.append(finding if rewrite is None else replace(finding, rewrite=rewrite))

@@ -1,4 +1,4 @@
-"""Finds rules: every rule pack announces itself by the entry point group ``fuseguard.rules``."""
+"""Finds rules: every rule pack registers in the entry point group ``fuseguard.rules``."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def load_registry() -> Registry:
         except BaseException as error:  # whatever a third party's module raises on import, SystemExit included
             raise RulePackError(
                 f"rule pack {entry.name!r} ({entry.value}) failed to import: {type(error).__name__}: {error}. "
-                f"Repair or uninstall it; fuseguard does not check with half of its rules."
+                f"Repair or uninstall it; fuseguard does not run with only part of its rules."
             ) from error
         version = entry.dist.version if entry.dist is not None else "?"
         packs.append(make_pack(entry.name, version, pack))
     if not packs:
         raise RulePackError(
-            "no rule pack is installed (entry point group 'fuseguard.rules' is empty), not even fuseguard's own; "
-            "reinstall fuseguard from where you have it."
+            "no rule pack is installed, not even fuseguard's own (entry point group 'fuseguard.rules' is empty); "
+            "reinstall fuseguard."
         )
     return Registry(packs)
 

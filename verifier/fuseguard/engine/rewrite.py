@@ -1,9 +1,9 @@
-"""What a repair changes in a graph, said without torch: rules plan rewrites, a finding carries its own, and
-fuseguard.executorch.repair makes them.
+"""What a repair changes in a graph, described without torch.
 
-The principle is one sentence: insert an explicit requantization exactly where the quantization domain changes. Since
-Q(DQ(c)) = c, a quantize/dequantize pair loses nothing where the value already is codes of those qparams, or where
-what follows is monotone and ends in the same Q.
+Rules plan rewrites, a finding carries its own, and fuseguard.executorch.repair makes them. The principle: insert an
+explicit requantization exactly where the quantization domain changes. Since Q(DQ(c)) = c, a quantize/dequantize pair
+loses nothing if the value already consists of codes of those qparams, or if what follows is monotone and ends in the
+same Q.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Insert:
         return frozenset((self.value, *self.users))
 
     def __str__(self) -> str:
-        return f"between {self.value} and {', '.join(self.users)} insert {', then '.join(map(str, self.steps))}"
+        return f"insert {', then '.join(map(str, self.steps))} between {self.value} and {', '.join(self.users)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class SwapOperands:
 
 @dataclass(frozen=True, slots=True)
 class Unannotate:
-    """Takes the quantizer's annotation off ``node``: the backend then takes it for the float op that it is."""
+    """Removes the quantizer's annotation from ``node``: the backend then treats it as the float op that it is."""
 
     node: str
 
@@ -110,9 +110,8 @@ class Unannotate:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Puts ``steps``, on a dequantize op of its own (a copy of ``source``), in the place of ``node``.
-
-    ``node`` goes, and with it what only it read.
+    """Replaces ``node`` with ``steps`` on a dequantize op of its own (a copy of ``source``). Removes ``node`` and what
+    only it read.
     """
 
     node: str
@@ -124,7 +123,7 @@ class Replace:
         return frozenset((self.node, self.source))
 
     def __str__(self) -> str:
-        return f"in place of {self.node} put a copy of {self.source}, then {', then '.join(map(str, self.steps))}"
+        return f"replace {self.node} with a copy of {self.source}, then {', then '.join(map(str, self.steps))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class MakeConstant:
-    """Puts a call of ``target`` with literals alone in the place of ``node``, and removes what only it read.
+    """Replaces ``node`` with a call of ``target`` that has only literals, and removes what only ``node`` read.
 
     ``args`` are the literals. The result has the shape and the dtype of ``node``, which is ``dtype`` by torch's short
     name.
@@ -160,7 +159,7 @@ class MakeConstant:
         return frozenset((self.node,))
 
     def __str__(self) -> str:
-        return f"in place of {self.node} put {self.target}({', '.join(map(str, self.args))}), of {self.dtype}"
+        return f"replace {self.node} with {self.target}({', '.join(map(str, self.args))}) of {self.dtype}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The rounds of a repair: what is rewritten in each of them, and why they come to an end.
+"""The rounds of a repair: what each round rewrites, and why the repair ends.
 
-A repair may bring another finding to light, and two rewrites that touch the same node have to wait for one another. So
-a program is checked, rewritten where no two rewrites meet, and checked again, until nothing is left to repair. Torch
-has no part in it: the caller says how a program is checked and how it is rewritten.
+A repair may reveal another finding, and two rewrites that touch the same node have to wait for each other. Therefore, a
+program is checked, rewritten where no two rewrites meet, and checked again, until nothing is left to repair. This
+module does not use torch: the caller says how to check a program and how to rewrite it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fuseguard.engine.run import Report
 #: light. The longest such run seen, over all examples alone, in pairs and in threes, is 2.
 PATIENCE = 16
 
-#: So many repairs are named in an error.
+#: This many repairs are named in an error.
 _MOST_NAMED = 6
 
 #: What tells a repair from others, whatever the nodes are called that it is about.
@@ -28,13 +28,12 @@ _Identity: TypeAlias = Hashable
 
 
 class RepairFault(RuntimeError):
-    """A repair is not what its rule says. This is a bug in the rule; the program is as it was."""
+    """A repair does not do what its rule says. This is a bug in the rule; the program is unchanged."""
 
 
 class EndlessRepair(RepairFault):
-    """A round of repairs made no progress: what they were for is there again.
-
-    ``repairs`` are those that undo one another, or the one that changes nothing, each once, as first made; ``rules``
+    """A round of repairs made no progress: their findings are there again. ``repairs`` are those that undo one another,
+    or the one that changes nothing, each once, as first made; ``rules``
     are their codes. ``rounds`` is the number of rounds after which it showed.
     """
 
@@ -101,7 +100,7 @@ def repair_in_rounds(
 
 
 def _is_to_be_repaired(finding: Finding, rule: Rule) -> bool:
-    # A rule that cannot refuse (the partitioner fails before it asks) is all the more in need of repair.
+    # A rule that cannot refuse (the partitioner fails before it asks) needs the repair even more.
     return finding.refuse or (not rule.refused and finding.severity is Severity.ERROR)
 
 
@@ -132,7 +131,7 @@ class _Progress:
         """The next round. Raises EndlessRepair."""
         identities = frozenset(map(_identity, wanted))
         for number, before in enumerate(self._wanted):
-            # At least one of these was repaired then. That all are there again is that one's fault, or another's.
+            # At least one of these was repaired then. That repair, or another one, brought them all back.
             if before <= identities:
                 rounds = len(self._wanted)
                 findings = "the same finding is" if len(before) == 1 else f"the same {len(before)} findings are"
@@ -191,15 +190,15 @@ def _told(fault: EndlessRepair) -> str:
     if len(places) > _MOST_NAMED:
         places[_MOST_NAMED:] = [f"{len(places) - _MOST_NAMED} more"]
     if len(fault.rules) == 1:
-        blame = f"the repair of {places[0]} does not remove what it is for"
+        blame = f"the repair of {places[0]} does not remove its finding"
         bug, out = "this rule's repair", fault.rules[0]
     else:
         blame = f"the repairs of {_listed(places)} undo one another"
         bug, out = "the repairs of these rules", fault.rules[0]
     return (
-        f"The repair does not end: {blame}, and {fault.reason}. The program is as it was. Repair it without one of the "
-        f"rules ('ignore' in Python, --ignore {out} on the command line); the guard keeps off the accelerator what is "
-        f"not repaired. This is a bug in {bug}, please report it."
+        f"The repair does not end: {blame}, and {fault.reason}. The program is unchanged. Repair it without one of the "
+        f"rules ('ignore' in Python, --ignore {out} on the command line); the guard keeps what is not repaired off the "
+        f"accelerator. This is a bug in {bug}, please report it."
     )
 
 

@@ -1,4 +1,4 @@
-"""How a row of an effects table is known: on which releases it was measured, and what is announced for later ones."""
+"""The evidence for a row of an effects table: where it was measured, and what is announced for later releases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RowEvidence:
     """How one row is known.
 
     ``stated`` is what the row itself says; None leaves it to the recordings. ``measured`` are the releases whose
-    recordings bear the row out, oldest first. ``announced`` are the changes that concern it on later releases.
+    recordings confirm the row, oldest first. ``announced`` are the changes that concern it on later releases.
     """
 
     row: EffectRow
@@ -78,10 +78,10 @@ def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEv
 
 
 def rows_shown(rule: Rule, release: str, recordings: Recordings) -> Iterator[EffectRow]:
-    """The rows that an example of the rule bears out on a recorded release.
+    """The rows that an example of the rule confirms on a recorded release.
 
-    Where a release does not have the fault any more a rule may be silent. Its examples are judged there all the same,
-    and show the cases that they have on other releases.
+    If a release no longer has the fault, a rule may report nothing. Its examples are still judged there, and show the
+    cases that they have on other releases.
     """
     elsewhere: dict[tuple[str, str, str], dict[str, None]] = {}
     for other in recordings.releases:

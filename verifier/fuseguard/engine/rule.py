@@ -27,7 +27,7 @@ INTERFACE = 1
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A program that a rule must find fault with (bad) or must pass (good).
+    """A program that a rule must report (bad) or accept (good).
 
     ``graph`` builds the small torch-free form. ``program`` builds a float module and its inputs for the
     Arm quantizer (imported late, so that rules need no torch); None where only hand-made Q/DQ shows the
@@ -74,7 +74,7 @@ class Rule(abc.ABC):
     refused: ClassVar[bool] = True
     #: The fault is in the quantized program itself: the eager program shows it too, and the delegate agrees with it.
     in_program: ClassVar[bool] = False
-    #: A check of a partitioner comes too late for it: ``guard`` makes the repair itself, right before partitioning.
+    #: A check of a partitioner comes too late: ``guard`` makes the repair itself, directly before partitioning.
     fixed_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
@@ -88,7 +88,7 @@ class Rule(abc.ABC):
         """Yield a finding for every violation. Must not raise, print or change anything."""
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """What breaks only since other nodes are refused: such a node, and the refused one that exposes it.
+        """Nodes that break only because other nodes are refused: such a node, and the refused one that exposes it.
 
         ``refused`` are the names of the nodes that are kept off the accelerator so far. The engine refuses the node
         together with the other one, and asks again until nothing more is exposed. The other one may be a node that

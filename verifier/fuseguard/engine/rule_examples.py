@@ -1,4 +1,4 @@
-"""Holds a rule against its own examples, torch-free: what ``fuseguard test-rules`` and the tests of a pack run."""
+"""Tests a rule on its own examples, without torch: ``fuseguard test-rules`` and the tests of a pack run this."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["PROFILES", "Fault", "FaultKind", "faults"]
 
 
 class FaultKind(str, enum.Enum):
-    """What sort of thing is wrong, for programs; ``Fault.problem`` says it to people."""
+    """The kind of fault, for programs; ``Fault.problem`` is for people."""
 
-    DOCUMENTATION = "documentation"  # a text that a reader would miss
+    DOCUMENTATION = "documentation"  # a missing text
     HOLE = "hole"  # a case without a row on some release and profile
     UNSHOWN = "unshown"  # a row that no bad example reaches
     BROKEN_EXAMPLE = "broken-example"  # an example that cannot be built or checked
@@ -67,7 +67,7 @@ def faults(rule: Rule, beside: Iterable[Rule] = ()) -> tuple[Fault, ...]:
         found += _example(rule, example, partial(_bad, rule, watched, example, together))
     for example in rule.good:
         found += _example(rule, example, partial(_good, rule, example))
-    if not found:  # a rule that is broken already shows nothing
+    if not found:  # a broken rule shows nothing
         found += _unshown(rule, used)
     return tuple(found)
 
@@ -90,10 +90,10 @@ def _example(rule: Rule, example: Example, check: Callable[[], Iterator[Fault]])
 
 
 def _documentation(rule: Rule) -> Iterator[Fault]:
-    """What the registry does not insist on, but a reader of the rule's page would miss."""
+    """Texts that the registry does not require, but that the rule's page needs."""
     for field in ("summary", "why", "remedy"):
         if not getattr(rule, field).rstrip().endswith((".", "?", "!")):
-            problem = f"its {field} is no whole sentence: it ends without a full stop"
+            problem = f"its {field} is not a whole sentence: it has no full stop at the end"
             yield Fault(rule.code, "", problem, FaultKind.DOCUMENTATION)
     for row in rule.effects.rows:
         if not row.reference.strip():
@@ -159,7 +159,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     if unlike:
         problem = (
             f"INT and INT+FP are not refused alike on {', '.join(unlike)}; yield the finding for both profiles, and "
-            f"let the effects table tell them apart"
+            f"let the effects table distinguish them"
         )
         yield Fault(rule.code, example.title, problem, FaultKind.PROFILES_DIFFER)
     if not raised:
@@ -188,7 +188,7 @@ def _unsound(graph: Graph, report: Report) -> Iterator[str]:
         body = bodies[finding.graph]
         outside = [name for name in (*finding.nodes, *finding.cluster) if name not in body]
         if outside:
-            yield f"a finding names {outside[0]!r}, which is no node of the graph"
+            yield f"a finding names {outside[0]!r}, which is not a node of the graph"
             continue
         if not set(finding.nodes) <= set(finding.cluster):
             yield "a finding's nodes are not all in its cluster"
@@ -201,10 +201,10 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
     if rewrite is None:
         return
     if not rewrite.edits:
-        yield "a repair changes nothing; return None where there is none"
+        yield "a repair changes nothing; return None if there is none"
     for name in sorted(rewrite.touched):
         if name not in body:
-            yield f"a repair changes {name!r}, which is no node of the graph"
+            yield f"a repair changes {name!r}, which is not a node of the graph"
 
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
@@ -215,15 +215,15 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
         for finding in report.findings:
-            problem = f"the rule finds fault with this good example: {finding.message}"
+            problem = f"the rule reports this good example: {finding.message}"
             problems.setdefault((FaultKind.FALSE_ALARM, problem), []).append(target)
     for (kind, problem), targets in problems.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", kind)
 
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
-    """A row that no example reaches can be in no recording: nothing bears it out, whatever the table says."""
-    # Where a release fixed the fault the rule may be silent; its examples are judged there all the same.
+    """A row that no example reaches is in no recording, so nothing confirms it."""
+    # If a release fixed the fault, the rule may report nothing; its examples are still judged there.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:
         fixed = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)

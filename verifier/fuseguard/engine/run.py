@@ -18,12 +18,12 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
-# A program with more is not one to be repaired finding by finding, and its report could not be read.
+# Nobody repairs a program with more finding by finding, and its report would be unreadable.
 MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
 MAX_CLUSTER_NAMES = 1_000_000
@@ -37,7 +37,7 @@ POLICIES = ("consistent", "measured", "bit-exact")
 
 @dataclass(frozen=True, slots=True)
 class RuleFailure:
-    """A rule raised. The other rules still ran; the run as a whole must not count as clean."""
+    """A rule raised an error. The other rules still ran, but the run as a whole must not count as clean."""
 
     code: str
     graph: str
@@ -52,7 +52,7 @@ class Report:
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
     no findings. ``interface`` are the inputs and outputs of the program with their qparams. ``seconds`` is how long
-    each rule took, by code.
+    each rule took, by code. ``graph`` is the program, for drawings; None where it can be read from the file again.
     """
 
     findings: tuple[Finding, ...]
@@ -71,6 +71,7 @@ class Report:
     fail_on: Severity = Severity.ERROR
     interface: Interface = field(default_factory=Interface)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    graph: Graph | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -79,6 +80,10 @@ class Report:
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of counts, and the HTML report in a frame."""
+        return page_of("report_html", self)
 
     def refused(self) -> frozenset[str]:
         """Names of the top-level nodes that the plug-in keeps off the accelerator.
@@ -115,8 +120,8 @@ class Report:
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     """Whether ``policy`` keeps the finding's cluster off the accelerator.
 
-    ``consistent`` refuses what breaks on any target, on all of them alike, but not what deviates within a bound on
-    this one; ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
+    ``consistent`` refuses, on all targets, what breaks on any target, but not what deviates within a bound on this one;
+    ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
     """
     if policy == "measured":
         return finding.severity is Severity.ERROR
@@ -137,7 +142,7 @@ def run(
 ) -> Report:
     """Check ``graph`` and every control-flow body below it; of a lowered program, its delegates.
 
-    Whatever a rule does, be it that it ends the process or prints, becomes a failure of the rule or goes to stderr.
+    If a rule raises or tries to end the process, that becomes a failure of the rule. What it prints goes to stderr.
     ``rule_seconds`` limits each rule on each graph. Raises ValueError for an unknown policy.
     """
     if policy not in POLICIES:
@@ -145,7 +150,7 @@ def run(
     findings: list[Finding] = []
     failures: list[RuleFailure] = []
     nodes = islands = 0
-    # Every rule is about integer lowering; without the INT profile there is none to be wrong.
+    # Every rule is about integer lowering; without the INT profile, there is none.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
     quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))
@@ -174,7 +179,7 @@ def run(
                 seconds[rule.code] += perf_counter() - started
             findings[first:], failed = take_in_exposed(view, target, active, findings[first:], rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
-            # Only now are the clusters complete that a rewrite has to leave right.
+            # Only now are the clusters complete, and a rewrite must keep them right.
             findings[first:], failed = plan_repairs(view, target, active, findings[first:], seconds, rule_seconds)
             failures += [_failure(code, view, error) for code, error in failed.items()]
     unread = tuple(node.name for view in views for node in _unread(view))
@@ -183,14 +188,15 @@ def run(
         shown = ", ".join(name[:80] for name in unread[:5])
         more = f" and {len(unread) - 5:,} more" if len(unread) > 5 else ""
         notices.append(
-            f"The scale, zero point or code range of {shown}{more} is no number in the program, and could not be read. "
-            f"What depends on it was not checked, so the program does not pass. Quantize it with constant qparams."
+            f"The scale, zero point or code range of {shown}{more} is not a constant in the program, so it could not "
+            f"be read. Whatever depends on it was not checked, so the program does not pass. Quantize it with constant "
+            f"qparams."
         )
     if not quantized:
         notices.append(NOT_QUANTIZED)
     elif not active:
         notices.append(
-            f"{target.spec} has no INT profile, and the rules are about integer lowering: none was applied. Releases "
+            f"{target.spec} has no INT profile, but the rules are about integer lowering, so no rule ran. Releases "
             f"1.4.1 and 1.5.1 fail to lower any quantized convolution for such a target; use TOSA-1.0+INT or "
             f"TOSA-1.0+INT+FP."
         )

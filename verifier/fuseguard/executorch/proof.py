@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from fuseguard.engine.shown import data_of, one_line
+from fuseguard.engine.shown import data_of, one_line, page_of
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -88,6 +88,10 @@ class Proof:
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outcome, and the page of the proof in a frame."""
+        return page_of("proof_html", self)
 
     @property
     def ok(self) -> bool:

@@ -1,4 +1,4 @@
-"""Repair: rewrites a quantized program so that the backend lowers it as it is meant; its results stay."""
+"""Repair: rewrites a quantized program so that the backend lowers it correctly, without changing its results."""
 
 from __future__ import annotations
 

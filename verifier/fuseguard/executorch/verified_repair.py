@@ -1,4 +1,4 @@
-"""A repair that is not taken on trust: both programs are run and compared, and the new one's lowering is judged."""
+"""A verified repair: runs and compares both programs, and judges the lowering of the new one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fuseguard.executorch.repairs import RepairResult, repair
 
 
 class InexactRepair(RepairFault):
-    """Every repair made should be exact, and the repaired program's results differ from the original's.
+    """Every repair made should be exact, but the repaired program's results differ from the original's.
 
     ``difference`` is the largest of them, in real units; ``rules`` are the codes whose repairs were made.
     """
@@ -33,7 +33,7 @@ class InexactRepair(RepairFault):
         self.difference = difference
         self.rules = tuple(rules)
         super().__init__(
-            f"the repaired program's results differ from the original's by {difference:g}, and every repair in it "
+            f"the repaired program's results differ from the original's by {difference:g}, but every repair in it "
             f"should be exact. This is a bug in the repair of {' or '.join(self.rules)}, please report it."
         )
 

@@ -27,12 +27,12 @@ def code_to_allow(name: str) -> str:
 
 
 def check_not_ignored(ignored: Iterable[str], rules: Sequence[Rule]) -> None:
-    """Raises SelectorError for a selector of ``ignore`` that names AR codes alone."""
+    """Raises SelectorError for a selector of ``ignore`` that names only AR codes."""
     for selector in ignored:
         about_files = any(matches(rule, selector) for rule in ARCHIVE_RULES)
         if about_files and not any(matches(rule, selector) for rule in rules):
             raise SelectorError(
-                f"{selector!r} is about what loading a file would run, which is always looked for; accept a code with "
+                f"{selector!r} is about what loading a file would run, which is always checked; accept a code with "
                 f"allow-code."
             )
 
@@ -54,7 +54,7 @@ def with_file(
 
 
 def _on_all(finding: Finding, targets: Sequence[Target], severity_of: Callable[[str], Severity | None]) -> Finding:
-    """The finding as it is on every target alike."""
+    """The finding, which is the same on every target."""
     severity = severity_of(finding.code) or finding.severity
     outcomes = tuple(Outcome(str(target), effect=finding.effect, severity=severity) for target in targets)
     return replace(finding, severity=severity, outcomes=outcomes)

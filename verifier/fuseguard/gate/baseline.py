@@ -1,6 +1,6 @@
-"""Baselines: the findings that were there when the gate was put up, so that it may fail on new ones alone.
+"""Baselines: the findings that existed when the gate was set up, so that it fails only on new ones.
 
-A baseline is JSON with one finding on each line, sorted, so that a change of it is reviewed like one of code.
+A baseline is JSON with one sorted finding per line, so that a change to it can be reviewed like a change to code.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ def read(path: Path) -> Baseline:
             data = stream.read(_SIZE + 1)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         missing = isinstance(error, FileNotFoundError)
-        hint = f" Make it with 'fuseguard baseline create FILE... --baseline {name}'." if missing else ""
+        hint = f" Create it with 'fuseguard baseline create FILE... --baseline {name}'." if missing else ""
         raise BaselineError(
             f"{name}: cannot read the baseline: {getattr(error, 'strerror', None) or error}.{hint}"
         ) from error
     if len(data) > _SIZE:
-        raise BaselineError(f"{name}: larger than {_SIZE} bytes; this is not a baseline of fuseguard.")
+        raise BaselineError(f"{name}: larger than {_SIZE} bytes; this is not a fuseguard baseline.")
     data = data.removeprefix(codecs.BOM_UTF8)  # Windows' editors begin a file with it
     text = data.decode("utf-8", "replace")
     conflict = next((n for n, line in enumerate(text.splitlines(), 1) if line.startswith(("<<<<<<< ", ">>>>>>> "))), 0)
@@ -106,10 +106,10 @@ def read(path: Path) -> Baseline:
         document = msgspec.json.decode(data, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "restore it from version control, or create it again with 'fuseguard baseline create'"
-        raise BaselineError(f"{name}: not a baseline of fuseguard: {error}; {hint}.") from error
+        raise BaselineError(f"{name}: not a fuseguard baseline: {error}; {hint}.") from error
     if document.fuseguard_baseline != VERSION:
         raise BaselineError(
-            f"{name}: a baseline of version {document.fuseguard_baseline}, and this fuseguard reads {VERSION}. "
+            f"{name}: a baseline of version {document.fuseguard_baseline}, but this fuseguard reads {VERSION}. "
             f"Create it again with 'fuseguard baseline create', or use a fuseguard that matches."
         )
     return Baseline(path, tuple(document.findings), _lines(text, document.findings))
@@ -137,7 +137,8 @@ def render(baseline: Baseline) -> str:
 def entries_of(baseline: Baseline, report: Report) -> list[Entry]:
     """The entries that would cover everything that the report tells of the program.
 
-    What loading the file would run (AR codes) is accepted by --allow-code alone: no list of known findings lets it in.
+    What loading the file would run (AR codes) can only be accepted with --allow-code, not with a list of known
+    findings.
     """
     file = baseline.name_of(report.file)
     return [

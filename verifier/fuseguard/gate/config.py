@@ -1,6 +1,6 @@
 """The configuration: ``[tool.fuseguard]`` of a pyproject.toml, or a fuseguard.toml.
 
-The nearest one, from the current folder upwards, holds. What is wrong with it is told with file, line and key.
+The nearest one, from the current folder upwards, applies. Errors name file, line and key.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Suppression(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True, rename="kebab"):
-    """``[tool.fuseguard]`` as it is written. None: not said here."""
+    """``[tool.fuseguard]`` as it is written. None: not set here."""
 
     extend: str | list[str] | None = None
     target: str | list[str] | None = None
@@ -156,7 +156,7 @@ def _check_keys(file: ConfigFile) -> None:
     """Unknown keys, before anything else: msgspec names neither the line nor what was meant."""
     if not file.root and "fuseguard" in str((file.table or {}).get("tool")):
         raise file.error(
-            ("tool",), f"the settings of a {file.path.name} stand without [tool.fuseguard]; take that off the headings."
+            ("tool",), f"settings in a {file.path.name} have no [tool.fuseguard] prefix; remove it from the headings."
         )
     file.check_keys((), file.table or {}, _names(_Table))
     entries = (file.table or {}).get("suppressions")

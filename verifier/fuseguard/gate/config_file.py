@@ -37,7 +37,7 @@ _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>\w+)`")
 def _in_words(what: str) -> str:
     """What msgspec says of a value of the wrong type, as a sentence for who wrote the file."""
     if what.startswith("Invalid RFC3339"):
-        return "not a date; expected is one as in 2027-06-30."
+        return "not a date; write it like 2027-06-30."
     match = _EXPECTED.fullmatch(what)
     if match is None:
         return f"{what[:1].lower()}{what[1:]}."
@@ -76,9 +76,9 @@ class ConfigFile:
             raise ConfigError(f"{name}: cannot read the configuration: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
-            raise ConfigError(f"{name}:{line}: not UTF-8, as TOML has to be.") from error
+            raise ConfigError(f"{name}:{line}: not UTF-8, which TOML requires.") from error
         if len(data) > _LIMIT:
-            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a configuration of fuseguard.")
+            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a fuseguard configuration.")
         try:
             document = toml_lines.loads(text)
         except toml_lines.TOMLDecodeError as error:

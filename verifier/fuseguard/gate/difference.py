@@ -1,4 +1,4 @@
-"""What is new and what is gone between two programs: two exports of a model, as a rule."""
+"""What is new and what is gone between two programs, usually two exports of one model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fuseguard.engine.run import Report
 
 
 class Change(str, enum.Enum):
-    """What became of a finding, the gravest first."""
+    """What became of a finding, the most severe first."""
 
     NEW = "new"
     WORSE = "worse"  # there before too, less severe

@@ -1,4 +1,4 @@
-"""The gate: one program checked for all targets, held against suppressions and the baseline."""
+"""The gate: checks one program for all targets, and applies the suppressions and the baseline."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class NothingToRun(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What programs are checked for and held against. It keeps no state: any process may check any file with it.
+    """What programs are checked for, and which findings are known.
+
+    It keeps no state: any process may check any file with it.
 
     ``severities`` maps codes and prefixes of them to the severity that findings get instead of their effect's; the
     longest that fits counts. ``baseline_path`` is that of the configuration, open or not. ``fail_on`` is the severity
@@ -143,7 +145,7 @@ def make_gate(
     if not rules:
         others = (*HOUSEKEEPING, *PROGRAM_RULES)
         only = [rule.code for rule in others if any(matches(rule, selector) for selector in chosen)]
-        hint = f" {only[0]} is about the findings of other rules: select those as well." if only else ""
+        hint = f" {only[0]} is about the findings of other rules; select these as well." if only else ""
         raise NothingToRun(f"--select and --ignore leave no rule to run.{hint}")
     return Gate(
         targets=matrix(_first(targets, config.targets) or (), _first(releases, config.releases) or ()),
@@ -155,7 +157,7 @@ def make_gate(
         baseline_path=config.baseline,
         fail_on=_first(fail_on, config.fail_on) or Severity.ERROR,
         housekeeping=tuple(rule for rule in HOUSEKEEPING if selected(rule, chosen, left_out)),
-        # That a part could not be judged is no rule among others: --select does not leave it out, only --ignore does.
+        # "A part could not be checked" is not like other rules: --select does not leave it out, only --ignore does.
         program_codes=tuple(rule.code for rule in PROGRAM_RULES if selected(rule, (), left_out)),
         require_quantized=bool(_first(require_quantized, config.require_quantized)),
         methods=tuple(methods or ()),

@@ -123,6 +123,6 @@ def _lost(file: Path) -> FileResult:
 
 
 _DIED = (
-    "a worker process was killed, perhaps for want of memory, so that this file was not checked. "
-    "Check fewer files at once with a smaller -j."
+    "a worker process was killed, perhaps because memory ran out, so this file was not checked. Check fewer files at "
+    "once with a smaller -j."
 )

@@ -1,4 +1,4 @@
-"""The PG findings of a program, and what a finished lowering proves wrong of the others."""
+"""The PG findings of a program, and the other findings that a finished lowering refutes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
-#: The rule that tells of each op without the mark of Arm's quantizer; FOREIGN_QUANTIZER stands for all of them.
+#: The rule that reports each op without Arm's annotation; FOREIGN_QUANTIZER stands for all of them.
 _UNMARKED = "PL404"
 #: A delegate that exists was neither a crash nor left on the CPU.
 _REFUTED = (Effect.CRASH, Effect.CPU_FALLBACK)
@@ -42,8 +42,8 @@ def judged(
 ) -> Report:
     """``report`` with the findings about the program as a whole.
 
-    ``codes`` are the PG codes that are told. With ``require_quantized``, those that say that there is nothing to check
-    are told in any case, as errors.
+    ``codes`` are the PG codes to report. With ``require_quantized``, those that say that there is nothing to check are
+    always reported, as errors.
     """
     told = set(codes) | (set(REQUIRED) if require_quantized else set())
     findings, notices = list(report.findings), [item for item in report.notices if item != NOT_QUANTIZED]
@@ -77,7 +77,7 @@ def _is_within(name: str, program: Graph) -> bool:
 def _nothing(program: Graph, file: str) -> Iterator[Finding]:
     """That the program has observers, or else that it is not quantized."""
     told = [found for body in program.walk() for node in body if (found := _observer(node))]
-    # What computes a fake quantization is no further observer beside those that have its state.
+    # An op that computes a fake quantization does not count as an observer beside those that have its state.
     numbered = dict.fromkeys(name for name, is_state in told if is_state)
     observers = list(numbered or dict.fromkeys(name for name, _ in told))
     if observers:
@@ -88,7 +88,7 @@ def _nothing(program: Graph, file: str) -> Iterator[Finding]:
 
 
 def _observer(node: Node) -> tuple[str, bool] | None:
-    """The observer that a node is, or whose state it is, and whether it is state."""
+    """The observer that a node is or belongs to, and whether the node is state of it."""
     if node.op == "call" and any(part in node.target for part in _FAKE):
         return node.name, False
     if _OBSERVER not in node.name or not (node.op == "placeholder" or node.target.startswith("call_module")):
@@ -103,7 +103,7 @@ def _any_marked(program: Graph) -> bool:
 
 
 def _foreign(program: Graph, unmarked: list[Finding], file: str) -> Finding:
-    """One finding for all ops without a mark, with the effect of the worst of them."""
+    """One finding for all ops without an annotation, with the effect of the worst of them."""
     worst = max(unmarked, key=lambda item: item.severity.rank)
     nodes = tuple(dict.fromkeys(name for item in unmarked for name in item.nodes))
     told = _about(
@@ -132,9 +132,8 @@ def _foreign(program: Graph, unmarked: list[Finding], file: str) -> Finding:
 
 
 def _without_refuted(findings: list[Finding], program: Graph) -> tuple[list[Finding], int]:
-    """The findings without those that a delegate which is there proves wrong, and their number.
-
-    No guard keeps off the accelerator what is there already.
+    """The findings without those that an existing delegate refutes, and the number of refuted ones. No guard keeps off
+    the accelerator what is already there.
     """
     inside = {body.name for part in delegates(program) for body in part.walk()}
     kept = [item for item in findings if item.graph not in inside or item.effect not in _REFUTED]
@@ -192,8 +191,8 @@ def _lowered_notices(program: Graph, refuted: int) -> Iterator[str]:
     compiled = [part.name for part in parts if part.delegate is not None and part.delegate.tosa is None]
     if parts:
         yield (
-            f"T{_called(program)[1:]} is lowered already and has {_counted(len(parts), 'delegate')} of Arm's backend. "
-            f"Checked were the sub-graph and the TOSA of each. The rest runs on the CPU as it is written."
+            f"T{_called(program)[1:]} is already lowered and has {_counted(len(parts), 'delegate')} of Arm's backend. "
+            f"The sub-graph and the TOSA of each were checked. The rest runs on the CPU as it is written."
         )
     if compiled:
         yield (
@@ -202,8 +201,8 @@ def _lowered_notices(program: Graph, refuted: int) -> Iterator[str]:
         )
     if refuted:
         yield (
-            f"{_counted(refuted, 'finding')} inside of delegates predicted a crash of the lowering or ops on the CPU. "
-            f"The delegate is there, so neither happened, and they are left out."
+            f"{_counted(refuted, 'finding')} inside delegates predicted a crash of the lowering or ops on the CPU. "
+            f"The delegate exists, so neither happened, and the report omits them."
         )
 
 

@@ -1,4 +1,4 @@
-"""Suppressions: findings that somebody has looked at and decided not to report, each with a reason."""
+"""Suppressions: findings that somebody has reviewed and decided not to see again, each with a reason."""
 
 from __future__ import annotations
 
@@ -54,19 +54,19 @@ class SuppressionRule:
     def __post_init__(self) -> None:
         """Raises SuppressionError for one without rule, place or reason, or that matches everything."""
         if not self.rule.strip():
-            raise SuppressionError("rule", "names no rule: a suppression of all rules would hide faults nobody knows.")
+            raise SuppressionError("rule", "names no rule: a suppression of all rules would hide unknown faults.")
         if not self.reason.strip():
-            raise SuppressionError("reason", "has no reason; say why the finding may stay, for whoever reads it next.")
+            raise SuppressionError("reason", "has no reason; say why the finding may stay, for the next reader.")
         if self.kind is SuppressionKind.BASELINE:
             raise SuppressionError("kind", "is of kind 'baseline'; valid are ignore and fixme.")
         given = [scope for scope in SCOPES if getattr(self, scope)]
         if not given:
             raise SuppressionError(
-                "rule", f"says nowhere where: give it a glob for {', '.join(SCOPES)}. To leave a rule out, use ignore."
+                "rule", f"has no scope: give it a glob for {', '.join(SCOPES)}. To leave a rule out, use ignore."
             )
         if all(_matches_everything(getattr(self, scope)) for scope in given):
             raise SuppressionError(
-                given[0], "matches everything; name the place that was looked at. To leave a rule out, use ignore."
+                given[0], "matches everything; name the place that was reviewed. To leave a rule out, use ignore."
             )
 
     @property
@@ -119,7 +119,7 @@ def code_of(name: str, registry: Registry) -> str:
     family = [rule.code for rule in registry.rules if rule.code.startswith(name.strip().upper())]
     if family:
         raise SuppressionError(
-            "rule", f"is about {name!r}, which is several rules ({', '.join(family)}); a suppression names one."
+            "rule", f"is about {name!r}, which matches several rules ({', '.join(family)}); a suppression names one."
         )
     raise SuppressionError("rule", f"is about {name!r}, which is not a rule. {registry.nearest(name)}")
 
@@ -157,7 +157,7 @@ def _ops(finding: Finding, bodies: Mapping[str, Graph]) -> Iterator[str]:
 
 
 def unused(rules: Iterable[SuppressionRule], results: Results, ran: Iterable[str], today: date) -> Iterator[Finding]:
-    """SU001 for every suppression that had its chance and matched nothing. ``ran`` are the codes of the rules that ran.
+    """SU001 for every suppression that could have matched and did not. ``ran`` are the codes of the rules that ran.
 
     With a file that could not be checked, or a rule that failed, nobody knows what would have matched.
     """

@@ -1,4 +1,4 @@
-"""Checks for several targets: one report in which every place is reported once, with its effect on each target."""
+"""Checks for several targets: one report that lists every place once, with its effect on each target."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from fuseguard.ir.delegate import Delegate
@@ -212,6 +213,11 @@ class Graph:
     def node_of(self, arg: Arg) -> Node | None:
         """The node that ``arg`` refers to, or None for literals."""
         return self.nodes[arg.name] if isinstance(arg, Ref) else None
+
+    @cached_property
+    def has_sources(self) -> bool:
+        """Whether a line of the model was recorded for any node."""
+        return any(node.source is not None for node in self)
 
     def walk(self) -> Iterator[Graph]:
         """This graph and every control-flow body and delegate below it, outermost first."""

@@ -1,8 +1,8 @@
-"""Changes of the backend that are announced for releases which nobody has measured, and the findings they concern.
+"""Announced changes of the backend in releases that nobody has measured, and the findings that they concern.
 
-Everything here was read in the texts of pull requests (pytorch/executorch), none of it was measured. That a change is
-part of a release is inferred from its date: 1.6.0 came out on 12 November 2026. A release that gets a recording is
-judged by that, whatever is announced for it.
+Everything here was read in the texts of pull requests (pytorch/executorch); none of it was measured. That a change is
+part of a release is inferred from its date: 1.6.0 came out on 12 November 2026. Once a release has a recording, the
+recording decides, whatever is announced.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ _FLOATS_LEFT = (
 _SDPA = "scaled_dot_product_attention"
 _UNMASKED = "an op of an unmasked, noncausal scaled_dot_product_attention without dropout, once quantized again"
 _DYNAMIC = (
-    "a linear with choose_qparams_symmetric in front of it (int8 in [-127, 127], zero point 0) and a weight that is "
+    "a linear with choose_qparams_symmetric before it (int8 in [-127, 127], zero point 0) and a weight that is "
     "quantized statically"
 )
 
@@ -115,7 +115,7 @@ ANNOUNCED: tuple[Announcement, ...] = (
         "#22559",
         "2026-09-04",
         "merged",
-        "keeps InsertRescaleInt32Pass away from ops that still have a DQ in front of them or a Q after them",
+        "keeps InsertRescaleInt32Pass away from ops that still have a DQ before them or a Q after them",
         (
             Concern(
                 "PL402",

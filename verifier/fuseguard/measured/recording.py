@@ -22,11 +22,11 @@ PACKAGES: tuple[str, ...] = ("torch", "torchao", "tosa-tools")
 
 
 class RecordingError(ValueError):
-    """A recording that cannot be read or added to. The text names the file and says what to do."""
+    """A recording that cannot be read or extended. The text names the file and says what to do."""
 
 
 class RecordedCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One example in one form for one TOSA specification, and what was seen of it.
+    """One example in one form for one TOSA specification, and its result.
 
     ``digest`` is that of the example's graph (:func:`fuseguard.ir.digest.digest`). ``found`` lists what the rules
     found: code and case of the rule's effects table, the worst first. ``seen`` is the judge's outcome of the unguarded
@@ -96,7 +96,7 @@ def decode(data: bytes, name: str) -> Recording:
         found = msgspec.json.decode(data.removeprefix(codecs.BOM_UTF8), type=Recording)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordingError(
-            f"{name}: no recording of fuseguard: {error}; restore it from version control, or record all rules again "
+            f"{name}: not a fuseguard recording: {error}; restore it from version control, or record all rules again "
             f"under another name."
         ) from error
     if found.schema != SCHEMA:

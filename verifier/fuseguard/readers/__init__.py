@@ -1,1 +1,1 @@
-"""Readers make the graph, from a live torch program (``fx``) or, running nothing in it, from a file (``pt2``)."""
+"""Readers make the graph from a live torch program (``fx``), or from a file (``pt2``) without running any of it."""

@@ -1,4 +1,4 @@
-"""Opens a zip archive that nobody vouches for: read-only, within limits, extracting and executing nothing."""
+"""Opens an untrusted zip archive: read-only, within limits, without extracting or executing anything."""
 
 from __future__ import annotations
 
@@ -178,15 +178,15 @@ def _open_regular_file(path: Path) -> BinaryIO:
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):
-            raise UnreadableInput(f"{path}: is a directory, and one file is expected; pass a .pt2 file inside it")
+            raise UnreadableInput(f"{path}: is a directory, but one file is expected; pass a .pt2 file inside it")
         if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
-            raise UnreadableInput(f"{path}: is not a regular file, so it cannot be read at random; pass a .pt2 file")
+            raise UnreadableInput(f"{path}: is not a regular file, which reading needs; pass a .pt2 file")
         return open(path, "rb")
     except FileNotFoundError as error:
         # A shell hands a pattern that fits nothing on as it is.
         if str(path) == "-":
             raise UnreadableInput(
-                "-: a program is not read from stdin, since it is read at random; check a .pt2 file"
+                "-: a program cannot be read from stdin, which does not allow random access; check a .pt2 file"
             ) from error
         hint = "no file fits this pattern" if glob.has_magic(str(path)) else "no such file"
         raise UnreadableInput(f"{path}: {hint}; check the path") from error
@@ -202,7 +202,7 @@ def _check_signature(path: Path, handle: BinaryIO) -> None:
     if not head:
         raise UnreadableInput(f"{path}: the file is empty, so there is no program in it; {_SAVE_AGAIN}")
     if head[:4] not in (b"PK\x03\x04", b"PK\x05\x06"):
-        told = describe(head) or f"is not a zip archive, as every .pt2 file is; {_SAVE_AGAIN}"
+        told = describe(head) or f"is not a zip archive, but every .pt2 file is one; {_SAVE_AGAIN}"
         raise UnreadableInput(f"{path}: {told}")
 
 
@@ -232,7 +232,7 @@ def _checked_records(path: Path, handle: BinaryIO) -> dict[str, Record]:
         if name in records:
             fault = "occurs twice, and programs differ in which of the two they read"
         elif name.lower() in lower:
-            fault = f"differs from {_shown(lower[name.lower()])} only by case, which torch takes for the same"
+            fault = f"differs from {_shown(lower[name.lower()])} only by case, which torch treats as the same"
         if fault:
             raise _forged(path, name, fault)
         records[name] = record
@@ -243,9 +243,9 @@ def _checked_records(path: Path, handle: BinaryIO) -> dict[str, Record]:
 def _fault(record: Record) -> str:
     parts = record.name.split("/")
     if "\\" in record.name:
-        return "has a backslash in its name, which some programs take for a slash"
+        return "has a backslash in its name, which some programs treat as a slash"
     if not parts[0] or re.match(r"[A-Za-z]:", parts[0]):
-        return "has an absolute path or none"
+        return "has an absolute or empty path"
     if ".." in parts:
         return "has '..' in its path"
     if not all(parts):

@@ -1,7 +1,8 @@
 """Programs as executorch.exir.serde and torch up to 2.6 serialize them: JSON of the graph, and state dicts beside it.
 
-The schema is an older one of torch's own (executorch/exir/serde/schema.py). It keeps neither how arguments were given,
-by position or name, nor the mark of Arm's quantizer, and a delegate is an argument: text that is JSON once more.
+The schema is an older one of torch's own (executorch/exir/serde/schema.py). It stores neither whether arguments were
+given by position or by name, nor the annotation of Arm's quantizer. A delegate is an argument: text that is JSON
+itself.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _EDGE_OPS = {
     "dim_order_ops._empty_dim_order.default": Arguments(("size",), frozenset()),
 }
 _INFERRED = (
-    "The file does not keep the mark of Arm's quantizer as torch.export.save of torch 2.7 does: ops that read a "
-    "dequantize op or end in a quantize op were taken for marked."
+    "The file does not store the annotation of Arm's quantizer, which torch.export.save stores from torch 2.7 on. Ops "
+    "that read a dequantize op or end in a quantize op were treated as annotated."
 )
 
 

@@ -57,7 +57,7 @@ class Budget:
         self._pickle_bytes = 0
 
     def json(self, data: bytes) -> None:
-        """To be asked before ``data`` is decoded. Raises OverBudget."""
+        """Call before ``data`` is decoded. Raises OverBudget."""
         self._json_bytes += len(data)
         if self._json_bytes > MAX_ALL_JSON_BYTES:
             raise OverBudget(f"{MAX_ALL_JSON_BYTES} bytes of JSON")
@@ -102,7 +102,7 @@ class Budget:
             raise OverBudget(f"{MAX_PICKLE_STEPS} operations in pickles of state dicts")
 
     def pickle(self, data: bytes) -> None:
-        """To be asked before ``data`` is looked through. Raises OverBudget."""
+        """Call before ``data`` is analysed. Raises OverBudget."""
         self._pickle_bytes += len(data)
         if self._pickle_bytes > MAX_ALL_PICKLE_BYTES:
             raise OverBudget(f"{MAX_ALL_PICKLE_BYTES} bytes of pickles")

@@ -25,8 +25,8 @@ _OTHERS = (
 )  # fmt: skip
 _EDGE = "edge_dialect_exported_program"
 _BEFORE = (
-    "This ETRecord holds the programs as they were before lowering. Findings say what a lowering without guard does; "
-    "whether the lowering that it belongs to was guarded is not in the file."
+    "This ETRecord holds the programs as they were before lowering. Findings say what a lowering without the guard "
+    "does. The file does not say whether its own lowering was guarded."
 )
 # Each is a program, and programs are read one after the other.
 MAX_PROGRAMS = 64

@@ -1,8 +1,8 @@
 """Tells arithmetic from other Python in the expressions that torch evaluates when it loads a file.
 
 ``sympy.sympify`` and the guards' ``exec`` evaluate any Python. What torch itself writes is arithmetic: numbers,
-symbols, operators, and calls of a few functions by name. Whatever else there is, an attribute, a string, a call of
-another function or of a result, may be code. Nothing is parsed or compiled here: Python's own parser takes any amount
+symbols, operators, and calls of a few functions by name. Anything else (an attribute, a string, a call of another
+function or of a result) may be code. Nothing is parsed or compiled here: Python's own parser takes any amount
 of memory for nested text.
 
 Names are read as at least as long as Python reads them (``0xfopen(`` is ``0xf`` and ``open(``), so that no name of the
@@ -72,7 +72,7 @@ def _only(text: str, functions: frozenset[str]) -> bool:
 
 
 def is_identifier(name: str) -> bool:
-    """Whether generated source can take ``name`` for nothing but a name."""
+    """Whether ``name`` can only be a name in generated source."""
     return name.isidentifier()
 
 

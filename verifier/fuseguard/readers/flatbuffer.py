@@ -13,7 +13,7 @@ _U16, _U32, _I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
 
 
 class MalformedBuffer(ValueError):
-    """The buffer points out of itself or holds more than is read. The text says where."""
+    """The buffer points outside itself or holds more than is read. The text says where."""
 
 
 class Table:
@@ -50,7 +50,7 @@ class Table:
         return Table(self._buffer, self._indirect(number)) if self._field(number) else None
 
     def data(self, number: int, limit: int) -> bytes | None:
-        """The bytes of a vector of ubyte; None if there are more than ``limit``, which is no fault."""
+        """The bytes of a vector of ubyte; None if there are more than ``limit``, which is not a fault."""
         start, count = self._vector(number, 1)
         return self._buffer[start : start + count] if count <= limit else None
 

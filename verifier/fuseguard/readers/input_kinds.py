@@ -1,4 +1,4 @@
-"""Names what a file is that is no .pt2 archive, by its first bytes, and says what to check in its place."""
+"""Recognizes a file that is not a .pt2 archive by its first bytes, and says what to check instead."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ _AGAIN = "check the .pt2 file that torch.export.save wrote"
 
 
 def describe(head: bytes) -> str:
-    """What a file is that starts with ``head`` (64 bytes will do), as the end of a sentence; "" if it is not known."""
+    """What a file is that starts with ``head`` (64 bytes will do), as the end of a sentence; "" if unknown."""
     if head[4:6] == b"ET":  # the FlatBuffers file identifier of schema/program.fbs
         return (
-            "is an ExecuTorch program (.pte), which is lowered already and no longer has the graph that is checked; "
-            "check the .pt2 file it was made from"
+            "is an ExecuTorch program (.pte), which is already lowered and no longer has the graph to check; check the "
+            ".pt2 file it was made from"
         )
     if head.startswith(b"version https://git-lfs.github.com/"):
-        return "is a Git LFS pointer and not the file itself; run 'git lfs pull' and check again"
+        return "is a Git LFS pointer instead of the file itself; run 'git lfs pull' and check again"
     if head[4:8] == b"TOSA":  # tosa.fbs
-        return f"is a TOSA flatbuffer, which is lowered already; {_AGAIN}, of the program before lowering"
+        return f"is a TOSA flatbuffer, which is already lowered; {_AGAIN}, of the program before lowering"
     if head.startswith(b"VGF1") or head[4:8] == b"VGF1":  # the header of the VGF library
-        return f"is a VGF file, which is lowered already; {_AGAIN}, of the program before lowering"
+        return f"is a VGF file, which is already lowered; {_AGAIN}, of the program before lowering"
     if head.startswith((b"\x08", b"\n")) and (b"pytorch" in head or b"onnx" in head.lower()):
         return f"looks like an ONNX model, which fuseguard does not read; {_AGAIN}"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:

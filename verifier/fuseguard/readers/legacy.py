@@ -34,7 +34,7 @@ def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], G
     other = [name for name in archive.names if name in _OTHER_TENSORS]
     if other:
         raise UnreadableInput(
-            f"{archive.path}: the record {other[0]!r} may be read in the place of the tensors that are checked. No "
+            f"{archive.path}: the record {other[0]!r} may be read instead of the tensors that are checked. No "
             f"writer makes both, so the file may be forged; {SAVE_AGAIN}"
         )
 

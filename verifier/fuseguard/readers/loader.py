@@ -78,7 +78,7 @@ def is_keyword(target: str, known: Arguments | None, name: str, kind: int | None
         keyword = kind == KEYWORD or (kind is None and name in known.optional)
         fits = name in known.names[position:] if keyword else known.names[position : position + 1] == (name,)
         if not fits:
-            raise MalformedProgram(f"the argument {name[:80]!r} is not in the place that the operator's schema has it")
+            raise MalformedProgram(f"the argument {name[:80]!r} is not where the operator's schema has it")
         return keyword
     if target.startswith("torch.ops.higher_order."):  # deserialize_hoo_inputs
         return kind != POSITIONAL and name != ""

@@ -34,10 +34,10 @@ def read(
         if os.fspath(program) == "":  # Path takes it for the current directory
             from fuseguard.readers.errors import UnreadableInput
 
-            raise UnreadableInput("'': is an empty name; pass the path of a .pt2 file")
+            raise UnreadableInput("'': the path is empty; pass the path of a .pt2 file")
         return read_file(Path(program), methods), str(program)
     if methods:
-        raise ValueError("a method is chosen of a file with several; this program is one already")
+        raise ValueError("method= selects a program from a file with several; this is already a single program")
     if isinstance(program, Graph):
         return program, ""
     from fuseguard.readers.fx import read_program  # imports torch, which a caller with a live program has
@@ -98,15 +98,15 @@ def _hazards(archive: Archive) -> tuple[Hazard, ...]:
 
 
 def _check_one_format(archive: Archive) -> None:
-    """Raises UnreadableInput for an archive that torch or executorch may take for another one than is read here."""
+    """Raises UnreadableInput for an archive in which torch or executorch may read another program."""
     from fuseguard.readers import etrecord, legacy
     from fuseguard.readers.errors import UnreadableInput
 
     models = any("models" in name.split("/")[:-1] for name in archive.names)
     if etrecord.is_record(archive) + legacy.is_artifact(archive) + models > 1:
         raise UnreadableInput(
-            f"{archive.path}: has the records of two formats, so that other programs may read something else from it. "
-            f"No writer makes this, so the file may be forged; save the program again with torch.export.save"
+            f"{archive.path}: has the records of two formats, so other tools may read another program from it. "
+            f"No tool writes such a file, so it may be forged; save the program again with torch.export.save"
         )
 
 

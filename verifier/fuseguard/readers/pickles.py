@@ -1,7 +1,7 @@
 """Says what a pickle would call, from its opcodes alone (``pickletools.genops``, which runs none of them).
 
-A pickle is a program. What it can call are the globals that it names; those that rebuild plain tensors are known. All
-else is told: other globals, opcodes whose effect is not in the pickle itself, and pickles that cannot be followed.
+A pickle is a program. It can call the globals that it names; those that rebuild plain tensors are known. Everything
+else is reported: other globals, opcodes whose effect is not in the pickle itself, and pickles that cannot be analysed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def beyond_tensors(data: bytes, longest: int = MAX_PICKLE_BYTES) -> list[str]:
     A pickle of more than ``longest`` bytes is not looked through, and is not passed either.
     """
     if len(data) > longest:
-        return [f"a pickle of {len(data):,} bytes, which is too long to be looked through"]
+        return [f"a pickle of {len(data):,} bytes, which is too long to analyse"]
     found: dict[str, None] = {}
     try:
         for item in _calls(data):
@@ -56,7 +56,7 @@ def beyond_tensors(data: bytes, longest: int = MAX_PICKLE_BYTES) -> list[str]:
             if len(found) > _MOST:
                 break
     except Exception as error:  # ValueError and UnicodeError of genops; whatever else it is, the pickle is not known
-        found[f"a pickle that cannot be followed ({type(error).__name__})"] = None
+        found[f"a pickle that cannot be analysed ({type(error).__name__})"] = None
     return list(found)
 
 
@@ -73,7 +73,7 @@ def _calls(data: bytes) -> Iterator[str]:
             yield from _unknown(module, attribute)
         elif name == "STACK_GLOBAL":
             if pushed[-2] is None or pushed[-1] is None:
-                yield "a global whose name is made while loading"
+                yield "a global whose name is computed while loading"
             else:
                 yield from _unknown(pushed[-2], pushed[-1])
         elif name in ("EXT1", "EXT2", "EXT4"):

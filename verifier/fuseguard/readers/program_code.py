@@ -116,14 +116,14 @@ class Program(msgspec.Struct):
 
 
 def program_hazards(record: str, program: Program) -> Iterator[Hazard]:
-    """What a program's expressions, names, guards and tree specs would run. ``record`` is the place that is told.
+    """What a program's expressions, names, guards and tree specs would run. ``record`` is the reported place.
 
     Raises MalformedProgram for a tree spec that is not JSON.
     """
     module = program.graph_module
     guards = dict.fromkeys(program.guards_code)
     if sum(map(len, guards)) > _MAX_CODE:
-        too_long = f"guards of more than {_MAX_CODE:,} characters, too long to be looked through"
+        too_long = f"guards of more than {_MAX_CODE:,} characters, too long to analyse"
         yield Hazard("AR905", record, too_long)
         guards = {}
     for guard in guards:
@@ -152,7 +152,7 @@ def program_hazards(record: str, program: Program) -> Iterator[Hazard]:
         if not is_path(path):
             yield Hazard("AR906", record, f"the name {path!r}")
     if sum(map(len, expressions)) > _MAX_CODE:
-        too_long = f"expressions of more than {_MAX_CODE:,} characters, too long to be looked through"
+        too_long = f"expressions of more than {_MAX_CODE:,} characters, too long to analyse"
         yield Hazard("AR907", record, too_long)
         expressions = {}
     for expression in expressions:

@@ -1,8 +1,8 @@
 """Reads a program from a file that ``torch.export.save`` wrote, without torch and without running any of it.
 
-``torch.export.load`` runs code that the file brings along: pickles, but also symbolic expressions, placeholder
-names, tree specs and native libraries. This reader knows zip, JSON and raw tensors alone, and opens only the
-records it needs. What loading would run is looked for (``hazards``), and run by nobody.
+``torch.export.load`` runs code from the file: pickles, but also symbolic expressions, placeholder names, tree specs and
+native libraries. This reader supports only zip, JSON and raw tensors, and opens only the records that it needs.
+``hazards`` looks for what loading would run, and runs none of it.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def models(archive: Archive) -> list[str]:
             if not name.endswith(".json"):
                 # torch cuts off the last five characters of whatever is there (_load_exported_programs).
                 raise UnreadableInput(
-                    f"{archive.path}: the record {name[:80]!r} is no .json, and torch would load it as a program "
-                    f"all the same. torch never writes this, so the file may be forged; {SAVE_AGAIN}"
+                    f"{archive.path}: the record {name[:80]!r} is not a .json file, but torch would still load it "
+                    f"as a program. torch never writes this, so the file may be forged; {SAVE_AGAIN}"
                 )
     if not found:
         raise UnreadableInput(f"{archive.path}: {_why_no_model(archive)}")
@@ -119,7 +119,7 @@ def _why_no_model(archive: Archive) -> str:
     return (
         "the archive has no models/*.json, so there is no program in it. This is what torch.export.save leaves behind "
         "when it fails on a lowered program or on one with an operator that it cannot serialize; save the program "
-        "before it is lowered, and see to it that torch.export.save raises nothing"
+        "before it is lowered, and make sure that torch.export.save raises no error"
     )
 
 
@@ -132,7 +132,7 @@ def _decode_program(archive: Archive, model: str, budget: Budget) -> SerializedP
     if version.major != SCHEMA_MAJOR:
         raise UnreadableInput(
             f"{archive.path}: has schema version {version.major}.{version.minor} (torch "
-            f"{header.torch_version[:40]}), and only version {SCHEMA_MAJOR} can be read without guessing; "
+            f"{header.torch_version[:40]}), but only version {SCHEMA_MAJOR} can be read reliably; "
             f"{SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
         )
     return decoded(data, SerializedProgram)

@@ -101,7 +101,7 @@ def _followed(data: bytes, budget: Budget) -> Any:
                 return stack[-1]
             _step(name, argument, stack, memo)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError):
-        return None  # pickletools raises these for what is no pickle
+        return None  # pickletools raises these for anything that is not a pickle
     return None
 
 

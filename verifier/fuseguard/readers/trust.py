@@ -29,11 +29,11 @@ def refuse_untrusted(file: str | os.PathLike[str], doing: str, option: str) -> N
 
 
 def check_loadable(file: Path) -> None:
-    """Raises UnreadableInput if there is no such file or it is no archive."""
+    """Raises UnreadableInput if there is no such file or it is not an archive."""
     if not file.is_file():
         raise UnreadableInput(f"{file}: no such file.")
     if not zipfile.is_zipfile(file):
         raise UnreadableInput(
-            f"{file}: not what torch.export.save writes, or cut off (it is no complete zip archive), so there is no "
+            f"{file}: not what torch.export.save writes, or cut off (it is not a complete zip archive), so there is no "
             f"program to load. Copy or save it again."
         )

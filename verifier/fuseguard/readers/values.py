@@ -1,4 +1,4 @@
-"""Values of torch.export's JSON, each checked for its type: what does not follow the schema is refused."""
+"""Values of torch.export's JSON, each checked for its type: values that do not follow the schema are refused."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _read(handle: BinaryIO, offset: int, size: int) -> bytes:
     handle.seek(offset)
     data = handle.read(size)
     if len(data) != size:
-        raise CutShort("it ends before its table of contents says so")
+        raise CutShort("it ends before its table of contents says")
     return data
 
 
@@ -127,7 +127,7 @@ def _directory(handle: BinaryIO) -> _Directory:
     if comment:
         raise BadLayout("it has a comment at the end")
     if disk or first_disk or here != count:
-        raise BadLayout("it claims to be one of several parts")
+        raise BadLayout("it claims to be one part of several")
     found = _Directory(offset, size, count)
     locator = at - _END64_LOCATOR.size
     if locator >= 0 and _read(handle, locator, 4) == b"PK\x06\x07":
@@ -186,7 +186,7 @@ def _entry(data: bytes, at: int) -> tuple[_Entry, int]:
     start = at + _CENTRAL.size
     end = start + name_size + extra_size + comment_size
     if signature != b"PK\x01\x02" or end > len(data):
-        raise BadLayout("its table of contents has something that is no entry")
+        raise BadLayout("its table of contents has something other than entries")
     raw_name = data[start : start + name_size]
     name = _decoded(raw_name, flags)
     if disk or comment_size:
@@ -271,7 +271,7 @@ def _check_descriptor(data: bytes, entry: _Entry, expected: bool, shown: str) ->
     forms = {_DESCRIPTOR.size: _DESCRIPTOR, _DESCRIPTOR64.size: _DESCRIPTOR64}
     if not expected:
         if data:
-            raise BadLayout(f"there are bytes after the record {shown} that belong to none")
+            raise BadLayout(f"there are bytes after the record {shown} that belong to no record")
         return
     form = forms.get(len(data))
     if form is None or form.unpack(data) != (b"PK\x07\x08", entry.crc, entry.packed, entry.size):

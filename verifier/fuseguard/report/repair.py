@@ -38,7 +38,7 @@ def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
             yield Line(f"    {quoted(finding.remedy)}", hang=4)
             yield Line(("    repair", "dim"), f": {repair_known(finding)}", hang=6)
     if not result.applied and not result.remaining:
-        yield Line("  There is nothing to repair: the program is as it was.")
+        yield Line("  There is nothing to repair: the program is unchanged.")
     if written:
         yield Line(("  written", "dim"), f": {quoted(written)}")
 
@@ -60,7 +60,7 @@ def _tried(verified: VerifiedRepair) -> Iterator[Line]:
     equal = "are equal to the bit" if error == 0 else f"differ by at most {short(error)}"
     yield Line(("  eager", "dim"), f": the repaired program's results and the original's {equal} on {runs}", hang=4)
     if verified.proof is None:
-        yield Line(("  judge", "dim"), ": not asked", hang=4)
+        yield Line(("  judge", "dim"), ": not run", hang=4)
         return
     proof = verified.proof
     placed = f"{counted(proof.delegated_ops, 'op')} delegated, {_cpu(proof)} on the CPU"

@@ -10,7 +10,7 @@ from fuseguard.engine.rule import Rule
 
 
 def rule_markdown(rule: Rule) -> str:
-    """What the rule finds, why it matters, its effect on each release, and what to do."""
+    """What the rule finds, why it matters, what happens on each release, and what to do."""
     return "\n".join(_lines(rule)).strip() + "\n"
 
 

@@ -13,7 +13,7 @@ from fuseguard.report.lines import Line, paragraph
 
 
 def explain(rule: Rule, pack: str) -> Iterator[Line]:
-    """Everything the rule says of itself."""
+    """Everything that the rule documents."""
     yield Line((f"{rule.code} ", "note"), (rule.name, "strong"))
     yield Line()
     yield paragraph(rule.summary)

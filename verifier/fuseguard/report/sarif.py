@@ -156,7 +156,7 @@ def _suppression(suppression: Suppression, locator: Locator) -> dict[str, Any]:
         "kind": "external",
         # A finding that is to be fixed, or was never looked at, has not been accepted by anybody.
         "status": "accepted" if suppression.kind is SuppressionKind.IGNORE else "underReview",
-        "justification": f"{kind}: {suppression.reason or 'known from before'}{until}",
+        "justification": f"{kind}: {suppression.reason or 'already known'}{until}",
     }
     origin = suppression.origin
     if origin is not None:

@@ -19,7 +19,7 @@ from fuseguard.target import Target
 _TITLES: dict[Change, tuple[str, Style]] = {
     Change.BREAKS: ("breaks", "error"),
     Change.STAYS: ("stays broken", "warning"),
-    Change.SHIFTS: ("changes, and is not an error before or after", "note"),
+    Change.SHIFTS: ("changes, but is not an error before or after", "note"),
     Change.FIXED: ("fixed", "good"),
 }
 
