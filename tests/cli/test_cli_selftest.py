@@ -316,7 +316,7 @@ def test_without_a_file_the_recording_that_ships_is_meant(
     monkeypatch.setattr(measured, "__file__", str(checkout / "__init__.py"))
     outcome = cli("selftest", "--select", "FU103", "--record")
     assert (outcome.exit_code, judged.asked) == (2, [])
-    assert "this fuseguard is no checkout" in outcome.output
+    assert "this fuseguard is not a checkout" in outcome.output
     (tmp_path / "pyproject.toml").touch()
     assert cli("selftest", "--record", "--select", "FU103").exit_code == 0
     assert [path.name for path in checkout.iterdir()] == ["1.5.1.json"]

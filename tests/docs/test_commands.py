@@ -16,7 +16,7 @@ import pytest
 
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.config import load_config
-from fuseguard_testkit.documents import Block, Command, blocks, commands
+from fuseguard_testkit.documents import SCRIPTS, Block, Command, blocks, commands
 from fuseguard_testkit.paths import DATA, ROOT
 
 _TWO_RELEASES = "needs two releases installed; tests/tools/test_compare_backend.py compares smaller ones"
@@ -127,7 +127,10 @@ def test_a_wrong_promise_is_noticed(folder: Path) -> None:
         run(Command("fuseguard check model.pt2 --executorch 1.5.1"), folder)
 
 
-@pytest.mark.parametrize("block", [pytest.param(block, id=block.id) for block in blocks("python")])
+PYTHON = [block for block in blocks("python") if block.page not in SCRIPTS]
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=block.id) for block in PYTHON])
 def test_python_compiles_and_runs_where_it_needs_no_torch(
     block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

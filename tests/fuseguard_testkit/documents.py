@@ -12,6 +12,9 @@ from fuseguard_testkit.paths import ROOT
 #: The generated reference is left out: the commands in it are examples of the help, and tested with that.
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "rules").glob("*.md"))]
 
+#: Pages whose Python is one script, which tests/docs/test_walkthroughs.py runs.
+SCRIPTS = ("docs/ethos-u85.md", "docs/vgf.md")
+
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"#.*\bexits with (\d+)")
 

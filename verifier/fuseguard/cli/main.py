@@ -18,6 +18,7 @@ from fuseguard.cli.hints import Group
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
 COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
+    "view": "Check programs and show the report in the browser.",
     "demo": "Check a small program that ships with fuseguard.",
     "upgrade-check": "Say what another ExecuTorch release breaks and fixes.",
     "diff": "Say what is new and what is gone between two programs.",
@@ -40,6 +41,7 @@ Examples:
   fuseguard check model.pt2
   fuseguard check model.pt2 --target ethos-u55-128 --executorch 1.5.1
   fuseguard check *.pt2 --report json=report.json --report sarif=fuseguard.sarif
+  fuseguard view model.pt2 --no-open --output-file report.html
   fuseguard upgrade-check model.pt2 --from 1.4.1 --to 1.5.1
   fuseguard baseline create model.pt2
   fuseguard explain FU101

@@ -14,6 +14,7 @@ from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
+from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
@@ -31,6 +32,7 @@ Examples:
   fuseguard prove model.pt2 --trust --layers --min-sqnr 30
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
+  fuseguard prove model.pt2 --trust --report html=proof.html
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
@@ -91,6 +93,13 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 @ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
 @output.format_option("text", "json")
+@click.option(
+    "--report",
+    "report",
+    multiple=True,
+    metavar="html=PATH",
+    help="Write the proof to a file as an HTML page too, with the error of every quantized value.",
+)
 @output.color_option
 @click.pass_context
 def command(
@@ -109,6 +118,7 @@ def command(
     no_check_ir_validity: bool,
     trust: bool,
     output_format: str,
+    report: tuple[str, ...],
     color: str,
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
@@ -117,23 +127,34 @@ def command(
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
+    reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     if not trust:
         refuse_untrusted(file, "Proving a program", "--trust")
     check_loadable(file)
     check_inputs(inputs)
     with quiet():
-        where: bool | Literal["always"] = "always" if layers else locate
-        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
+        where: bool | Literal["always"] = "always" if layers or reports else locate
+        proof, guarded = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
+    for item in reports:
+        from fuseguard.report import proof_html
+
+        output.write_file(item.path, proof_html.render(proof, str(file), inputs, guarded, exceeded))
     if output_format == "json":
         from fuseguard.report import json
 
-        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report, exceeded)))
+        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, guarded, exceeded)))
     else:
-        output.write_lines(proof_report.render(proof, str(file), inputs, report, exceeded, layers), color)
+        output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
     ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+
+
+def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:
+    """Identity of a file -> what it is: those that a run reads, and that no report of it may overwrite."""
+    read = {output.identity(Path(text)): "what the program is run on" for text in inputs}
+    return {**read, output.identity(file): "the program"}
 
 
 def _sizes(dims: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from fuseguard.engine.shown import data_of, one_line
+from fuseguard.engine.shown import data_of, one_line, page_of
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Proof:
         qmin/qmax, and so different from the program itself only where a code was clipped; or whose maximum,
         minimum and comparisons round their operands to the smaller of the two scales and whose ops that work in
         int32 read one another without the rounding and saturation of the Q between; or, for int16
-        outputs and for what comes of int16 codes, within one step for each anchor upstream, whose INT48
+        outputs and for what is computed from int16 codes, within one step for each anchor upstream, whose INT48
         accumulator is rescaled with a 16-bit multiplier, each average and each elementwise op, whose
         operands are rounded in int32, and the interpolation error of each 16-bit lookup table, all of
         them amplified as the program amplifies them;
@@ -88,6 +88,10 @@ class Proof:
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outcome, and the page of the proof in a frame."""
+        return page_of("proof_html", self)
 
     @property
     def ok(self) -> bool:

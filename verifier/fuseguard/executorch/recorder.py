@@ -24,7 +24,7 @@ def shipped_place(release: str) -> Path:
     folder = Path(measured.__file__).resolve().parent
     if not (folder.parents[2] / "pyproject.toml").is_file():
         raise RecordingError(
-            f"this fuseguard is no checkout, and the recordings that it ships stay as they are; name a file, as in "
+            f"this fuseguard is not a checkout, and the recordings that it ships stay as they are; name a file, as in "
             f"--record {release}.json."
         )
     return folder / f"{release}.json"
@@ -52,7 +52,7 @@ class Recorder:
         self._seen: list[RecordedCase] = []
         self._recording = self._before(whole)
         if not os.access(path.absolute().parent, os.W_OK):
-            raise RecordingError(f"{path}: cannot be written: {path.parent} is no folder that files can be put in.")
+            raise RecordingError(f"{path}: cannot be written: {path.parent} is not a folder that files can be put in.")
 
     def _before(self, whole: bool) -> Recording:
         """The recording to begin with."""

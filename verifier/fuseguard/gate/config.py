@@ -100,7 +100,7 @@ class Config:
 
 
 def find_config(start: Path) -> Path | None:
-    """The nearest configuration from the folder ``start`` upwards, or None. Raises ConfigError for one that is no TOML.
+    """The nearest configuration from the folder ``start`` upwards, or None. Raises ConfigError if it is not TOML.
 
     A pyproject.toml without ``[tool.fuseguard]`` is passed by.
     """

@@ -66,7 +66,7 @@ class ConfigFile:
 
     @classmethod
     def read(cls, path: Path) -> ConfigFile:
-        """Raises ConfigError for a file that cannot be read or is no TOML."""
+        """Raises ConfigError for a file that cannot be read or is not TOML."""
         name = displayed(path)
         try:
             with open(path, "rb") as stream:

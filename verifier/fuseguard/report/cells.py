@@ -63,6 +63,7 @@ def to_dict(cell: Cell) -> dict[str, Any]:
         "differing": cell.differing, "elements": cell.elements, "at": list(cell.at),
         "expected": json_number(cell.expected), "actual": json_number(cell.actual), "witness": dict(cell.witness),
         "source": cell.source, "module": cell.module, "findings": list(cell.findings),
+        "sqnr_db": json_number(cell.sqnr_db), "errors": [[steps, count] for steps, count in cell.errors],
     }  # fmt: skip
 
 

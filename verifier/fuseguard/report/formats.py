@@ -20,6 +20,7 @@ DOCUMENTS: dict[str, str] = {
     "junit": "fuseguard.report.junit",
     "github": "fuseguard.report.github",
     "gitlab": "fuseguard.report.gitlab",
+    "html": "fuseguard.report.html",
     "markdown": "fuseguard.report.markdown",
     "model-explorer": "fuseguard.report.model_explorer",
 }
@@ -31,7 +32,7 @@ OF_ONE_PROGRAM: tuple[str, ...] = ("model-explorer",)
 
 
 def render_lines(name: str, result: CheckResult, options: Options, *, errors: bool = True) -> Iterable[Line]:
-    """The report in one of LINES. ``errors=False`` leaves out files that have been told of on stderr."""
+    """The report in one of LINES. ``errors=False`` leaves out files that were reported on stderr."""
     lines: Iterable[Line] = importlib.import_module(LINES[name]).render(result, options, errors=errors)
     return lines
 

@@ -22,7 +22,7 @@ _LARGEST = 4 * 1024 * 1024  # bytes of a source file that is read for the column
 class Location:
     """``path`` is relative to the source root, with slashes. ``line`` is 0 where the place is a program, not a source.
 
-    Columns count characters from 1; ``end_column`` is the one behind the last.
+    Columns count characters from 1; ``end_column`` is the one after the last.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""The text report: what is wrong where, what this target makes of it, what to do."""
+"""The text report: what is wrong where, its effect on this target, what to do."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def group_lines(findings: Sequence[Finding], target: Target) -> Iterator[Line]:
         (f"{severity.value}[{quoted(first.code)}]", _STYLES[severity]),
         (f" {quoted(first.name)}", "strong"),
         f": {len(findings)} places",
+        (" (--verbose shows each in full)", "dim"),
     )
     if first.source is not None:
         function = f", in {quoted(first.source.function)}" if first.source.function else ""

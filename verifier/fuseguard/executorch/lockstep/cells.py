@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -13,7 +14,7 @@ from torch.export import ExportedProgram
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
-from fuseguard.executorch.comparing import absolute_errors, differing_elements
+from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
 from fuseguard.executorch.lockstep.observing import Observed, Tensor, observe
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.outputs import off_by, output_grids
@@ -27,6 +28,8 @@ Status: TypeAlias = Literal["exact", "tie", "saturated", "rounded", "wrong", "no
 
 #: Wrong values that are looked for at most, the earliest first: each costs one more walk.
 _MOST_DOUBTS = 12
+#: Bins of a histogram of errors.
+MOST_BINS = 32
 #: Tensors that are tried for each.
 _MOST_TENSORS = 3
 
@@ -50,6 +53,9 @@ class Cell:
     ``elements`` differ. ``at``: the index of the worst element, in the program's layout; ``expected`` and ``actual``
     its codes (values); ``witness``: by operand, its code at the same index, where it has the same shape.
     ``source``, ``module``: of the last computing op. ``findings``: codes of the rules that name one of the ops.
+    ``sqnr_db``: signal to error ratio of the value in dB, infinite if nothing differs. ``errors``: of a wrong quantized
+    value, how many elements are off by how much: the lower end of each bin in steps (negative where the lowering has
+    less), and their number.
     """
 
     value: str
@@ -69,6 +75,8 @@ class Cell:
     source: str = ""
     module: str = ""
     findings: tuple[str, ...] = ()
+    sqnr_db: float = math.inf
+    errors: tuple[tuple[float, int], ...] = ()
 
 
 def cells_of(
@@ -181,6 +189,7 @@ class _Judge:
             "steps": float(steps.max()) if steps.size else 0.0,
             "differing": int((steps > 0).sum()),
             "elements": steps.size,
+            "sqnr_db": self._sqnr(meeting, steps),
         }
         unrounded = not walked.fused.isdisjoint(meeting.trail.joined)
         if not steps.any():
@@ -191,6 +200,8 @@ class _Judge:
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
         bound = self._bound(meeting)
+        if counted.max() > bound:
+            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, counted > 0)
         return Cell(status="rounded" if counted.max() <= bound else "wrong", bound=bound, **common)
 
     def results(
@@ -216,6 +227,7 @@ class _Judge:
                     "at": place,
                     "expected": float(expected.reshape(-1)[worst]),
                     "actual": float(actual.reshape(-1)[worst]),
+                    "sqnr_db": sqnr([expected], [actual]),
                 }
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
@@ -271,8 +283,28 @@ class _Judge:
             "witness": tuple(witness),
         }
 
+    def _sqnr(self, meeting: Meeting, steps: np.ndarray[Any, Any]) -> float:
+        """The ratio in dB. Scales cancel out; the zero point does not."""
+        assert meeting.actual is not None
+        node = self.view.graph.nodes.get(meeting.name)
+        qparams = self.view.qparams(node) if node is not None else None
+        zero = qparams.zero_points[0] if qparams is not None and qparams.known else 0
+        signal = meeting.expected.astype(np.float64) - zero
+        output = np.where(steps > 0, meeting.actual.astype(np.float64) - zero, signal)
+        return sqnr([torch.from_numpy(signal)], [torch.from_numpy(output)])
+
     def _bound(self, meeting: Meeting) -> float:
         """By how many steps int16 codes may be off: what each op of the cell may be off by."""
         if meeting.expected.itemsize != 2:
             return 0.0
         return float(sum(off_by(self.view, node, self.target) for node in self._computing(meeting.trail.ops)))
+
+
+def histogram(differences: np.ndarray[Any, Any], differing: np.ndarray[Any, Any]) -> tuple[tuple[float, int], ...]:
+    """The differing elements by their difference: the lower ends of at most MOST_BINS bins, and the counts."""
+    chosen = differences[differing]
+    low, high = int(chosen.min()), int(chosen.max())
+    width = -(-(high - low + 1) // MOST_BINS)
+    edges = np.arange(low, high + width + 1, width)
+    counts, _ = np.histogram(chosen, edges)
+    return tuple((float(edge), int(count)) for edge, count in zip(edges, counts, strict=False))
