@@ -81,16 +81,16 @@ def cells_of(
     Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does.
     """
     walks = Walks(program, inputs, observe(lowered, inputs))
-    walked = _settled(walks)
+    walked = settled(walks)
     graph = read_program(program)
     view = View(graph)
-    judge = _Judge(view, target, run(graph, target, load_registry().rules).findings)
+    judge = Judge(view, target, run(graph, target, load_registry().rules).findings)
     in_float32 = walks.eager_codes(walked)
     cells = [judge.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
     return (*cells, *judge.results(program, walked, walks.observed, names))
 
 
-def _settled(walks: Walks) -> Walked:
+def settled(walks: Walks) -> Walked:
     """The walk in which the fewest values are off.
 
     A value whose codes are nowhere in the lowering is either not there (fused away, or kept in int32), or wrong. It is
@@ -162,7 +162,7 @@ def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:
     return bool((errors > 1e-5 * largest + 1e-12).any())
 
 
-class _Judge:
+class Judge:
     def __init__(self, view: View, target: Target, findings: Sequence[Finding]) -> None:
         self.view = view
         self.target = target
@@ -190,7 +190,7 @@ class _Judge:
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
-        bound = self._bound(meeting)
+        bound = self.bound(meeting)
         return Cell(status="rounded" if counted.max() <= bound else "wrong", bound=bound, **common)
 
     def results(
@@ -201,7 +201,7 @@ class _Judge:
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
         ):
-            if bool(mask.any()) and len(trail.operands) == 1 and not self._computing(trail.ops):
+            if bool(mask.any()) and len(trail.operands) == 1 and not self.computing(trail.ops):
                 # The codes are right and the result is not: what is wrong is the way out of the delegate.
                 before = next(meeting.trail for meeting in walked.meetings if meeting.name == trail.operands[0])
                 trail = replace(trail, ops=before.ops)
@@ -220,7 +220,7 @@ class _Judge:
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
     def _common(self, name: str, trail: Trail, walked: Walked) -> dict[str, Any]:
-        computing = self._computing(trail.ops)
+        computing = self.computing(trail.ops)
         last = computing[-1] if computing else None
         named = {*trail.ops, name, *self._moved_past(trail, walked)}
         return {
@@ -244,13 +244,13 @@ class _Judge:
         while pending:
             current = pending.pop()
             found.update(current.ops)
-            if all(node.info.has(Trait.TRANSPARENT) for node in self._computing(current.ops)):
+            if all(node.info.has(Trait.TRANSPARENT) for node in self.computing(current.ops)):
                 above = [name for name in current.operands if name in trails and name not in seen]
                 seen.update(above)
                 pending += [trails[name] for name in above]
         return found
 
-    def _computing(self, ops: Sequence[str]) -> list[Node]:
+    def computing(self, ops: Sequence[str]) -> list[Node]:
         """The nodes of ``ops`` that are not Q and DQ."""
         nodes = [self.view.graph[op] for op in ops if op in self.view.graph.nodes]
         return [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
@@ -271,8 +271,8 @@ class _Judge:
             "witness": tuple(witness),
         }
 
-    def _bound(self, meeting: Meeting) -> float:
+    def bound(self, meeting: Meeting) -> float:
         """By how many steps int16 codes may be off: what each op of the cell may be off by."""
         if meeting.expected.itemsize != 2:
             return 0.0
-        return float(sum(off_by(self.view, node, self.target) for node in self._computing(meeting.trail.ops)))
+        return float(sum(off_by(self.view, node, self.target) for node in self.computing(meeting.trail.ops)))

@@ -95,7 +95,8 @@ class Walks:
         self.observed = observed
         self.search = Search(observed)
         self.of_floats = quantizers_of_floats(program)
-        self._arguments = arguments(program, inputs)
+        #: One value for each placeholder.
+        self.given = arguments(program, inputs)
 
     def walk(self, forced: Mapping[str, Tensor], fused: frozenset[str]) -> Walked:
         """One walk.
@@ -105,7 +106,7 @@ class Walks:
         """
         interpreter = _Walker(self, forced, fused)
         with torch.no_grad():
-            outputs = interpreter.run(*map(widen, self._arguments))
+            outputs = interpreter.run(*map(widen, self.given))
         return Walked(tuple(interpreter.meetings), results(self.program, outputs), interpreter.trails(), fused)
 
     def eager_codes(self, walked: Walked) -> dict[str, Array]:
@@ -115,7 +116,7 @@ class Walks:
         """
         interpreter = _Eager(self.program.graph_module, walked)
         with torch.no_grad():
-            interpreter.run(*self._arguments)
+            interpreter.run(*self.given)
         return interpreter.codes
 
 

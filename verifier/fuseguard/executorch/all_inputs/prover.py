@@ -1,0 +1,177 @@
+"""Proves the cells of a lowering for every input."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+
+from fuseguard.executorch.all_inputs.accumulating import DifferentSums, compare_sums, search
+from fuseguard.executorch.all_inputs.comparing import Function, Suspect, enumerate_codes, functions, same_ops
+from fuseguard.executorch.all_inputs.forms import Array, Unsupported
+from fuseguard.executorch.all_inputs.lowering_forms import Lowering
+from fuseguard.executorch.all_inputs.piece import Piece, layout
+from fuseguard.executorch.all_inputs.results import AllInputs, CellProof, Counterexample
+from fuseguard.executorch.all_inputs.sampling import confirmed, drawn_codes, judged
+from fuseguard.executorch.all_inputs.verdicts import Tally
+from fuseguard.executorch.lockstep.cells import Judge, settled
+from fuseguard.executorch.lockstep.observing import observe
+from fuseguard.executorch.lockstep.walking import Meeting, Walked, Walks
+from fuseguard.executorch.outputs import output_grids
+from fuseguard.executorch.state import result_names
+from fuseguard.ir.view import View
+from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
+
+
+def prove_all_inputs(
+    program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
+) -> AllInputs:
+    """The cells of a functional program, each proved for all codes of its operands as far as that can be done.
+
+    ``inputs``: the codes that they yield say which tensor of the lowering is which value of the program. ``lowered``:
+    the edge program that it was lowered to. ``names``: what the results are called.
+
+    Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does, and RuntimeError for a graph that flatc
+    cannot read.
+    """
+    started = time.monotonic()
+    walks = Walks(program, inputs, observe(lowered, inputs))
+    walked = settled(walks)
+    prover = _Prover(walks, walked, Lowering(lowered), target)
+    cells = [prover.cell(meeting) for meeting in walked.meetings if meeting.tensor is not None]
+    cells += prover.results(names)
+    return AllInputs(tuple(cells), time.monotonic() - started)
+
+
+@dataclass
+class _Prover:
+    walks: Walks
+    walked: Walked
+    lowering: Lowering
+    target: Target
+
+    def __post_init__(self) -> None:
+        self.judge = Judge(View(read_program(self.walks.program)), self.target, ())
+
+    def cell(self, meeting: Meeting) -> CellProof:
+        """The proof of the cell that ends with a quantize op."""
+        assert meeting.tensor is not None
+        about = self._about(meeting.name, meeting.trail.ops, meeting.trail.operands, str(meeting.tensor))
+        return self._proved(
+            lambda: Piece(
+                self.walks, self.walked, self.lowering, meeting.name, meeting.trail, meeting.tensor.place, layout(meeting)
+            ),
+            about, self.judge.bound(meeting), None,
+        )  # fmt: skip
+
+    def results(self, names: Sequence[str]) -> Iterable[CellProof]:
+        program = self.walks.program
+        grids = output_grids(program, self.target)
+        theirs = result_names(self.lowering.program)
+        ours = result_names(program)
+        for name, our, their, grid, trail in zip(names, ours, theirs, grids, self.walked.trails, strict=True):
+            about = self._about(name, trail.ops, trail.operands, their)
+            yield self._proved(
+                lambda our=our, their=their, trail=trail: Piece(  # type: ignore[misc]
+                    self.walks, self.walked, self.lowering, our, trail, ("", their), None
+                ),
+                about, 0.0, grid.step,
+            )  # fmt: skip
+
+    def _about(self, value: str, ops: Sequence[str], operands: tuple[str, ...], tensor: str) -> CellProof:
+        computing = self.judge.computing(ops)
+        last = computing[-1] if computing else None
+        return CellProof(
+            value, "sampled", ops=tuple(node.name for node in computing), operands=operands, tensor=tensor,
+            source=str(last.source) if last is not None and last.source else "",
+            module=last.module if last is not None else "",
+        )  # fmt: skip
+
+    def _proved(self, cut: Any, about: CellProof, bound: float, step: float | None) -> CellProof:
+        tally = Tally(bound=bound)
+        suspects: list[Suspect] = []
+        try:
+            piece = cut()
+        except Unsupported as error:
+            return replace(about, reason=str(error))
+        try:
+            suspects = self._compared(piece, tally, step)
+        except Unsupported as error:
+            tally.reasons[str(error)] = None
+        except DifferentSums as error:
+            tally.reasons[str(error)] = None
+            suspects = search(piece, error)
+        for suspect in suspects:
+            found = confirmed(piece, suspect, bound, step)
+            if found is not None:
+                return self._done(about, tally, "refuted", counterexample=found)
+        if suspects:
+            tally.reasons["a difference that did not show when it was run"] = None
+        if tally.saturated and tally.saturated + tally.ties + tally.rounded < 0:
+            raise AssertionError
+        sampled, elements = self._sampled(piece, bound, step, tally)
+        if sampled is not None:
+            return self._done(about, tally, "refuted", counterexample=sampled)
+        if tally.reasons:
+            return self._done(about, replace_count(tally, elements), "sampled")
+        return self._done(about, tally, "proved")
+
+    def _compared(self, piece: Piece, tally: Tally, step: float | None) -> list[Suspect]:
+        ours, theirs = piece.program_form(), piece.lowering_form()
+        codes: list[Function] = []
+        sums: list[Function] = []
+        for function in functions(piece, theirs, ours):
+            kinds = [kind for kind in function.kinds if isinstance(kind, tuple)]
+            if not kinds:
+                codes.append(function)
+            elif any(kind[0] == "input" for kind in kinds):
+                if not same_ops(piece, function):
+                    raise Unsupported("floats have no codes that could all be tried")
+                tally.methods["the same ops"] = None
+            elif len(function.slots_ours) == 1 and len(function.slots_theirs) == 1 and len(kinds) == 2:
+                sums.append(function)
+            else:
+                raise Unsupported("several sums in one element")
+        suspect = enumerate_codes(piece, codes, tally, step)
+        if suspect is None and sums:
+            suspect = compare_sums(piece, sums, tally)
+        return [suspect] if suspect is not None else []
+
+    def _sampled(
+        self, piece: Piece, bound: float, step: float | None, tally: Tally
+    ) -> tuple[Counterexample | None, int]:
+        """Runs the whole cell on some codes, as a check of the forms, and as all that can be done without them."""
+        elements = 0
+        for codes in drawn_codes(piece, more=bool(tally.reasons)):
+            try:
+                found, count = judged(piece, codes, bound, step)
+            except Unsupported as error:
+                tally.reasons[str(error)] = None
+                return None, elements
+            elements += count
+            if found is not None:
+                return found, elements
+        return None, elements
+
+    @staticmethod
+    def _done(about: CellProof, tally: Tally, status: Any, counterexample: Counterexample | None = None) -> CellProof:
+        return replace(
+            about, status=status, method=", ".join(tally.methods), count=tally.count, reason="; ".join(tally.reasons),
+            ties=tally.ties, rounded=tally.rounded, bound=tally.bound, saturated=tally.saturated > 0,
+            counterexample=counterexample,
+        )  # fmt: skip
+
+
+def replace_count(tally: Tally, elements: int) -> Tally:
+    """The tally of a cell that was sampled: what was compared is the elements of the runs, and drawn codes."""
+    tally.count += elements
+    tally.methods = {"drawn codes": None}
+    return tally
+
+
