@@ -35,7 +35,7 @@ def proof(**changes: Any) -> Any:
         "delegates": 1,
         "exception": "",
     }
-    return SimpleNamespace(**{"cells": (), "by_inputs": (), "worst": 1, **fields, **changes})
+    return SimpleNamespace(**{"cells": (), "all_inputs": None, "by_inputs": (), "worst": 1, **fields, **changes})
 
 
 def text(**changes: Any) -> str:

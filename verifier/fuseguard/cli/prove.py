@@ -30,13 +30,14 @@ Examples:
   fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
   fuseguard prove model.pt2 --trust --layers --min-sqnr 30
+  fuseguard prove model.pt2 --trust --all-inputs
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
-(--min-sqnr, --max-steps) is exceeded; 2 usage, missing packages or internal
-error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
+(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
+usage, missing packages or internal error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 (by name or in order) and .pt (a tensor, a sequence, or a dict by name);
 'random' draws from each input's own quantized range."""
 
@@ -83,6 +84,11 @@ _TRUST = (
     show_default=True,
     help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
 )
+@click.option(
+    "--all-inputs",
+    is_flag=True,
+    help="Prove each piece of the program for all codes that it can be given, and not only for these inputs.",
+)
 @click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail below this ratio of signal to error, in dB.")
 @click.option(
@@ -109,6 +115,7 @@ def command(
     target: str,
     calls: int | None,
     locate: bool,
+    all_inputs: bool,
     layers: bool,
     min_sqnr: float | None,
     max_steps: float | None,
@@ -131,7 +138,7 @@ def command(
         raise exits.Refused(f"{file}: no such file.")
     with quiet():
         where: bool | Literal["always"] = "always" if layers else locate
-        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
+        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where, all_inputs)
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
@@ -141,7 +148,8 @@ def command(
         output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report, exceeded)))
     else:
         output.write_lines(proof_report.render(proof, str(file), inputs, report, exceeded, layers), color)
-    ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+    refuted = proof.all_inputs is not None and proof.all_inputs.refuted
+    ctx.exit(exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS)
 
 
 def _sizes(dims: Sequence[str]) -> dict[str, int]:
@@ -162,6 +170,7 @@ def _prove(
     calls: int | None,
     policy: str | None,
     locate: bool | Literal["always"],
+    all_inputs: bool,
 ) -> tuple[Proof, GuardReport | None]:
     try:
         from fuseguard.cli.prove_inputs import read_inputs
@@ -180,7 +189,7 @@ def _prove(
     values = [read_inputs(text, program) for text in inputs]
     checks = support_checks(target, policy) if policy is not None else None
     try:
-        proof = prove(program, values, target, checks, calls=calls, locate=locate)
+        proof = prove(program, values, target, checks, calls=calls, locate=locate, all_inputs=all_inputs)
     except TargetError:
         raise
     except ImportError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from executorch.exir import EdgeCompileConfig
@@ -31,6 +31,9 @@ from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
 from fuseguard.target import Target
 
+if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
+
 
 def prove(
     exported_program: ExportedProgram,
@@ -43,6 +46,7 @@ def prove(
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     locate: bool | Literal["always"] = False,
+    all_inputs: bool = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -62,6 +66,8 @@ def prove(
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
         locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
             too. It takes one more run of the delegates.
+        all_inputs: prove each cell for all codes of its operands, as far as they can be enumerated
+            (``Proof.all_inputs``). ``inputs`` then only say which tensor of the lowering is which value.
 
     Raises:
         TargetError: the target is not valid.
@@ -107,9 +113,12 @@ def prove(
     }
     program = functional_program(exported_program, share_weights=True)
     judged = _Judged(eager, program, lowered, resolved, common, locate)
-    return of_input_sets([
+    proof = of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+    if not all_inputs or proof.outcome not in ("exact", "bounded", "wrong"):
+        return proof
+    return replace(proof, all_inputs=judged.for_every_input(sets[0], reference))
 
 
 class _Judged:
@@ -148,8 +157,7 @@ class _Judged:
         proofs: list[Proof] = []
         while True:
             reference = run_eager(self.eager, inputs) if reference is None else reference
-            own = len(reference) - len(state)
-            names = [*(f"output {number}" for number in range(own)), *map(str, state)]
+            names = _names(self.eager, reference)
             elements = sum(tensor.numel() for tensor in reference)
             common = {**self.common, "elements": elements}
             proof = _call(self.program, inputs, reference, self.target, self.lowered, names, common)
@@ -159,6 +167,21 @@ class _Judged:
             if len(proofs) == calls or not proofs[-1].ok:
                 return of_calls(proofs)
             inputs, reference = carry_on(programs, inputs, proofs[-1].outputs), None
+
+    def for_every_input(self, inputs: tuple[Any, ...], reference: tuple[torch.Tensor, ...]) -> AllInputs:
+        """The cells for all codes, from the state that the program was given with."""
+        from fuseguard.executorch.all_inputs.prover import prove_all_inputs
+
+        for program in (self.program, self.lowered.program):
+            self.state.give(program)
+        names = _names(self.eager, reference)
+        return prove_all_inputs(self.program, inputs, self.lowered.program, self.target, names)
+
+
+def _names(program: ExportedProgram, results: Sequence[torch.Tensor]) -> list[str]:
+    """What the results of a program are called."""
+    state = slots(program)
+    return [*(f"output {number}" for number in range(len(results) - len(state))), *map(str, state)]
 
 
 def _call(

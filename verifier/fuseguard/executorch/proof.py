@@ -12,6 +12,7 @@ import torch
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
     from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
@@ -59,6 +60,9 @@ class Proof:
     ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
     (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
     unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
+
+    ``all_inputs``: the cells, each proved or refuted for all codes of its operands
+    (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
     """
 
     outcome: Outcome
@@ -83,6 +87,7 @@ class Proof:
     by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 

@@ -8,16 +8,17 @@ program's code changes, and at the ends of what the weights allow; else it is co
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fuseguard.executorch.all_inputs.comparing import Function, Suspect
+from fuseguard.executorch.all_inputs.comparing import Function, Suspect, same_ops
 from fuseguard.executorch.all_inputs.forms import Accumulator, Array, Expressions, Unsupported
 from fuseguard.executorch.all_inputs.graph_rules import schema_name
 from fuseguard.executorch.all_inputs.piece import Operand, Piece, Rounded
 from fuseguard.executorch.all_inputs.reaching import codes_for_sum
-from fuseguard.executorch.all_inputs.verdicts import Tally, first
+from fuseguard.executorch.all_inputs.verdicts import Tally
 from fuseguard.executorch.float64 import TIE
 from fuseguard.executorch.lowering import is_quantizer
 
@@ -27,6 +28,14 @@ _RISING = frozenset((
     "relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_max", "sigmoid", "tanh",
     "quantize_per_tensor", "dequantize_per_tensor", "hardsigmoid", "sigmoid_", "tanh_",
 ))  # fmt: skip
+
+
+class Column(NamedTuple):
+    """A function of the sums with one filter, by its number on each side."""
+
+    function: Function
+    their_filter: int
+    our_filter: int
 
 
 class DifferentSums(Exception):
@@ -49,15 +58,19 @@ def compare_sums(piece: Piece, found: list[Function], tally: Tally) -> Suspect |
     """The first difference between functions of one accumulator. Raises Unsupported, DifferentSums."""
     if not is_quantizer(piece.node):
         raise Unsupported("sums that are a result as they are")
-    tally.methods["weights and thresholds"] = None
-    batches: dict[Hashable, list[tuple[Function, int]]] = {}
+    batches: dict[Hashable, list[Column]] = {}
     for function in found:
         theirs, ours = _node(piece, function, 0), _node(piece, function, 1)
-        for filter_ in _same_rows(function, theirs, ours):
-            key = piece.in_lowering.signature(function.theirs), piece.program_table[function.ours], theirs.offset, ours.offset
-            batches.setdefault(key, []).append((function, int(filter_)))
+        rows = _same_rows(function, theirs, ours)
+        if _on_cpu(function):
+            _same_on_cpu(piece, function, theirs, ours, rows)
+            tally.methods["the same ops"] = None
+            continue
+        tally.methods["weights and thresholds"] = None
+        key = piece.in_lowering.signature(function.theirs), function.ours, theirs.offset, ours.offset
+        batches.setdefault(key, []).extend(Column(function, int(their), int(our)) for their, our in rows)
     for batch in batches.values():
-        theirs, ours = _node(piece, batch[0][0], 0), _node(piece, batch[0][0], 1)
+        theirs, ours = _node(piece, batch[0].function, 0), _node(piece, batch[0].function, 1)
         suspect = _thresholds(piece, batch, theirs, ours, tally)
         if suspect is not None:
             return suspect
@@ -68,19 +81,40 @@ def _node(piece: Piece, function: Function, side: int) -> Accumulator:
     kind = function.kinds[(function.slots_theirs, function.slots_ours)[side][0]]
     assert isinstance(kind, tuple)
     number = int(kind[1])
-    node: Accumulator = piece.program_sums[number] if side else piece.lowering_forms.accumulators[number]
+    on_cpu = piece.lowering_forms.rules.sums.accumulators
+    there = on_cpu if kind[0] == "fx" else piece.lowering_forms.accumulators
+    node: Accumulator = piece.program_sums[number] if side else there[number]
     return node
 
 
+def _on_cpu(function: Function) -> bool:
+    kind = function.kinds[function.slots_theirs[0]]
+    return isinstance(kind, tuple) and kind[0] == "fx"
+
+
+def _same_on_cpu(piece: Piece, function: Function, theirs: Accumulator, ours: Accumulator, rows: Array) -> None:
+    """Raises Unsupported unless torch computes the same sums, and the same ops after them, on both sides."""
+    for one, other in ((theirs.scale, ours.scale), (theirs.bias, ours.bias)):
+        left = one[rows[:, 0]] if len(one) == len(theirs.filters) else one
+        right = other[rows[:, 1]] if len(other) == len(ours.filters) else other
+        if not np.array_equal(left.astype(np.float32), right.astype(np.float32)):
+            raise Unsupported("an op on the CPU has other scales")
+    if not same_ops(piece, replace(function, slots_theirs=(0,), slots_ours=(0,))):
+        raise Unsupported("other ops on the CPU")
+
+
 def _same_rows(function: Function, theirs: Accumulator, ours: Accumulator) -> Array:
-    """The filters of the program's that these elements have. Raises DifferentSums."""
-    left, right = theirs.split(function.leaves[function.slots_theirs[0]]), ours.split(function.leaves[function.slots_ours[0]])
+    """``[filters, 2]``: those of these elements, on both sides. Raises DifferentSums."""
+    left = theirs.split(function.leaves[function.slots_theirs[0]])
+    right = ours.split(function.leaves[function.slots_ours[0]])
     pairs, where = np.unique(np.stack((left[0], right[0]), 1), axis=0, return_index=True)
     filters, filters_at = np.unique(np.stack((left[1], right[1]), 1), axis=0, return_index=True)
     if theirs.kind != ours.kind:
         raise Unsupported("the two sides add up different operands")
     narrow = theirs.patches.shape[1] != ours.patches.shape[1]
-    order = np.arange(theirs.patches.shape[1]) if narrow else _order(theirs.patches[pairs[:, 0]], ours.patches[pairs[:, 1]])
+    order = np.arange(theirs.patches.shape[1])
+    if not narrow:
+        order = _order(theirs.patches[pairs[:, 0]], ours.patches[pairs[:, 1]])
 
     def different(text: str, at: int) -> DifferentSums:
         patch, filter_ = (left[0][at], right[0][at]), (left[1][at], right[1][at])
@@ -99,11 +133,7 @@ def _same_rows(function: Function, theirs: Accumulator, ours: Accumulator) -> Ar
         raise different("other elements are summed", int(where[int(unequal.argmax())]))
     if theirs.zero_point != ours.zero_point:
         raise different("zero points differ", 0)
-    # The same filter of the program, lowered to two, would need two columns.
-    if len(np.unique(filters[:, 1])) != len(filters):
-        raise Unsupported("one filter of the program is several of the lowering")
-    distinct: Array = filters[:, 1]
-    return distinct
+    return filters
 
 
 def _order(theirs: Array, ours: Array) -> Array:
@@ -123,17 +153,17 @@ def _order(theirs: Array, ours: Array) -> Array:
 
 
 def _thresholds(
-    piece: Piece, batch: list[tuple[Function, int]], theirs: Accumulator, ours: Accumulator, tally: Tally
+    piece: Piece, batch: list[Column], theirs: Accumulator, ours: Accumulator, tally: Tally
 ) -> Suspect | None:
     operand = piece.by_kind[ours.kind]
-    filters = np.array([filter_ for _, filter_ in batch])
-    offsets = np.array([theirs.bias[_their_filter(theirs, function)] for function, _ in batch])
+    filters = np.array([column.our_filter for column in batch])
+    offsets = theirs.bias[np.array([column.their_filter for column in batch])]
     weights = ours.filters[filters]
     low, high = interval(weights, operand.low - ours.zero_point, operand.high - ours.zero_point)
     ends = _Ends(piece, batch, ours, filters)
-    numbers = [function.theirs for function, _ in batch]
+    numbers = [column.function.theirs for column in batch]
     rising = all(_rises_there(piece.lowering_table, number) for number in set(numbers))
-    if rising and _rises_here(piece.program_table, batch[0][0].ours):
+    if rising and _rises_here(piece.program_table, batch[0].function.ours):
         sums = ends.thresholds(low, high)
     else:
         tally.methods["every sum"] = None
@@ -141,17 +171,14 @@ def _thresholds(
         if width * len(batch) > _MOST_SUMS:
             raise Unsupported("a function of a sum that may fall, with too many sums to try them all")
         sums = np.minimum(low[None] + np.arange(width)[:, None], high[None])
-    for start in range(0, len(sums), 1 << 15):
-        part = sums[start : start + (1 << 15)]
+    at_once = max(1, (1 << 22) // len(batch))
+    for start in range(0, len(sums), at_once):
+        part = sums[start : start + at_once]
         actual = piece.in_lowering(numbers, [part + offsets[None]])
         wrong = tally.codes(actual, ends.rounded(part))
         if bool(wrong.any()):
-            return _reached(piece, batch, wrong, part, weights, ours, operand)
+            return _reached(batch, wrong, part, weights, ours, operand)
     return None
-
-
-def _their_filter(theirs: Accumulator, function: Function) -> int:
-    return int(theirs.split(function.leaves[function.slots_theirs[0]][:1])[1][0])
 
 
 def interval(weights: Array, low: int, high: int) -> tuple[Array, Array]:
@@ -162,15 +189,14 @@ def interval(weights: Array, low: int, high: int) -> tuple[Array, Array]:
 
 
 def _reached(
-    piece: Piece, batch: list[tuple[Function, int]], wrong: Array, sums: Array, weights: Array, ours: Accumulator,
+    batch: list[Column], wrong: Array, sums: Array, weights: Array, ours: Accumulator,
     operand: Operand,
 ) -> Suspect:  # fmt: skip
     """Operand codes that have one of the wrong sums. Raises Unsupported if none are found."""
     for row, column in np.argwhere(wrong)[:64]:
-        function = batch[int(column)][0]
-        patches, _ = ours.split(function.leaves[function.slots_ours[0]])
-        filters = batch[int(column)][1]
-        mine = ours.split(function.leaves[function.slots_ours[0]])[1] == filters
+        function = batch[int(column)].function
+        patches, filters = ours.split(function.leaves[function.slots_ours[0]])
+        mine = filters == batch[int(column)].our_filter
         full = np.flatnonzero((ours.patches[patches] >= 0).all(1) & mine)
         at = int(full[0]) if full.size else int(np.flatnonzero(mine)[0])
         taps = ours.patches[patches[at]]
@@ -187,12 +213,12 @@ def _reached(
 class _Ends:
     """The program's codes as functions of sums, one column for each filter."""
 
-    def __init__(self, piece: Piece, batch: list[tuple[Function, int]], ours: Accumulator, filters: Array) -> None:
+    def __init__(self, piece: Piece, batch: list[Column], ours: Accumulator, filters: Array) -> None:
         self.piece = piece
         self.scale, self.bias = ours.scale, ours.bias
         if len(self.scale) == len(ours.filters):
             self.scale, self.bias = self.scale[filters], self.bias[filters]
-        self.number = batch[0][0].ours
+        self.number = batch[0].function.ours
         self.columns = len(batch)
 
     def rounded(self, sums: Array) -> Rounded:

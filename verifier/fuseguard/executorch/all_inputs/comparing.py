@@ -11,7 +11,7 @@ import torch
 from fuseguard.executorch.all_inputs.forms import Array, Elements, Unsupported, groups
 from fuseguard.executorch.all_inputs.graph_rules import schema_name
 from fuseguard.executorch.all_inputs.piece import Piece, Rounded
-from fuseguard.executorch.all_inputs.verdicts import Tally, first
+from fuseguard.executorch.all_inputs.verdicts import Tally
 from fuseguard.executorch.comparing import FLOAT_TOLERANCE
 from fuseguard.executorch.lowering import is_quantizer
 
@@ -34,7 +34,7 @@ class Function:
     """Elements that compute one function on each side.
 
     ``theirs``, ``ours``: the expressions of the lowering and of the program. ``slots_theirs``, ``slots_ours``: which of
-    ``leaves`` each slot is. ``kinds``: of ``leaves``. ``elements``: which; ``leaves``: by slot, those of these elements.
+    ``leaves`` each slot is. ``kinds``: of ``leaves``. ``elements``: which ones. ``leaves``: by slot, those of them.
     """
 
     theirs: int
@@ -79,8 +79,10 @@ def functions(piece: Piece, theirs: Elements, ours: Elements) -> list[Function]:
     return found
 
 
-def enumerate_codes(piece: Piece, found: list[Function], tally: Tally, step: float | None) -> Suspect | None:
-    """Computes functions of codes on all codes; the first difference. Raises Unsupported."""
+def enumerate_codes(
+    piece: Piece, found: list[Function], tally: Tally, step: float | None
+) -> list[Suspect]:
+    """Computes functions of codes on all codes; the first difference, shown by several codes. Raises Unsupported."""
     batches: dict[Hashable, list[Function]] = {}
     for function in found:
         key = (
@@ -96,10 +98,10 @@ def enumerate_codes(piece: Piece, found: list[Function], tally: Tally, step: flo
             tally.reasons[f"{operands} operands have too many combinations of codes"] = None
         at_once = max(1, _AT_ONCE // max(1, len(rows[0]) if rows else 1))
         for start in range(0, len(batch), at_once):
-            suspect = _compared(piece, batch[start : start + at_once], rows, tally, step)
-            if suspect is not None:
-                return suspect
-    return None
+            suspects = _compared(piece, batch[start : start + at_once], rows, tally, step)
+            if suspects:
+                return suspects
+    return []
 
 
 def _method(kinds: tuple[Hashable, ...], all_of_them: bool) -> str:
@@ -123,7 +125,7 @@ def combinations(piece: Piece, kinds: tuple[Hashable, ...]) -> tuple[list[Array]
     extremes = [np.array([item[0], item[-1], operand.zero], item.dtype)
                 for item, operand in zip(codes, operands, strict=True) if operand is not None]  # fmt: skip
     columns: list[list[Array]] = [[] for _ in codes]
-    corners = np.meshgrid(*extremes, indexing="ij") if len(codes) <= 8 else [item for item in extremes]
+    corners = np.meshgrid(*extremes, indexing="ij") if len(codes) <= 8 else list(extremes)
     for place, grid in enumerate(corners):
         columns[place].append(grid.reshape(-1))
     for place, item in enumerate(codes):
@@ -138,7 +140,7 @@ def combinations(piece: Piece, kinds: tuple[Hashable, ...]) -> tuple[list[Array]
 
 def _compared(
     piece: Piece, batch: list[Function], rows: list[Array], tally: Tally, step: float | None
-) -> Suspect | None:
+) -> list[Suspect]:
     one = batch[0]
     actual = piece.in_lowering([item.theirs for item in batch], [rows[slot] for slot in one.slots_theirs])
     slots = [rows[slot] for slot in one.slots_ours]
@@ -153,11 +155,18 @@ def _compared(
         value = piece.in_float64([one.ours], slots)
         wrong = tally.numbers(actual, value, step, FLOAT_TOLERANCE)
     if not bool(wrong.any()):
-        return None
-    row, column = first(wrong)
+        return []
+    # With windows that overlap, not every pair of codes can be had: try the first, the last, and some between.
+    column = int(wrong.any(0).argmax())
     function = batch[column]
-    codes = {int(leaf[0]): int(rows[slot][row, 0]) for slot, leaf in enumerate(function.leaves)}
-    return Suspect(codes, int(function.elements[0]))
+    places = np.flatnonzero(wrong[:, column])
+    return [
+        Suspect(
+            {int(leaf[0]): int(rows[slot][row, 0]) for slot, leaf in enumerate(function.leaves)},
+            int(function.elements[0]),
+        )
+        for row in dict.fromkeys(int(places[at]) for at in np.linspace(0, len(places) - 1, 5).astype(int))
+    ]
 
 
 def _spread(expected: Rounded, shape: tuple[int, ...]) -> Rounded:

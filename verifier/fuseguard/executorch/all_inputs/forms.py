@@ -1,6 +1,6 @@
 """What each element of a tensor is computed from, and how.
 
-Both sides of a cell, the program's ops and the TOSA ops, are brought into the same form. An element is an *expression*
+Both sides of a cell, the program's ops and the TOSA ops, are brought into one form. An element is an *expression*
 (which pointwise ops, with which constants) of *leaves* (which elements of the operands, or which accumulators). Ops that
 only move values move both, so that an index map is known exactly, and without running anything. Elements with one
 expression compute one function: it is enough to enumerate it once.
@@ -118,7 +118,7 @@ def pointwise(
     leaves = [[np.broadcast_to(leaf, shape).reshape(-1) for leaf in arg.leaves] for arg in args]
     exprs = np.empty(size, np.int64)
     out: list[Array] = []
-    for rows, where in _groups(columns):
+    for rows, where in groups(columns):
         numbers, choice = rows[:-1], int(rows[-1])
         slots: list[Array] = []
         kinds: list[Hashable] = []
@@ -143,17 +143,15 @@ def pointwise(
     return Elements(exprs.reshape(shape), [column.reshape(shape) for column in out])
 
 
-def _groups(columns: Sequence[Array]) -> list[tuple[Array, Any]]:
+def groups(columns: Sequence[Array]) -> list[tuple[Array, Any]]:
     """The distinct rows of ``columns``, and where each of them is."""
     if all(bool((column == column[0]).all()) for column in columns if column.size):
         return [(np.array([column[0] for column in columns]), slice(None))] if columns[0].size else []
     rows, which = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
     order = np.argsort(which.reshape(-1), kind="stable")
     ends = np.cumsum(np.bincount(which.reshape(-1), minlength=len(rows)))
-    return [(row, order[end - count : end]) for row, end, count in zip(rows, ends, np.diff(ends, prepend=0), strict=True)]
-
-
-groups = _groups
+    starts = np.concatenate(([0], ends[:-1]))
+    return [(row, order[start:end]) for row, start, end in zip(rows, starts, ends, strict=True)]
 
 
 @dataclass(eq=False)

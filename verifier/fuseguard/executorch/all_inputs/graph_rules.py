@@ -39,10 +39,12 @@ SAME = frozenset((
     "_to_dim_order_copy", "to", "_to_copy",
 ))  # fmt: skip
 POINTWISE = frozenset((
-    "add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "rsub", "neg", "abs", "relu", "relu_", "relu6", "hardtanh",
-    "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_max", "sigmoid", "tanh", "silu", "silu_", "gelu", "hardswish",
+    "add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "rsub", "neg", "abs", "relu", "relu_", "relu6",
+    "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_max", "sigmoid", "tanh", "silu", "silu_", "gelu",
+    "hardswish",
     "hardswish_", "hardsigmoid", "leaky_relu", "leaky_relu_", "elu", "exp", "log", "log1p", "expm1", "sqrt", "rsqrt",
-    "reciprocal", "pow", "square", "erf", "floor", "ceil", "round", "trunc", "sin", "cos", "tan", "asin", "acos", "atan",
+    "reciprocal", "pow", "square", "erf", "floor", "ceil", "round", "trunc", "sin", "cos", "tan", "asin", "acos",
+    "atan",
     "sinh", "cosh", "asinh", "acosh", "atanh", "maximum", "minimum", "where", "eq", "ne", "lt", "le", "gt", "ge",
     "logical_not", "logical_and", "logical_or", "logical_xor", "sign", "softplus", "mish", "selu", "celu", "logit",
     "bitwise_not", "bitwise_and", "bitwise_or", "bitwise_xor", "masked_fill", "quantize_per_tensor",
@@ -111,18 +113,18 @@ class GraphRules:
                 raise Unsupported(f"{name} in training mode")
             return args[0]  # type: ignore[no-any-return]
         if name in SAME:
-            return self._same(node, args, kwargs)
+            return self._same(node, args)
         if name in MOVES:
             return self._moved(node, args, kwargs)
         if name in ("cat", "stack"):
             return self._joined(node, args)
         if name in ("constant_pad_nd", "pad"):
-            return self._padded(node, args)
+            return self._padded(args)
         if name in self.unrounded_names(node):
             return args[0]  # type: ignore[no-any-return]
         if name in POINTWISE:
             return self._pointwise(node, form_of)
-        return self.sums.apply(node, name, args, kwargs)
+        return self.sums.apply(name, args, kwargs)
 
     def unrounded_names(self, node: torch.fx.Node) -> tuple[str, ...]:
         """Quantizing and dequantizing where it does nothing."""
@@ -188,7 +190,7 @@ class GraphRules:
         value = shifted * scales
         return Constant(value if self.wide else value.to(torch.float32), shifted.numpy(), scales.contiguous().numpy())
 
-    def _same(self, node: torch.fx.Node, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Form:
+    def _same(self, node: torch.fx.Node, args: Sequence[Any]) -> Form:
         value, before = node.meta.get("val"), node.all_input_nodes[0].meta.get("val")
         if isinstance(value, torch.Tensor) and isinstance(before, torch.Tensor) and value.dtype != before.dtype:
             raise Unsupported("a conversion between dtypes")
@@ -221,12 +223,12 @@ class GraphRules:
         parts = [self.elements(item) for item in args[0]]
 
         def join(values: Sequence[Array]) -> Array:
-            joined_values: Array = target([torch.from_numpy(np.ascontiguousarray(item)) for item in values], *args[1:]).numpy()
-            return joined_values
+            tensors = [torch.from_numpy(np.ascontiguousarray(item)) for item in values]
+            return target(tensors, *args[1:]).numpy()  # type: ignore[no-any-return]
 
         return joined(parts, join)
 
-    def _padded(self, node: torch.fx.Node, args: Sequence[Any]) -> Form:
+    def _padded(self, args: Sequence[Any]) -> Form:
         if len(args) > 3 or (len(args) > 2 and isinstance(args[2], str) and args[2] != "constant"):
             raise Unsupported("padding that is not constant")
         fill = args[2] if len(args) > 2 and not isinstance(args[2], str) else 0

@@ -29,7 +29,7 @@ class Sums:
         self.rules = rules
         self.accumulators: list[Accumulator] = []
 
-    def apply(self, node: torch.fx.Node, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Elements:
+    def apply(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Elements:
         rule = getattr(self, f"_{name.lstrip('_')}", None)
         if rule is None:
             raise Unsupported(f"{name} has no form here")
@@ -53,7 +53,8 @@ class Sums:
             if expr.key[0] != "fx" or len(expr.args) != 1 or self.rules.table[expr.args[0][0]].key[0] != "leaf":
                 raise Unsupported("a sum of values that are no dequantized codes")
             node = self.rules.table.data[expr.key[1]]
-            if "dequantize_per_tensor" not in str(node.target) or not isinstance(node.args[1], float) or isinstance(expr.kinds[0], tuple):
+            quantized = "dequantize_per_tensor" in str(node.target) and isinstance(node.args[1], float)
+            if not quantized or isinstance(expr.kinds[0], tuple):
                 raise Unsupported("a sum of values that are no dequantized codes")
             taps[where] = form.leaves[0].reshape(-1)[where]
             found.add((float(node.args[1]), int(node.args[2]), expr.kinds[0]))
@@ -121,7 +122,7 @@ class Sums:
 
     def _convolution(
         self, given: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool,
-        output_padding: Any, groups_: int,
+        _output_padding: Any, groups_: int,
     ) -> Elements:  # fmt: skip
         if transposed:
             raise Unsupported("a transposed convolution")
@@ -155,7 +156,9 @@ class Sums:
 
     # Averages -----------------------------------------------------------------------------------------------------
 
-    def _averaged(self, patches: Array, counts: Array, scale: float, zero_point: int, kind: Any, shape: Any) -> Elements:
+    def _averaged(
+        self, patches: Array, counts: Array, scale: float, zero_point: int, kind: Any, shape: Any
+    ) -> Elements:
         """``patches``: ``[rows, taps]``; ``counts``: by row, what the sum is divided by."""
         node = Accumulator(
             0, patches, np.ones((1, patches.shape[1]), np.int64), 1, zero_point, np.array([scale]), np.zeros(1), kind
@@ -237,7 +240,7 @@ class Sums:
 
 
 def unfolded(values: Array, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Array, int, int]:
-    """``[n, c, h, w]`` to torch's patches ``[n, c * kh * kw, places]``, -1 outside, and height and width of places."""
+    """Torch's patches of ``[n, c, h, w]``: ``[n, c * kh * kw, places]``, -1 outside, and height and width of places."""
     kernel, stride, padding, dilation = (_many(item, 2) for item in (kernel, stride, padding, dilation))
     tensor = torch.from_numpy(np.ascontiguousarray(values) + 1).to(torch.float64)
     patches = torch.nn.functional.unfold(tensor, kernel, dilation, padding, stride).to(torch.int64).numpy() - 1
@@ -249,6 +252,6 @@ def unfolded(values: Array, kernel: Any, stride: Any, padding: Any, dilation: An
 
 
 def _many(value: Any, count: int) -> list[int]:
-    """torch takes one number for all dimensions."""
+    """Torch takes one number for all dimensions."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     return [int(item) for item in (values * count if len(values) == 1 else values)]

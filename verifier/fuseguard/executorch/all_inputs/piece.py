@@ -22,10 +22,9 @@ from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.lowering import is_quantizer
 
 
-
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """``order``: by element in the program's layout, the element of the lowering's tensor. ``offset``: of its leaves."""
+    """``order``: by element in the program's layout, that of the lowering's tensor. ``offset``: of its leaves."""
 
     name: str
     place: Place
@@ -87,8 +86,9 @@ class Piece:
     """
 
     def __init__(
-        self, walks: Walks, walked: Walked, lowering: Lowering, name: str, trail: Trail, target: Place, order: Array | None
-    ) -> None:
+        self, walks: Walks, walked: Walked, lowering: Lowering, name: str, trail: Trail, target: Place,
+        order: Array | None,
+    ) -> None:  # fmt: skip
         self.walks = walks
         self.program = walks.program
         self.nodes: dict[str, torch.fx.Node] = {node.name: node for node in self.program.graph.nodes}

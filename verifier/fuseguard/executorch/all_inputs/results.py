@@ -29,8 +29,8 @@ class CellProof:
     ``value``: the quantize op, or the result, that the cell ends with. ``ops``, ``operands``, ``tensor``: as in
     :class:`fuseguard.executorch.lockstep.cells.Cell`.
 
-    ``status``: ``proved``: right for every input; ``refuted``: wrong for the codes of ``counterexample``, which was run;
-    ``sampled``: right on ``count`` drawn codes, and ``reason`` says why not all of them were tried.
+    ``status``: ``proved``: right for every input; ``refuted``: wrong for the codes of ``counterexample``, which was
+    run; ``sampled``: right on ``count`` drawn codes, and ``reason`` says why not all of them were tried.
 
     ``method``: how. ``count``: how many combinations of codes, or values of accumulators, were compared. ``ties``: how
     many of them are rounding ties, where either code is right. ``rounded``: how many are within ``bound`` steps, which

@@ -83,8 +83,11 @@ def confirmed(piece: Piece, suspect: Suspect, bound: float, step: float | None) 
         operand.kind: np.full(operand.order.size, np.clip(operand.zero, operand.low, operand.high), operand.dtype)
         for operand in piece.operands
     }
-    for leaf, code in suspect.leaves.items():
-        for element in piece.leaves.contents.get(leaf, np.array([leaf])):
+    contents = {leaf: piece.leaves.contents.get(leaf, np.array([leaf])) for leaf in suspect.leaves}
+    # Of two windows that overlap, the smaller one has its own code.
+    for leaf in sorted(contents, key=lambda leaf: -len(contents[leaf])):
+        code = suspect.leaves[leaf]
+        for element in contents[leaf]:
             for operand in piece.operands:
                 if operand.offset <= element < operand.offset + operand.order.size:
                     flat[operand.kind][element - operand.offset] = code

@@ -1,7 +1,7 @@
 """TOSA flatbuffers as JSON-like dicts, to be cut, changed and written again.
 
-Written with flatc and Arm's schema, both of which come with executorch. ``lockstep/tosa_graph.py`` only reads, and needs
-neither.
+Written with flatc and Arm's schema, both of which come with executorch. ``lockstep/tosa_graph.py`` only reads, and
+needs neither.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,23 @@ POINTWISE = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class Call:
+    """An operator, how to get the form of a tensor, and the result that is asked for."""
+
+    op: dict[str, Any]
+    operand: Callable[[str], Elements]
+    output: str
+
+    @property
+    def inputs(self) -> list[str]:
+        return list(self.op.get("inputs", []))
+
+    @property
+    def attribute(self) -> dict[str, Any]:
+        return dict(self.op.get("attribute", {}))
+
+
 class TosaRules:
     """Forms of the tensors of one graph. ``table`` and ``leaves`` belong to the cell."""
 
@@ -53,11 +71,11 @@ class TosaRules:
         """The form of ``output``, a result of ``op``. ``operand`` yields that of a tensor. Raises Unsupported."""
         name = op["op"]
         if name in POINTWISE:
-            return self._pointwise(op, operand, output)
+            return self._pointwise(Call(op, operand, output))
         rule = getattr(self, f"_{name.lower()}", None)
         if rule is None:
             raise Unsupported(f"TOSA {name} has no form here")
-        found: Elements = rule(op, operand, output)
+        found: Elements = rule(Call(op, operand, output))
         return found
 
     def constant(self, name: str) -> Elements:
@@ -74,13 +92,13 @@ class TosaRules:
 
     # Pointwise ----------------------------------------------------------------------------------------------------
 
-    def _pointwise(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        name, inputs = op["op"], op["inputs"]
+    def _pointwise(self, call: Call) -> Elements:
+        name, inputs = call.op["op"], call.inputs
         count = POINTWISE[name]
-        args = [operand(item) for item in inputs[:count]]
+        args = [call.operand(item) for item in inputs[:count]]
         dtypes = tuple(self.file.tensors[item]["type"] for item in inputs[:count])
-        attributes = json.dumps([op["attribute_type"], op.get("attribute", {})], sort_keys=True)
-        dtype = self.file.tensors[output]["type"]
+        attributes = json.dumps([call.op["attribute_type"], call.attribute], sort_keys=True)
+        dtype = self.file.tensors[call.output]["type"]
         if name != "RESCALE":
             parameters = tuple(
                 (self.file.tensors[item]["type"], self._value(item).shape, self._value(item).tobytes())
@@ -91,9 +109,9 @@ class TosaRules:
         numbers = list(zip(self._value(multiplier).reshape(-1), self._value(shift).reshape(-1), strict=True))
         zeros = tuple((self.file.tensors[item]["type"], self._one(item)) for item in (in_zero, out_zero))
         kind = self.file.tensors[multiplier]["type"]
-        flags = json.dumps([op["attribute_type"], {**op["attribute"], "per_channel": True}], sort_keys=True)
+        flags = json.dumps([call.op["attribute_type"], {**call.attribute, "per_channel": True}], sort_keys=True)
         choices: list[tuple[int, ...]] = [(int(one), int(other)) for one, other in numbers]
-        per_channel = np.arange(len(choices)) if op["attribute"].get("per_channel") else None
+        per_channel = np.arange(len(choices)) if call.attribute.get("per_channel") else None
         key = ("tosa", name, flags, dtypes, dtype, (*zeros, kind))
         return pointwise(self.table, key, args, per_channel, choices)
 
@@ -102,46 +120,46 @@ class TosaRules:
     def _moved(self, elements: Elements, move: Callable[[Array], Array]) -> Elements:
         return Elements(move(elements.exprs), [move(leaf) for leaf in elements.leaves])
 
-    def _reshape(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        shape = tuple(self.file.tensors[output].get("shape", []))
-        return self._moved(operand(op["inputs"][0]), lambda values: values.reshape(shape))
+    def _reshape(self, call: Call) -> Elements:
+        shape = tuple(self.file.tensors[call.output].get("shape", []))
+        return self._moved(call.operand(call.inputs[0]), lambda values: values.reshape(shape))
 
-    def _identity(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        return operand(op["inputs"][op["outputs"].index(output)])
+    def _identity(self, call: Call) -> Elements:
+        return call.operand(call.inputs[call.op["outputs"].index(call.output)])
 
-    def _transpose(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        order = tuple(op["attribute"]["perms"])
-        return self._moved(operand(op["inputs"][0]), lambda values: values.transpose(order))
+    def _transpose(self, call: Call) -> Elements:
+        order = tuple(call.attribute["perms"])
+        return self._moved(call.operand(call.inputs[0]), lambda values: values.transpose(order))
 
-    def _reverse(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        axis = int(op["attribute"].get("axis", 0))
-        return self._moved(operand(op["inputs"][0]), lambda values: np.flip(values, axis))
+    def _reverse(self, call: Call) -> Elements:
+        axis = int(call.attribute.get("axis", 0))
+        return self._moved(call.operand(call.inputs[0]), lambda values: np.flip(values, axis))
 
-    def _concat(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        axis = int(op["attribute"].get("axis", 0))
-        return joined([operand(name) for name in op["inputs"]], lambda parts: np.concatenate(parts, axis))
+    def _concat(self, call: Call) -> Elements:
+        axis = int(call.attribute.get("axis", 0))
+        return joined([call.operand(name) for name in call.inputs], lambda parts: np.concatenate(parts, axis))
 
-    def _slice(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        start, size = (self._value(name) for name in op["inputs"][1:3])
+    def _slice(self, call: Call) -> Elements:
+        start, size = (self._value(name) for name in call.inputs[1:3])
         place = tuple(slice(int(first), int(first + count)) for first, count in zip(start, size, strict=True))
-        return self._moved(operand(op["inputs"][0]), lambda values: values[place])
+        return self._moved(call.operand(call.inputs[0]), lambda values: values[place])
 
-    def _tile(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        times = tuple(int(item) for item in self._value(op["inputs"][1]))
-        return self._moved(operand(op["inputs"][0]), lambda values: np.tile(values, times))
+    def _tile(self, call: Call) -> Elements:
+        times = tuple(int(item) for item in self._value(call.inputs[1]))
+        return self._moved(call.operand(call.inputs[0]), lambda values: np.tile(values, times))
 
-    def _pad(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        widths = [(int(one), int(other)) for one, other in self._value(op["inputs"][1]).reshape(-1, 2)]
-        value = self._value(op["inputs"][2]).reshape(-1)[0]
-        number = self.table.number(Expr(("const", self.file.tensors[output]["type"], value.item())))
-        elements = operand(op["inputs"][0])
+    def _pad(self, call: Call) -> Elements:
+        widths = [(int(one), int(other)) for one, other in self._value(call.inputs[1]).reshape(-1, 2)]
+        value = self._value(call.inputs[2]).reshape(-1)[0]
+        number = self.table.number(Expr(("const", self.file.tensors[call.output]["type"], value.item())))
+        elements = call.operand(call.inputs[0])
         exprs = np.pad(elements.exprs, widths, constant_values=number)
         return Elements(exprs, [np.pad(leaf, widths, constant_values=-1) for leaf in elements.leaves])
 
-    def _gather(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        places = self._value(op["inputs"][1])  # [n, w] into [n, k, c]
+    def _gather(self, call: Call) -> Elements:
+        places = self._value(call.inputs[1])  # [n, w] into [n, k, c]
         batch = np.arange(places.shape[0])[:, None]
-        return self._moved(operand(op["inputs"][0]), lambda values: values[batch, places])
+        return self._moved(call.operand(call.inputs[0]), lambda values: values[batch, places])
 
     # Sums ---------------------------------------------------------------------------------------------------------
 
@@ -157,28 +175,26 @@ class TosaRules:
         rows = (node.offset + np.arange(node.rows)).reshape(node.shape)
         return Elements(np.full(node.shape, number, np.int64), [rows])
 
-    def _conv2d(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        weights = self._value(op["inputs"][1]).astype(np.int64) - self._one(op["inputs"][4])
+    def _conv2d(self, call: Call) -> Elements:
+        weights = self._value(call.inputs[1]).astype(np.int64) - self._one(call.inputs[4])
         filters = weights.transpose(0, 3, 1, 2).reshape(len(weights), -1)
-        return self._convolved(op, operand, output, filters, weights.shape[1:3], depthwise=False)
+        return self._convolved(call, filters, weights.shape[1:3], depthwise=False)
 
-    def _depthwise_conv2d(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        weights = self._value(op["inputs"][1]).astype(np.int64) - self._one(op["inputs"][4])  # [kh, kw, c, m]
+    def _depthwise_conv2d(self, call: Call) -> Elements:
+        weights = self._value(call.inputs[1]).astype(np.int64) - self._one(call.inputs[4])  # [kh, kw, c, m]
         filters = weights.transpose(2, 3, 0, 1).reshape(-1, weights.shape[0] * weights.shape[1])
-        return self._convolved(op, operand, output, filters, weights.shape[:2], depthwise=True)
+        return self._convolved(call, filters, weights.shape[:2], depthwise=True)
 
     def _convolved(
         self,
-        op: dict[str, Any],
-        operand: Callable[[str], Elements],
-        output: str,
+        call: Call,
         filters: Array,
         kernel: Sequence[int],
         *,
         depthwise: bool,
     ) -> Elements:
-        taps, factor, zero_point, kind = self._summed(operand(op["inputs"][0]), self._one(op["inputs"][3]))
-        attribute = op["attribute"]
+        taps, factor, zero_point, kind = self._summed(call.operand(call.inputs[0]), self._one(call.inputs[3]))
+        attribute = call.attribute
         # [n, oh, ow, kh, kw, c] to patches with the taps in the order c, kh, kw.
         patches = windows(taps, kernel, attribute["pad"], attribute["stride"], attribute["dilation"])
         n, height, width, _, _, channels = patches.shape
@@ -186,13 +202,13 @@ class TosaRules:
         patches = patches.transpose(0, 1, 2, 5, 3, 4)
         groups = channels if depthwise else 1
         patches = patches.reshape(places * groups, -1)
-        bias = np.broadcast_to(self._value(op["inputs"][2]).astype(np.int64).reshape(-1), (len(filters),))
+        bias = np.broadcast_to(self._value(call.inputs[2]).astype(np.int64).reshape(-1), (len(filters),))
         ones = np.ones(len(filters), np.int64)
         node = Accumulator(0, patches, filters * factor, groups, zero_point, ones, bias, kind)
         return self._rows(node, (n, height, width, len(filters)))
 
-    def _matmul(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        left, right, left_zero, right_zero = op["inputs"][:4]
+    def _matmul(self, call: Call) -> Elements:
+        left, right, left_zero, right_zero = call.inputs[:4]
         if self.file.is_constant(left) == self.file.is_constant(right):
             raise Unsupported("a MATMUL of two computed operands is bilinear")
         if self.file.is_constant(left):
@@ -200,16 +216,16 @@ class TosaRules:
         weights = self._value(right).astype(np.int64) - self._one(right_zero)  # [n, c, w]
         if len(weights) != 1:
             raise Unsupported("a MATMUL with several constant matrices")
-        taps, factor, zero_point, kind = self._summed(operand(left), self._one(left_zero))
+        taps, factor, zero_point, kind = self._summed(call.operand(left), self._one(left_zero))
         rows = taps.reshape(-1, taps.shape[-1])
         filters = np.ascontiguousarray(weights[0].T)
         ones, none = np.ones(len(filters), np.int64), np.zeros(len(filters), np.int64)
         node = Accumulator(0, rows, filters * factor, 1, zero_point, ones, none, kind)
         return self._rows(node, (*taps.shape[:-1], len(filters)))
 
-    def _reduce_sum(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        axis = int(op["attribute"].get("axis", 0))
-        taps, factor, zero_point, kind = self._summed(operand(op["inputs"][0]), 0)
+    def _reduce_sum(self, call: Call) -> Elements:
+        axis = int(call.attribute.get("axis", 0))
+        taps, factor, zero_point, kind = self._summed(call.operand(call.inputs[0]), 0)
         patches = np.moveaxis(taps, axis, -1)
         shape = (*taps.shape[:axis], 1, *taps.shape[axis + 1 :])
         ones, none = np.ones(1, np.int64), np.zeros(1, np.int64)
@@ -218,10 +234,10 @@ class TosaRules:
             Accumulator(0, patches.reshape(-1, patches.shape[-1]), filters, 1, zero_point, ones, none, kind), shape
         )
 
-    def _avg_pool2d(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        attribute = op["attribute"]
-        elements = operand(op["inputs"][0])
-        in_zero, out_zero = (self._one(name) for name in op["inputs"][1:3])
+    def _avg_pool2d(self, call: Call) -> Elements:
+        attribute = call.attribute
+        elements = call.operand(call.inputs[0])
+        in_zero, out_zero = (self._one(name) for name in call.inputs[1:3])
         taps, factor, zero_point, kind = self._summed(elements, in_zero)
         if factor != 1 or zero_point != in_zero or bool((taps < 0).any()):
             raise Unsupported("an AVG_POOL2D of something else than codes")
@@ -234,24 +250,24 @@ class TosaRules:
         sums = self._rows(node, (n, height, width, channels))
         # The divisor is the number of elements that the window really has.
         counts, which = np.unique((flat >= 0).sum(1), return_inverse=True)
-        dtypes = tuple(self.file.tensors[name]["type"] for name in (op["inputs"][0], output))
+        dtypes = tuple(self.file.tensors[name]["type"] for name in (call.inputs[0], call.output))
         key = ("average", in_zero, out_zero, *dtypes, json.dumps(attribute.get("acc_type")))
         choices = [(int(count),) for count in counts]
         return pointwise(self.table, key, [sums], which.reshape(sums.shape), choices)
 
     # Extremes -----------------------------------------------------------------------------------------------------
 
-    def _max_pool2d(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        attribute = op["attribute"]
-        elements = operand(op["inputs"][0])
+    def _max_pool2d(self, call: Call) -> Elements:
+        attribute = call.attribute
+        elements = call.operand(call.inputs[0])
         patches = windows(
             self._extreme(elements), attribute["kernel"], attribute["pad"], attribute["stride"], (1, 1)
         ).transpose(0, 1, 2, 5, 3, 4)
         return self._windowed(elements, patches.reshape(*patches.shape[:4], -1))
 
-    def _reduce_max(self, op: dict[str, Any], operand: Callable[[str], Elements], output: str) -> Elements:
-        axis = int(op["attribute"].get("axis", 0))
-        elements = operand(op["inputs"][0])
+    def _reduce_max(self, call: Call) -> Elements:
+        axis = int(call.attribute.get("axis", 0))
+        elements = call.operand(call.inputs[0])
         return self._windowed(elements, np.expand_dims(np.moveaxis(self._extreme(elements), axis, -1), axis))
 
     def _extreme(self, elements: Elements) -> Array:

@@ -175,6 +175,11 @@ class _Build:
             kind = np.dtype(DTYPES[dtype])
             if array.dtype.itemsize == kind.itemsize and array.dtype.kind in "iu" and kind.kind in "iu":
                 array = array.view(kind) if array.flags.c_contiguous else np.ascontiguousarray(array).view(kind)
+            elif array.dtype.kind in "iu" and array.size:
+                limits = np.iinfo(kind) if dtype != "INT48" else None
+                low, high = (limits.min, limits.max) if limits else (-(1 << 47), (1 << 47) - 1)
+                if array.min() < low or array.max() > high:
+                    raise Unsupported("a sum may overflow")
             array = np.broadcast_to(array.astype(kind), (self.rows, self.columns))
             self.arrays.append(array)
             return self.builder.input(array.shape, dtype), dtype
