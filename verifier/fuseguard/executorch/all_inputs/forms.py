@@ -1,9 +1,9 @@
 """What each element of a tensor is computed from, and how.
 
 Both sides of a cell, the program's ops and the TOSA ops, are brought into one form. An element is an *expression*
-(which pointwise ops, with which constants) of *leaves* (which elements of the operands, or which accumulators). Ops that
-only move values move both, so that an index map is known exactly, and without running anything. Elements with one
-expression compute one function: it is enough to enumerate it once.
+(which pointwise ops, with which constants) of *leaves* (which elements of the operands, or which accumulators). Ops
+that only move values move both, so that an index map is known exactly, and without running anything. Elements with
+one expression compute one function: it is enough to enumerate it once.
 """
 
 from __future__ import annotations
