@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fuseguard.executorch.all_inputs.tosa_file import DTYPES, TosaFile, encode, encoded
 from fuseguard.executorch.all_inputs.lowering_forms import Lowering
+from fuseguard.executorch.all_inputs.tosa_file import DTYPES, TosaFile, encode, encoded
 
 
 @dataclass(frozen=True)

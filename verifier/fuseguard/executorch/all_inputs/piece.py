@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import torch
 
@@ -127,6 +128,8 @@ class Piece:
                 offsets[tensor.place] = self.leaves.take(tensor.values.size)
             order = layout(meeting)
             q = self.nodes[name]
+            if not isinstance(q.args[1], float):
+                raise Unsupported("an operand whose scale is computed")
             zero, low, high = (int(str(item)) for item in q.args[2:5])
             found.append(
                 Operand(
@@ -143,9 +146,11 @@ class Piece:
         for operand in self.operands:
             leaves = operand.offset + np.arange(operand.order.size)
             known[operand.place] = leaf_elements(self.lowering_table, operand.shape_there, leaves, operand.kind)
-        self.foreign = {
-            meeting.tensor.place for meeting in walked.meetings if meeting.tensor is not None
-        } - {*known, self.target}  # fmt: skip
+        # What is computed from the operands may be another value of the program, too.
+        flow = self.walks.observed.flow
+        after = {place for operand in self.operands for place in nx.descendants(flow, operand.place)}
+        ends = {meeting.tensor.place for meeting in walked.meetings if meeting.tensor is not None}
+        self.foreign = ends - {*known, self.target} - after
         positions = user_inputs(self.lowering.program)
         return LoweringForms(
             self.lowering, known, lambda node: self._input(self.lowering_table, positions, node), self.lowering_table,

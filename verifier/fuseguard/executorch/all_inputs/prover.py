@@ -26,6 +26,9 @@ from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
+#: What a rule for one op may run into. The cell is then sampled, and the reason says so.
+_FAILURES = (Unsupported, RuntimeError, LookupError, TypeError, ValueError, ArithmeticError)
+
 
 def prove_all_inputs(
     program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
@@ -101,15 +104,12 @@ class _Prover:
             return replace(about, reason=str(error))
         try:
             suspects = self._compared(piece, tally, step)
-        except Unsupported as error:
-            tally.reasons[str(error)] = None
-        except DifferentSums as error:
-            tally.reasons[str(error)] = None
-            suspects = search(piece, error)
-        for suspect in suspects:
-            found = confirmed(piece, suspect, bound, step)
-            if found is not None:
-                return self._done(about, tally, "refuted", counterexample=found)
+            for suspect in suspects:
+                found = confirmed(piece, suspect, bound, step)
+                if found is not None:
+                    return self._done(about, tally, "refuted", counterexample=found)
+        except _FAILURES as error:
+            tally.reasons[_said(error)] = None
         if suspects:
             tally.reasons["a difference that did not show when it was run"] = None
         sampled, elements = self._sampled(piece, bound, step, tally)
@@ -138,7 +138,11 @@ class _Prover:
         suspects = enumerate_codes(piece, codes, tally, step)
         if suspects or not sums:
             return suspects
-        suspect = compare_sums(piece, sums, tally)
+        try:
+            suspect = compare_sums(piece, sums, tally)
+        except DifferentSums as error:
+            tally.reasons[str(error)] = None
+            return search(piece, error)
         return [suspect] if suspect is not None else []
 
     def _sampled(
@@ -149,8 +153,8 @@ class _Prover:
         for codes in drawn_codes(piece, more=bool(tally.reasons)):
             try:
                 found, count = judged(piece, codes, bound, step)
-            except Unsupported as error:
-                tally.reasons[str(error)] = None
+            except _FAILURES as error:
+                tally.reasons[_said(error)] = None
                 return None, elements
             elements += count
             if found is not None:
@@ -173,3 +177,8 @@ def _without_forms(tally: Tally, elements: int) -> Tally:
     return tally
 
 
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0][:200]
+    return text if isinstance(error, Unsupported) else f"{type(error).__name__}: {text}"
