@@ -147,9 +147,13 @@ def groups(columns: Sequence[Array]) -> list[tuple[Array, Any]]:
     """The distinct rows of ``columns``, and where each of them is."""
     if all(bool((column == column[0]).all()) for column in columns if column.size):
         return [(np.array([column[0] for column in columns]), slice(None))] if columns[0].size else []
-    rows, which = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
-    order = np.argsort(which.reshape(-1), kind="stable")
-    ends = np.cumsum(np.bincount(which.reshape(-1), minlength=len(rows)))
+    key = np.zeros(columns[0].size, np.int64)
+    for column in columns:  # one number for each row: that is quicker to sort than rows
+        values, which = np.unique(column, return_inverse=True)
+        key = np.unique(key * len(values) + which.reshape(-1), return_inverse=True)[1].reshape(-1)
+    order = np.argsort(key, kind="stable")
+    ends = np.cumsum(np.bincount(key))
+    rows = np.stack([column[order[ends - 1]] for column in columns], 1)
     starts = np.concatenate(([0], ends[:-1]))
     return [(row, order[start:end]) for row, start, end in zip(rows, starts, ends, strict=True)]
 

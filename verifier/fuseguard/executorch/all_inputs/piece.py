@@ -83,12 +83,13 @@ class Rounded:
 class Piece:
     """The cell that ends with ``name``: a quantize op of the program, or a node whose value is a result.
 
-    ``target``: where the lowering has the value, and the order in which (None: the program's own).
+    ``target``: where the lowering has the value, ``order``: the order in which (None: the program's own).
+    ``saturated``: operands that have codes beyond qmin and qmax in the lowering.
     """
 
     def __init__(
         self, walks: Walks, walked: Walked, lowering: Lowering, name: str, trail: Trail, target: Place,
-        order: Array | None,
+        order: Array | None, saturated: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self.walks = walks
         self.program = walks.program
@@ -100,7 +101,7 @@ class Piece:
         self.target = target
         self.order = order
         self.leaves = Leaves()
-        self.operands = self._operands(walked)
+        self.operands = self._operands(walked, saturated)
         self.by_kind: dict[Hashable, Operand] = {operand.kind: operand for operand in self.operands}
         self._inputs: dict[int, Array] = {}
         self.program_table, self.lowering_table = Expressions(), Expressions()
@@ -115,7 +116,7 @@ class Piece:
         self._constants = constants_of(self.program)
         self.lowering_forms = self._lowering_forms(walked)
 
-    def _operands(self, walked: Walked) -> list[Operand]:
+    def _operands(self, walked: Walked, saturated: frozenset[str]) -> list[Operand]:
         meetings = {meeting.name: meeting for meeting in walked.meetings}
         offsets: dict[Place, int] = {}
         found = []
@@ -131,6 +132,9 @@ class Piece:
             if not isinstance(q.args[1], float):
                 raise Unsupported("an operand whose scale is computed")
             zero, low, high = (int(str(item)) for item in q.args[2:5])
+            if name in saturated:
+                limits = np.iinfo(meeting.expected.dtype)
+                low, high = int(limits.min), int(limits.max)
             found.append(
                 Operand(
                     name, tensor.place, order, tensor.values.shape, meeting.expected.dtype, low, high, zero,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch.export import ExportedProgram
@@ -56,6 +56,8 @@ class _Prover:
     walked: Walked
     lowering: Lowering
     target: Target
+    #: Values that the lowering saturates at the dtype's limits: what reads them is given such codes, too.
+    saturated: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.judge = Judge(View(read_program(self.walks.program)), self.target, ())
@@ -65,12 +67,16 @@ class _Prover:
         tensor = meeting.tensor
         assert tensor is not None
         about = self._about(meeting.name, meeting.trail.ops, meeting.trail.operands, str(tensor))
-        return self._proved(
+        found = self._proved(
             lambda: Piece(
-                self.walks, self.walked, self.lowering, meeting.name, meeting.trail, tensor.place, layout(meeting)
+                self.walks, self.walked, self.lowering, meeting.name, meeting.trail, tensor.place, layout(meeting),
+                frozenset(self.saturated),
             ),
             about, self.judge.bound(meeting), None,
         )  # fmt: skip
+        if found.saturated:
+            self.saturated.add(meeting.name)
+        return found
 
     def results(self, names: Sequence[str]) -> Iterable[CellProof]:
         program = self.walks.program
@@ -81,7 +87,8 @@ class _Prover:
             about = self._about(name, trail.ops, trail.operands, their)
             yield self._proved(
                 lambda our=our, their=their, trail=trail: Piece(  # type: ignore[misc]
-                    self.walks, self.walked, self.lowering, our, trail, ("", their), None
+                    self.walks, self.walked, self.lowering, our, trail, ("", their), None,
+                    frozenset(self.saturated),
                 ),
                 about, 0.0, grid.step,
             )  # fmt: skip
