@@ -40,6 +40,10 @@ FAMILIES: dict[str, str] = {
 }
 
 
+#: A line of each page, for readers who do not know the terms.
+PRIMER = "[The terms in one page](../primer.md) explains the words that this page uses."
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A finding in an example, and where."""
@@ -55,7 +59,7 @@ def rule_page(rule: Rule, registry: Registry) -> str:
 
 
 def _rule_lines(rule: Rule, registry: Registry) -> Iterator[str]:
-    yield from (f"# {rule.code}: {rule.name}", "", prose(rule.summary), "")
+    yield from (f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "")
     yield from _facts(rule)
     yield from ("## Why is this wrong?", "", prose(rule.why), "")
     yield from _effects(rule)
@@ -111,7 +115,7 @@ def _effects(rule: Rule) -> Iterator[str]:
 
 
 def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
-    yield from ("## Found fault with", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
+    yield from ("## Flagged examples", "", *(f"- {prose(example.title)}" for example in rule.bad), "")
     example, shown = worst(rule, registry)
     yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(shown.graph), "```", "")
     yield from (f"What `fuseguard check` says of it, for {shown.target}:", "", "```text")
@@ -120,7 +124,7 @@ def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
 
 
 def _good(rule: Rule) -> Iterator[str]:
-    yield from ("## Passed", "", *(f"- {prose(example.title)}" for example in rule.good), "")
+    yield from ("## Accepted examples", "", *(f"- {prose(example.title)}" for example in rule.good), "")
     example = rule.good[0]
     yield from (f"For instance *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
 
@@ -182,7 +186,7 @@ def housekeeping_page(rule: HousekeepingRule) -> str:
     elif rule.scope == "program":
         about, page = "a program as a whole, or its delegates", "[the files that are read](../formats.md)"
     lines = (
-        f"# {rule.code}: {rule.name}", "", prose(rule.summary), "",
+        f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "",
         "| | |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
         f"| About | {about} |", "",
         "## Why does this matter?", "", prose(rule.why), "",

@@ -65,7 +65,7 @@ def test_the_configuration_names_the_baseline(gate: Cli) -> None:
 
 def test_a_stale_entry_is_a_warning_at_its_line(gate: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     gate("baseline", "create", "wrong.pt2")
-    mend(monkeypatch)
+    fix(monkeypatch)
     result = gate("check", "wrong.pt2", "--baseline", "fuseguard-baseline.json")
     assert result.exit_code == 0
     assert "warning[SU002] stale-baseline-entry\n  --> fuseguard-baseline.json:4\n" in result.output
@@ -74,7 +74,7 @@ def test_a_stale_entry_is_a_warning_at_its_line(gate: Cli, monkeypatch: pytest.M
     assert "SU002" not in gate("check", "wrong.pt2", "--baseline", "fuseguard-baseline.json").output
 
 
-def mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def fix(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on wrong.pt2 is as clean.pt2."""
     monkeypatch.setattr("fuseguard.readers.open.read", lambda path, *_: fake_read(str(path).replace("wrong", "clean")))
 
@@ -89,7 +89,7 @@ def test_update_shrinks_and_grows_only_when_told_to(gate: Cli, monkeypatch: pyte
     assert Path("fuseguard-baseline.json").read_text() == before
     assert gate("baseline", "update", "wrong.pt2", "wrong2.pt2", "--allow-growth").exit_code == 0
     assert gate("check", "wrong.pt2", "wrong2.pt2", "--baseline", "fuseguard-baseline.json").exit_code == 0
-    mend(monkeypatch)
+    fix(monkeypatch)
     assert gate("baseline", "update", "wrong2.pt2").exit_code == 0
     assert Path("fuseguard-baseline.json").read_text() == before, "entries of other files stay"
 

@@ -327,7 +327,7 @@ def test_every_installed_rule_reports_its_own_examples(
     for release in ("1.2.0", "1.5.1"):
         result = cli("check", *graphs, "--executorch", release, "--output-format", "json")
         assert result.exit_code in (0, 1), result.output
-        text = cli("check", *graphs, "--executorch", release).output
+        text = cli("check", *graphs, "--executorch", release, "--verbose").output
         for file in json.loads(result.output)["files"]:
             for finding in file["findings"]:
                 assert f"{finding['severity']}[{finding['code']}] {finding['name']}" in text

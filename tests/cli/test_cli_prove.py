@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import zipfile
@@ -27,6 +28,52 @@ def test_without_trust_nothing_is_loaded_and_the_message_explains(
     assert "runs code from the file" in result.output
 
 
+def archive() -> bytes:
+    """An archive that holds nothing."""
+    data = io.BytesIO()
+    zipfile.ZipFile(data, "w").close()
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("command", [("prove",), ("repair", "--diff")])
+@pytest.mark.parametrize(
+    ("inputs", "content", "code", "told"),
+    [
+        ("none.npz", None, 3, "no such file"),
+        ("none.pt", None, 3, "no such file"),
+        ("x.csv", b"1,2", 2, "give a .npz or .pt file"),
+        ("x.npz", b"no archive", 3, "not what numpy.savez writes, or cut off"),
+        ("x.pt", b"no archive", 3, "not what torch.save writes, or cut off"),
+        ("x.pt", b"", 3, "not what torch.save writes, or cut off"),
+        ("random:x", None, 2, "the seed must be a number"),
+        ("random:-1", None, 2, "the seed must be a number"),
+    ],
+)
+def test_wrong_inputs_are_told_before_torch_is_imported(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    command: tuple[str, ...], inputs: str, content: bytes | None, code: int, told: str,
+) -> None:  # fmt: skip
+    """The imports take seven seconds."""
+    monkeypatch.chdir(tmp_path)
+    Path("model.pt2").write_bytes(archive())
+    if content is not None:
+        Path(inputs).write_bytes(content)
+    for name in ("torch", "fuseguard.cli.prove_inputs", "fuseguard.executorch.loading"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = cli(*command, "model.pt2", "--trust", "--inputs", inputs)
+    assert (result.exit_code, told in result.output) == (code, True), result.output
+
+
+def test_a_file_that_is_no_program_is_told_before_torch_is_imported(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    path = tmp_path / "model.pt2"
+    path.write_bytes(b"PK\x03\x04 the rest got lost")
+    result = cli("prove", str(path), "--trust")
+    assert (result.exit_code, "no complete zip archive" in result.output) == (3, True)
+
+
 def test_a_missing_file_exits_with_3(cli: Cli, tmp_path: Path) -> None:
     result = cli("prove", str(tmp_path / "none.pt2"), "--trust")
     assert result.exit_code == 3
@@ -41,13 +88,13 @@ def test_missing_extras_name_the_command_that_installs_them(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.pt2"
-    path.write_bytes(b"PK\x03\x04")
+    path.write_bytes(archive())
     # None in sys.modules makes an import fail, as if it were not installed.
     for name in ("torch", "fuseguard.cli.prove_inputs", "fuseguard.executorch", "fuseguard.executorch.judge"):
         monkeypatch.setitem(sys.modules, name, None)
     result = cli("prove", str(path), "--trust")
     assert result.exit_code == 2
-    assert "pip install 'fuseguard[prove]'" in result.output
+    assert "pip install '.[prove]'" in result.output
 
 
 # --- with torch -------------------------------------------------------------------------------------------

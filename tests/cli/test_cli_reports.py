@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 from click.testing import Result
 
+from fuseguard.ir.builder import GraphBuilder
 from fuseguard.report.formats import FORMATS
 from fuseguard.schemas import load_schema
-from fuseguard_testkit.cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RULE
+from fuseguard_testkit.cli_fakes import CODE_LINE, ERROR_RULE, FAILING_RULE, NOTE_RULE, WARNING_RULE, registry_of
 
 Cli = Callable[..., Result]
 UseRules = Callable[..., None]
@@ -45,7 +46,7 @@ def test_reports_and_an_output_file_leave_stdout_empty(cli: Cli, tmp_path: Path)
     ("value", "told"),
     [
         ("sarfi=x.sarif", "Did you mean 'sarif'?"),
-        ("sarfi=x.sarif", "Valid are text, concise, json, json-lines, sarif, junit, github, gitlab, model-explorer."),
+        ("sarfi=x.sarif", f"Valid are {', '.join(FORMATS)}."),
         ("sarif", "as in --report sarif=report.txt"),
         ("report.sarif", "is not FORMAT=PATH"),
         ("sarif=", "is not FORMAT=PATH"),
@@ -279,3 +280,22 @@ def test_statistics_count_by_rule_over_all_files(cli: Cli, use_rules: UseRules) 
     assert result.exit_code == 1
     document = json.loads(cli("check", "clean.pt2", "wrong.pt2", "--output-format", "json").output)
     assert [row["findings"] for row in document["summary"]["statistics"]] == [2, 2]
+
+
+def test_findings_with_one_cause_share_an_entry_unless_each_is_asked_for(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b = GraphBuilder()
+    relus = [b.call("aten.relu.default", b.input(), module=f"block.{number}") for number in range(3)]
+    graph = b.output(*relus)
+    monkeypatch.setattr("fuseguard.readers.open.read", lambda path, methods=(): (graph, str(path)))
+    monkeypatch.setattr("fuseguard.cli.check.load_registry", lambda: registry_of(ERROR_RULE))
+    short, whole = cli("check", "wrong.pt2"), cli("check", "wrong.pt2", "--verbose")
+    assert short.exit_code == whole.exit_code == 1
+    assert short.output.count("error[ZZ001]") == 1
+    assert "3 places" in short.output
+    assert whole.output.count("error[ZZ001]") == 3
+    assert cli("check", "wrong.pt2", "-v").output == whole.output
+    for number in range(3):
+        assert f"block.{number}" in short.output
+        assert f"block.{number}" in whole.output

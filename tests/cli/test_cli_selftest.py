@@ -79,7 +79,7 @@ def test_missing_extras_name_the_command_that_installs_them(
     outcome = cli("selftest", "--select", "FU101")
     assert outcome.exit_code == 2
     assert f"No module named '{missing}'" in outcome.output
-    assert "pip install 'fuseguard[prove]'" in outcome.output
+    assert "pip install '.[prove]'" in outcome.output
 
 
 def test_an_installation_that_cannot_be_imported_is_told_as_well(judged: Judged, cli: Cli) -> None:

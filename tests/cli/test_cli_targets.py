@@ -89,14 +89,14 @@ def test_an_upgrade_that_breaks_something_exits_with_1_and_says_what(gate: Cli) 
     assert "wrong.pt2: ExecuTorch 1.4.1 -> 1.5.1\n\nbreaks\n  FU101 fused-activation-out-of-range" in result.output
     assert "exact -> wrong: lowering succeeds and the result is silently wrong" in result.output
     assert "/home/me/model.py:42 (features.conv1)" in result.output
-    assert "1 place breaks, 0 stay broken, 0 mended" in result.output
+    assert "1 place breaks, 0 stay broken, 0 fixed" in result.output
     assert "clean.pt2" not in result.output
     assert gate(*UPGRADE, "1.4.1", "--to", "1.5.1", "--exit-zero").exit_code == 0
 
 
-def test_what_is_mended_and_what_stays_exit_with_0(gate: Cli) -> None:
-    mended = gate(*UPGRADE, "1.2.0", "--to", "1.4.1")
-    assert (mended.exit_code, "\nmended\n  FU101" in mended.output) == (0, True)
+def test_what_is_fixed_and_what_stays_exit_with_0(gate: Cli) -> None:
+    fixed = gate(*UPGRADE, "1.2.0", "--to", "1.4.1")
+    assert (fixed.exit_code, "\nfixed\n  FU101" in fixed.output) == (0, True)
     stays = gate(*UPGRADE, "1.2.0", "--to", "1.5.1")
     assert (stays.exit_code, "\nstays broken\n  FU101" in stays.output) == (0, True)
     assert "crash -> wrong" in stays.output
@@ -116,7 +116,7 @@ def test_an_upgrade_as_json_and_into_a_file(gate: Cli) -> None:
     told = json.loads(Path("report.json").read_text())
     assert (result.output, told["from"], told["to"]) == ("", "1.4.1", "1.5.1")
     assert told["summary"] == {
-        "breaks": 1, "stays": 0, "shifts": 0, "mended": 0, "same": 0, "announced": 0, "suppressed": 0,
+        "breaks": 1, "stays": 0, "shifts": 0, "fixed": 0, "same": 0, "announced": 0, "suppressed": 0,
         "suppressed_breaks": 0, "exit_code": 1,
     }  # fmt: skip
     (place,) = told["files"][0]["places"]

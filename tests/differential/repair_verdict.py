@@ -2,7 +2,7 @@
 
 ``verdict`` of a record:
 
-- ``repaired``: mended without changing a result, lowered right, and nothing is lost that the guard keeps delegated;
+- ``repaired``: fixed without changing a result, lowered right, and nothing is lost that the guard keeps delegated;
 - ``repair-fault``: the repair changes results or signature, or a second one finds more to do;
 - ``lowering-fault``: the repaired program is lowered wrong, or less of it than with the guard;
 - ``not-repairs``: lowered wrong, and so is the guarded original: what no rule announces;

@@ -22,7 +22,7 @@ from .program_modules import NotAProgram, build  # noqa: E402
 from .repair_verdict import judge_repair, summary  # noqa: E402
 
 SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
-#: Programs of seed 5 that several rules mend together, on every release; the codes that they have in common.
+#: Programs of seed 5 that several rules fix together, on every release; the codes that they have in common.
 SEVERAL = {22: {"QD201", "QD204"}, 114: {"QD201", "QD202", "QD203"}, 135: {"QD201", "QD204"}, 178: {"QD202", "QD203"}}
 
 
@@ -38,7 +38,7 @@ def test_a_repair_is_exact_and_needs_no_second(index: int) -> None:
 
 
 @pytest.mark.parametrize("index", SEVERAL)
-def test_several_violations_are_mended_together_and_lowered_right(index: int) -> None:
+def test_several_violations_are_fixed_together_and_lowered_right(index: int) -> None:
     record = judge_repair(program_of(5, index))
     assert record["faults"] == []
     assert record["verdict"] == "repaired", record

@@ -54,8 +54,8 @@ class Watcher(OperatorSupportBase):
     def __init__(self, checks: Sequence[OperatorSupportBase]) -> None:
         self.checks = checks
         guard: Any = checks[0]
-        #: The lowering is shown to the guard as it is: nothing is mended.
-        self.analysis = SimpleNamespace(showing=functools.partial(guard.analysis.showing, mend=False))
+        #: The lowering is shown to the guard as it is: nothing is fixed.
+        self.analysis = SimpleNamespace(showing=functools.partial(guard.analysis.showing, fix=False))
 
     def is_node_supported(self, submodules: Any, node: torch.fx.Node) -> bool:
         self.checks[0].is_node_supported(submodules, node)
@@ -204,9 +204,9 @@ def _check_bounds(record: dict[str, Any], findings: Sequence[Finding], proof: Pr
         record["notes"].append("bounded, not announced")
 
 
-def _mended_by_guard(findings: Sequence[Finding]) -> bool:
-    mended = {rule.code for rule in all_rules() if rule.mended_by_guard}
-    return any(finding.code in mended for finding in findings)
+def _fixed_by_guard(findings: Sequence[Finding]) -> bool:
+    fixed = {rule.code for rule in all_rules() if rule.fixed_by_guard}
+    return any(finding.code in fixed for finding in findings)
 
 
 def _judge_guard(
@@ -227,7 +227,7 @@ def _judge_guard(
             f"lint and plug-in differ: only lint {sorted(lint - plugin)}, only plug-in {sorted(plugin - lint)}"
         )
     refused = any(finding.refuse for finding in seen.findings)
-    if not refused and seen.analyses and not sampled and not _mended_by_guard(findings):
+    if not refused and seen.analyses and not sampled and not _fixed_by_guard(findings):
         record["guard"] = "same" if proof.ok else "broken"
         return
     again = guard_checks(target, all_rules())

@@ -50,7 +50,7 @@ def test_the_committed_pages_are_current(generator: ModuleType, made: dict[Path,
     assert generator.stale(made) == [], "run tools/generate_docs.py"
 
 
-def test_what_is_stale_missing_or_left_over_is_noticed_and_mended(generator: ModuleType, made: dict[Path, str]) -> None:
+def test_what_is_stale_missing_or_left_over_is_noticed_and_fixed(generator: ModuleType, made: dict[Path, str]) -> None:
     rules = generator.DOCS / "rules"
     (rules / "FU101.md").write_text("something else")
     (rules / "FU102.md").unlink()
@@ -93,6 +93,12 @@ def test_a_page_tells_all_that_the_rule_knows(made: dict[Path, str], registry: R
         assert ("## How it is repaired" in page) is rule.repairable, rule.code
 
 
+def test_every_page_of_a_rule_links_to_the_primer(made: dict[Path, str]) -> None:
+    pages = [text for path, text in made.items() if path.parent.name == "rules" and path.stem != "index"]
+    assert len(pages) > 50
+    assert all("(../primer.md)" in page for page in pages)
+
+
 def test_a_change_of_a_rule_changes_its_page(generator: ModuleType, registry: Registry) -> None:
     from rule_pages import rule_page
 
@@ -103,7 +109,7 @@ def test_a_change_of_a_rule_changes_its_page(generator: ModuleType, registry: Re
     assert "For another reason." in after
     assert rule.bad[0].title.split(" ")[0] in before
     assert "depthwise" in before
-    assert "depthwise" not in after.split("## Passed")[0]
+    assert "depthwise" not in after.split("## Accepted examples")[0]
 
 
 @pytest.mark.parametrize(
@@ -171,8 +177,8 @@ def test_the_limits_on_the_security_page_are_those_of_the_reader() -> None:
 @pytest.mark.parametrize(
     ("page", "heading", "kind"),
     [
-        ("python.md", "of a report of `check`", Report),
-        ("python.md", "of a finding", Finding),
+        ("python.md", "attribute of a report", Report),
+        ("python.md", "attribute of a finding", Finding),
         ("writing-a-rule.md", "attribute", Rule),
     ],
 )

@@ -32,7 +32,7 @@ class Coarse(Rule):
     name = "coarse-steps"
     summary = "Coarse."
     why = "Because."
-    remedy = "Mend it."
+    remedy = "Fix it."
     scope = "node"
     message = "{node} is coarse"
     effects = table(("*", "*", "*"))
@@ -144,7 +144,7 @@ def empty_repair(self: Rule, view: View, target: Target, finding: Finding) -> Re
             "shows the effect 'quality' of case 'rare'", Kind.UNSHOWN,
         ),
         ({"effects": table(("*", "*", "*"), reference=" ")}, "has no reference", Kind.DOCUMENTATION),
-        ({"remedy": "Mend it"}, "remedy is no whole sentence", Kind.DOCUMENTATION),
+        ({"remedy": "Fix it"}, "remedy is no whole sentence", Kind.DOCUMENTATION),
         ({"check": raises}, "rule ZZ100 raises RuntimeError: boom, on every measured release", Kind.RAISES),
         ({"check": forgets}, "raises KeyError: 'node'", Kind.RAISES),
         ({"check": only_int}, "INT and INT+FP are not refused alike on 1.2.0, 1.3.1", Kind.PROFILES_DIFFER),

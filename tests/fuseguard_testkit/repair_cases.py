@@ -16,7 +16,7 @@ EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
 _SHORT = 3
 
 
-def mended(rule: Rule, example: Example, spec: str, release: str | None = None) -> set[str]:
+def fixed(rule: Rule, example: Example, spec: str, release: str | None = None) -> set[str]:
     """The codes of what an exact repair is announced for; ``release`` None means the installed one."""
     report = run(example.graph(), Target.parse(spec, release), SELECTED, repair_policy(rule))
     refused = {item.code: item.refused for item in SELECTED}
@@ -29,7 +29,7 @@ def mended(rule: Rule, example: Example, spec: str, release: str | None = None) 
 
 def reach_the_judge(rule: Rule, example: Example, release: str | None = None) -> bool:
     """Whether the rule repairs the example under both profiles, on ``release``."""
-    return all(rule.code in mended(rule, example, example.spec(profile), release) for profile in PROFILES)
+    return all(rule.code in fixed(rule, example, example.spec(profile), release) for profile in PROFILES)
 
 
 def _short() -> dict[int, str]:

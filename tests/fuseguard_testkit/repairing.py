@@ -31,7 +31,7 @@ def eager_faults(
     found.extend(_signature_faults(program, result))
     again = repair(result.program, target, policy).applied
     if again:
-        found.append(f"a second repair mends {[item.finding.code for item in again]}")
+        found.append(f"a second repair fixes {[item.finding.code for item in again]}")
     left = [finding.code for finding in result.remaining if finding.refuse and finding.repairable]
     if left:
         found.append(f"{left} remain and could be repaired")

@@ -39,7 +39,7 @@ FINDING = Finding(
 #: As little as a finding can say.
 BARE = Finding(
     code="QP301", name="odd", effect=Effect.QUALITY, severity=Severity.WARNING, nodes=("n",), cluster=("n",),
-    message="odd", remedy="mend it", file="m.pt2",
+    message="odd", remedy="fix it", file="m.pt2",
 )  # fmt: skip
 
 

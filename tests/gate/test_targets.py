@@ -108,9 +108,9 @@ def test_a_severity_that_is_given_goes_before_one_that_is_configured_whatever_th
     ("target", "before", "after", "change"),
     [
         ("TOSA-1.0+INT+FP", "1.4.1", "1.5.1", Change.BREAKS),
-        ("TOSA-1.0+INT+FP", "1.5.1", "1.4.1", Change.MENDED),
+        ("TOSA-1.0+INT+FP", "1.5.1", "1.4.1", Change.FIXED),
         ("TOSA-1.0+INT+FP", "1.2.0", "1.5.1", Change.STAYS),
-        ("TOSA-1.0+INT+FP", "1.2.0", "1.3.1", Change.MENDED),
+        ("TOSA-1.0+INT+FP", "1.2.0", "1.3.1", Change.FIXED),
         ("TOSA-1.0+INT+FP", "1.3.1", "1.4.1", Change.SAME),
         ("TOSA-1.0+INT", "1.2.0", "1.5.1", Change.BREAKS),
     ],

@@ -106,7 +106,7 @@ def announce(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes these concerns of the rule, of one change in 1.6, the only ones."""
 
     def put(*concerns: Concern, **fields: Any) -> None:
-        values = {"pr": "#99", "date": "2026-09-21", "state": "merged", "change": "mends it", "concerns": concerns}
+        values = {"pr": "#99", "date": "2026-09-21", "state": "merged", "change": "fixes it", "concerns": concerns}
         announcement = Announcement(**{**values, **fields})
         pairs = tuple((announcement, concern) for concern in concerns)
         monkeypatch.setattr("fuseguard.engine.evidence._ANNOUNCED_BY_RULE", {"ZZ100": pairs})
@@ -229,7 +229,7 @@ def test_an_announced_change_keeps_the_effect_and_says_what_is_expected(record: 
     finding = found("1.6.0")
     assert (finding.effect, finding.evidence, finding.evidence_release) == (Effect.WRONG, Evidence.ANNOUNCED, "1.5.1")
     assert finding.evidence_note == (
-        "#99 (of 2026-09-21, merged) mends it; exact is expected; the effect is that of 1.5.1; a third pass"
+        "#99 (of 2026-09-21, merged) fixes it; exact is expected; the effect is that of 1.5.1; a third pass"
     )
     assert found("1.6.0", "INT+FP").evidence is Evidence.INFERRED, "another profile"
     assert found("1.5.2").evidence is Evidence.INFERRED, "an older release"
@@ -242,7 +242,7 @@ def test_who_says_it_and_what_is_not_known_is_part_of_the_note(record: Any, anno
     announce(Concern("ZZ100", basis="mechanism", condition="a relu"))
     assert "that it concerns this case for a relu is inferred from its mechanism" in found("1.6.0").evidence_note
     announce(Concern("ZZ100"))
-    assert "mends it; the new effect is not known; the effect is that of 1.5.1" in found("1.6.0").evidence_note
+    assert "fixes it; the new effect is not known; the effect is that of 1.5.1" in found("1.6.0").evidence_note
     record()
     assert "no recording shows the effect" in found("1.6.0").evidence_note
 
@@ -373,7 +373,7 @@ def test_what_upstream_announces_is_said_of_1_6(code: str, title: int, profile: 
         assert expected in item.evidence_note
 
 
-def test_a_where_of_codes_and_floats_is_not_mended_by_the_change_of_the_rescales() -> None:
+def test_a_where_of_codes_and_floats_is_not_fixed_by_the_change_of_the_rescales() -> None:
     rule = REGISTRY.get("PL402")
     assert rule is not None
     told = {}

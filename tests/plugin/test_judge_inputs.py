@@ -116,7 +116,7 @@ def test_results_that_a_norm_leaves_empty_and_nothing_reads_do_not_matter() -> N
     ("inputs", "kwargs", "said"),
     [
         (X, {}, "inputs is a Tensor, and must be a sequence"),
-        ((X,), {}, "1 inputs are given, the program takes 2: x, scale"),
+        ((X,), {}, r"1 input is given, the program takes 2: x \(torch.float32 of shape \(1, 3, 6, 6\)\), scale"),
         ((X,), {"scalee": SCALE}, "takes the keywords scale, and scalee were given"),
         ((X[:, :2], SCALE), {}, r"input 'x' must be torch.float32 of shape \(1, 3, 6, 6\), not .* \(1, 2, 6, 6\)"),
         ((X.double(), SCALE), {}, "not torch.float64"),

@@ -70,7 +70,7 @@ def branches(fault: str) -> tuple[ExportedProgram, list[tuple[torch.Tensor, ...]
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_violation_in_a_body_is_mended_there(target: str) -> None:
+def test_a_violation_in_a_body_is_fixed_there(target: str) -> None:
     program, inputs = branches("neg")
     result = repair(program, target)
     assert [(item.finding.code, item.finding.graph) for item in result.applied] == [("QD202", "true_graph_0")]
@@ -84,7 +84,7 @@ def test_a_violation_in_a_body_is_mended_there(target: str) -> None:
     assert "aten.neg.default" in prove(program, inputs[0], target, checks="guard").cpu_ops
 
 
-def test_bodies_in_bodies_are_mended_too() -> None:
+def test_bodies_in_bodies_are_fixed_too() -> None:
     program, inputs = branches("nested")
     result = repair(program, TARGETS[0])
     assert [item.finding.graph for item in result.applied] == ["true_graph_0.true_graph_0"]
@@ -93,7 +93,7 @@ def test_bodies_in_bodies_are_mended_too() -> None:
 
 
 def test_a_convolution_in_a_body_stays_the_guards() -> None:
-    """No release lowers one whose weights are operands of a body: mended it would be delegated, and lowering crash."""
+    """No release lowers one whose weights are operands of a body: fixed it would be delegated, and lowering crash."""
     program, inputs = branches("conv2d")
     (finding,) = [item for item in fuseguard.check(program, TARGETS[0]).findings if item.code == "FU101"]
     assert finding.graph

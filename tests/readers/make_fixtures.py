@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent / "data"
+SAMPLE = Path(__file__).parents[2] / "verifier" / "fuseguard" / "samples" / "conv_cat.pt2"  # of fuseguard demo
 LIMIT = 60 * 1024
 
 # Compiled under a neutral file name: the exporter records the name in every node's stack trace.
@@ -164,6 +165,8 @@ def main() -> None:
         if len(data) > LIMIT or any(path in data for path in (b"/root", b"/work", b"/tmp", b"/home")):
             raise SystemExit(f"{name}.pt2 is too large ({len(data)} bytes) or holds a path of this machine")
         (DATA / f"{name}.pt2").write_bytes(data)
+        if name == "conv_cat":
+            SAMPLE.write_bytes(data)
         sys.stdout.write(f"{name}.pt2 {len(data)} bytes\n")
 
 

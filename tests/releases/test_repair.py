@@ -21,7 +21,7 @@ from fuseguard.executorch import prove, repair, support_checks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
-from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, mended  # noqa: E402
+from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, fixed  # noqa: E402
 from fuseguard_testkit.repairing import eager_faults, lowered, lowering_faults  # noqa: E402
 
 CASES = [
@@ -43,7 +43,7 @@ def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example,
     policy = repair_policy(rule)
     result = repair(program, spec, policy)
     assert eager_faults(program, result, inputs, spec, policy) == []
-    if rule.code in mended(rule, example, spec):
+    if rule.code in fixed(rule, example, spec):
         applied = {item.finding.code for item in result.applied}
         assert applied & {rule.code, *example.companions}, "the check calls it repairable"
     if result.applied:
@@ -59,7 +59,7 @@ def test_the_original_is_left_alone() -> None:
     assert [node.format_node() for node in program.graph.nodes] == before
 
 
-def test_several_violations_at_once_are_mended_together() -> None:
+def test_several_violations_at_once_are_fixed_together() -> None:
     """A stranded relu, a cat of two domains, a gate computed twice and a negation that changes domains."""
     shape = (1, 4, 8, 8)
     wide, narrow = int8(0.0231, 7), int8(0.00397, -119)

@@ -19,7 +19,7 @@ from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREAD
 TOP = {"schema_version", "tool", "target", "targets", "policy", "rules", "files", "summary"}
 FILE = {"file", "nodes", "islands", "quantized", "findings", "suppressed", "failures", "notices"}
 FINDING_KEYS = {
-    "code", "name", "severity", "effect", "effect_meaning", "case", "evidence", "evidence_note",
+    "called_from", "code", "name", "severity", "effect", "effect_meaning", "case", "evidence", "evidence_note",
     "evidence_release", "message", "remedy", "nodes",
     "cluster", "graph", "source", "module", "module_type", "island", "island_key", "qparams", "details", "bound_steps",
     "bound_value", "repairable", "unsafe_repair", "refused", "caused_by", "fingerprint", "outcomes",

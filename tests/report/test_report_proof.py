@@ -186,8 +186,8 @@ def test_infinities_are_strings_in_json() -> None:
 
 def test_what_the_guard_refused_is_told() -> None:
     class Guard:
-        def __str__(self) -> str:
-            return "fuseguard: 2 nodes refused\n  FU101: refused conv, relu"
+        def lines(self) -> list[str]:
+            return ["fuseguard: 2 nodes refused", "  FU101: refused conv, relu"]
 
         def to_dict(self) -> dict[str, str]:
             return {"policy": "consistent"}

@@ -34,9 +34,10 @@ ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31m\u202e\u2066\u200f\u200b\ufeff\x00\r\u2
 
 def hostile(text: str) -> Finding:
     line = SourceLine(text, 3, text, text)
+    installed = SourceLine("/venv/site-packages/net.py", 3, text, text)  # so that the other one is where it is called
     return replace(
         finding(), nodes=(text, "b"), cluster=(text, "a", "b"), message=f"{text} is wrong", module=text,
-        module_type=text, island=text, source=line, stack=(line,), graph=text, qparams=((text, text),),
+        module_type=text, island=text, source=line, stack=(line, installed), graph=text, qparams=((text, text),),
         details=((text, text),), file=text, remedy=text,
     )  # fmt: skip
 

@@ -68,7 +68,7 @@ def test_a_bare_finding_shows_the_file_and_no_empty_fields() -> None:
         "  nodes     n\n"
         f"  effect    quality: {Effect.QUALITY.meaning}\n"
         "  on        TOSA-1.0+INT, ExecuTorch 1.5.1\n"
-        "  remedy    mend it\n"
+        "  remedy    fix it\n"
         "  repair    no bit-exact one is known; follow the remedy\n"
     )
 
@@ -104,6 +104,20 @@ def test_consequences_bodies_and_details_are_named() -> None:
     assert "  shift     47\n" in text
 
 
+def test_the_call_in_the_users_code_is_below_the_line_of_an_installed_model() -> None:
+    model = SourceLine("/venv/site-packages/torchvision/models/resnet.py", 93, "forward", "out = self.relu(out)")
+    call = SourceLine("train.py", 12, "forward", "return self.net(x)")
+    text = one(finding(source=model, stack=(call, model)))
+    assert (
+        "  --> /venv/site-packages/torchvision/models/resnet.py:93, in forward\n"
+        "     |\n"
+        "  93 | out = self.relu(out)\n"
+        "     | ^^^^^^^^^^^^^^^^^^^^\n"
+        "  called from train.py:12, in forward: return self.net(x)\n"
+    ) in text
+    assert "called from" not in one(finding(source=call, stack=(call,)))
+
+
 def test_a_very_long_source_line_is_cut() -> None:
     text = one(finding(source=SourceLine("m.py", 7, "", "x" * 100_000)))
     assert max(map(len, text.splitlines())) < 200
@@ -111,7 +125,7 @@ def test_a_very_long_source_line_is_cut() -> None:
 
 def test_the_summary_counts_by_severity() -> None:
     check = of(FINDING, FINDING, BARE)
-    assert text_of(check).splitlines()[-1] == (
+    assert text_of(check).splitlines()[-2] == (
         "2 errors, 1 warning, 0 notes in 13 nodes, 2 islands; target TOSA-1.0+INT, ExecuTorch 1.5.1; policy consistent"
     )
 

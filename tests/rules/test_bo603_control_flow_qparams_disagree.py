@@ -72,7 +72,7 @@ def test_a_carried_value_that_nothing_reads_behind_the_loop_goes_round_as_the_bo
         b.requantize(b.call("aten.abs.default", y), control_flow.COARSE),
     )
     (finding,) = find(ControlFlowBoundary(), with_body(graph, "while_body_graph_0", body), CF)
-    assert "dequantize_per_tensor_1 comes out of a round" in finding.message
+    assert "dequantize_per_tensor_1 leaves a round" in finding.message
 
 
 def test_integer_operands_are_no_floats_beside_codes() -> None:
@@ -220,4 +220,4 @@ def test_a_loop_that_no_value_enters_crashes_all_the_same_where_lowering_does() 
     (finding,) = find(ControlFlowBoundary(), graph, CF, "1.2.0")
     assert finding.effect is Effect.CRASH
     (finding,) = find(ControlFlowBoundary(), graph, CF, "1.5.1")
-    assert "comes out as it is" in finding.message  # y is read behind the loop with the first operand's qparams
+    assert "is returned unchanged" in finding.message  # y is read behind the loop with the first operand's qparams

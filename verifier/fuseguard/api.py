@@ -19,6 +19,7 @@ from fuseguard.target import HasTosaSpec, Target, as_target
 
 if TYPE_CHECKING:
     import torch
+    from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
 
     from fuseguard.gate.result import CheckResult
@@ -28,7 +29,7 @@ T = TypeVar("T", bound=Target | HasTosaSpec)
 
 
 def check(
-    program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str],
+    program: ExportedProgram | EdgeProgramManager | torch.fx.GraphModule | Graph | str | os.PathLike[str],
     target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
     executorch: str | Sequence[str] | None = None,
     policy: str | None = None,
@@ -47,9 +48,9 @@ def check(
     """Check a program for one target or several.
 
     Args:
-        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, a :class:`Graph`, or the
-            path of a file: a ``.pt2`` file, an ETRecord, or what ``executorch.exir.serde.save`` wrote. It is never
-            changed, and nothing in a file is executed.
+        program: a live ``ExportedProgram`` or ``GraphModule`` in ATen or edge dialect, an ``EdgeProgramManager`` (all
+            of its methods), a :class:`Graph`, or the path of a file: a ``.pt2`` file, an ETRecord, or what
+            ``executorch.exir.serde.save`` wrote. It is never changed, and nothing in a file is executed.
         target: a TOSA specification (``TOSA-1.0+INT``), an accelerator (``vgf``, ``ethos-u85``), a compile spec or
             partitioner of the backend, or several; ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
         executorch: the release to check for, or several, for every target in turn; ``all`` are those measured. None
@@ -132,16 +133,18 @@ def render(
     *,
     source_root: str | os.PathLike[str] | None = None,
     quiet: bool = False,
+    verbose: bool = False,
     statistics: bool = False,
 ) -> str:
     """A report as ``fuseguard check --output-format`` writes it, in plain text.
 
     Args:
         result: what :func:`check` or :func:`check_files` returned.
-        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``, ``gitlab``
-            or, of one program, ``model-explorer``.
+        output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``,
+            ``gitlab``, ``markdown`` or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
+        verbose: write out every finding, in the text format, where those with one cause are else one entry.
         statistics: counts by rule in the place of findings, in formats for people.
 
     Raises:
@@ -149,6 +152,7 @@ def render(
     """
     import warnings
 
+    from fuseguard.gate.result import of_report
     from fuseguard.report.formats import FORMATS, render_document
     from fuseguard.report.options import Options
 
@@ -157,17 +161,8 @@ def render(
         raise ValueError(f"{output_format!r} is no format. {hint} Valid are {', '.join(FORMATS)}.".replace("  ", " "))
     rules = {rule.code: rule for rule in load_registry().rules}
     root = Path.cwd() if source_root is None else Path(source_root)
-    whole = _as_result(result) if isinstance(result, Report) else result
-    return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn))
-
-
-def _as_result(report: Report) -> CheckResult:
-    from fuseguard.gate.exit_codes import exit_code
-    from fuseguard.gate.result import CheckResult, FileResult
-
-    files = (FileResult(report.file or "program", report),)
-    code = exit_code(files, report.fail_on)
-    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)
+    whole = of_report(result) if isinstance(result, Report) else result
+    return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn, verbose))
 
 
 def _gate(

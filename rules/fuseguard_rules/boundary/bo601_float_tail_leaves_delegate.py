@@ -1,4 +1,4 @@
-"""BO601: an INT delegate hands out codes where the program around it expects floats."""
+"""BO601: an INT delegate returns codes where the surrounding program expects floats."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class FloatTailLeavesDelegate(Rule):
     name = "float-tail-leaves-delegate"
     summary = "A split feeds both the CPU and the accelerator, and one half leaves an INT delegate as bare codes."
     why = (
-        "The halves of a split are quantized one by one, behind it. If one half goes through an op that stays on the "
-        "CPU and comes back, the other half's quantize op falls into the partition behind, so the split's own "
-        "partition ends in a float value. TOSAPartitioner._detag_boundary_nodes takes a quantize op off the entry of "
-        "an INT partition and a dequantize op off its exit, but not such a tail: the delegate yields int8 where the "
-        "program expects float32. A device refuses it or reads garbage (executorch #19364). Fixed after 1.5.1 by "
-        "#22966. With float support the same comes of an op that the backend does not know; what is merely left in "
-        "float is delegated, and the split stays whole."
+        "The halves of a split are quantized one by one, after the split. If one half goes through an op that stays on "
+        "the CPU and comes back, the quantize op of the other half falls into the following partition, and the split's "
+        "own partition ends in a float value. TOSAPartitioner._detag_boundary_nodes removes a quantize op from the "
+        "entry of an INT partition and a dequantize op from its exit, but not such a tail. The delegate then yields "
+        "int8 where the program expects float32, and a device refuses it or reads garbage (executorch #19364). Fixed "
+        "after 1.5.1 by #22966. With float support, an op that the backend does not know has the same effect. An op "
+        "that is merely left in float is delegated there, so the split stays whole."
     )
     remedy = (
-        "Let fuseguard put slices in place of the split, each with dequantize and quantize ops of its own (repair), "
-        "keep the split off the accelerator (guard), or quantize the block between."
+        "Let fuseguard replace the split with slices that have their own dequantize and quantize ops (repair), keep "
+        "the split off the accelerator (guard), or quantize the block between."
     )
     scope = "boundary"
-    message = "{op}: {kept} stays on the accelerator and {left} goes through {cpu}, which does not, and comes back"
+    message = "{op}: {kept} stays on the accelerator, but {left} goes through {cpu} on the CPU and comes back"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.RUNTIME_FAULT, reference=_DETAG),
@@ -62,10 +62,10 @@ class FloatTailLeavesDelegate(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Cuts each part out by an op of its own, in the split's domain and ending in a Q there.
+        """Cut out each part with a separate op, which works in the split's domain and ends in a Q there.
 
-        With a dequantize op of its own as well: one that parts shared would be de-tagged, since the parts are in two
-        partitions, and the slices behind it with it.
+        Each part also gets its own dequantize op. The parts are in two partitions, so a shared one would be de-tagged,
+        and the slices after it too.
         """
         del target
         split = view.graph[finding.nodes[0]]
@@ -83,7 +83,7 @@ class FloatTailLeavesDelegate(Rule):
         return Rewrite(tuple(edits))
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Splits of which one part goes through the CPU only since something on its way is refused."""
+        """Splits with a part that goes through the CPU only because an op on its path is refused."""
         for node, _, _, cpu in _torn(view, target, refused):
             if cpu.name in refused:
                 yield from ((item, cpu) for item in (node, *view.users(node)))
@@ -102,7 +102,7 @@ def _torn(view: View, target: Target, refused: frozenset[str] = frozenset()) -> 
 
 
 def _halves(view: View, split: Node, reach: CpuReach) -> tuple[Node, Node] | None:
-    """A part that stays on the accelerator and one that leaves it and comes back; None if there are not both."""
+    """A part that stays on the accelerator and one that leaves it and comes back; None unless both exist."""
     parts = [part for part in view.users(split) if view.out_q(part)]
     left = next((part for part in parts if part.name in reach.through), None)
     kept = next((part for part in parts if part.name not in reach.through), None)
@@ -110,7 +110,7 @@ def _halves(view: View, split: Node, reach: CpuReach) -> tuple[Node, Node] | Non
 
 
 def _cut(split: Node, source: Node, number: Arg) -> Call | None:
-    """The slice that is the part of that ``number``; None where the sizes are not known.
+    """The slice that equals part ``number``; None if the sizes are not known.
 
     Schemas: split(x, size, dim=0), split_with_sizes(x, sizes, dim=0), chunk(x, chunks, dim=0).
     """

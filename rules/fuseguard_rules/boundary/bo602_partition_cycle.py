@@ -1,4 +1,4 @@
-"""BO602: one dequantized value leaves the accelerator and is read there, and the partition loses its middle."""
+"""BO602: a dequantized value is read on and off the accelerator, and the partition loses its middle."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ class PartitionCycle(Rule):
     name = "partition-cycle"
     summary = "An op in the middle of an INT partition shares a dequantize op with the CPU or with an output."
     why = (
-        "TOSAPartitioner._detag_boundary_nodes takes out of an INT partition each dequantize op with a user outside, "
-        "an output of the program among them, and with it every op inside that reads it: that op has a float input "
-        "now. Where the partition goes on behind that op and has begun before it, its two ends depend on each other "
-        "through a node outside, and fusing it raises 'Invalid partition, found dependency cycles'. Since 1.4 "
-        "(#18191) such a partition is split in two, and the op between runs on the CPU. Arm's quantizer gives each "
-        "reader a DQ of its own; where one operator is decomposed into several, or another tool made the program, "
-        "they share it."
+        "TOSAPartitioner._detag_boundary_nodes removes from an INT partition every dequantize op that has a user "
+        "outside; an output of the program counts as one. It also removes every op inside that reads this dequantize "
+        "op, because that op now has a float input. If the partition begins before this op and continues after it, its "
+        "two ends depend on each other through a node outside, and fusing the partition raises 'Invalid partition, "
+        "found dependency cycles'. Since 1.4 (#18191), such a partition is split in two, and the op between runs on "
+        "the CPU. Arm's quantizer gives each reader its own DQ. Readers share one if an operator is decomposed into "
+        "several, or if another tool made the program."
     )
     remedy = (
-        "Give each reader a dequantize op of its own (repair), let fuseguard keep the op in the middle on the CPU "
-        "(guard), or upgrade ExecuTorch to 1.4 or newer."
+        "Give each reader its own dequantize op (repair), let fuseguard keep the op in the middle on the CPU (guard), "
+        "or upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "boundary"
-    message = "{dq} feeds {kept}, which goes on to {behind} on the accelerator, and {outside}, which is not there"
+    message = (
+        "{dq} feeds {kept}, which continues to {behind} on the accelerator, and {outside}, which is off the accelerator"
+    )
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "INT", Effect.CRASH, reference=_DETAG),
@@ -74,11 +76,12 @@ class PartitionCycle(Rule):
 
 
 class _Reach:
-    """How many ops on the CPU lie on the ways to a node (``before``), and on those to anything that follows it
-    without a further one (``behind``); the largest number counts.
+    """How many CPU ops lie on the paths to a node (``before``), and on those to any node that follows it without a
+    further CPU op (``behind``). The path with the most ops counts.
 
-    The partitioner goes backwards and puts an op into a partition of its users. So two ops that follow each other share
-    one if no op on the CPU is between, and if the second is not in one with what waits for such an op.
+    The partitioner goes backwards and puts an op into a partition of its users. Two ops that follow each other
+    therefore share a partition if no CPU op is between them, and if the second one is not in a partition with an op
+    that waits for such a CPU op.
     """
 
     def __init__(self, view: View, target: Target) -> None:

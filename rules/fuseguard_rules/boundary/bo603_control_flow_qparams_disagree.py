@@ -1,4 +1,4 @@
-"""BO603: the qparams around a cond or while_loop are not what the backend takes them for."""
+"""BO603: the qparams around a cond or while_loop differ from what the backend assumes."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _SHARED_META = (
 )
 _REJECTED = "ControlFlowOpSupported: Submodule was not fully partitioned"
 
-#: What is said of an operand or result (``one``) and another node or qparams (``other``), by case.
+#: What the message says of an operand or result (``one``) and another node or qparams (``other``), by case.
 _WHAT = {
-    "additional": "its body quantizes operand {one}, which it does not carry along, by {other}",
-    "operands": "operand {one} has other qparams than the first, {other}",
-    "float-operand": "operand {one} is in float, while {other} is dequantized and a body quantizes both",
+    "additional": "its body quantizes operand {one} with {other}, and does not carry it along",
+    "operands": "operand {one} and the first operand, {other}, have different qparams",
+    "float-operand": "operand {one} is in float, {other} is dequantized, and a body quantizes both",
     "float-operands": "operand {one} is in float, and a body quantizes it",
-    "entry": "a body quantizes operand {one} to {other} and to something else",
-    "no-entry": "a body reads operand {one} in float, in {other}",
-    "no-exit": "{one} is quantized, but a body yields it in float, by {other}",
-    "moved-exit": "{one} is quantized, but a body moves it once more behind its last dequantize op, by {other}",
-    "loop": "operand {one} comes out of a round with other qparams than the next one reads it with: {other}",
-    "passed": "no value meets its condition: operand {one} comes out as it is, and is read with other qparams, {other}",
+    "entry": "a body quantizes operand {one} to {other} and also to other qparams",
+    "no-entry": "a body reads operand {one} in float, at {other}",
+    "no-exit": "{one} is quantized, but a body yields it in float, from {other}",
+    "moved-exit": "{one} is quantized, but a body moves it again after its last dequantize op, in {other}",
+    "loop": "operand {one} leaves a round with {other}, but the next round reads it with other qparams",
+    "passed": "no value meets its condition: operand {one} is returned unchanged, but read with other qparams, {other}",
     "rounded": "operand {one} is rounded once more between two rounds, to {other}",
 }
 
@@ -54,22 +54,22 @@ class ControlFlowBoundary(Rule):
         "The operands or carried values of a cond or while_loop have qparams that the backend does not keep apart."
     )
     why = (
-        "The backend folds the DQs in front of a control-flow op and the Qs behind it, the Qs at the entries of its "
-        "bodies and the DQs at their exits, and puts RESCALEs into the bodies for the difference "
-        "(InsertControlFlowRescalesPass). It keeps one set of qparams for all operands, the first's, and one Q for "
-        "each entry of a body, the last. What a loop yields is rescaled to the qparams behind the loop, also where it "
-        "goes into the next round, which reads it with those of the operands; where the two are the same, that is one "
-        "rounding more for each round. Arm's quantizer shares qparams among the operands and results, but not with the "
-        "additional inputs of a while_loop; before 1.4 a body that quantizes one of them does not lower at all. A loop "
-        "that was calibrated on values which never meet its condition is not warned about: what it compares is clamped "
-        "to what was seen, and no input enters it. Control flow is delegated only with the cf extension; without it "
-        "the op stays on the CPU, and nothing is reported."
+        "The backend folds the DQs before a control-flow op and the Qs after it, the Qs at the entries of its bodies "
+        "and the DQs at their exits. It inserts RESCALEs into the bodies for the difference "
+        "(InsertControlFlowRescalesPass). It keeps one set of qparams for all operands (the first operand's) and one Q "
+        "for each entry of a body (the last one). It rescales what a loop yields to the qparams after the loop, even "
+        "where the value goes into the next round, which reads it with the qparams of the operands. If the two sets "
+        "are the same, this costs one extra rounding per round. Arm's quantizer shares qparams among the operands and "
+        "results, but not with the additional inputs of a while_loop. Before 1.4, a body that quantizes one of them "
+        "does not lower at all. A loop that was calibrated on values that never meet its condition is not reported: "
+        "the values that it compares are clamped to the observed range, so no input enters the loop. Control flow is "
+        "delegated only with the cf extension. Without it, the op stays on the CPU and nothing is reported."
     )
     remedy = (
-        "Share one set of qparams among all operands of a cond, and among the operands and results of a while_loop: "
-        "carry additional inputs along (return step.clone() from the body). Quantize an operand once in each body, "
-        "and not at all if it is in float outside. Or drop the cf extension. The guard cannot help: it refuses nodes "
-        "one by one, and bodies that are delegated without their op fail to lower."
+        "Share one set of qparams among all operands of a cond, and among the operands and results of a while_loop. "
+        "For additional inputs, carry them along (return step.clone() from the body). Quantize an operand once in each "
+        "body, and not at all if it is in float outside. Or drop the cf extension. The guard cannot help: it refuses "
+        "nodes one by one, and bodies that are delegated without their op fail to lower."
     )
     scope = "boundary"
     message = "{op}: {what}"
@@ -100,7 +100,7 @@ class ControlFlowBoundary(Rule):
     bad = examples.BAD
     good = examples.GOOD
     references = ("executorch #16274", "executorch #19109", "executorch #22212")
-    #: Refused alone the op leaves its bodies behind, tagged for a delegate, and lowering dies (seen on 1.5.1).
+    #: If only the op is refused, its bodies stay tagged for a delegate, and lowering crashes (seen on 1.5.1).
     refused = False
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -108,9 +108,9 @@ class ControlFlowBoundary(Rule):
             return
         for call in calls(view):
             faults = [*among_operands(call), *at_entries(call), *at_exits(call), *between_rounds(call)]
-            if not COPIES_LOOP_META.in_force(target):  # later ones lower it, and the program is not at fault
+            if not COPIES_LOOP_META.in_force(target):  # later releases lower it, so the program is not at fault
                 added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
-                faults = added or faults  # what crashes gets nothing wrong
+                faults = added or faults  # a crash yields no wrong result
             if call.is_never_entered:
                 faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(behind_unentered(call))
             for case, one, other in faults:
@@ -118,5 +118,5 @@ class ControlFlowBoundary(Rule):
                 yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)
 
     def _crashes(self, case: str, target: Target) -> bool:
-        """Whether lowering or loading fails, which needs no value that enters the loop."""
+        """Whether lowering or loading fails, which does not need a value that enters the loop."""
         return self.effects.look_up(case, target).effect not in (Effect.WRONG, Effect.BOUNDED)

@@ -1,4 +1,4 @@
-"""BO604: ops that share a dequantize op end up in another delegate than it."""
+"""BO604: ops that share a dequantize op end up in a different delegate from it."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from fuseguard_rules.examples.boundary import bo604 as examples
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q behind an op whose DQ is in another delegate"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
 
-#: Traits of the data movement that does more than to hand on one value.
+#: Traits of data movement that does more than pass on one value.
 _JOINS_OR_SPLITS = Trait.MULTI_OUTPUT | Trait.LIST_INPUT
 
 
 class SharedDequantizeCutOff(Rule):
     code = "BO604"
     name = "shared-dequantize-cut-off"
-    summary = "Parts of one tensor share its dequantize op, and the CPU in the way of one puts the other elsewhere."
+    summary = "Parts of one tensor share its dequantize op, and an op on the CPU puts some parts into another delegate."
     why = (
-        "The edge dialect makes a slice for each part of an unbind, and all of them read one DQ. Where one part goes "
-        "through an op that the backend does not have, and comes back, the delegate is cut there, and the parts that "
-        "do not go that way are put behind the cut, the DQ before it. Their slices then read floats, and "
-        "FoldAndAnnotateQParamsPass takes the Q behind them away all the same: values go on as if they were codes, "
-        "silently where they leave the delegate. Without float support they stay on the CPU."
+        "The edge dialect makes one slice for each part of an unbind, and all slices read one DQ. If one part goes "
+        "through an op that the backend does not have, and comes back, the delegate is cut there. The DQ is put before "
+        "the cut, and the parts that do not go through that op are put after it. Their slices then read floats, but "
+        "FoldAndAnnotateQParamsPass still removes the Q after them, so the floats continue as if they were codes. "
+        "Where they leave the delegate, this is silent. Without float support, the parts stay on the CPU."
     )
     remedy = (
-        "Select each part by itself (x[:, 0], x[:, 1]) so that each has a dequantize op of its own (repair), or let "
+        "Select each part separately (x[:, 0], x[:, 1]), so that each has its own dequantize op (repair), or let "
         "fuseguard keep the parts off the accelerator (guard)."
     )
     scope = "boundary"
@@ -71,14 +71,14 @@ class SharedDequantizeCutOff(Rule):
             )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Parts that are cut off only since something on the way of another one is refused."""
+        """Parts that are cut off only because an op on the path of another part is refused."""
         if "FP" in target.profiles:
             for _, parts, _, _, cpu in _cut_off(view, target, refused):
                 if cpu.name in refused:
                     yield from ((part, cpu) for part in _with_what_follows(view, parts))
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A dequantize op for each part."""
+        """Give each part its own dequantize op."""
         del target
         first = view.graph[finding.nodes[0]]
         source = view.in_dq(first, 0)
@@ -122,7 +122,7 @@ def _sharing(view: View, dq: Node) -> list[Node]:
 
 
 def _with_what_follows(view: View, parts: list[Node]) -> list[Node]:
-    """``parts``, each with the data movement behind it that the edge dialect makes of the same op."""
+    """``parts``, each with the data movement after it that the edge dialect makes from the same op."""
     found = {part.name: part for part in parts}
     pending = list(parts)
     while pending:

@@ -1,4 +1,4 @@
-"""BO605: an op of an INT delegate shares a dequantize op with something outside, and its other ones stay behind."""
+"""BO605: an op of an INT delegate shares one dequantize op with a reader outside, and leaves its others behind."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ _LOWERED = "Q and DQ are lowered, so that nothing is de-tagged"
 class SharedDequantizeLeaves(Rule):
     code = "BO605"
     name = "shared-dequantize-leaves"
-    summary = "An op of an INT delegate reads a dequantize op that something outside reads too, and others besides."
+    summary = (
+        "An op of an INT delegate shares a dequantize op with a reader outside, and reads other dequantize ops as well."
+    )
     why = (
-        "TOSAPartitioner._detag_boundary_nodes takes out of an INT partition each dequantize op with a user outside, "
-        "an output of the program among them, and then the op inside that reads it, since that has a float input now. "
-        "The dequantize ops of its other operands, a weight say, come before it and stay. Where their partition has "
-        "anything else to compute, and always before 1.4, they are lowered in float, which INT has not: the lowering "
-        "crashes. Arm's quantizer gives each reader a dequantize op of its own; a common-subexpression elimination, "
-        "another quantizer or surgery on the graph makes them share it."
+        "TOSAPartitioner._detag_boundary_nodes removes from an INT partition every dequantize op that has a user "
+        "outside; an output of the program counts as one. It then removes the op inside that reads this dequantize op, "
+        "because that op now has a float input. The dequantize ops of the op's other operands, such as a weight, come "
+        "earlier and stay. If their partition has anything else to compute, and always before 1.4, they are lowered in "
+        "float. INT has no float, so lowering crashes. Arm's quantizer gives each reader its own dequantize op. "
+        "Common-subexpression elimination, another quantizer or graph surgery makes readers share one."
     )
     remedy = (
-        "Give the op a dequantize op of its own (repair), or let fuseguard keep it off the accelerator along with all "
+        "Give the op its own dequantize op (repair), or let fuseguard keep it off the accelerator together with all "
         "its dequantize ops (guard)."
     )
     scope = "boundary"
-    message = "{op} shares {dq} with {outside}, which is outside of its delegate, and reads {others} besides"
+    message = "{op} shares {dq} with {outside}, which is outside its delegate, and also reads {others}"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CRASH, reference=_DETAG),

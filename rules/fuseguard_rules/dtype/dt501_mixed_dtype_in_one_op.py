@@ -1,4 +1,4 @@
-"""DT501: one operator reads codes of two dtypes that it cannot bring together."""
+"""DT501: one operator reads codes of two dtypes that it cannot combine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _RESULT_DTYPE = "RewriteMatmulPass rescales to the dtype of the operands, by the
 class MixedDtype(Rule):
     code = "DT501"
     name = "mixed-dtype-in-one-op"
-    summary = "One operator reads or yields codes of different dtypes, and has no form for that."
+    summary = "One operator reads or yields codes of different dtypes, and has no form for this."
     why = (
-        "add and sub choose one int32 domain by the dtype of their operands, cat copies codes, MATMUL takes one "
-        "dtype, and a convolution or linear takes int8 weights whatever its activations are. The quantizer "
-        "requantizes where int8 and A16W8 modules meet; a graph that mixes them otherwise dies in lowering. mul, "
-        "maximum, minimum and the comparisons rescale each operand by itself and may mix. Before 1.3 a matrix product "
-        "yields the dtype of its operands, whatever it is quantized to."
+        "add and sub choose one int32 domain by the dtype of their operands, cat copies codes, MATMUL takes one dtype, "
+        "and a convolution or linear takes int8 weights whatever its activations are. The quantizer requantizes where "
+        "int8 and A16W8 modules meet. A graph that mixes them in another way crashes lowering. mul, maximum, minimum "
+        "and the comparisons rescale each operand separately and may mix dtypes. Before 1.3, a matrix product yields "
+        "the dtype of its operands, whatever it is quantized to."
     )
     remedy = (
-        "Requantize one operand: insert a quantize/dequantize pair with the dtype of the other in front of the op. "
-        "Where it is the result that differs, insert one with the operands' dtype behind the op."
+        "Requantize one operand: insert a quantize/dequantize pair with the dtype of the other operand before the op. "
+        "If the result differs, insert a pair with the operands' dtype after the op."
     )
     scope = "node"
     message = "{node} reads codes of {dtypes}; {rule}"
@@ -56,10 +56,10 @@ class MixedDtype(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """int8 codes as int16 codes of the same scale: no value changes. A list takes on its output's qparams.
+        """Widen int8 codes to int16 codes of the same scale: no value changes. A list takes on its output's qparams.
 
-        uint8 is never what they are brought to, since no operator takes it (DT504): it becomes int8 of the same values.
-        An int16 product is quantized to int16 codes of the scale of its int8 ones first: these are clamped versions.
+        uint8 is never the target, because no operator takes it (DT504): it becomes int8 with the same values. An int16
+        product is first quantized to int16 codes with the scale of its int8 ones, which are clamped versions of these.
         """
         del target
         node = view.graph[finding.nodes[0]]
@@ -86,7 +86,7 @@ class MixedDtype(Rule):
 
 
 def _disagreement(view: View, node: Node) -> tuple[str, str, tuple[str, ...]]:
-    """The case, what the operator demands, and the dtypes that it reads; an empty case if all is well."""
+    """The case, what the operator requires, and the dtypes that it reads; an empty case if all is well."""
     if node.kind in ("conv", "linear"):
         weight = view.in_qp(node, 1)
         wrong = weight is not None and weight.dtype != "int8" and view.in_qp(node, 0) is not None

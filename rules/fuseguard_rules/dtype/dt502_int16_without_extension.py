@@ -10,9 +10,9 @@ from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.dtype import dt502 as examples
 
-#: What was seen to fail. Arithmetic in int32 and data movement (permute, slice, pad, amax, ...) lower and are right.
+#: What failed in lowering. int32 arithmetic and data movement (permute, slice, pad, amax, ...) lower correctly.
 _NEEDS_EXTENSION = Trait.MAC | Trait.UNARY | Trait.ACTIVATION | Trait.LIST_INPUT
-#: MATMUL of int16 belongs to the extension too, but neither the dialect nor the serializer asks.
+#: MATMUL of int16 belongs to the extension too, but neither the dialect nor the serializer checks.
 _ACCEPTED = "aten.bmm"
 _POOLS = ("max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d")
 
@@ -23,16 +23,16 @@ class Int16WithoutExtension(Rule):
     summary = "Activations are quantized to int16, and the TOSA specification lacks the int16 extension."
     why = (
         "Convolution, table, pooling, clamp and concat of int16 belong to TOSA's EXT-INT16. Arm's quantizer does not "
-        "ask whether the specification has it and the partitioner accepts the nodes; the TOSA dialect or the "
-        "serializer then refuses them and the lowering dies. Arithmetic that runs in int32, bmm and data movement "
-        "pass. The parts of a grouped convolution are put together by concat, so that an int16 result needs it too."
+        "ask whether the specification has this extension, and the partitioner accepts the nodes. The TOSA dialect or "
+        "the serializer then rejects them, and lowering crashes. Arithmetic that runs in int32, bmm and data movement "
+        "pass. A concat joins the parts of a grouped convolution, so an int16 result of one needs the extension too."
     )
     remedy = (
         "Add '+int16' to the TOSA specification if the device has the extension (Ethos-U and VGF compile specs "
         "contain it), or quantize activations to int8."
     )
     scope = "node"
-    message = "{node} works on int16 codes, and {spec} lacks the int16 extension"
+    message = "{node} works on int16 codes, but {spec} lacks the int16 extension"
     effects = EffectsTable(
         [
             EffectRow("extension", "*", "*", Effect.CRASH, reference="TOSA dialect: doesn't support int16"),
@@ -53,7 +53,7 @@ class Int16WithoutExtension(Rule):
 
 
 def _is_int16(view: View, node: Node) -> bool:
-    """Whether codes of int16 go into the node. What makes int16 of float or int8 alone needs no extension."""
+    """Whether codes of int16 go into the node. An op that makes int16 from float or int8 alone needs no extension."""
     for producer in view.graph.inputs(node):
         qparams = view.qparams(producer) if view.is_dq(producer) else None
         if qparams is not None and qparams.dtype == "int16":
@@ -62,7 +62,7 @@ def _is_int16(view: View, node: Node) -> bool:
 
 
 def _joins_int16(view: View, node: Node) -> bool:
-    """Whether DecomposeGroupedConvPass puts parts of int16 together: their Q is moved in front of the cat."""
+    """Whether DecomposeGroupedConvPass joins int16 parts: their Q is moved before the cat."""
     if not node.info.has(Trait.MAC) or not any(map(view.is_dq, view.graph.inputs(node))):
         return False
     quantizers = map(view.qparams, view.out_q(node))

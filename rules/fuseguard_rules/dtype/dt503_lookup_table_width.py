@@ -1,4 +1,4 @@
-"""DT503: a lookup table between codes of different dtypes, or one of 16 bits that does not hold its function."""
+"""DT503: a lookup table between codes of different dtypes, or a 16-bit one that does not hold its function."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ _WIDER = ("int16", "int32")
 class LookupTable(Rule):
     code = "DT503"
     name = "lookup-table-width"
-    summary = "A table operator whose input and output dtypes differ, or whose 16-bit table does not hold its function."
+    summary = (
+        "A table operator has different input and output dtypes, or a 16-bit table that does not hold its function."
+    )
     why = (
         "TOSA's TABLE maps int8 to int8, or int16 to 16 bits with 513 entries and interpolation between them. "
-        "InsertTableOpsPass makes the table for the output's dtype and never asks for the input's. What the function "
-        "does between two entries 128 codes apart is lost: steps (floor, round), poles (reciprocal and rsqrt near 0), "
-        "periods (sin of a wide range). Only codes that the program can reach count: the exp of a softmax reads 0 and "
-        "less, and its reciprocal a sum of 1 and more. Before 1.5 the last 128 codes get one value. Before 1.4 the "
-        "table is shifted right by ceil(log2(largest code)) - 15, and where the output uses 2**14 codes or fewer (a "
-        "sigmoid that shares its range with a wide tensor) that count is negative and the table comes out as zeros."
+        "InsertTableOpsPass makes the table for the output's dtype and never checks the input's. What the function "
+        "does between two entries, which are 128 codes apart, is lost: steps (floor, round), poles (reciprocal and "
+        "rsqrt near 0), periods (sin of a wide range). Only codes that the program can reach count: the exp of a "
+        "softmax reads 0 and below, and its reciprocal a sum of 1 and above. Before 1.5, the last 128 codes get one "
+        "value. Before 1.4, the table is shifted right by ceil(log2(largest code)) - 15. If the output uses 2**14 "
+        "codes or fewer (a sigmoid that shares its range with a wide tensor), that shift is negative and the table is "
+        "all zeros."
     )
     remedy = (
-        "Give the operator's input and output one dtype by a quantize/dequantize pair. For a 16-bit table narrow the "
-        "range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is exact). "
-        "Compute what is made of constants alone (the rsqrt of a variance) in the model's constructor, or let "
-        "fuseguard store it (repair). For the last codes and for a table of zeros upgrade ExecuTorch."
+        "Give the operator's input and output the same dtype with a quantize/dequantize pair. For a 16-bit table, "
+        "narrow the range of its input, leave the operator in float or quantize it to int8 (a table of 256 entries is "
+        "exact). If the operator depends only on constants (the rsqrt of a variance), compute it in the model's "
+        "constructor, or let fuseguard store the result (repair). For the last codes and for a table of zeros, upgrade "
+        "ExecuTorch."
     )
     scope = "node"
     message = "{node} {fault}{reached}"
@@ -74,7 +78,7 @@ class LookupTable(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A table of constants alone is computed once: the rsqrt of a batch norm's variance."""
+        """Store the result of a table that reads only constants: the rsqrt of a batch norm's variance."""
         del target
         return folded(view, view.graph[finding.nodes[0]])
 
@@ -85,12 +89,12 @@ def _judged(view: View, node: Node, target: Target) -> tuple[str, str, float | N
     if data is None or out is None:
         return "", "", None
     if (data.dtype, out.dtype) == _WIDER:
-        return "", "", None  # a 16-bit table, and a RESCALE that widens what it yields
+        return "", "", None  # a 16-bit table, and a RESCALE that widens its result
     if data.dtype != out.dtype:
         return "dtype", f"reads {data.dtype} codes and writes {out.dtype}; a table has one dtype", None
     error = table_error(view, node, target)
     if error.tolerable:
-        # Where only a newer release gets it right nothing in the program is at fault, so that one is not told of it.
+        # If a newer release lowers it correctly, the program is not at fault, so nothing is reported for that release.
         return "", "", None
     steps = float(error.steps)
     if not error_of(view, node, target, endpoint=True, shift_clamped=True).tolerable:
@@ -98,5 +102,5 @@ def _judged(view: View, node: Node, target: Target) -> tuple[str, str, float | N
     if not TABLE_SHIFT_CLAMPED.in_force(target) and not (
         error_of(view, node, target, endpoint=True, shift_clamped=False).tolerable
     ):
-        return "width", "uses so few codes of int16 that its table comes out as zeros", steps
+        return "width", "uses so few codes of int16 that its table is all zeros", steps
     return "endpoint", "is steep in the last 128 codes, for which the table has one value", steps

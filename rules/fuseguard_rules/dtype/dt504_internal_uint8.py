@@ -19,18 +19,21 @@ _NO_UINT8 = "TOSA RESCALE and serializer before 1.3: Unsupported type: torch.uin
 class InternalUint8(Rule):
     code = "DT504"
     name = "internal-uint8"
-    summary = "uint8 codes at an operator, or made from a float in the delegate: uint8 is for inputs and outputs alone."
+    summary = (
+        "An operator has uint8 codes, or a float is quantized to uint8 in the delegate; uint8 is for inputs and "
+        "outputs only."
+    )
     why = (
-        "TOSA has no uint8 tensors. From 1.3 on the backend carries uint8 as flags on the RESCALE between a program's "
-        "uint8 inputs and outputs and the int8 codes that the quantizer puts after them; every pass further in asks "
-        "for int8 or int16. Convolutions, tables and pools refuse uint8 in lowering; element-wise ops and, with float "
-        "support, data movement take the codes for something else without a word. Where the program quantizes a float "
-        "to uint8 itself, or computes in float with what uint8 codes stand for, a delegate with float support casts "
-        "them to int8, which saturates at 127; without float support these ops stay on the CPU."
+        "TOSA has no uint8 tensors. From 1.3 on, the backend carries uint8 as flags on the RESCALE between a program's "
+        "uint8 inputs and outputs and the int8 codes that the quantizer puts after them. Every pass further in expects "
+        "int8 or int16. Lowering rejects uint8 at convolutions, tables and pools. Element-wise ops and, with float "
+        "support, data movement silently misread the codes. If the program itself quantizes a float to uint8, or "
+        "computes in float with dequantized uint8 codes, a delegate with float support casts them to int8, which "
+        "saturates at 127. Without float support, these ops stay on the CPU."
     )
     remedy = (
         "Quantize to int8 inside the program: insert a quantize/dequantize pair with int8 qparams between the uint8 "
-        "value and the operator. For uint8 at the program's boundary use the quantizer's set_io and make the input "
+        "value and the operator. For uint8 at the program's boundary, use the quantizer's set_io and make the input "
         "itself uint8 (executorch.exir.passes.quantize_io_pass), or let fuseguard keep the quantize op on the CPU."
     )
     scope = "node"
@@ -61,7 +64,7 @@ class InternalUint8(Rule):
             case, where = _case(view, boundary)
             if not case:
                 continue
-            # From 1.3 on what reads the codes is right with uint8 that comes from outside: the Q alone is at fault.
+            # From 1.3 on, uint8 that comes from outside is read correctly: only the Q is at fault.
             alone = case == "float-entry" and RESCALES_UINT8.in_force(target)
             yield self.finding(
                 view,
@@ -74,7 +77,7 @@ class InternalUint8(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """int8 codes of the same scale, 128 below, on the inner side of every uint8 quantize and dequantize op."""
+        """Insert int8 codes of the same scale, 128 lower, on the inner side of every uint8 Q and DQ."""
         known = _by_quantizer(view)
         boundary = next((known[name] for name in finding.nodes if name in known), None)
         if boundary is None or not boundary.qparams.usable or not RESCALES_UINT8.in_force(target):
@@ -101,7 +104,7 @@ def _by_quantizer(view: View) -> dict[str, Boundary]:
 
 
 def _case(view: View, boundary: Boundary) -> tuple[str, str]:
-    """The row of the effects table, and where the codes are; "" where they only pass by."""
+    """The row of the effects table, and where the codes are; "" if no op works on them."""
     ops = [op for op in boundary.ops if op is not boundary.producer or op.annotated]
     if ops:
         at = f"at {', '.join(op.name for op in ops)}"

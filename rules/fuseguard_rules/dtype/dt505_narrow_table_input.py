@@ -1,4 +1,4 @@
-"""DT505: a lookup table over a narrow int8 input, whose entries end up shifted."""
+"""DT505: a lookup table over a narrow int8 input, whose entries are shifted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class NarrowTableInput(Rule):
     name = "narrow-table-input"
     summary = "A table op reads a narrower range of codes than int8 has; the backend before 1.3 then shifts the table."
     why = (
-        "InsertTableOpsPass tabulates the function over qmin to qmax of the input, in 256 steps cut off to integers. "
-        "TOSA's TABLE is indexed from -128, so with a range of [-127, 127] the entries of negative codes are one place "
-        "off. A table that reads only entries which are right all the same is left alone. Since 1.3 the table always "
-        "has 256 entries. Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "InsertTableOpsPass tabulates the function from qmin to qmax of the input, in 256 steps truncated to integers. "
+        "TOSA's TABLE is indexed from -128, so with a range of [-127, 127], the entries of negative codes are one "
+        "place off. A table is not reported if all entries that it reads are right anyway. Since 1.3, the table always "
+        "has 256 entries. The program is not at fault, so the rule reports nothing for releases that lower it "
+        "correctly."
     )
     remedy = (
         "Upgrade ExecuTorch to 1.3 or newer, quantize activations over the full range (act_qmin=-128), or let "
@@ -66,7 +67,7 @@ class NarrowTableInput(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The same codes under qparams whose range is the whole of int8."""
+        """Give the same codes qparams that range over all of int8."""
         del target
         node = view.graph[finding.nodes[0]]
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
@@ -77,19 +78,19 @@ class NarrowTableInput(Rule):
 
 
 def _is_right_all_the_same(view: View, node: Node, data: QParams, target: Target) -> bool:
-    """Whether the entries that the program reads hold the right codes, as where the function saturates."""
+    """Whether the entries that the program reads hold the right codes, as they do where the function saturates."""
     function, out = FUNCTIONS.get(node.kind), view.out_qp(node)
     if function is None or not data.usable or out is None or not out.usable:
         return False
     low, high = data.dtype_range
     if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
-        return False  # impossible qparams (QP304); each code is worked out below, and there may be any number
+        return False  # impossible qparams (QP304): each code is computed below, and there may be any number of them
 
     def code(of: int) -> int | None:
         value = value_of(function, data.dequantize(of), parameters_of(node))
         return None if math.isnan(value) else out.quantize(value)
 
-    step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from either end to the middle
+    step = (data.qmax - data.qmin) / 255  # torch.linspace of integers: from both ends to the middle
     entries = [int(data.qmin + step * i) if i < 128 else int(data.qmax - step * (255 - i)) for i in range(256)]
     least, most = codes_read(view, node, target) or (data.qmin, data.qmax)
     codes = {of: code(of) for of in range(max(least, data.qmin), min(most, data.qmax) + 1)}

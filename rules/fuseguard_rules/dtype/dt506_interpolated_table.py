@@ -1,4 +1,4 @@
-"""DT506: a 16-bit lookup table that is off by a few steps, because it interpolates."""
+"""DT506: a 16-bit lookup table that is off by a few steps because it interpolates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class InterpolatedTable(Rule):
     summary = "A 16-bit lookup table differs from its function by a few steps."
     why = (
         "TOSA's TABLE has 513 entries for the 65536 codes of int16 and interpolates between them, so a function that "
-        "bends within 128 codes comes out a little different; before 1.5 the last 128 codes get one value. Up to a "
-        "256th of the table's largest value, half a step of int8, is reported here; more is an error (DT503). Only "
-        "codes that the program can reach count."
+        "bends within 128 codes is slightly off. Before 1.5, the last 128 codes get one value. This rule reports an "
+        "error of up to a 256th of the table's largest value, which is half a step of int8. A larger one is an error "
+        "(DT503). Only codes that the program can reach count."
     )
     remedy = (
-        "Usually nothing. Narrow the range of the operator's input, leave the operator in float, or use the policy "
-        "bit-exact to keep it on the CPU (guard)."
+        "Usually nothing. Otherwise, narrow the range of the operator's input, leave the operator in float, or use the "
+        "bit-exact policy to keep it on the CPU (guard)."
     )
     scope = "node"
     message = "{node} interpolates between 513 entries and is off by at most {steps} of 65536 steps{reached}"
@@ -56,6 +56,6 @@ class InterpolatedTable(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A table of constants alone is computed once: the rsqrt of a batch norm's variance."""
+        """Store the result of a table that reads only constants: the rsqrt of a batch norm's variance."""
         del target
         return folded(view, view.graph[finding.nodes[0]])

@@ -1,4 +1,4 @@
-"""DT507: uint8 at the boundary of a program, for a release that has none."""
+"""DT507: uint8 at the boundary of a program, for a release without uint8 support."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Uint8Boundary(Rule):
     name = "uint8-boundary-unsupported"
     summary = "The program takes or yields uint8 codes, which the backend before 1.3 cannot lower."
     why = (
-        "From 1.3 on the backend carries uint8 as flags on the RESCALE between a program's uint8 inputs and outputs "
-        "and the int8 codes behind them. Before, RESCALE and the serializer know int8, int16 and int32 alone. Nothing "
-        "in the program is at fault, so releases that lower it are not warned about it."
+        "From 1.3 on, the backend carries uint8 as flags on the RESCALE between a program's uint8 inputs and outputs "
+        "and the int8 codes after them. Before 1.3, RESCALE and the serializer support only int8, int16 and int32. The "
+        "program is not at fault, so the rule reports nothing for releases that lower it."
     )
     remedy = (
         "Upgrade ExecuTorch to 1.3 or newer, or give the program int8 inputs and outputs. The guard cannot help: "

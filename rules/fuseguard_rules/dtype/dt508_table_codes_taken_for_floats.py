@@ -1,4 +1,4 @@
-"""DT508: what comes out of a lookup table is taken for floats until the table is made, and something looks before."""
+"""DT508: codes from a lookup table count as floats until the table is made, and an op asks for their dtype before."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class TableCodesAsFloats(Rule):
     name = "table-codes-taken-for-floats"
     summary = "Codes from a lookup table reach an op that asks for their dtype before the backend has made the table."
     why = (
-        "FoldAndAnnotateQParamsPass takes away the DQ in front of a table op and the Q behind it; torch then says of "
-        "sigmoid, tanh, exp and the like that they make floats of integers, and of all that moves, clamps or "
-        "convolves their result that it is float too. That is put right only by InsertTableOpsPass, late. Passes that "
-        "ask before it see float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is given "
-        "branches of two dtypes, and at the end of an INT+FP delegate the cast from codes is decorated as one from "
-        "floats, unless the op in front still carries its qparams; a linear, amax, amin and max_pool2d do not. "
-        "Arithmetic ends it: add, mul and the like are rescaled, which yields integers. Before 1.4 a matrix product of "
-        "such codes and of int8 ones fails as well, before 1.3 behind arithmetic too, which is rescaled later there, "
-        "and behind a relu or clamp, whose bounds are floats until then."
+        "FoldAndAnnotateQParamsPass removes the DQ before a table op and the Q after it. According to torch, sigmoid, "
+        "tanh, exp and the like then make floats from integers, and everything that moves, clamps or convolves their "
+        "result is float too. Only InsertTableOpsPass corrects this, and it runs late. Passes that ask earlier see "
+        "float32. AVG_POOL2D is built with a float accumulator (from 1.3 on). where gets branches of two dtypes. At "
+        "the end of an INT+FP delegate, the cast from codes is decorated as a cast from floats, unless the op before "
+        "it still carries its qparams; a linear, amax, amin and max_pool2d do not. Arithmetic ends the effect: add, "
+        "mul and the like are rescaled, which yields integers. Before 1.4, a matrix product of such codes and int8 "
+        "codes fails as well. Before 1.3, it also fails after arithmetic, which is rescaled later there, and after a "
+        "relu or clamp, whose bounds are floats until then."
     )
     remedy = (
-        "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) in front of it "
+        "Let fuseguard keep the op that asks on the CPU (guard), or repair the program: maximum(x, x) before it "
         "changes no value and is integer arithmetic. A multiplication between the two (as in squeeze-and-excite) has "
-        "the same effect. For a matrix product that helps from 1.3 on only; upgrade ExecuTorch to 1.4 or newer."
+        "the same effect. For a matrix product, this helps only from 1.3 on; upgrade ExecuTorch to 1.4 or newer."
     )
     scope = "cluster"
-    message = "{op} gets codes from {source}{way}, which still count as floats, and asks for their dtype"
+    message = "{op} gets codes from {source}{way}, which still count as floats when it asks for their dtype"
     effects = EffectsTable(
         [
             EffectRow("pool", "<1.3", "*", Effect.EXACT, reference="avg_pool2d is serialized as it is"),
@@ -87,9 +87,9 @@ class TableCodesAsFloats(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         early = early_dtypes(view, target)
-        stages = seen_by_products(view, target)[::-1]  # what is torn without arithmetic is announced so
+        stages = seen_by_products(view, target)[::-1]  # a fault that needs no arithmetic is announced as such
         if not any((*early, *stages)):
-            return  # nothing is taken for anything but codes
+            return  # nothing counts as anything but codes
         for node in view.ops:
             case, dtypes = _asks(view, node, early, frozenset())
             if not case:
@@ -101,7 +101,7 @@ class TableCodesAsFloats(Rule):
                 read = (data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
                 mistaken = next(read, None)
                 if mistaken is None:
-                    continue  # no operand that the op should have
+                    continue  # not an operand that the op should have
                 table, way = way_to(view, mistaken, dtypes)
                 yield self.finding(
                     view,
@@ -114,7 +114,7 @@ class TableCodesAsFloats(Rule):
                 )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """What ends a delegate only since its reader is refused."""
+        """Ops that end a delegate only because their reader is refused."""
         early = early_dtypes(view, target)
         for node in view.ops if early.after else ():
             if node.name not in refused and _asks(view, node, early, refused)[0] in ("end", "end1d"):
@@ -123,15 +123,15 @@ class TableCodesAsFloats(Rule):
                     yield node, reader
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Has integer arithmetic that changes no value in front of the op."""
+        """Insert integer arithmetic that changes no value before the op."""
         node, early = view.graph[finding.nodes[0]], early_dtypes(view, target)
         if node.kind == "matmul" and not PRODUCTS_AFTER_RESCALES.in_force(target):
-            return None  # arithmetic becomes one of integers after the product has failed
+            return None  # the arithmetic is converted to integers only after the product has failed
         return rescaled_in_front(view, node, early.before if node.kind in ("where", "matmul") else early.after)
 
 
 def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -> tuple[str, Mapping[str, EarlyDtype]]:
-    """How a node looks at dtypes too early, a case of the effects table, and what they are then; "" if it does not."""
+    """How a node asks for dtypes too early, as a case of the effects table ("" if it does not), and the dtypes then."""
     if not node.annotated:
         return "", early.after
     data = deciding_operands(view, node)
@@ -150,6 +150,6 @@ def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -
 
 
 def _readers(view: View, node: Node) -> list[Node]:
-    """Who reads the dequantized result of a node."""
+    """The readers of a node's dequantized result."""
     results = [node, *(user for user in view.users(node) if user.info.has(Trait.GETITEM) and node.kind in _POOLS)]
     return [reader for item in results for q in view.out_q(item) for _, reader in view.code_readers(q)]

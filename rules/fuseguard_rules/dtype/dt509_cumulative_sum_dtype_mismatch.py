@@ -1,4 +1,4 @@
-"""DT509: a cumulative sum whose kernel, or result as torch has it, is of a dtype that the ops around it refuse."""
+"""DT509: a cumulative sum whose kernel, or whose result in torch, has a dtype that the ops around it reject."""
 
 from __future__ import annotations
 
@@ -39,19 +39,22 @@ _PRODUCT = "bmm wants one dtype and gets int64 and int8"
 class CumulativeSumDtype(Rule):
     code = "DT509"
     name = "cumulative-sum-dtype-mismatch"
-    summary = "A cumulative sum of int16 codes, of a lookup table's or of another one's; or such a sum beside int8."
+    summary = (
+        "A cumulative sum reads int16 codes, a lookup table or another cumulative sum, or meets int8 codes in one op."
+    )
     why = (
         "DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the "
-        "kernel the dtype that its input has at that time. TOSA takes int8 weights alone. int16 codes make an int16 "
-        "kernel; codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
-        "float one; torch says of a cumulative sum of integers that it is int64, so a second one behind it gets that. "
-        "A view, a clamp, a pool or a convolution between them changes nothing of it. For the same reason where cannot "
-        "choose between such a sum, or what may be one, and int8 codes, if the sum is its first branch, and before 1.4 "
-        "a matrix product cannot multiply the two."
+        "kernel the dtype that its input has at that time. TOSA takes only int8 weights. int16 codes make an int16 "
+        "kernel. Codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
+        "float kernel. In torch, a cumulative sum of integers is int64, so a second one after it gets an int64 kernel. "
+        "A view, a clamp, a pool or a convolution between them does not change this. For the same reason, where cannot "
+        "choose between such a sum (or what may be one) and int8 codes if the sum is its first branch. Before 1.4, a "
+        "matrix product cannot multiply the two either."
     )
     remedy = (
-        "Let fuseguard keep the op on the CPU (guard), or repair the program: maximum(x, x) in front of it changes no "
-        "value and is integer arithmetic, which ends it. int16 has no such way out: quantize what is summed to int8."
+        "Let fuseguard keep the op on the CPU (guard), or repair the program: maximum(x, x) before the op changes no "
+        "value and is integer arithmetic, which ends the effect. For int16, there is no such repair: quantize the "
+        "input of the sum to int8."
     )
     scope = "cluster"
     message = "{op} {fault}"
@@ -78,10 +81,10 @@ class CumulativeSumDtype(Rule):
                 yield self.finding(view, target, (node,), case=case, op=node.name, fault=fault)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Has integer arithmetic that changes no value in front of the op."""
+        """Insert integer arithmetic that changes no value before the op."""
         node, dtypes = view.graph[finding.nodes[0]], early_dtypes(view, target)
         if node.kind == "matmul" and not PRODUCTS_AFTER_RESCALES.in_force(target):
-            return None  # arithmetic becomes one of integers after the product has failed
+            return None  # the arithmetic is converted to integers only after the product has failed
         if _sums_int16(view, node):
             return None
         return rescaled_in_front(view, node, dtypes.after if node.kind == _KIND else dtypes.before)
@@ -93,7 +96,7 @@ def _sums_int16(view: View, node: Node) -> bool:
 
 
 def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[str, str]:
-    """The row of the effects table and the fault in words; "" where the op gets one dtype that it can do with."""
+    """The row of the effects table and the fault in words; "" if the op gets one dtype that it supports."""
     data = operands_of(view, node)
     if not data:
         return "", ""
@@ -101,12 +104,12 @@ def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[
         if view.in_qp(node, 0) is None:
             return "", ""
         if _sums_int16(view, node):
-            return "int16", "sums int16 codes; its kernel would be int16, and TOSA's convolutions take int8 weights"
+            return "int16", "sums int16 codes; its kernel would be int16, but TOSA's convolutions take int8 weights"
         source = producer_name(view, data[0])
         if source not in dtypes.after:
             return "", ""
         dtype = dtypes.after[source].dtype
-        return "kernel", f"sums the codes of {source}, which count as {dtype} until later; so would its kernel"
+        return "kernel", f"sums the codes of {source}, which count as {dtype} until later, and so does its kernel"
     if node.kind == "where":
         asked = dtypes.before
         case = "where" if is_torn_choice(view, node, asked) and early_dtype(view, data[0], asked) == INT64 else ""
@@ -117,4 +120,4 @@ def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[
     if not case:
         return "", ""
     seen = [early_dtype(view, item, asked) for item in data[:2]]
-    return case, f"gets {' and '.join(seen)}, as torch counts codes behind a cumulative sum"
+    return case, f"gets {' and '.join(seen)}, the dtypes that torch gives to codes after a cumulative sum"

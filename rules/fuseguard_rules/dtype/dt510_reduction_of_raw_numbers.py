@@ -1,4 +1,4 @@
-"""DT510: a reduction of bools, or a cumulative sum, mean or product of plain integers, which casts them itself."""
+"""DT510: a reduction of bools, or a cumulative sum, mean or product of plain integers, that casts them itself."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _EXTREME = "REDUCE_MAX and REDUCE_MIN take int8, int16, int32 and floats"
 class ReductionOfRawNumbers(Rule):
     code = "DT510"
     name = "reduction-of-raw-numbers"
-    summary = "A reduction reads bools or plain integers, for which TOSA does not have it, and casts them itself."
+    summary = "A reduction reads bools or plain integers, which TOSA cannot reduce, and casts them itself."
     why = (
-        "torch casts what sum, mean, cumsum and prod read to the dtype of their result: (x > 0).cumsum(1, "
-        "dtype=torch.float32) counts in float32. The backend's support lists have these ops whatever they read, and "
-        "its passes drop the cast. DecomposeCumsumPass makes a depthwise convolution of a cumulative sum, which TOSA "
+        "torch casts the input of sum, mean, cumsum and prod to the dtype of their result: (x > 0).cumsum(1, "
+        "dtype=torch.float32) counts in float32. The backend's support lists accept these ops whatever they read, and "
+        "its passes drop the cast. DecomposeCumsumPass turns a cumulative sum into a depthwise convolution, which TOSA "
         "does not have for bool and int32, and whose int32 result for int8 is not what the graph says. sum, prod, amax "
-        "and amin become REDUCE ops that do not take bool, and a sum of int32 stays one where floats are expected. A "
-        "mean is a REDUCE_SUM of what it reads and a MUL by a float. A result in int64, torch's default, keeps the op "
-        "on the CPU."
+        "and amin become REDUCE ops, which do not take bool, and a sum of int32 stays int32 where floats are expected. "
+        "A mean becomes a REDUCE_SUM of its input and a MUL by a float. A result in int64, torch's default, keeps the "
+        "op on the CPU."
     )
     remedy = (
         "Cast before the reduction ((x > 0).float().cumsum(1)), let fuseguard insert the cast (repair), which changes "
         "no value, or keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} reads {dtype} and is to cast it, which the backend does not do"
+    message = "{op} reads {dtype} and has to cast it, which the backend does not do"
     effects = EffectsTable(
         [
             EffectRow("float cumsum", "*", "INT", Effect.CPU_FALLBACK, reference=_UNMARKED),
@@ -78,7 +78,7 @@ class ReductionOfRawNumbers(Rule):
                 yield self.finding(view, target, (node,), case=case, op=node.name, dtype=dtype)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The cast that torch makes within the op, before it. The op is float then, whatever the quantizer said."""
+        """Insert torch's own cast before the op. The op is then float, whatever the quantizer said."""
         del target
         node = view.graph[finding.nodes[0]]
         data = view.producer(node)

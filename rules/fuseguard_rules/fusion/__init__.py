@@ -1,1 +1,1 @@
-"""FU1xx: activations fused into the anchor in front of them."""
+"""FU1xx: activations fused into the anchor before them."""

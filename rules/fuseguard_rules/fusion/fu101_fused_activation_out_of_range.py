@@ -1,4 +1,4 @@
-"""FU101: an activation fused into its anchor though the shared qparams cannot express its bounds."""
+"""FU101: an activation fused into its anchor although the shared qparams cannot express its bounds."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ _NO_QPARAMS = "RewriteConvPass: No output quantization parameter found"
 class FusedActivationOutOfRange(Rule):
     code = "FU101"
     name = "fused-activation-out-of-range"
-    summary = "The output qparams of an anchor sit on its activation, and their code range does not end at its bounds."
+    summary = (
+        "An anchor's output qparams sit on its activation, and their code range does not end at the activation's "
+        "bounds."
+    )
     why = (
-        "Arm's quantizer puts the output qparams of conv -> relu on the relu, on the assumption that the relu fuses "
-        "into the convolution's output rescale. A fused activation is nothing but the rescale's saturation, so "
-        "fusing is exact only if qmin and qmax are the codes of the activation's bounds (for relu: zero_point == "
-        "qmin). A cat downstream breaks that: its inputs share one quantization domain, so a signed branch widens "
-        "the relu's range below zero. From 1.5 on FuseQuantizedActivationPass fuses all the same (#21974) and "
-        "RewriteConvPass honours no qmin, so the relu is dropped; before, it never looked at the upper bound of a "
-        "hardtanh, so a relu6 in a range beyond 6 was dropped instead."
+        "Arm's quantizer puts the output qparams of conv -> relu on the relu, because it assumes that the relu fuses "
+        "into the convolution's output rescale. A fused activation is only the saturation of that rescale. Fusing is "
+        "therefore exact only if qmin and qmax are the codes of the activation's bounds (for relu: zero_point == "
+        "qmin). A cat downstream breaks this: its inputs share one quantization domain, so a signed branch widens the "
+        "relu's range below zero. From 1.5 on, FuseQuantizedActivationPass fuses anyway (#21974) and RewriteConvPass "
+        "ignores qmin, so the relu is dropped. Before 1.5, the pass never checked the upper bound of a hardtanh, so a "
+        "relu6 whose range reaches beyond 6 was dropped instead."
     )
     remedy = (
-        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard), or give the anchor output "
-        "qparams of its own: insert a quantize/dequantize pair with the activation's qparams between the two, or "
-        "quantize the model so that the activation does not share its range with a signed tensor."
+        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard). Or give the anchor its own "
+        "output qparams: insert a quantize/dequantize pair with the activation's qparams between the two. Or quantize "
+        "the model so that the activation does not share its range with a signed tensor."
     )
     scope = "cluster"
     message = "{activation} is bounded {bounds}, but its qparams range over codes [{qmin}, {qmax}] of {dtype}: {reach}"
@@ -59,7 +62,7 @@ class FusedActivationOutOfRange(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for fusion in fused_activations(view, target):
-            # Left unfused behind data movement it is FU102's: another fault, another effect.
+            # An activation left unfused after data movement is FU102's: a different fault with a different effect.
             if fusion.expressible or (fusion.chained and not fusion.fused):
                 continue
             yield self._report(view, target, fusion)
@@ -91,7 +94,7 @@ class FusedActivationOutOfRange(Rule):
 
 
 def _bounds(fusion: FusedActivation) -> str:
-    """The activation's bounds in real units and codes, the infinite ones left out."""
+    """The activation's bounds in real units and codes, without the infinite ones."""
     assert fusion.island.activation is not None
     minimum, maximum = activation_bounds(fusion.island.activation)
     parts = []

@@ -1,4 +1,4 @@
-"""FU102: an anchor is left without output qparams, because an activation that is not fused owns them."""
+"""FU102: an anchor has no output qparams, because an activation that is not fused owns them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ class ActivationStrandsAnchor(Rule):
     name = "activation-strands-anchor"
     summary = "An anchor has no output qparams of its own, and the activation that owns them stays a separate op."
     why = (
-        "RewriteConvPass needs the output qparams of every integer convolution. Where it finds none it looks (from "
-        "1.3 on) at the convolution's single direct user. Decomposition puts data movement between the two: "
-        "DecomposeLinearPass a view, DecomposeGroupedConvPass a cat (grouped convolutions, depthwise Conv3d), before "
-        "1.5 the squeeze of Conv1d. Then, or with several users and no quantize op among them, lowering dies with "
-        "'No output quantization parameter found'. The INT profile leaves anchor and activation on the CPU."
+        "RewriteConvPass needs the output qparams of every integer convolution. If the convolution has none, the pass "
+        "looks (from 1.3 on) at its single direct user. Decomposition puts data movement between the two: "
+        "DecomposeLinearPass inserts a view, DecomposeGroupedConvPass a cat (grouped convolutions, depthwise Conv3d), "
+        "and before 1.5 Conv1d gets a squeeze. In these cases, and if the anchor has several users and none is a "
+        "quantize op, lowering crashes with 'No output quantization parameter found'. The INT profile leaves the "
+        "anchor and the activation on the CPU."
     )
     remedy = (
-        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard), or give the anchor output "
-        "qparams of its own: insert a quantize/dequantize pair with the activation's qparams between the two."
+        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard). Or give the anchor its own "
+        "output qparams: insert a quantize/dequantize pair with the activation's qparams between the two."
     )
     scope = "cluster"
     message = "{anchor} ({form}) has no output qparams of its own: {reason}"
@@ -71,7 +72,7 @@ class ActivationStrandsAnchor(Rule):
             users = view.users(island.anchor)
             if len(users) < 2 or not is_quantized_anchor(view, island) or any(view.is_q(user) for user in users):
                 continue
-            # FuseDuplicateUsersPass leaves one of several identical users before the rescale is inserted.
+            # FuseDuplicateUsersPass merges identical users into one before the rescale is inserted.
             distinct = {(user.target, user.args, tuple(user.kwargs.items())) for user in users}
             chained = is_chained(view, island.anchor, target)
             names = ", ".join(user.name for user in users)

@@ -1,4 +1,4 @@
-"""FU103: a code range narrower than its dtype, which the backend's rescale does not honour."""
+"""FU103: a code range narrower than its dtype, which the backend's rescale ignores."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ class NarrowRangeSaturates(Rule):
     name = "narrow-range-saturates-late"
     summary = "An anchor's output code range is narrower than its dtype; the backend saturates at the dtype's limits."
     why = (
-        "TOSA's RESCALE saturates to int8 or int16; it knows no qmin and qmax. Where a program quantizes to a "
-        "narrower range ([-127, 127] in symmetric configurations), a clipped value comes out one code further than "
-        "in the eager program. Nothing else changes, and the difference is never more than the codes cut off."
+        "TOSA's RESCALE saturates at the limits of int8 or int16; it has no qmin and qmax. If a program quantizes to a "
+        "narrower range ([-127, 127] in symmetric configurations), a clipped value comes out one code further than in "
+        "the eager program. No other value changes, and the difference never exceeds the number of codes that were cut "
+        "off."
     )
     remedy = (
-        "Nothing needs doing if a step at the clipped end does not matter. To be bit-exact, quantize activations over "
-        "the full range (act_qmin=-128 in get_symmetric_quantization_config), or guard with policy='bit-exact'."
+        "Nothing, if one step at the clipped end does not matter. For bit-exact results, quantize activations over the "
+        "full range (act_qmin=-128 in get_symmetric_quantization_config), or guard with policy='bit-exact'."
     )
     scope = "cluster"
     message = "{owner} is quantized to codes [{qmin}, {qmax}]; the backend saturates at {dtype}'s [{low}, {high}]"
@@ -44,7 +45,7 @@ class NarrowRangeSaturates(Rule):
                 continue
             qparams = view.qparams(island.output_q)
             if qparams is None or not qparams.usable or qparams.dtype != "int8":
-                continue  # the one code that Arm's int16 configuration leaves out is beneath int16's own rounding
+                continue  # the one code that Arm's int16 configuration leaves out is below int16's own rounding
             low, high = qparams.dtype_range
             excess = max(qparams.qmin - low, high - qparams.qmax)
             if excess <= 0:
@@ -67,7 +68,7 @@ class NarrowRangeSaturates(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The full range behind the anchor, and the narrow one as a clamp of its own."""
+        """Insert the full range after the anchor, and a separate clamp to the narrow range."""
         del target
         owner = view.graph[finding.nodes[-1]]
         quantizers, qparams = view.out_q(owner), view.out_qp(owner)

@@ -1,4 +1,4 @@
-"""OP701: an int16 convolution is read by an op that works in int32."""
+"""OP701: an op that works in int32 reads an int16 convolution."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ _COMBINED = "RewriteConvPass._insert_a16w8_output_branches saturates nothing, #2
 class Int16ConvFork(Rule):
     code = "OP701"
     name = "int16-conv-read-in-int32"
-    summary = "An int16 convolution is read by an op that works in int32, which bypasses its rounding and saturation."
+    summary = "An op that works in int32 reads an int16 convolution and bypasses its rounding and saturation."
     why = (
-        "add, mul, comparisons and the like work in int32, so InsertRescaleInt32Pass puts a RESCALE in front of them, "
-        "written for the codes of the convolution's output. Where such a RESCALE reads an int16 convolution, "
-        "directly or through one permute, RewriteConvPass of 1.3 and 1.4 leaves out the convolution's own rescale and "
-        "hands it, and every other reader, the raw accumulator, whose scale is input x weight. From 1.5 on "
-        "(#21910) it combines the two rescales on a branch of their own, with no int16 in between: what the program "
-        "saturates to int16 is not saturated, and what it rounds is not rounded, which is nearer to the float model; "
-        "but a product with a value twice as large as int16 holds overflows int32, and the result is garbage. "
-        "ExecuTorch 1.2 lowers it otherwise, and exactly."
+        "add, mul, comparisons and the like work in int32, so InsertRescaleInt32Pass inserts a RESCALE before them, "
+        "made for the codes of the convolution's output. If such a RESCALE reads an int16 convolution, directly or "
+        "through one permute, RewriteConvPass of 1.3 and 1.4 omits the convolution's own rescale. It gives this "
+        "RESCALE, and every other reader, the raw accumulator, whose scale is input x weight. From 1.5 on (#21910), it "
+        "combines the two rescales on a separate branch without int16 between them. What the program saturates to "
+        "int16 is then not saturated, and what it rounds is not rounded. This is closer to the float model, but a "
+        "product with a value twice as large as int16 holds overflows int32, and the result is garbage. ExecuTorch 1.2 "
+        "lowers the convolution differently, and exactly."
     )
     remedy = (
-        "Up to 1.4 let fuseguard keep the convolution on the CPU (guard), repair the program (a view in front of each "
-        "such reader), or quantize the convolution to int8. From 1.5 on that is needed for products only, or where "
-        "the result has to be the quantized program's when an output of the convolution saturates."
+        "Up to 1.4, let fuseguard keep the convolution on the CPU (guard), repair the program (a view before each such "
+        "reader), or quantize the convolution to int8. From 1.5 on, this is needed only for products, or where the "
+        "result must equal the quantized program's even if an output of the convolution saturates."
     )
     scope = "cluster"
-    message = "{anchor} computes in int16 and is read in int32 by {readers}{others}"
+    message = "{anchor} computes in int16, and {readers} in int32 read it{others}"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="DecomposeConvWithInt16ActivationPass"),
@@ -55,7 +55,7 @@ class Int16ConvFork(Rule):
         ]
     )
     bad = examples.BAD
-    # An int16 convolution alone is off by one step on 1.5.1, with no reader in int32: it would be no good example.
+    # An int16 convolution alone is off by one step on 1.5.1, even without an int32 reader: not a good example.
     good = examples.GOOD
     references = ("executorch #21910", "executorch #22566")
 
@@ -84,11 +84,11 @@ class Int16ConvFork(Rule):
                 island=island,
                 anchor=anchor.name,
                 readers=", ".join(node.name for node in wide),
-                others=f", and otherwise by {', '.join(node.name for node in others)}" if others else "",
+                others=f"; its other readers are {', '.join(node.name for node in others)}" if others else "",
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A view between the convolution's codes and each reader in int32: the rescales on its sides stay two."""
+        """Insert a view between the convolution's codes and each int32 reader: the rescales on both sides stay."""
         del target
         island = view.island_of(view.graph[finding.nodes[0]])
         if island is None:
@@ -101,7 +101,7 @@ class Int16ConvFork(Rule):
 
 
 def _largest(view: View, island: Island, reach: Reach) -> float:
-    """What no value of the convolution exceeds: each weight as large as its scale allows, on the side of its input.
+    """A bound on the convolution's values: each weight as large as its scale allows, with the sign of its input.
 
     A bias counts as no larger than the range of the result. Infinite where the scales are not known.
     """

@@ -1,4 +1,4 @@
-"""OP702: a convolution's weights have their channels elsewhere than the backend takes for granted."""
+"""OP702: a convolution's weights have their channels on another axis than the backend assumes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class TransposedConvUnsupported(Rule):
     name = "conv-weight-layout-unsupported"
     summary = "A convolution is dilated, grouped or quantized along an axis in a way that lowering cannot express."
     why = (
-        "Before 1.4 the partitioner takes dilated transposed convolutions, and grouped ones whose weights are "
-        "quantized per channel, that RewriteConvPass and DecomposeGroupedConvPass then refuse with an exception; from "
-        "1.4 on they are left on the CPU (#20763) and not warned about. And on every release lowering hands a "
-        "weight's per-channel scales to the output channels without a look at the axis they belong to: 0 for a "
+        "Before 1.4, the partitioner accepts dilated transposed convolutions, and grouped ones with per-channel "
+        "weights, but RewriteConvPass and DecomposeGroupedConvPass then reject them with an exception. From 1.4 on, "
+        "they stay on the CPU (#20763), and the rule does not report them. On every release, lowering applies a "
+        "weight's per-channel scales to the output channels without checking which axis they belong to: 0 for a "
         "convolution, 1 for a transposed one. Scales of another axis rescale the wrong channels."
     )
     remedy = (
-        "Let fuseguard keep the convolution on the CPU (guard), or quantize its weights per tensor or along its "
-        "output channels; a dilated transposed convolution needs ExecuTorch 1.4 or newer to be left on the CPU."
+        "Let fuseguard keep the convolution on the CPU (guard), or quantize its weights per tensor or along its output "
+        "channels. Without the guard, only ExecuTorch 1.4 or newer leaves a dilated transposed convolution on the CPU."
     )
     scope = "cluster"
     message = "{anchor} {fault}"
@@ -60,14 +60,14 @@ class TransposedConvUnsupported(Rule):
 
 
 def _fault(view: View, target: Target, island: Island) -> tuple[str, str] | None:
-    """The case and what is said of the anchor, None if all is well."""
+    """The case and what the message says about the anchor; None if all is well."""
     anchor = island.anchor
     weight = view.in_qp(anchor, 1)
     rejects = REJECTS_TRANSPOSED_CONVS.in_force(target)
     transposed, groups = view.transposed(anchor), view.groups(anchor)
     per_channel = weight is not None and weight.per_channel
     if transposed and _dilated(view, island):
-        # With groups it is left on the CPU before 1.4 as well.
+        # With groups, it stays on the CPU before 1.4 as well.
         return None if rejects or groups > 1 else ("dilated", "is a transposed convolution with dilation")
     if transposed and groups > 1 and per_channel:
         return (

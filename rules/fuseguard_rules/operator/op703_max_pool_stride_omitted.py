@@ -17,18 +17,18 @@ _SUPPORT = "MaxPool2dSupported reads args[2]"
 class PoolStrideOmitted(Rule):
     code = "OP703"
     name = "max-pool-stride-omitted"
-    summary = "A max_pool2d leaves its stride to the default, which the backend before 1.5.1 does not know."
+    summary = "A max_pool2d omits its stride, and the backend before 1.5.1 does not know the default."
     why = (
-        "The stride of max_pool2d is the kernel size where it is absent or empty; torch.nn.functional.max_pool2d(x, 2) "
-        "exports it absent, torch.nn.MaxPool2d(2) exports it explicitly. Before 1.5.1 MaxPool2dSupported reads the "
-        "third argument as it stands, so that asking whether the pool is supported already raises 'IndexError: tuple "
-        "index out of range', quantized or not, whatever the profile. No additional check of a partitioner is asked "
-        "before that one. Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "If the stride of max_pool2d is absent or empty, it is the kernel size. torch.nn.functional.max_pool2d(x, 2) "
+        "exports no stride; torch.nn.MaxPool2d(2) exports it explicitly. Before 1.5.1, MaxPool2dSupported reads the "
+        "third argument unconditionally. The question whether the pool is supported then raises 'IndexError: tuple "
+        "index out of range', quantized or not, whatever the profile. A partitioner asks its additional checks only "
+        "after that one. The program is not at fault, so the rule reports nothing for releases that lower it."
     )
     remedy = (
         "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5.1 or "
-        "newer. A check comes too late, since the partitioner fails before it asks; a guarded partitioner (guard) and "
-        "the repair write the stride out."
+        "newer. A check comes too late, because the partitioner fails before it asks. A guarded partitioner (guard) "
+        "and the repair write the stride out."
     )
     scope = "node"
     message = "{pool} has no explicit stride, which ExecuTorch {release} cannot read"
@@ -42,7 +42,7 @@ class PoolStrideOmitted(Rule):
     good = examples.GOOD
     #: A partitioner asks MaxPool2dSupported first, so a refusal would come too late.
     refused = False
-    mended_by_guard = True
+    fixed_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if READS_DEFAULT_STRIDE.in_force(target):
@@ -52,7 +52,7 @@ class PoolStrideOmitted(Rule):
                 yield self.finding(view, target, (node,), case="*", pool=node.name, release=target.release)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Writes the stride out that the operator's schema means."""
+        """Write out the stride that the operator's schema implies."""
         del target
         node = view.graph[finding.nodes[0]]
         return Rewrite((SetArgument(node.name, 2, "stride", node.arg(1, "kernel_size")),))

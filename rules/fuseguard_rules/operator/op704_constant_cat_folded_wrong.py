@@ -26,24 +26,25 @@ from fuseguard_rules.examples.operator import op704 as examples
 class ConstantCatFolded(Rule):
     code = "OP704"
     name = "constant-cat-folded-wrong"
-    summary = "A cat joins quantized constants alone; the backend before 1.3 takes all but the first for values."
+    summary = "A cat joins only quantized constants; the backend before 1.3 treats all but the first as values."
     why = (
-        "FuseConstantArgsPass computes an op whose inputs are all constants in advance: it dequantizes them, runs the "
-        "op and quantizes the result. It looks for each input's qparams under the input's own number, and "
-        "FoldAndAnnotateQParamsPass has put those of a list under the number of the list. So the second and later "
-        "constants stay codes, and are quantized once more. What an op without a RESCALE makes of constants (a "
-        "permute, a table, a requantization) is a constant by then, and where floats are lowered, what comes of float "
-        "ones. Fixed in 1.3 (#18971). Arm's own quantizer folds a cat of buffers or parameters before it "
-        "annotates the program, but not one of constants that the program makes itself (torch.full, zeros, ones). "
-        "Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "FuseConstantArgsPass computes an op in advance if all its inputs are constants: it dequantizes them, runs the "
+        "op and quantizes the result. It looks up each input's qparams under the input's own number, but "
+        "FoldAndAnnotateQParamsPass stores those of a list under the number of the list. The second and later "
+        "constants therefore stay codes, and are quantized once more. An op without a RESCALE that reads constants (a "
+        "permute, a table, a requantization) has been replaced with a constant by then; where floats are lowered, so "
+        "have ops that read float constants. Fixed in 1.3 (#18971). Arm's own quantizer folds a cat of buffers or "
+        "parameters before it annotates the program, but not a cat of constants that the program makes itself "
+        "(torch.full, zeros, ones). The program is not at fault, so the rule reports nothing for releases that lower "
+        "it correctly."
     )
     remedy = (
-        "Join the constants in the model's constructor and keep the result as a buffer (costs nothing at run time), "
-        "let fuseguard put maximum(c, c), which is c and is not computed in advance, behind the smallest of them "
-        "(repair) or keep the cat on the CPU (guard), or upgrade ExecuTorch to 1.3 or newer."
+        "Join the constants in the model's constructor and keep the result as a buffer (this costs nothing at run "
+        "time). Or let fuseguard insert maximum(c, c) after the smallest constant (repair): it equals c and is not "
+        "computed in advance. Or keep the cat on the CPU (guard), or upgrade ExecuTorch to 1.3 or newer."
     )
     scope = "cluster"
-    message = "{op} joins the constants {constants}, which ExecuTorch {release} folds by the first's qparams"
+    message = "{op} joins the constants {constants}, which ExecuTorch {release} folds with the qparams of the first one"
     effects = EffectsTable(
         [
             EffectRow("float", "<1.3", "INT", Effect.EXACT, reference="TOSAPartitioner._detag_boundary_nodes: the Q"),
@@ -64,7 +65,7 @@ class ConstantCatFolded(Rule):
             members = view.graph.inputs(node)
             if not all(member.name in known and view.is_dq(member) for member in members):
                 continue
-            # Behind the folded DQs stand codes, and the pass takes those that it has met for the first member.
+            # The folded DQs leave codes, and the pass uses the qparams that it has found for the first member.
             sources = {source.name: source for member in members if (source := view.producer(member)) is not None}
             if len(sources) > 1:
                 yield self.finding(
@@ -78,9 +79,9 @@ class ConstantCatFolded(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """An op that is no constant to the pass, behind the smallest member: maximum, around which RESCALEs stand.
+        """Insert an op that the pass does not fold after the smallest member: maximum, which gets RESCALEs around it.
 
-        Both operands are the same codes, so that every one of them comes out as it is.
+        Both operands are the same codes, so each code comes out unchanged.
         """
         del target
         node = view.graph[finding.nodes[0]]

@@ -1,4 +1,4 @@
-"""OP705: a grouped 3-D convolution reaches a backend that accepts it and cannot lower it."""
+"""OP705: a grouped 3-D convolution that the backend accepts but cannot lower."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from fuseguard_rules.examples.operator import op705 as examples
 class GroupedConv3dUndecomposed(Rule):
     code = "OP705"
     name = "grouped-conv3d-undecomposed"
-    summary = "A grouped or depthwise Conv3d, which the backend before 1.4 delegates and then cannot lower."
+    summary = "A program has a grouped or depthwise Conv3d, which the backend before 1.4 delegates but cannot lower."
     why = (
         "TOSA's CONV3D has no groups. DecomposeGroupedConvPass splits grouped convolutions, but before 1.4 only those "
-        "of one and two dimensions; the partitioner accepts Conv3d with groups all the same and RewriteConvPass dies "
-        "with 'CONV3D with groups != 1 is not supported'. Nothing in the program is at fault, so releases that lower "
-        "it are not warned about it."
+        "with one and two dimensions. The partitioner accepts a Conv3d with groups anyway, and RewriteConvPass crashes "
+        "with 'CONV3D with groups != 1 is not supported'. The program is not at fault, so the rule reports nothing for "
+        "releases that lower it."
     )
     remedy = "Upgrade ExecuTorch to 1.4 or newer, or let fuseguard keep the convolution on the CPU (guard)."
     scope = "node"
@@ -39,7 +39,7 @@ class GroupedConv3dUndecomposed(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if DECOMPOSES_GROUPED_CONV3D.in_force(target):
             return
-        # Where an activation strands the anchor, the INT profile leaves both on the CPU to begin with.
+        # If an activation strands the anchor, the INT profile leaves both on the CPU anyway.
         stranded = {fusion.island.anchor.name for fusion in fused_activations(view, target) if not fusion.fused}
         for island in view.islands:
             anchor = island.anchor

@@ -1,4 +1,4 @@
-"""OP706: two ops that work in int32 follow each other, and the quantization between them is left out."""
+"""OP706: two ops that work in int32 follow each other, and the backend omits the quantization between them."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _FUSED = "FuseConsecutiveRescalesPass, #17830"
 class SaturationSkipped(Rule):
     code = "OP706"
     name = "saturation-skipped"
-    summary = "Between two ops that work in int32 the backend leaves out the rounding and saturation of a quantize op."
+    summary = "Between two ops that work in int32, the backend omits the rounding and saturation of a quantize op."
     why = (
-        "InsertRescaleInt32Pass puts RESCALEs around add, sub, mul, maximum, minimum, abs, sum and comparisons. Where "
-        "the RESCALE to int8 behind one such op meets the RESCALE to int32 in front of the next and the two scales "
-        "cancel out (to 1e-6), FuseConsecutiveRescalesPass removes both: the next op reads the int32 result, which "
-        "was neither rounded nor saturated to the codes of the quantize op between. That is nearer to the float "
-        "model, and not what the quantized program says. The pass's own documentation counts on 0 to 1 steps for "
-        "calibrated values and up to about 120 beyond; 192 were measured. It happens when the same scales come back: "
+        "InsertRescaleInt32Pass puts RESCALEs around add, sub, mul, maximum, minimum, abs, sum and comparisons. If the "
+        "RESCALE to int8 after one such op meets the RESCALE to int32 before the next, and the two scales cancel out "
+        "(to 1e-6), FuseConsecutiveRescalesPass removes both. The next op then reads the int32 result, which was "
+        "neither rounded nor saturated to the codes of the quantize op between. This is closer to the float model, but "
+        "it is not what the quantized program says. The pass's own documentation expects 0 to 1 steps for calibrated "
+        "values and up to about 120 beyond; 192 were measured. It happens where the same scales recur: "
         "minimum(maximum(x, -3), 3), (h - tanh(h)) + h, or in A16W8, whose observers choose no scale below 2**-12."
     )
     remedy = (
-        "Usually nothing: what is beyond the codes is beyond what was calibrated. To be bit-exact, put an op between "
-        "that moves data, write a pair of maximum and minimum as clamp, or use the policy bit-exact, which keeps the "
-        "two ops on the CPU (guard) or puts a view between them (repair)."
+        "Usually nothing: values beyond the codes are beyond what was calibrated. For bit-exact results, put a "
+        "data-movement op between the two, write a pair of maximum and minimum as clamp, or use the bit-exact policy, "
+        "which keeps the two ops on the CPU (guard) or puts a view between them (repair)."
     )
     scope = "cluster"
     message = (
-        "{second} reads the result of {first} in int32, {least:.4g} to {most:.4g}, past the quantize op between, which "
-        "holds {low:.4g} to {high:.4g} in steps of {step:.4g}"
+        "{second} reads the int32 result of {first}, {least:.4g} to {most:.4g}, and skips the quantize op between, "
+        "which holds {low:.4g} to {high:.4g} in steps of {step:.4g}"
     )
     effects = EffectsTable(
         [
@@ -64,7 +64,7 @@ class SaturationSkipped(Rule):
             if overflows(view, pair, reach):
                 continue  # OP710's
             values = reach.of(pair.producer)
-            # In a chain the values are wider than the codes say, and the result is no code either.
+            # In a chain, the values exceed the range of the codes, and the result is not a code either.
             alone = pair.producer.name not in from_wider and pair.reader.name not in passed_on
             bound = error_bound(view, pair, reach) if alone else None
             out = view.out_qp(pair.reader)
@@ -86,6 +86,6 @@ class SaturationSkipped(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A view between the two: the RESCALEs on its sides stay two."""
+        """Insert a view between the two: the RESCALEs on its sides stay separate."""
         del target
         return held_apart(view, *(view.graph[name] for name in finding.nodes))

@@ -1,4 +1,4 @@
-"""OP707: maximum, minimum or a comparison rounds the operand with the larger scale before it looks at it."""
+"""OP707: maximum, minimum or a comparison rounds the operand with the larger scale before it compares."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fuseguard.ir import View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op707 as examples
 
-#: An operand whose scale is this near a multiple of the other lands on the other's grid all the same.
+#: An operand whose scale is this close to a multiple of the other one still lies on the other's grid.
 _MULTIPLE = 1e-6
 
 
 class OperandsRounded(Rule):
     code = "OP707"
     name = "compared-operands-rounded"
-    summary = "maximum, minimum or a comparison reads operands of different scales, and rounds one of them."
+    summary = "maximum, minimum or a comparison reads operands of different scales and rounds one of them."
     why = (
-        "InsertRescaleInt32Pass brings both operands of maximum, minimum and the comparisons to the smaller of their "
-        "scales, as integers without bits to spare. The operand with the larger scale is rounded to the grid of the "
-        "other, by up to half of its step, and rounded again after the op. add and sub keep 20 bits more. A clamp "
-        "whose bounds are tensors becomes maximum and minimum."
+        "InsertRescaleInt32Pass rescales both operands of maximum, minimum and the comparisons to the smaller of their "
+        "scales, as integers without spare bits. The operand with the larger scale is rounded to the grid of the other "
+        "one, by up to half of its step, and rounded again after the op. add and sub keep 20 more bits. A clamp whose "
+        "bounds are tensors becomes maximum and minimum."
     )
     remedy = (
-        "Usually nothing: the difference is within a rounding. Give both operands one scale (SharedQuantizationSpec), "
-        "or use the policy bit-exact to keep the op on the CPU (guard)."
+        "Usually nothing: the difference is within one rounding. Otherwise, give both operands one scale "
+        "(SharedQuantizationSpec), or use the bit-exact policy to keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{node} brings its operands to a scale of {scale:.4g} and rounds them there"
+    message = "{node} rescales its operands to a scale of {scale:.4g} and rounds them there"
     effects = EffectsTable([EffectRow("*", "*", "*", Effect.BOUNDED, reference="InsertRescaleInt32Pass")])
     bad = examples.BAD
     good = examples.GOOD
@@ -63,7 +63,7 @@ class OperandsRounded(Rule):
 def _is_unseen(scales: list[float], grid: float, result: float) -> bool:
     """Whether the result is the same as if nothing had been rounded to ``grid``.
 
-    It is where the result is quantized to that grid itself, and where the operands that are rounded are multiples of a
+    This holds if the result is quantized to that grid itself. It also holds if the rounded operands are multiples of a
     coarser result's scale: half a step of the grid is less than half a step of the result, which restores their codes.
     """
     if abs(result / grid - 1.0) < _MULTIPLE:

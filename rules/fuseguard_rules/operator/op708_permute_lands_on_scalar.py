@@ -27,17 +27,17 @@ _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #2288
 class PermuteLandsOnScalar(Rule):
     code = "OP708"
     name = "permute-lands-on-scalar"
-    summary = "A number comes first in an op (1 - x) next to a permute or to what is computed in NHWC."
+    summary = "The first operand of an op is a number (1 - x), and a permute or an op computed in NHWC is next to it."
     why = (
-        "Since 1.5 PropagateViewCopyPermuteUpPass moves permutes, also those around convolutions and pools, through "
-        "elementwise ops. Through an op of two operands it may when one of them is a single number, which no permute "
-        "changes; but then it puts the permute in front of the first operand, whichever that is. Where the first one "
-        "is the number, the permute of the other is lost: the elements come out in another order, or in a shape that "
-        "the next op does not take. 1 - x is such an op, x - 1 is not."
+        "Since 1.5, PropagateViewCopyPermuteUpPass moves permutes, including those around convolutions and pools, "
+        "through elementwise ops. It may move one through an op with two operands if one operand is a single number, "
+        "which no permute changes. But it then puts the permute before the first operand, whichever that is. If the "
+        "first operand is the number, the permute of the other one is lost: the elements come out in another order, or "
+        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not."
     )
     remedy = (
         "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
-        "number expanded to the tensor's shape is no single number any more."
+        "repair expands the number to the tensor's shape, so that it is not a single number any more."
     )
     scope = "node"
     message = "{op} has the single number {number} as its first operand, and the permute {place} {layout} lands on it"
@@ -72,12 +72,12 @@ class PermuteLandsOnScalar(Rule):
                 case="shape" if _shape_matters(view, node, below) else "order",
                 op=node.name,
                 number=number.name,
-                place="in front of" if below is not None else "behind",
+                place="before" if below is not None else "after",
                 layout=layout.name,
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Expands the number to the shape of the op's result."""
+        """Expand the number to the shape of the op's result."""
         del target
         node = view.graph[finding.nodes[0]]
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)

@@ -22,20 +22,20 @@ _MOVED = "PropagateViewCopyPermutePass swaps view and sum and keeps the dimensio
 class SumOverMergedDims(Rule):
     code = "OP709"
     name = "sum-over-merged-dims"
-    summary = "A sum or mean goes over a dimension that a view right in front of it merges from several."
+    summary = "A sum or mean reduces a dimension that a view directly before it merges from several."
     why = (
-        "PropagateViewCopyPermutePass of ExecuTorch 1.4 moves views past sums. Where the view merges dimensions, as "
-        "flatten(2) does, and the sum goes over the merged one, the sum that is left in front of the view goes over "
-        "one of them only: the other rows are dropped without a word. A mean is lowered as a sum and a "
-        "multiplication. A view that anything else reads stays where it is. 1.3 moves no views, and 1.5 minds what "
-        "they merge. Nothing in the program is at fault, so other releases are not warned about it."
+        "PropagateViewCopyPermutePass of ExecuTorch 1.4 moves views past sums. If the view merges dimensions, as "
+        "flatten(2) does, and the sum reduces the merged one, the sum that is left before the view reduces only one of "
+        "them: the other rows are silently dropped. A mean is lowered as a sum and a multiplication. A view with other "
+        "readers stays where it is. 1.3 moves no views, and 1.5 takes into account what they merge. The program is not "
+        "at fault, so the rule reports nothing for other releases."
     )
     remedy = (
-        "Sum over the dimensions as they are (x.mean((2, 3)) in place of x.flatten(2).mean(-1)), upgrade ExecuTorch, "
-        "or let fuseguard keep the reduction on the CPU (guard)."
+        "Reduce the dimensions as they are (x.mean((2, 3)) instead of x.flatten(2).mean(-1)), upgrade ExecuTorch, or "
+        "let fuseguard keep the reduction on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} goes over dimension {dim}, which {reshape} has merged from several just before"
+    message = "{op} reduces dimension {dim}, which {reshape} has merged from several just before"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "*", Effect.EXACT, reference="views are not moved past sums"),
@@ -60,9 +60,7 @@ class SumOverMergedDims(Rule):
 
 
 def _views_before(view: View, node: Node) -> list[Node]:
-    """The views that the node alone reads through one another, nearest first, elementwise ops on one tensor between
-    them.
-    """
+    """The chain of views that only the node reads, nearest first, with elementwise ops on one tensor between them."""
     found: list[Node] = []
     current = node
     for _ in range(LONGEST_CHAIN):
@@ -79,7 +77,7 @@ def _views_before(view: View, node: Node) -> list[Node]:
 
 
 def _reads_alone(view: View, node: Node, producer: Node) -> bool:
-    """Whether nothing but ``node``, and what is merged with it, reads the result: else no view is moved past them."""
+    """Whether only ``node``, and ops merged with it, read the result: otherwise, no view is moved past them."""
     described = numbers_of(view).described
     return all(
         reader is node or described.get(reader.name, reader) == described.get(node.name)
@@ -88,7 +86,7 @@ def _reads_alone(view: View, node: Node, producer: Node) -> bool:
 
 
 def _merged_dim(view: View, views: list[Node], node: Node) -> int | None:
-    """The first dimension reduced by ``node`` that ``views`` make of several larger than one."""
+    """The first dimension reduced by ``node`` that ``views`` merge from several larger than one."""
     source = view.producer(views[-1])
     if source is None or source.meta is None or views[0].meta is None:
         return None

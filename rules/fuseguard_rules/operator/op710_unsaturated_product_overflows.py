@@ -1,4 +1,4 @@
-"""OP710: an int16 product reads what the quantize op in front of it would have saturated, and leaves int32."""
+"""OP710: an int16 product reads a value that a quantize op would have saturated, and overflows int32."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _FUSED = "FuseConsecutiveRescalesPass, #17830; TOSA MUL of int32 wraps around"
 class ProductOverflows(Rule):
     code = "OP710"
     name = "unsaturated-product-overflows"
-    summary = "A product of int16 values reads past the quantize op that would have saturated one of them."
+    summary = "A product of int16 values skips the quantize op that would have saturated one of them."
     why = (
-        "The product of two int16 codes fits into int32 with one bit to spare. Where FuseConsecutiveRescalesPass "
-        "leaves out the quantize op behind a sum, add or another op that works in int32 (OP706), the product reads "
-        "the int32 result; a value more than twice as large as the codes hold overflows, and what comes out is "
-        "garbage with a sign of its own."
+        "The product of two int16 codes fits into int32 with one bit to spare. If FuseConsecutiveRescalesPass removes "
+        "the quantize op after a sum, add or another op that works in int32 (OP706), the product reads the int32 "
+        "result. A value more than twice as large as the codes hold then overflows, and the result is garbage, even in "
+        "its sign."
     )
     remedy = (
-        "Put an op between that moves data, calibrate with values as large as they get, repair the program (a view "
-        "between the two), or let fuseguard keep the two ops on the CPU (guard)."
+        "Put a data-movement op between the two, calibrate with values as large as they get, repair the program (a "
+        "view between the two), or let fuseguard keep the two ops on the CPU (guard)."
     )
     scope = "cluster"
     message = (
-        "{second} multiplies the result of {first} in int32, {least:.4g} to {most:.4g}, where the quantize op between "
-        "would have stopped at {low:.4g} and {high:.4g}"
+        "{second} multiplies the int32 result of {first}, {least:.4g} to {most:.4g}, which the quantize op between "
+        "would have saturated at {low:.4g} and {high:.4g}"
     )
     effects = EffectsTable(
         [
@@ -70,6 +70,6 @@ class ProductOverflows(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A view between the two: the RESCALEs on its sides stay two."""
+        """Insert a view between the two: the RESCALEs on its sides stay separate."""
         del target
         return held_apart(view, *(view.graph[name] for name in finding.nodes))

@@ -1,4 +1,4 @@
-"""OP711: a cat that joins a tensor with itself, of which the backend keeps one where it moves a permute past it."""
+"""OP711: a cat that joins a tensor with itself, of which the backend keeps one copy when it moves a permute past it."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op711 as examples
 
 _MOVED = "PropagateViewCopyPermuteUpPass._maybe_split_upwards_cat_fanout: all_input_nodes names each input once"
-#: The permute in front of what the backend computes in NHWC, by rank.
+#: The permute before an op that the backend computes in NHWC, by rank.
 _NHWC = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 class RepeatedOperandLost(Rule):
     code = "OP711"
     name = "repeated-operand-lost"
-    summary = "A cat joins a one-channel tensor with itself (grey to RGB) in front of a convolution, pool or permute."
+    summary = "A cat joins a one-channel tensor with itself (grey to RGB) before a convolution, pool or permute."
     why = (
-        "Since 1.4 PropagateViewCopyPermuteUpPass moves the permute in front of a convolution or pool past a cat if it "
-        "changes none of the cat's inputs, as it does not where they have one channel. It makes the new cat of "
-        "node.all_input_nodes, which names every input once: cat([x, x, x]) becomes cat([x]). The convolution then "
-        "reads weights that are not there, a pool or permute hands out a tensor that is too small. Equal operands that "
-        "are computed twice are merged before, and lost likewise."
+        "Since 1.4, PropagateViewCopyPermuteUpPass moves the permute before a convolution or pool past a cat if it "
+        "changes none of the cat's inputs. If the inputs have one channel, it changes none. The pass builds the new "
+        "cat from node.all_input_nodes, which names every input once: cat([x, x, x]) becomes cat([x]). A convolution "
+        "then reads weights that are not there, and a pool or permute returns a tensor that is too small. Equal "
+        "operands that are computed twice are merged earlier and lost in the same way."
     )
     remedy = (
-        "Write x.repeat(1, 3, 1, 1) or x.expand(-1, 3, -1, -1), which the repair does where all operands are the same, "
-        "or let fuseguard keep the cat on the CPU (guard)."
+        "Write x.repeat(1, 3, 1, 1) or x.expand(-1, 3, -1, -1), which the repair does if all operands are the same, or "
+        "let fuseguard keep the cat on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} joins {operand} with itself, and the permute of {reader} moves past it: it is joined once"
+    message = "{op} joins {operand} with itself; the permute of {reader} moves past it, and only one copy is joined"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "*", Effect.EXACT, reference="permutes are not moved past a cat"),
@@ -70,7 +70,7 @@ class RepeatedOperandLost(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A repeat in place of a cat whose operands are all the same."""
+        """Replace a cat whose operands are all the same with a repeat."""
         del target
         node = view.graph[finding.nodes[0]]
         operands = [view.graph.node_of(arg) for arg in _operands(node)]
@@ -106,8 +106,8 @@ def _repeated(view: View, cat: Node) -> Node | None:
 
 
 def _reader(view: View, cat: Node) -> Node | None:
-    """The op whose permute moves past the cat: it changes the cat, and none of its operands."""
-    layouts = _layouts_behind(view, cat)
+    """The op whose permute moves past the cat: the permute changes the cat but none of its operands."""
+    layouts = _layouts_after(view, cat)
     if not layouts or cat.meta is None:
         return None
     reader, permutation = layouts[0]
@@ -118,8 +118,8 @@ def _reader(view: View, cat: Node) -> Node | None:
     return reader if unchanged and not _keeps_order(cat.meta.shape, permutation) else None
 
 
-def _layouts_behind(view: View, node: Node) -> list[tuple[Node, tuple[int, ...]]]:
-    """The permutes of all that reads ``node``, elementwise ops on one tensor between; empty if anything else does."""
+def _layouts_after(view: View, node: Node) -> list[tuple[Node, tuple[int, ...]]]:
+    """The permutes of all readers of ``node``, past elementwise ops on one tensor; empty if it has other readers."""
     for _ in range(LONGEST_CHAIN):
         readers = readers_of(view, node)
         layouts = [(reader, permutation) for reader in readers if (permutation := _permutation(reader))]

@@ -1,4 +1,4 @@
-"""OP712: a value of rank 0 that the backend makes by a view, at which the check of the edge IR fails."""
+"""OP712: a view to rank 0 that the backend makes, on which ExecuTorch's check of the edge IR fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FAILS = "InsertConstShapesPass; EdgeOpArgValidator.call_function takes the next
 
 _ANY_DIMS = "aten.any.dims"
 
-#: The op that reduces the same dimensions and keeps them, by kind: its arguments are the dimensions and True.
+#: The op that reduces the same dimensions but keeps them, by kind. Its arguments are the dimensions and True.
 _KEEPING_DIMS = {
     "amax": "aten.amax.default",
     "amin": "aten.amin.default",
@@ -39,20 +39,21 @@ _KEEPING_DIMS = {
 class ViewToRankZero(Rule):
     code = "OP712"
     name = "view-to-rank-zero"
-    summary = "An op takes the last dimension of a value away, and ExecuTorch's check of the edge IR fails at that."
+    summary = "An op removes the last dimension of a value, and ExecuTorch's check of the edge IR fails on the result."
     why = (
         "A sum, amax, any or mean over all dimensions, a select, a squeeze and a reshape to () end in a view to rank "
-        "0. InsertConstShapesPass gives the view its shape as a node of its own, CONST_SHAPE(()), which yields an "
-        "empty list. ExecuTorch runs its verifier of the edge IR after the backend's passes, and EdgeOpArgValidator "
-        "asks each node for its first result: StopIteration. A view that follows directly merges with the first one, "
-        "and nothing is left to fail at. The check is EdgeCompileConfig's _check_ir_validity, by default True. Arm's "
-        "own ahead-of-time compiler sets it to False. Then the same program is lowered exactly. 1.2 and 1.3 lower it "
-        "either way, so they are not warned about it."
+        "0. InsertConstShapesPass gives the view its shape as a separate node, CONST_SHAPE(()), which yields an empty "
+        "list. ExecuTorch runs its verifier of the edge IR after the backend's passes, and EdgeOpArgValidator asks "
+        "each node for its first result: StopIteration. If another view follows directly, it merges with the first "
+        "one, and nothing fails. The check is EdgeCompileConfig's _check_ir_validity, by default True. Arm's own "
+        "ahead-of-time compiler sets it to False, and the same program is then lowered exactly. 1.2 and 1.3 lower it "
+        "either way, so the rule reports nothing for them."
     )
     remedy = (
-        "Keep a dimension (x.sum((1, 2, 3)) of a batch, x.mean(keepdim=True), x[0:1] in place of x[0]), or lower with "
-        "EdgeCompileConfig(_check_ir_validity=False). fuseguard can put a reduction that keeps its dimensions in "
-        "front, so that only one element is left to reduce on the CPU (repair), or keep the op on the CPU (guard)."
+        "Keep a dimension (x.sum((1, 2, 3)) of a batch, x.mean(keepdim=True), x[0:1] instead of x[0]), or lower with "
+        "EdgeCompileConfig(_check_ir_validity=False). fuseguard can insert a reduction that keeps its dimensions "
+        "before the op, so that the CPU has only one element left to reduce (repair), or keep the op on the CPU "
+        "(guard)."
     )
     scope = "node"
     message = "{op} yields a value without dimensions, whose shape ExecuTorch {release} cannot check"
@@ -64,9 +65,9 @@ class ViewToRankZero(Rule):
     )
     bad = examples.BAD
     good = examples.GOOD
-    #: Assertions, which the edge dialect makes of one_hot for instance: refused, their ops come to stand last in FX's
-    #: order, after the output.
-    mended_by_guard = True
+    #: For assertions, which the edge dialect makes from one_hot, for instance. If they are refused, FX orders their ops
+    #: last, after the output.
+    fixed_by_guard = True
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not CHECKS_SHAPES.in_force(target) or not target.ir_validity:
@@ -75,18 +76,18 @@ class ViewToRankZero(Rule):
             yield self.finding(view, target, (node,), case="*", op=node.name, release=target.release)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The same reduction in front of it, with dimensions, in the qparams of its result.
+        """Insert the same reduction with dimensions before it, in the qparams of its result.
 
-        What it then reduces is one element, which it yields as it is; the guard keeps it on the CPU. A DQ that others
-        read is copied first: they would be in another partition. What an assertion alone reads keeps its dimensions:
-        one element is enough for it.
+        The op then reduces one element, which it yields unchanged; the guard keeps it on the CPU. A DQ with other
+        readers is copied first, because these would be in another partition. A value that only an assertion reads
+        keeps its dimensions, because one element is enough for an assertion.
         """
         del target
         node = view.graph[finding.nodes[0]]
         if node.target == _ANY_DIMS and only_asserted(view, node):
             return _keeping_dims(view, node)
         if view.graph.dialect == "edge":
-            return None  # what is inserted are ATen ops
+            return None  # the repair inserts ATen ops
         operand, qparams = view.in_dq(node, 0), view.out_qp(node)
         keeping = _KEEPING_DIMS.get(node.kind)
         if keeping is None or operand is None or qparams is None or not qparams.usable or _has_one_element(operand):

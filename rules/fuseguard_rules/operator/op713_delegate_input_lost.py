@@ -1,4 +1,4 @@
-"""OP713: an input of a delegate that only ops read which take no more of it than its shape."""
+"""OP713: an input of a delegate that only ops read which use nothing but its shape."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _FILLED: dict[str, float] = {"zeros_like": 0.0, "ones_like": 1.0}
 class DelegateInputLost(Rule):
     code = "OP713"
     name = "delegate-input-lost"
-    summary = "Only ops that take no more than the shape of an input read it, so the delegate loses the input."
+    summary = "Only ops that use nothing but the shape of an input read it, so the delegate loses the input."
     why = (
-        "ConvertFullLikeToFullPass makes a constant of full_like (which zeros_like, ones_like and fill become), and "
-        "RemoveNoopPass puts what copy(x, y) copies in its place. What reads nothing else of its input is dropped "
-        "with the op, and the input is missing from the delegate's TOSA. The program still passes it: the runtime "
-        "hands the delegate one input more than it has. A value that something in the same delegate reads too stays "
-        "where it is. 1.2 keeps such an input, so it is not warned about it."
+        "ConvertFullLikeToFullPass replaces full_like (which zeros_like, ones_like and fill become) with a constant, "
+        "and RemoveNoopPass replaces copy(x, y) with what it copies. If nothing else reads the value whose shape the "
+        "op uses, it is dropped with the op, and the input is missing from the delegate's TOSA. The program still "
+        "passes this input: the runtime gives the delegate one input more than it has. The value stays if something "
+        "else in the same delegate reads it. 1.2 keeps such an input, so the rule reports nothing for it."
     )
     remedy = (
-        "Make the constant from the shape: torch.full(x.shape, 1.0) in place of torch.ones_like(x). fuseguard can do "
-        "that (repair), or keep the op on the CPU (guard)."
+        "Make the constant from the shape: torch.full(x.shape, 1.0) instead of torch.ones_like(x). fuseguard can do "
+        "this (repair), or keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} takes the shape of {operand} alone, so the delegate loses its input {lost}"
+    message = "{op} uses only the shape of {operand}, so the delegate loses its input {lost}"
     effects = EffectsTable(
         [
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="an input that nothing reads stays in the TOSA"),
@@ -54,7 +54,7 @@ class DelegateInputLost(Rule):
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A constant of the same shape and value; or a copy of what is copied onto itself."""
+        """Use a constant of the same shape and value, or copy what is copied onto itself."""
         del target
         node = view.graph[finding.nodes[0]]
         if node.meta is None or any(size is None for size in node.meta.shape):
@@ -76,6 +76,6 @@ def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:
 
 
 def _value(node: Node) -> Arg:
-    """What a constant is filled with."""
+    """The value that a constant is filled with."""
     name = node.target.split(".")[1]
     return _FILLED[name] if name in _FILLED else node.arg(1, "fill_value" if name == "full_like" else "value")

@@ -16,24 +16,24 @@ _CHECK = "CheckInt64InputsAndOutputs; CastInt64BuffersToInt32Pass"
 class Int64LeavesDelegate(Rule):
     code = "OP714"
     name = "int64-leaves-delegate"
-    summary = "A delegate yields an int64 value of the program, and all of its integers are int32."
+    summary = "A delegate yields an int64 value of the program, but all its integers are int32."
     why = (
-        "TOSA knows no int64. CheckInt64InputsAndOutputs therefore leaves on the CPU what yields one, but for "
-        "constants (zeros, ones, full, arange, eye) that nothing reads but ops which yield something else. It asks "
-        "each reader for the dtype of its first result. For the output node that is the program's first result: "
-        "return x * 2, torch.ones(2, dtype=torch.int64) passes, and with the two swapped it does not. "
-        "CastInt64BuffersToInt32Pass then makes the constant an int32, and the delegate yields it where the program "
-        "declares an int64. An op on the CPU that reads such a constant gets an int32 likewise, as the comparison in "
-        "one_hot does. Where floats are lowered, ExecuTorch 1.4 takes an argmax into the delegate if its result is "
-        "cast to int32, which Arm's quantizer sees to, and leaves the cast on the CPU: it reads an int64 and gets an "
-        "int32. The runtime refuses such a program or reads garbage."
+        "TOSA has no int64. CheckInt64InputsAndOutputs therefore leaves ops that yield int64 on the CPU. The "
+        "exceptions are constants (zeros, ones, full, arange, eye) whose readers all yield something else. The check "
+        "asks each reader for the dtype of its first result. For the output node, this is the program's first result: "
+        "return x * 2, torch.ones(2, dtype=torch.int64) passes the check, but the same results in the other order do "
+        "not. CastInt64BuffersToInt32Pass then makes the constant an int32, and the delegate yields it where the "
+        "program declares an int64. An op on the CPU that reads such a constant gets an int32 too, as the comparison "
+        "in one_hot does. Where floats are lowered, ExecuTorch 1.4 delegates an argmax if its result is cast to int32, "
+        "which Arm's quantizer ensures. It leaves the cast on the CPU, which reads an int64 but gets an int32. The "
+        "runtime refuses such a program or reads garbage."
     )
     remedy = (
-        "Put out the constant as an int32, or make it outside of the model. Let fuseguard keep the op on the CPU "
+        "Return the constant as an int32, or make it outside the model. Or let fuseguard keep the op on the CPU "
         "(guard), which costs nothing for a constant. For an argmax, upgrade to ExecuTorch 1.5."
     )
     scope = "boundary"
-    message = "{op} yields an int64 that {reader} reads outside of the delegate, where it becomes an int32"
+    message = "{op} yields an int64 that {reader} reads outside the delegate, where it becomes an int32"
     effects = EffectsTable(
         [
             EffectRow("argmax", "<1.4", "*", Effect.CPU_FALLBACK, reference="the support list has no argmax"),

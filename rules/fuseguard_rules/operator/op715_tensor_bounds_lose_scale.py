@@ -1,4 +1,4 @@
-"""OP715: a clamp between two tensors, which the backend makes a maximum and a minimum of without qparams between."""
+"""OP715: a clamp between two tensors, which the backend splits into maximum and minimum without qparams between."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _SAME = "InsertRescaleInt32Pass: all three are at one scale"
 class TensorBoundsLoseScale(Rule):
     code = "OP715"
     name = "tensor-bounds-lose-scale"
-    summary = "A quantized clamp has a tensor for either bound; the backend loses the scale between the two."
+    summary = "Both bounds of a quantized clamp are tensors; the backend loses the scale between the two steps."
     why = (
         "DecomposeTOSAUnsupportedClampPass turns a clamp whose bounds are tensors into minimum(maximum(x, lower), "
-        "upper). It runs before FoldAndAnnotateQParamsPass, so that nothing says at which scale the result of maximum "
-        "is. InsertRescaleInt32Pass then takes it for a value at the scale of the upper bound, and every value that "
-        "the clamp passes on is scaled by the ratio of the two. From 1.5 on, with floats, the fold keeps the Q and DQ "
-        "of minimum, because only one of its operands has any, and the Q is given codes. One bound makes one op, which "
-        "is correct. Releases that lower a program correctly are not warned about it."
+        "upper). It runs before FoldAndAnnotateQParamsPass, so nothing states the scale of maximum's result. "
+        "InsertRescaleInt32Pass then assumes the scale of the upper bound, and every value that the clamp passes on is "
+        "scaled by the ratio of the two. From 1.5 on, with floats, the fold keeps the Q and DQ of minimum, because "
+        "only one of its operands has any, and the Q gets codes. A clamp with one bound becomes one op, which is "
+        "correct. The rule reports nothing for releases that lower the program correctly."
     )
     remedy = (
-        "Let fuseguard write the clamp as maximum and minimum with a Q and DQ between them (repair), which changes no "
-        "value, or keep the clamp on the CPU (guard)."
+        "Let fuseguard replace the clamp with maximum and minimum and a Q and DQ between them (repair), which changes "
+        "no value, or keep the clamp on the CPU (guard)."
     )
     scope = "cluster"
-    message = "{clamp} has two tensors for bounds, and {fault}"
+    message = "both bounds of {clamp} are tensors, and {fault}"
     effects = EffectsTable(
         [
             EffectRow("half", ">=1.5", "INT+FP", Effect.CRASH, reference=_KEPT),
@@ -53,9 +53,9 @@ class TensorBoundsLoseScale(Rule):
                 continue
             if mistakes_scale(clamp, view.out_qp(node)):
                 case = "scale"
-                fault = f"what is compared with the upper one counts as scaled by {clamp.qparams[2].scale:g}"
+                fault = f"the value compared with the upper one counts as scaled by {clamp.qparams[2].scale:g}"
             elif keeps_half(clamp, target):
-                case, fault = "half", "with floats the quantize op after them is given codes"
+                case, fault = "half", "with float support, the quantize op after it gets codes"
             else:
                 continue
             yield self.finding(
@@ -69,10 +69,10 @@ class TensorBoundsLoseScale(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Replaces it by maximum and minimum, with the pair between them that the pass leaves out.
+        """Replace it with maximum and minimum, with the pair between them that the pass omits.
 
-        Where data and lower bound have the same qparams, the larger of them is a code of these. Elsewhere the pair has
-        the qparams of the result: to quantize is monotone, so that it may come before minimum as well as after it.
+        If data and lower bound have the same qparams, the larger of the two is a code of these qparams. Otherwise, the
+        pair has the qparams of the result: quantizing is monotone, so it may come before minimum as well as after it.
         """
         del target
         node = view.graph[finding.nodes[0]]

@@ -1,4 +1,4 @@
-"""OP716: the mean or the rstd of a layer or group norm, in whose place the backend puts the normalized values."""
+"""OP716: the backend replaces the mean or rstd of a layer or group norm with the normalized values."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class NormSideResultsLost(Rule):
     summary = "A program uses the mean or the rstd of native_layer_norm or native_group_norm."
     why = (
         "The two ops have three results: the normalized values, the mean and the reciprocal standard deviation. "
-        "DecomposeLayerNormPass and DecomposeGroupNormPass write out the first one, and give it to every reader of the "
-        "other two as well. An output of the delegate then has more elements than the program says; a view of it "
-        "cannot be made; and arithmetic that broadcasts goes on with wrong values. torch.nn.LayerNorm and GroupNorm "
-        "use the first result alone. The INT profile leaves both ops on the CPU."
+        "DecomposeLayerNormPass and DecomposeGroupNormPass compute the first one, and give it to every reader of the "
+        "other two as well. An output of the delegate then has more elements than the program says, a view of it "
+        "cannot be made, and arithmetic that broadcasts continues with wrong values. torch.nn.LayerNorm and GroupNorm "
+        "use only the first result. The INT profile leaves both ops on the CPU."
     )
     remedy = (
-        "Write mean and rstd as mean, var and rsqrt beside torch.nn.functional.layer_norm or group_norm, or keep the "
-        "op on the CPU (guard)."
+        "Compute mean and rstd with mean, var and rsqrt beside torch.nn.functional.layer_norm or group_norm, or keep "
+        "the op on the CPU (guard)."
     )
     scope = "cluster"
-    message = "{norm} yields its {results} too, in whose place the backend puts the normalized values"
+    message = "{norm} also yields its {results}, but the backend puts the normalized values in their place"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_UNLISTED),

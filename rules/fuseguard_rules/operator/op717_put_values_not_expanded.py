@@ -1,4 +1,4 @@
-"""OP717: an index_put whose values are broadcast, which the backend before 1.3 views as if they were not."""
+"""OP717: an index_put with broadcast values, which the backend before 1.3 does not expand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class PutValuesNotExpanded(Rule):
     name = "put-values-not-expanded"
     summary = "An index_put has fewer values than places, or a whole dimension beside indexed ones, before 1.3."
     why = (
-        "torch broadcasts the values of index_put to the places that the index tensors name: y[:, i] = v takes a v of "
-        "one element. RewriteIndexPutPass of 1.2 makes a SCATTER of it, and views the values as one row for each "
-        "position of the broadcast index tensors. Values that are still to be broadcast have too few elements for that "
-        "view, which fails. A dimension that is taken whole counts as an index tensor there, and is broadcast with the "
-        "others although it is to be combined with them. The view then fails as well, or fewer places are written to "
-        "than the program says. From 1.3 on the pass expands the values, and another one moves whole dimensions out of "
-        "its way. Nothing in the program is at fault, so releases that lower it are not warned about it."
+        "torch broadcasts the values of index_put to the places that the index tensors name: y[:, i] = v accepts a v "
+        "with one element. RewriteIndexPutPass of 1.2 turns index_put into a SCATTER, and views the values as one row "
+        "for each position of the broadcast index tensors. Values that still need to be broadcast have too few "
+        "elements for that view, which fails. The pass treats a dimension that is taken whole as an index tensor and "
+        "broadcasts it with the others, although it has to be combined with them. The view then fails as well, or "
+        "fewer places are written than the program says. From 1.3 on, the pass expands the values, and another one "
+        "moves whole dimensions out of its way. The program is not at fault, so the rule reports nothing for releases "
+        "that lower it."
     )
     remedy = (
         "Expand the values yourself (v.expand(...)) or let fuseguard do so (repair), keep the op on the CPU (guard), "
@@ -61,7 +62,7 @@ class PutValuesNotExpanded(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The values expanded to the places. None where whole dimensions are crossed with indexed ones."""
+        """Expand the values to the places. None if whole dimensions are combined with indexed ones."""
         del target
         node = view.graph[finding.nodes[0]]
         put = read_put(view, node)

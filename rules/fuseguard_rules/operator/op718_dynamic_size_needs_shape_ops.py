@@ -1,4 +1,4 @@
-"""OP718: an op with a dynamic size that becomes a view or a slice, for which the target cannot compute sizes."""
+"""OP718: an op with a dynamic size that becomes a view or slice whose size the target cannot compute."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ class DynamicSizeNeedsShapeOps(Rule):
     name = "dynamic-size-needs-shape-ops"
     summary = "A linear, a Conv1d, a grouped convolution, a select or the like has a dynamic size."
     why = (
-        "From 1.5.1 on the backend takes tensors with dynamic sizes, but it has to know the sizes that an op is given. "
-        "SymbolicShapeSupportCheck looks at the op as the program has it. The passes then make views and slices of a "
+        "From 1.5.1 on, the backend accepts tensors with dynamic sizes, but it has to know the sizes that are "
+        "arguments of an op. SymbolicShapeSupportCheck looks at the op as it is in the program. The passes then turn a "
         "linear, a Conv1d, a grouped convolution, a cumulative sum, a select, a reduction that drops its dimension or "
-        "a view with an inferred size, and these are given the dynamic one. Without the TOSA extension shape, which "
-        "TOSA 1.0 does not have, lowering then fails: 'doesn't support shape extension', or, for a linear whose batch "
-        "is dynamic, \"'Node' object has no attribute 'node'\". 1.3.0 to 1.5.0 leave every op with a dynamic size on "
-        "the CPU, and 1.2 lowers these, so that their users are not warned."
+        "a view with an inferred size into views and slices, whose arguments include the dynamic size. Without the "
+        "TOSA extension shape, which TOSA 1.0 does not have, lowering then fails: 'doesn't support shape extension', "
+        "or, for a linear whose batch is dynamic, \"'Node' object has no attribute 'node'\". 1.3.0 to 1.5.0 leave "
+        "every op with a dynamic size on the CPU, and 1.2 lowers these ops, so the rule reports nothing for these "
+        "releases."
     )
     remedy = (
         "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the "
         "op on the CPU (guard). A reduction can keep its dimension (keepdim=True)."
     )
     scope = "cluster"
-    message = "{op} has a dynamic size, and becomes {made}, whose size TOSA has to compute"
+    message = "{op} has a dynamic size and becomes {made}, whose size TOSA would have to compute"
     effects = EffectsTable(
         [
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),

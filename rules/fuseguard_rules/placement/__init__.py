@@ -1,1 +1,1 @@
-"""PL4xx: quantize and dequantize ops that the backend takes for granted and that are not there."""
+"""PL4xx: missing quantize and dequantize ops that the backend relies on."""

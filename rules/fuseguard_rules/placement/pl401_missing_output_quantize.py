@@ -1,4 +1,4 @@
-"""PL401: the backend takes an op for quantized, and its result is used in float."""
+"""PL401: the backend treats an op as quantized, but its result is used in float."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _WEIGHT = "the linear is decomposed, and its transposed weight delegated on its 
 class MissingOutputQ(Rule):
     code = "PL401"
     name = "missing-output-quantize"
-    summary = "An op that was annotated as quantized has dequantized inputs, and its result is used in float."
+    summary = "An op annotated as quantized has dequantized inputs, but its result is used in float."
     why = (
-        "FoldAndAnnotateQParamsPass assumes 'one Q node to the output' of every annotated op: it folds the DQs of the "
-        "inputs into the op, which then works on codes, and without a Q nobody turns the codes back into values. "
-        "Where a pass needs the output qparams lowering dies (convolutions, lookup tables, clamps); elsewhere the "
-        "delegate yields int8 or int32 where the program expects float. The INT profile leaves on the CPU what "
-        "CheckProperQuantization lists; permute, cat, maximum, abs and the like are not on that list."
+        "FoldAndAnnotateQParamsPass assumes 'one Q node to the output' of every annotated op. It folds the DQs of the "
+        "inputs into the op, which then works on codes. Without a Q, nothing turns these codes back into values. If a "
+        "pass needs the output qparams, lowering crashes (convolutions, lookup tables, clamps). Otherwise, the "
+        "delegate yields int8 or int32 where the program expects float. The INT profile leaves the ops that "
+        "CheckProperQuantization lists on the CPU. permute, cat, maximum, abs and the like are not on that list."
     )
     remedy = (
-        "Quantize the op's output (a configuration with an output_activation, or a Q/DQ pair behind the op), leave "
-        "the op unannotated, or let fuseguard keep it on the CPU (guard)."
+        "Quantize the op's output (with a configuration that has an output_activation, or with a Q/DQ pair after the "
+        "op), leave the op unannotated, or let fuseguard keep it on the CPU (guard)."
     )
     scope = "cluster"
-    message = "{node} has dequantized inputs and no quantize op behind it; {reader} reads its result in float"
+    message = "{node} has dequantized inputs and no quantize op after it; {reader} reads its result in float"
     effects = EffectsTable(
         [
             EffectRow("checked-codes", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
@@ -82,7 +82,7 @@ class MissingOutputQ(Rule):
                 continue
             chain = chain_behind(node, leaks)
             reader = leaks[chain[-1].name]
-            # Who reads the codes is refused as well: it would be left with floats where its annotation promises codes.
+            # Readers of the codes are refused as well: they would get floats where their annotation promises codes.
             readers = [
                 user
                 for item in chain
@@ -96,7 +96,7 @@ class MissingOutputQ(Rule):
             yield self.finding(view, target, nodes, case=case, node=node.name, reader=reader.name)
 
     def _worst_case(self, view: View, target: Target, chain: list[Node], leaks: dict[str, Node]) -> str:
-        """That of the reader of the codes by which most is lost; a part of a split is as good as the split."""
+        """The case of the reader with the worst effect; a part of a split counts as the split."""
         node = next((item for item in chain if not leaks[item.name].info.has(Trait.GETITEM)), chain[0])
         readers = [user for user in view.users(node) if reads_in_float(view, node, user, leaks)]
         cases = list(dict.fromkeys(leak_case(node, reader) for reader in readers))
@@ -105,7 +105,7 @@ class MissingOutputQ(Rule):
         return next((told[effect] for effect in ends if effect in told), cases[0])
 
     def _strands(self, view: View, target: Target, case: str, readers: list[Node]) -> bool:
-        """Whether the op itself stays on the CPU, and a reader is one that PL402 would find."""
+        """Whether the op itself stays on the CPU, and PL402 would report a reader."""
         if self.effects.look_up(case, target).effect is not Effect.CPU_FALLBACK:
             return False
         return any(
@@ -116,12 +116,12 @@ class MissingOutputQ(Rule):
         )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Annotated ops whose codes get into float only since who reads them is refused.
+        """Annotated ops whose codes get into float only because their reader is refused.
 
-        Such are the first ops of an operator that the edge dialect makes several of: the permute of a linear's weight.
+        An example is the first of several ops that the edge dialect makes from one: the permute of a linear's weight.
         """
         del target
-        off = set(refused)  # and what was found here, so that a chain is followed in one go
+        off = set(refused)  # and what was found here, so that one pass follows a whole chain
         for node in reversed(view.calls()):
             if node.name in refused or not node.annotated or not is_float(node) or node.info.has(NOT_CODES):
                 continue
@@ -131,7 +131,7 @@ class MissingOutputQ(Rule):
                 yield node, by
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Ends the chain in a Q where its values are codes already; else the op is left to compute in float."""
+        """End the chain in a Q if its values are codes already; otherwise leave the op to compute in float."""
         del target
         chain = chain_behind(view.graph[finding.nodes[0]], leaking_readers(view))
         data = view.in_qp(chain[0], 0)

@@ -18,25 +18,25 @@ _LEFT = (
 )
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
 
-#: Ops that combine tensors in one arithmetic, by the case they are in: those that the INT profile checks, and where,
-#: which lowers without a word.
+#: Ops that combine tensors in one arithmetic, with their case: those that the INT profile checks, and where, which
+#: lowers silently.
 _CASES = {**dict.fromkeys(("add", "sub", "mul"), "checked"), "where": "where"}
 
 
 class PartialInputs(Rule):
     code = "PL402"
     name = "inputs-partly-quantized"
-    summary = "An op that was annotated as quantized reads some of its tensors dequantized and others in float."
+    summary = "An op annotated as quantized reads some of its tensors dequantized and others in float."
     why = (
         "FoldAndAnnotateQParamsPass assumes 'DQ nodes for all tensor inputs' and folds those that it finds. The op "
-        "then sees codes beside values: InsertRescaleInt32Pass misses a second set of qparams, TOSA operators refuse "
-        "the two dtypes, and where picks one or the other without a word. The INT profile leaves add, sub and mul on "
-        "the CPU (CheckProperQuantization) and takes the others; then it de-tags them as first ops with a float input, "
-        "but not the DQs of their other operands: where their partition has anything else to compute, these are "
-        "lowered in float, which INT has not. 1.5 keeps the Q and DQ of a few binary ops (#21589), but "
-        "InsertRescaleInt32Pass still takes them for integer ones."
+        "then mixes codes with values: InsertRescaleInt32Pass misses the second set of qparams, TOSA operators reject "
+        "the two dtypes, and where silently selects from both. The INT profile leaves add, sub and mul on the CPU "
+        "(CheckProperQuantization) and accepts the others. It then de-tags these as first ops with a float input, but "
+        "not the DQs of their other operands. If their partition has anything else to compute, these DQs are lowered "
+        "in float, which INT does not have. 1.5 keeps the Q and DQ of a few binary ops (#21589), but "
+        "InsertRescaleInt32Pass still treats these ops as integer ones."
     )
-    remedy = "Quantize all float inputs of the op, or none of them, or let fuseguard keep it on the CPU (guard)."
+    remedy = "Quantize all float inputs of the op or none of them, or let fuseguard keep it on the CPU (guard)."
     scope = "cluster"
     message = "{node} reads {quantized} dequantized and {plain} in float"
     effects = EffectsTable(
@@ -67,7 +67,7 @@ class PartialInputs(Rule):
             if quantized and plain:
                 if case == "unchecked" and not target.has_float and has_company(view, node, target):
                     case = "left"
-                # A decomposed op has data movement in front of it that carries the annotation too.
+                # A decomposed op has data movement before it, which carries the annotation too.
                 paths = [step for item in quantized for step in quantized_source(view, item, folded=True) or ()]
                 between = dict.fromkeys(step.name for step in paths if not view.is_dq(step))
                 nodes = (node, *(view.graph[name] for name in between))
@@ -76,13 +76,13 @@ class PartialInputs(Rule):
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """What is quantized by halves computes in float: that is what the program says."""
+        """Make a half-quantized op compute in float, as the program says."""
         del view, target
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
 
 def _is_its_own_code(view: View, constant: Node, quantized: list[Node]) -> bool:
-    """Whether a number that is taken for a code is that of its value, as 0 is where the zero point is 0."""
+    """Whether a number that is read as a code is the code of its own value, as 0 is if the zero point is 0."""
     number = constant.args[-1] if constant.kind == "full" and len(constant.args) > 1 else None
     qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item, folded=True))]
     return isinstance(number, int | float) and all(

@@ -20,17 +20,17 @@ class WeightOnly(Rule):
     name = "anchor-half-quantized"
     summary = "A convolution or linear has a quantized weight and float data, or quantized data and a float weight."
     why = (
-        "The backend folds the DQs of an annotated convolution or linear whatever else it reads. With one of the two "
-        "in integers and the other in float no TOSA operator fits, and lowering dies. The INT profile leaves the op on "
-        "the CPU (CheckProperQuantization), but a linear with float data is decomposed there, and the transpose of "
-        "its quantized weight is delegated alone, as a float constant that the profile does not have."
+        "The backend folds the DQs of an annotated convolution or linear, whatever else the op reads. No TOSA operator "
+        "takes one of the two in integers and the other in float, so lowering crashes. The INT profile leaves the op "
+        "on the CPU (CheckProperQuantization). But it decomposes a linear with float data, and delegates the transpose "
+        "of the quantized weight on its own, as a float constant that the profile does not have."
     )
     remedy = (
-        "Quantize data and weight both, or neither (weight-only and dynamic configurations are not for this backend), "
-        "or let fuseguard keep the op on the CPU (guard)."
+        "Quantize both data and weight, or neither (this backend does not support weight-only and dynamic "
+        "configurations), or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "cluster"
-    message = "{anchor} has a quantized {quantized} and its {plain} in float"
+    message = "{anchor} has a quantized {quantized}, but its {plain} is in float"
     effects = EffectsTable(
         [
             EffectRow("linear weight", "*", "INT", Effect.CRASH, reference=_WEIGHT),
@@ -57,10 +57,10 @@ class WeightOnly(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """What is quantized by halves computes in float: that is what the program says. Not a convolution.
+        """Make a half-quantized op compute in float, as the program says. None for a convolution.
 
-        FoldScalarMulIntoConvPass (1.4 and newer) tries to fold the Q behind a float convolution into its weights, and
-        dies of weights that are buffers, as quantized ones are.
+        FoldScalarMulIntoConvPass (1.4 and newer) tries to fold the Q after a float convolution into its weights, and
+        crashes if these are buffers, as quantized ones are.
         """
         del target
         if view.graph[finding.nodes[0]].kind == "conv":

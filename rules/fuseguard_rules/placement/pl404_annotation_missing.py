@@ -1,4 +1,4 @@
-"""PL404: a quantized op that does not bear Arm's annotation."""
+"""PL404: a quantized op without Arm's annotation."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm back
 _FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"
 _SCALED = "FoldScalarMulIntoConvPass folds the Q's 1/scale into a weight that is a buffer, #20838"
 
-#: Ops that no quantizer annotates: they make a value from none or pick one of several.
+#: Ops that no quantizer annotates: they have no input, or select one of several values.
 _PASSED = Trait.CONSTANT | Trait.GETITEM | Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.MULTI_OUTPUT
 
 
 class AnnotationMissing(Rule):
     code = "PL404"
     name = "annotation-missing"
-    summary = "An op between dequantize and quantize ops does not bear the mark of Arm's quantizer."
+    summary = "An op between dequantize and quantize ops lacks the annotation of Arm's quantizer."
     why = (
-        "The backend takes an op for quantized if its meta says so (_arm_annotation_info); Q and DQ around it do not "
-        "count. The mark is missing where another quantizer made the program, or a transformation rebuilt nodes "
-        "without their meta. The INT profile then leaves the op on the CPU (CheckArmQuantized). With float support it "
-        "is computed in float, between Q and DQ that are decomposed to arithmetic; since 1.4 (a conv1d: 1.5) the "
-        "1/scale of the Q behind a convolution is folded into its weight, and dies on a weight that is a buffer, as "
-        "quantized ones are (not if the convolution is transposed, grouped or read in float as well). "
-        "A single op may be left in float on purpose, so one is reported only if its weight is quantized or if nothing "
-        "in the program is annotated."
+        "The backend treats an op as quantized if its meta says so (_arm_annotation_info). The Q and DQ around it do "
+        "not count. The annotation is missing if another quantizer made the program, or if a transformation rebuilt "
+        "nodes without their meta. The INT profile then leaves the op on the CPU (CheckArmQuantized). With float "
+        "support, the op is computed in float, between Q and DQ that are decomposed to arithmetic. Since 1.4 (a "
+        "conv1d: 1.5), the 1/scale of the Q after a convolution is folded into its weight. This crashes on a weight "
+        "that is a buffer, as quantized ones are (not if the convolution is transposed, grouped or also read in "
+        "float). A single op may be left in float on purpose, so one is reported only if its weight is quantized or if "
+        "nothing in the program is annotated."
     )
     remedy = (
         "Quantize with the backend's own quantizer (TOSAQuantizer, VgfQuantizer, EthosUQuantizer) and keep "
-        "node.meta['custom'] when rewriting graphs, or let fuseguard keep the op on the CPU (guard)."
+        "node.meta['custom'] when you rewrite graphs, or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "cluster"
     message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
@@ -80,11 +80,11 @@ def _has_quantized_weight(view: View, node: Node) -> bool:
 
 
 def _scaled(view: View, node: Node) -> str:
-    """The case of an op whose mark is lost: a convolution or ``conv1d`` where FoldScalarMulIntoConvPass takes what
-    becomes of the Q behind it for a factor of its weight.
+    """The case of an op without its annotation: ``conv`` or ``conv1d`` if FoldScalarMulIntoConvPass folds what the Q
+    after it becomes into its weight.
 
-    Others than plain convolutions it leaves alone, those with readers besides, and before 1.5 a conv1d, which is a
-    conv2d between two views by then.
+    The pass skips convolutions that are not plain or have other readers. Before 1.5, it also skips a conv1d, which is
+    a conv2d between two views at that point.
     """
     if node.kind != "conv" or view.transposed(node) or anchor_form(view, node) == "grouped":
         return "other"
@@ -94,7 +94,7 @@ def _scaled(view: View, node: Node) -> str:
 
 
 def _is_between(view: View, node: Node) -> bool:
-    """Whether all that the op computes with is dequantized, and its result quantized, behind an activation or not."""
+    """Whether all that the op computes with is dequantized, and its result quantized, after an activation or not."""
     ends = view.users(node)
     if node.info.has(Trait.MAC):
         operands = [_operand(view, node, 0), _operand(view, node, 1)]  # the bias may be in float

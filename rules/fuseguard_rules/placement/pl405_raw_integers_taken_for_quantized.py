@@ -1,4 +1,4 @@
-"""PL405: integers that nobody quantized, in an op that the backend then takes for a quantized one."""
+"""PL405: an op on integers that nobody quantized, which the backend treats as a quantized op."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PRODUCT = "TOSA MUL of int8 yields int32: Invalid TOSA graph"
 _BOUND = "ConvertToClampPass: min_val must be an integer"
 _UNCHECKED = "TOSAProINTFPSupportList accepts it, CheckArmQuantized does not"
 
-#: Ops by what lowering lacks: the qparams it reads a zero point from, the RESCALE that would bring the operands to
-#: int32, an integer bound. Data movement, pools, amax, clamp with its own bounds and bitwise ops work on any integers;
-#: ne of integers is in no support list.
+#: Ops by what lowering lacks: the qparams that it reads a zero point from, the RESCALE that would convert the operands
+#: to int32, an integer bound. Data movement, pools, amax, clamp with its own bounds and bitwise ops work on any
+#: integers; ne of integers is in no support list.
 _CASES = {
     **dict.fromkeys(("pad", "neg", "matmul"), "qparams"),  # int16 has no zero point, so that neg needs none
     **dict.fromkeys(
@@ -35,17 +35,17 @@ class RawInteger(Rule):
     name = "raw-integers-taken-for-quantized"
     summary = "An op computes with int8 or int16 tensors that no dequantize op turns into values."
     why = (
-        "is_quantized (tosa_supported_operators.py) takes a node whose inputs and output are integers for quantized, "
-        "so the partitioner accepts it in either profile. Yet FoldAndAnnotateQParamsPass finds no Q and DQ to fold: "
-        "pad, neg and matmul then miss the zero point that they read from the qparams, and InsertRescaleInt32Pass "
-        "leaves arithmetic and comparisons in int8, for which TOSA has no operator. Lowering dies. int32 works."
+        "is_quantized (tosa_supported_operators.py) treats a node whose inputs and output are integers as quantized, "
+        "so the partitioner accepts it in either profile. But FoldAndAnnotateQParamsPass finds no Q and DQ to fold. "
+        "pad, neg and matmul then lack the zero point that they read from the qparams, and InsertRescaleInt32Pass "
+        "leaves arithmetic and comparisons in int8, for which TOSA has no operator. Lowering crashes. int32 works."
     )
     remedy = (
         "Let the op compute on floats between a dequantize and a quantize op, or on int32 (x.to(torch.int32)), or let "
         "fuseguard keep it on the CPU (guard)."
     )
     scope = "node"
-    message = "{node} computes with the {dtype} tensors {inputs}, which nothing dequantizes"
+    message = "{node} computes with the {dtype} tensors {inputs}, which no op dequantizes"
     effects = EffectsTable(
         [
             EffectRow("qparams", "*", "*", Effect.CRASH, reference=_NO_QPARAMS),
@@ -66,7 +66,7 @@ class RawInteger(Rule):
             if case is None or node.meta is None:
                 continue
             if node.meta.dtype not in (*_INTEGERS, "bool") and case != "table":
-                continue  # promoted to int32 or to float in front of the op
+                continue  # promoted to int32 or to float before the op
             raw = _raw_inputs(view, node)
             if raw and not (node.kind == "neg" and node.meta.dtype == "int16"):
                 yield self.finding(

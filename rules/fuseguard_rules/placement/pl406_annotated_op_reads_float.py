@@ -1,4 +1,4 @@
-"""PL406: the backend takes an op for quantized, and all that it reads is float."""
+"""PL406: the backend treats an op as quantized, but everything that it reads is float."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ _FIRST_ONLY = frozenset(("index", "gather", "masked_fill"))
 #: Traits of other rules' ops: anchors are PL403's.
 _OTHERS = Trait.MAC | Trait.CONSTANT | Trait.CONTROL_FLOW
 
-#: Traits of the ops that have no codes of their own, whatever they read.
+#: Traits of ops that have no codes of their own, whatever they read.
 _PASSED = Trait.GETITEM | Trait.CONTROL_FLOW
 
-#: Traits of the ops that may hand on codes without being annotated.
+#: Traits of ops that may pass on codes without an annotation.
 _HANDS_ON = Trait.DEQUANTIZE | Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW | Trait.DELEGATE
 
 
 class FloatInput(Rule):
     code = "PL406"
     name = "annotated-op-reads-float"
-    summary = "An op that was annotated as quantized has a quantized result, and what it reads was never quantized."
+    summary = "An op annotated as quantized has a quantized result, but its inputs were never quantized."
     why = (
-        "FoldAndAnnotateQParamsPass removes the Q after an annotated op, whether or not there was a DQ in front. "
-        "With float support the op then computes in float, and its values are read as the codes that the Q would have "
-        "made: silently wrong where they leave the delegate, a crash where a lookup table or RESCALE reads them. The "
-        "INT profile leaves the op on the CPU. With float support an activation after a float convolution or linear "
-        "is right where FuseQuantizedActivationPass removes it and leaves the Q to saturate instead."
+        "FoldAndAnnotateQParamsPass removes the Q after an annotated op, whether or not there is a DQ before it. With "
+        "float support, the op then computes in float, and its values are read as if they were the codes that the Q "
+        "would have made. The result is silently wrong where the values leave the delegate, and lowering crashes where "
+        "a lookup table or RESCALE reads them. The INT profile leaves the op on the CPU. With float support, an "
+        "activation after a float convolution or linear is right if FuseQuantizedActivationPass removes it and lets "
+        "the Q saturate instead."
     )
     remedy = (
-        "Quantize what the op reads (a Q/DQ pair in front of it), leave the op unannotated, or let fuseguard keep it "
-        "on the CPU (guard)."
+        "Quantize what the op reads (a Q/DQ pair before it), leave the op unannotated, or let fuseguard keep it on the "
+        "CPU (guard)."
     )
     scope = "node"
-    message = "{node} is annotated and its result quantized, but it reads {plain} in float"
+    message = "{node} is annotated and its result is quantized, but it reads {plain} in float"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
@@ -77,12 +78,12 @@ class FloatInput(Rule):
             )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Annotated ops that read float only since what they read is refused.
+        """Annotated ops that read float only because their producer is refused.
 
         The edge dialect splits some operators. The rest of one, such as the view after the cat of a stack, is exposed.
         """
         del target
-        off = set(refused)  # and what was found here, so that a chain is followed in one go
+        off = set(refused)  # and what was found here, so that one pass follows a whole chain
         for node in view.calls():
             if not node.annotated or node.name in refused or node.info.has(_PASSED):
                 continue
@@ -93,7 +94,7 @@ class FloatInput(Rule):
                     break
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """What computes in float is left to: that is what the program says."""
+        """Make the op compute in float, as the program says."""
         del view, target
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
@@ -108,10 +109,10 @@ def _vanishes(view: View, node: Node, operand: Node, target: Target) -> bool:
 
 
 def _is_plain(view: View, operand: Node) -> bool:
-    """Float for certain: annotated ops and what picks one of their results hand on codes (PL401's).
+    """Float for certain: annotated ops, and getitems of their results, pass on codes (PL401's).
 
-    What reads no float at all has no codes to hand on, annotated or not: the edge dialect puts such a cast where an op
-    combines integers with floats, and gives it the op's annotation.
+    An op that reads no float has no codes to pass on, annotated or not: the edge dialect inserts such a cast where an
+    op combines integers with floats, and gives it the op's annotation.
     """
     if operand.op != "call":
         return operand.op == "placeholder"

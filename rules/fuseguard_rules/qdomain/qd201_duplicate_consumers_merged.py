@@ -1,4 +1,4 @@
-"""QD201: two ops that read alike are merged by the backend, though their outputs are quantized differently."""
+"""QD201: the backend merges two ops with the same inputs, although their outputs are quantized differently."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class DuplicateConsumersMerged(Rule):
     )
     why = (
         "FuseDuplicateUsersPass merges the users of a tensor that have the same operator and the same arguments. It "
-        "runs after FoldAndAnnotateQParamsPass has put the Q/DQ ops into node metadata, and does not look there: what "
-        "read the op that is dropped now reads codes made with the other's scale and zero point. Then the users of the "
-        "merged op are compared in turn. A value that is computed twice, once into a cat (whose range it takes on) and "
-        "once alone, is enough: a gate or normalization written out in two branches. Where the two only differ in "
-        "codes that no value of the program reaches, merging them is right."
+        "runs after FoldAndAnnotateQParamsPass has put the Q/DQ ops into node metadata, and ignores that metadata. The "
+        "readers of the dropped op now read codes made with the other op's scale and zero point. The pass then "
+        "compares the users of the merged op in turn. It is enough that a program computes a value twice, once into a "
+        "cat (whose range the value takes on) and once alone: a gate or normalization written out in two branches. If "
+        "the two differ only in codes that no value of the program reaches, merging them is right."
     )
     remedy = (
         "Let fuseguard keep the second of the two off the accelerator (fuseguard.executorch.guard), or compute the "
@@ -49,7 +49,7 @@ class DuplicateConsumersMerged(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         kept: dict[Hashable, tuple[Node, Hashable]] = {}
-        merged: set[str] = set()  # what goes rightly into a twin of its own
+        merged: set[str] = set()  # ops that are rightly merged into a twin of their own
         for name, (signature, meaning) in numbers_of(view).described.items():
             node = view.graph[name]
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
@@ -58,7 +58,7 @@ class DuplicateConsumersMerged(Rule):
                     merged.add(node.name)
                 continue
             if carries_codes(node) and node.kind not in MOVES_ZERO_POINT:
-                continue  # one of the two changes the domain: QD202's
+                continue  # one of the two changes the domain, which QD202 reports
             if merged_harmlessly(view, node, twin, target):
                 merged.add(node.name)
                 continue
@@ -75,7 +75,7 @@ class DuplicateConsumersMerged(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Makes the later of the two read something else of the same value."""
+        """Make the later of the two read a different op with the same value."""
         del target
         node = view.graph[finding.nodes[0]]
         if node.kind in ("add", "mul", "maximum", "minimum") and _differs_when_swapped(view, node):
@@ -84,7 +84,7 @@ class DuplicateConsumersMerged(Rule):
         if data is None:
             return None
         if node.kind in MOVES_ZERO_POINT:
-            return _alike(view, node, data)  # a view in front of it would be moved behind it
+            return _same_domain_after(view, node, data)  # a view before it would be moved after it
         return standing_apart(view, node, data)
 
 
@@ -97,8 +97,8 @@ def _differs_when_swapped(view: View, node: Node) -> bool:
     return numbers.signature(replace(node, args=(operands[1], operands[0], *node.args[2:]))) not in numbers.signatures
 
 
-def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
-    """One domain behind every such op on the same codes: merging them is then right."""
+def _same_domain_after(view: View, node: Node, data: Node) -> Rewrite | None:
+    """Put one domain after every such op on the same codes: merging them is then right."""
     qparams = view.qparams(data)
     source = view.producer(data)
     if qparams is None or not qparams.usable or source is None:
@@ -112,10 +112,10 @@ def _alike(view: View, node: Node, data: Node) -> Rewrite | None:
 
 
 def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
-    """The duplicates that ``node`` reads, however far up: refused with it.
+    """The duplicates that ``node`` reads, however far up, which are refused with it.
 
-    Left delegated, a producer is merged into its twin, which then has one result inside of the delegate and one
-    that leaves it, and lowering fails.
+    If such a producer stays delegated, it is merged into its twin, which then has one result inside the delegate and
+    one that leaves it, and lowering fails.
     """
     found: dict[str, Node] = {}
     pending = [node]
@@ -129,7 +129,7 @@ def _merged_producers(view: View, node: Node, merged: set[str]) -> list[Node]:
 
 
 def _reached(view: View, node: Node, target: Target) -> str:
-    """Which codes of an op's result the program reaches, where these are not all."""
+    """Which codes of an op's result the program reaches, if it does not reach all."""
     quantizers = view.out_q(view.output_owner(node))
     qparams = view.qparams(quantizers[0]) if len(quantizers) == 1 else None
     if qparams is None:

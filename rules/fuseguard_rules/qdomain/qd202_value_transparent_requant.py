@@ -1,4 +1,4 @@
-"""QD202: the qparams change across an op whose codes the backend lets through unchanged."""
+"""QD202: the qparams change across an op that passes codes through unchanged."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ _READ = "a TABLE, RESCALE or MAC is made for the other dtype"
 class ValueTransparentRequant(Rule):
     code = "QD202"
     name = "value-transparent-requant"
-    summary = "An op that only moves codes has other qparams behind it than in front of it, and nothing requantizes."
+    summary = "An op that only moves codes has different qparams before and after it, and nothing requantizes."
     why = (
-        "FoldAndAnnotateQParamsPass takes away the DQs in front of an annotated op and the Q behind it. For ops that "
-        "compute, later passes put a RESCALE in their place; an op that only moves values (view, permute, slice, cat, "
-        "pad, max_pool2d, clamp and the like) gets none, and its codes are read downstream with a scale and zero "
-        "point they were not made with. neg honours the zero points, no scale. Arm's own quantizer gives "
-        "neg and movedim an output observer of their own from 1.4 on."
+        "FoldAndAnnotateQParamsPass removes the DQs before an annotated op and the Q after it. For ops that compute, "
+        "later passes insert a RESCALE in their place. An op that only moves values (view, permute, slice, cat, pad, "
+        "max_pool2d, clamp and the like) gets none, so its codes are read downstream with a scale and zero point that "
+        "they were not made with. neg takes the zero points into account, but not the scales. From 1.4 on, Arm's own "
+        "quantizer gives neg and movedim an output observer of their own."
     )
     remedy = (
         "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize it with one set of "
-        "qparams (SharedQuantizationSpec) and requantize behind an op that computes."
+        "qparams (SharedQuantizationSpec) and requantize after an op that computes."
     )
     scope = "cluster"
-    message = "{op} takes codes of ({before}) and its result is read as ({after}); nothing converts between the two"
+    message = "{op} reads codes of ({before}), but its result is read as ({after}); nothing converts between the two"
     effects = EffectsTable(
         [
             EffectRow("bounds", "*", "INT", Effect.RUNTIME_FAULT, Evidence.SOURCE_READ, reference=_RETYPED),
@@ -73,7 +73,7 @@ class ValueTransparentRequant(Rule):
         for node in view.calls():
             origin = origins.of.get(node.name)
             if origin is None or not carries_codes(node) or node.name in torn:
-                continue  # inputs that disagree among themselves are QD203's
+                continue  # inputs that disagree with each other are QD203's
             after = _only_output(view, node)
             if after is None or same_codes(origin.qparams, after, any_zero_point=origin.moves_zero_point):
                 continue
@@ -99,7 +99,7 @@ class ValueTransparentRequant(Rule):
         )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Requantizes behind the op in the domain it worked in; in front of it where its bounds lie off that grid."""
+        """Requantize after the op in the domain that it works in, or before it if its bounds are not on that grid."""
         del target
         node = view.graph[finding.nodes[0]]
         origin, after = origins_of(view).of.get(node.name), _only_output(view, node)
@@ -114,7 +114,7 @@ class ValueTransparentRequant(Rule):
             return pair_behind(view, node, before)
         if node.info.has(Trait.ACTIVATION) and view.in_dq(node, 0) is origin.dq:
             return pair_before(view, node, [origin.dq], after)
-        # avg_pool2d, bilinear: what they make of codes and of values is rounded differently
+        # avg_pool2d, bilinear: they round codes and values differently
         rewrite = pair_behind(view, node, before)
         return replace(rewrite, exact=False) if rewrite is not None else None
 
@@ -130,7 +130,7 @@ def _case(view: View, node: Node, before: QParams, after: QParams) -> str:
 
 
 def _only_output(view: View, node: Node) -> QParams | None:
-    """The qparams of the Q behind ``node``; None if there is none, or several that differ (QD204)."""
+    """The qparams of the Q after ``node``; None if there is none, or several that differ (QD204)."""
     found = [view.qparams(q) for q in view.out_q(node)]
     known = {qparams for qparams in found if qparams is not None and qparams.usable}
     return known.pop() if len(known) == 1 and len(found) >= 1 else None

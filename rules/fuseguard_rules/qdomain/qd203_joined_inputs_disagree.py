@@ -25,13 +25,14 @@ _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 class JoinedInputsDisagree(Rule):
     code = "QD203"
     name = "joined-inputs-disagree"
-    summary = "The values that a cat, stack, where or index_put puts side by side have different qparams."
+    summary = "The values that a cat, stack, where or index_put joins have different qparams."
     why = (
-        "A tensor has one scale and one zero point, so what is joined into one must have been quantized alike. "
-        "FoldAndAnnotateQParamsPass keeps one set of qparams for a list argument: before 1.3 it stopped lowering with "
-        "'Input qparams do not match', since then it takes the first member's and says nothing (#19109), and the "
-        "codes of the others are read with a scale they were not made with. The inputs of where and index_put are not "
-        "compared on any release. Arm's quantizer shares one observer among them; others, and hand-made Q/DQ, do not."
+        "A tensor has one scale and one zero point, so values that are joined into one tensor must have the same "
+        "qparams. FoldAndAnnotateQParamsPass keeps one set of qparams for a list argument. Before 1.3, it stopped "
+        "lowering with 'Input qparams do not match'. Since then, it silently takes the first member's (#19109), and "
+        "the codes of the others are read with a scale that they were not made with. No release compares the inputs of "
+        "where and index_put. Arm's quantizer shares one observer among them; other quantizers and hand-made Q/DQ do "
+        "not."
     )
     remedy = (
         "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize its inputs with one "
@@ -43,7 +44,7 @@ class JoinedInputsDisagree(Rule):
         [
             EffectRow("list", "<1.3", "*", Effect.CRASH, reference=_ASSERT),
             EffectRow("list", ">=1.3", "*", Effect.WRONG, reference=_MERGE),
-            # Equal but for less than half a step: harmless once the comparison was gone.
+            # They differ by less than half a step: harmless since the comparison was removed.
             EffectRow("close", "<1.3", "*", Effect.CRASH, reference=_ASSERT),
             EffectRow("close", ">=1.3", "*", Effect.EXACT, reference=_MERGE),
             EffectRow("peers", "*", "*", Effect.WRONG, reference=_FOLD),
@@ -53,7 +54,7 @@ class JoinedInputsDisagree(Rule):
     good = examples.AGREEING
     references = ("executorch #18999", "executorch #19109")
 
-    #: Where even the dtypes differ, so do scales and zero points.
+    #: If the dtypes differ, so do scales and zero points.
     follows_from = ("DT501",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ class JoinedInputsDisagree(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Requantizes each input to the qparams of the output on its way in."""
+        """Requantize each input to the qparams of the output before the op."""
         del target
         node = view.graph[finding.nodes[0]]
         found = {view.qparams(q) for q in view.out_q(node)}

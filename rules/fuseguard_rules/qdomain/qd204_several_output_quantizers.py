@@ -24,19 +24,19 @@ class SeveralOutputDomains(Rule):
     name = "several-output-quantizers"
     summary = "Several quantize ops follow one op; the backend keeps one set of qparams for its output."
     why = (
-        "FoldAndAnnotateQParamsPass replaces every quantize op behind an op by the op itself and notes their qparams "
-        "under the number of the user. What reads the note takes the first (convolution, linear, matmul), so the other "
-        "consumers read codes of another scale; or insists on one note, equal or not, and stops lowering (elementwise "
-        "ops, lookup tables). "
-        "PT2E makes one quantize op per output; a tool that inserts one per consumer makes this."
+        "FoldAndAnnotateQParamsPass replaces every quantize op after an op with the op itself and stores their qparams "
+        "under the number of the user. Some readers of this metadata take the first entry (convolution, linear, "
+        "matmul), so the other consumers read codes of another scale. Others require exactly one entry, equal or not, "
+        "and stop lowering (elementwise ops, lookup tables). PT2E makes one quantize op per output; a tool that "
+        "inserts one per consumer causes this."
     )
     remedy = (
-        "Quantize the output once and requantize behind the dequantize op where a consumer needs other qparams. Or let "
-        "fuseguard compute the op once for each set of qparams (repair), which costs computing it again, or keep it "
-        "off the accelerator (guard)."
+        "Quantize the output once, and requantize after the dequantize op if a consumer needs other qparams. Or let "
+        "fuseguard compute the op once for each set of qparams (repair), which costs the repeated computation, or keep "
+        "it off the accelerator (guard)."
     )
     scope = "cluster"
-    message = "{op} is followed by {count} quantize ops: ({first}) and ({other}) among them"
+    message = "{op} is followed by {count} quantize ops, among them ({first}) and ({other})"
     effects = EffectsTable(
         [
             EffectRow("mac", "*", "*", Effect.WRONG, reference=_FIRST),
@@ -76,10 +76,10 @@ class SeveralOutputDomains(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """One set of qparams at the op and the others behind it where that is exact, else a copy of the op for each.
+        """Keep one set of qparams at the op and the others after it if that is exact; otherwise copy the op for each.
 
-        Exact are the qparams in which an op that moves codes works already. No requantization is exact behind an op
-        that computes: what the first Q rounds away, the second cannot know.
+        The exact qparams are those in which an op that moves codes works already. After an op that computes, no
+        requantization is exact: what the first Q rounds away, the second cannot restore.
         """
         del target
         node = view.graph[finding.nodes[0]]
@@ -95,7 +95,7 @@ class SeveralOutputDomains(Rule):
         others = [q for q in quantizers if view.qparams(q) != first]
         if not others:
             return pair_behind(view, node, first)
-        # A copy of a pool would still change the domain (QD202), and for a pool that has no exact repair.
+        # A copy of a pool would still change the domain (QD202), for which a pool has no exact repair.
         chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
         if chain is not None:
             return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))

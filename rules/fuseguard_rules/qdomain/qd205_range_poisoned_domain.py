@@ -1,4 +1,4 @@
-"""QD205: a value shares its scale with much larger ones, and has next to no codes left."""
+"""QD205: a value shares its scale with much larger ones and has only a few codes left."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _EAGER = "visible in the eager quantized program"
 class RangePoisonedDomain(Rule):
     code = "QD205"
     name = "range-poisoned-domain"
-    summary = "A value is joined with much larger ones, and the scale they share leaves it a handful of codes."
+    summary = "A value is joined with much larger ones, and their shared scale leaves it a handful of codes."
     why = (
-        "Values that a cat, stack or where puts into one tensor share one observer, and so the range of the largest: a "
-        "mask of -1e9, pixel coordinates, raw logits. What is small in comparison is rounded to a few codes or to one. "
-        "The backend computes exactly what the program says; the program says little. Only what follows "
-        "from the graph is reported: the largest range that the op's inputs or its function allow spans fewer "
-        "than eight codes."
+        "Values that a cat, stack or where joins into one tensor share one observer, and therefore the range of the "
+        "largest: a mask of -1e9, pixel coordinates, raw logits. Small values are then rounded to a few codes, or to "
+        "one. The backend computes exactly what the program says, but the program is coarse. The rule reports only "
+        "what follows from the graph: the largest range that the op's inputs or its function allow spans fewer than "
+        "eight codes."
     )
     remedy = (
         "Keep values of different magnitude apart: return them as separate outputs, scale them before they are joined, "
@@ -35,8 +35,8 @@ class RangePoisonedDomain(Rule):
     )
     scope = "node"
     message = (
-        "{op} yields values in [{low:.4g}, {high:.4g}] but shares a step of {step:.4g} with what it is joined to: "
-        "at most {codes} codes of {available} are left to it"
+        "{op} yields values in [{low:.4g}, {high:.4g}] but shares a step of {step:.4g} with the values that it is "
+        "joined with: it has at most {codes} of {available} codes"
     )
     effects = EffectsTable(
         [
@@ -77,7 +77,7 @@ class RangePoisonedDomain(Rule):
 
 
 def _joined(view: View) -> set[str]:
-    """Names of the values whose codes end up beside others': backwards from the ops that join."""
+    """Names of the values whose codes are joined with others, found backwards from the ops that join."""
     marked = {item.name for node, _ in origins_of(view).joins for item in code_inputs(view, node)}
     if not marked:
         return marked
@@ -98,7 +98,7 @@ def _values(view: View, node: Node) -> Range | None:
         return (low, high) if math.isfinite(low) and math.isfinite(high) else None
     operands = [_range(view.in_qp(node, position)) for position in range(min(2, len(node.args)))]
     if len(operands) != 2 or node.kwargs:
-        return None  # alpha and the like scale an operand
+        return None  # arguments such as alpha scale an operand
     left, right = operands
     if left is None or right is None or node.kind not in ("add", "sub", "mul"):
         return None

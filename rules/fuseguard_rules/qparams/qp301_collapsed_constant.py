@@ -50,19 +50,18 @@ class _Constant:
 class CollapsedConstant(Rule):
     code = "QP301"
     name = "collapsed-constant"
-    summary = "A constant operand is smaller than a few steps of its own scale, which an observer may not shrink."
+    summary = "A constant operand is only a few steps of its own scale, and the observer may not choose a smaller one."
     why = (
         "Arm's observers do not choose a scale below 2**-16 (2**-12 in A16W8), so a tiny constant keeps only a few "
-        "codes, or none. From 1.3 on DecomposeMeanDimPass turns mean into sum and a multiplication by 1/N before "
-        "quantization, and 1/N over a large area is such a constant. The fault is in the quantized program: the "
-        "eager program and the delegate agree, and both are off. An epsilon that is lost beneath the steps of what it "
-        "is added to or compared with changes no result, and is left alone."
+        "codes, or none. From 1.3 on, DecomposeMeanDimPass turns mean into sum and a multiplication by 1/N before "
+        "quantization, and 1/N over a large area is such a constant. The fault is in the quantized program: the eager "
+        "program and the delegate agree, and both are off. An epsilon that is smaller than the steps of what it is "
+        "added to or compared with changes no result, and is not reported."
     )
     remedy = (
         "Scale in two steps, give the configuration a smaller eps (eps=2**-30 in get_symmetric_quantization_config "
-        "from 1.3 on, epsilon in the A16W8 one), or leave the operation in float. Where the constant is the 1/N of a "
-        "mean, write torch.nn.functional.adaptive_avg_pool2d(x, 1) in place of x.mean((2, 3)): it stays an average "
-        "pool."
+        "from 1.3 on, epsilon in the A16W8 one), or leave the operation in float. If the constant is the 1/N of a "
+        "mean, write torch.nn.functional.adaptive_avg_pool2d(x, 1) instead of x.mean((2, 3)): it stays an average pool."
     )
     scope = "node"
     message = (
@@ -152,7 +151,7 @@ def _factor(view: View, node: Node) -> _Constant | None:
         if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:
             continue
         if out.scale < min(OBSERVER_FLOORS):
-            continue  # written by hand: no observer gives it, and it tells nothing of the factor
+            continue  # written by hand: no observer chooses it, and it does not depend on the factor
         if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
             continue
         return _Constant(out.scale / data.scale, qparams.scale, (stored,), node, source.name)

@@ -16,12 +16,12 @@ class ScaleRatio(Rule):
     name = "scale-ratio-out-of-range"
     summary = "Two scales at one operator lie so far apart that the RESCALE between them overflows."
     why = (
-        "TOSA's RESCALE multiplies by a 31-bit number and shifts right by 2 to 62 bits, and demands that the value "
-        "fit into the shift: a result of about 2**30 steps or more is TOSA_UNPREDICTABLE, and a factor from 2**29 on "
-        "cannot be encoded at all. InsertRescaleInt32Pass brings the operands of maximum, minimum and the comparisons "
-        "to the smaller of their scales, so operands that are 2**22 apart get there. In A16W8 a convolution has "
-        "15-bit multipliers: a factor from 2**13 on cannot be encoded, and a result of 2**31 steps is undefined. A "
-        "factor that is too small does no harm: the result rounds to 0."
+        "TOSA's RESCALE multiplies by a 31-bit number and shifts right by 2 to 62 bits, and requires that the value "
+        "fits the shift. A result of about 2**30 steps or more is TOSA_UNPREDICTABLE, and a factor from 2**29 on "
+        "cannot be encoded at all. InsertRescaleInt32Pass rescales the operands of maximum, minimum and the "
+        "comparisons to the smaller of their scales, so operands that are 2**22 apart reach this limit. In A16W8, a "
+        "convolution has 15-bit multipliers: a factor from 2**13 on cannot be encoded, and a result of 2**31 steps is "
+        "undefined. A factor that is too small does no harm: the result rounds to 0."
     )
     remedy = (
         "Bring the two ranges together: clamp or rescale the larger one before the operator, keep infinities and mask "

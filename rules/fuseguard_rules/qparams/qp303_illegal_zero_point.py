@@ -17,12 +17,12 @@ _WIDE = ("int16", "int32")
 class IllegalZeroPoint(Rule):
     code = "QP303"
     name = "illegal-zero-point"
-    summary = "A zero point other than 0 on int16 or int32 codes, where TOSA allows none."
+    summary = "int16 or int32 codes have a zero point other than 0, which TOSA does not allow."
     why = (
-        "TOSA has zero points for 8-bit codes alone: RESCALE, CONV2D and MATMUL want 0 for int16 and int32, and the "
-        "bias of a convolution is added to the accumulator as it is. Arm's A16W8 configuration is symmetric, so it "
-        "never makes one; an affine 16-bit configuration does. An op that only passes codes on, or looks them up in "
-        "a table made on the host, never meets the zero point, and quantizing a float is arithmetic on floats."
+        "TOSA has zero points only for 8-bit codes: RESCALE, CONV2D and MATMUL require 0 for int16 and int32, and the "
+        "bias of a convolution is added to the accumulator unchanged. Arm's A16W8 configuration is symmetric, so it "
+        "never makes one; an affine 16-bit configuration does. An op that only passes codes on, or looks them up in a "
+        "table made on the host, does not use the zero point, and quantizing a float is float arithmetic."
     )
     remedy = "Quantize 16-bit activations and 32-bit biases symmetrically (torch.per_tensor_symmetric, zero point 0)."
     scope = "node"
@@ -47,7 +47,7 @@ class IllegalZeroPoint(Rule):
                 continue
             low, high = INTEGER_RANGES[qparams.dtype]
             if any(not low <= zero_point <= high for zero_point in qparams.zero_points):
-                continue  # QP304's: no code of the dtype at all
+                continue  # QP304's: not a code of the dtype
             yield self.finding(
                 view,
                 target,

@@ -1,4 +1,4 @@
-"""QP304: qparams that no integer arithmetic can carry out."""
+"""QP304: qparams that integer arithmetic cannot implement."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _SMALLEST_NORMAL = 2.0**-126
 class ImpossibleQParams(Rule):
     code = "QP304"
     name = "impossible-qparams"
-    summary = "Scale, zero point, code range or channel count that no quantized tensor can have."
+    summary = "The scale, zero point, code range or channel count is one that no quantized tensor can have."
     why = (
-        "Nothing between the quantizer and the serializer validates qparams: FoldAndAnnotateQParamsPass copies them "
-        "into the operators, and _compute_multiplier_and_shift asserts, or serializes, what comes of them. A scale "
-        "must be a positive normal float, a zero point and both ends of the code range must be codes of the dtype, "
-        "and per-channel qparams must name an axis of the tensor and hold one scale for each of its channels."
+        "Nothing between the quantizer and the serializer validates qparams. FoldAndAnnotateQParamsPass copies them "
+        "into the operators, and _compute_multiplier_and_shift either asserts or serializes the result. A scale must "
+        "be a positive normal float. A zero point and both ends of the code range must be codes of the dtype. "
+        "Per-channel qparams must name an axis of the tensor and hold one scale for each of its channels."
     )
     remedy = (
-        "Correct the observer or the tool that wrote these qparams. A range of zero width or with NaN or infinity in "
-        "it (an observer that never saw data, or saw infinities) is the usual cause."
+        "Correct the observer or the tool that wrote these qparams. The usual cause is a range of zero width, or one "
+        "that contains NaN or infinity (from an observer that never saw data, or saw infinities)."
     )
     scope = "node"
     message = "{value} is quantized with impossible qparams: {fault}"
@@ -64,7 +64,7 @@ class ImpossibleQParams(Rule):
 
 
 def _fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
-    """Which aspect is impossible, and how; the gravest first."""
+    """Which aspect is impossible, and how; the most severe first."""
     qparams = boundary.qparams
     for scale in qparams.scales:
         if not math.isfinite(scale) or scale < _SMALLEST_NORMAL:
@@ -73,7 +73,7 @@ def _fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
     if qparams.dtype in INTEGER_RANGES:
         for zero_point in qparams.zero_points:
             if not low <= zero_point <= high:
-                return "zero-point", f"zero point {zero_point} is no code of {qparams.dtype}"
+                return "zero-point", f"zero point {zero_point} is not a code of {qparams.dtype}"
     if qparams.qmin > qparams.qmax:
         return "range", f"qmin {qparams.qmin} is above qmax {qparams.qmax}"
     if qparams.qmin < low or qparams.qmax > high:
@@ -97,7 +97,7 @@ def _channel_fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
 
 
 def _case(aspect: str, boundary: Boundary) -> str:
-    """The row of the effects table: what the ops around the value make of the fault."""
+    """The row of the effects table: how the ops around the value react to the fault."""
     passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
     scales = boundary.qparams.scales
     if aspect == "scale":

@@ -1,4 +1,4 @@
-"""QP305: a bias whose scale is not input scale times weight scale."""
+"""QP305: a bias whose scale is not input scale x weight scale."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from fuseguard.ir import QParams, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.qparams import qp305 as examples
 
-#: Observers multiply float32 scales; a product computed in double differs by less than this.
+#: Observers multiply float32 scales; a product computed in double precision differs by less than this.
 _TOLERANCE = 1e-4
 
 
 class BiasScale(Rule):
     code = "QP305"
     name = "bias-scale-not-input-times-weight"
-    summary = "The bias of a convolution or linear is quantized with another scale than input scale x weight scale."
+    summary = "The bias of a convolution or linear has a scale other than input scale x weight scale."
     why = (
         "TOSA adds the int32 bias to the accumulator, whose scale is input scale times weight scale. RewriteConvPass "
-        "passes the stored codes on and never reads the scale of the bias, so a bias in any other scale is added "
-        "too large or too small. PT2E derives the scale; a graph edited by hand, or requantized at its input only, "
-        "does not keep it."
+        "passes the stored codes on and never reads the scale of the bias, so a bias with any other scale is added too "
+        "large or too small. PT2E derives the scale. A graph that was edited by hand, or requantized at its input "
+        "only, does not keep it."
     )
     remedy = (
         "Requantize the bias with scale = input scale * weight scale (per channel: of the same channel) and zero point "
@@ -29,7 +29,8 @@ class BiasScale(Rule):
     )
     scope = "node"
     message = (
-        "{anchor} has a bias of scale {bias:.6g}, but input x weight is {product:.6g}{channel}: off {ratio:.4g} times"
+        "{anchor} has a bias of scale {bias:.6g}, but input x weight is {product:.6g}{channel}: off by a factor of "
+        "{ratio:.4g}"
     )
     effects = EffectsTable(
         [
@@ -69,7 +70,7 @@ def _worst_channel(data: QParams, weight: QParams, bias: QParams) -> tuple[int, 
         return None
     count = max(len(weight.scales), len(bias.scales))
     if {len(weight.scales), len(bias.scales)} - {1, count}:
-        return None  # grouped transposed convolutions count their channels otherwise
+        return None  # grouped transposed convolutions count their channels differently
     worst, deviation = None, _TOLERANCE
     for channel in range(count):
         product = data.scale * weight.scales[channel % len(weight.scales)]

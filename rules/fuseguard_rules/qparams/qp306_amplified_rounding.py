@@ -23,18 +23,16 @@ class AmplifiedRounding(Rule):
     name = "amplified-rounding"
     summary = "A reciprocal or rsqrt reads a value that has only a few codes where it is smallest."
     why = (
-        "Near 0, 1/x and rsqrt(x) are steep: what rounding does to a small operand, they multiply. The range of the "
-        "result tells how small the operand was in calibration. Where that is a handful of its codes (the variance "
-        "of a layer norm over nearly constant rows, in steps that a wide variance or the observer's smallest scale "
-        "dictates), half a step of the operand is a large part of the result, and the whole normalized tensor is "
-        "off by it. The backend computes what the program says; the program says it coarsely. In 16 bits the "
-        "backend may round once more than the program does, and one step of the operand may be thousands of steps "
-        "of the output."
+        "Near 0, 1/x and rsqrt(x) are steep: they amplify the rounding of a small operand. The range of the result "
+        "tells how small the operand was in calibration. If that is a handful of its codes (the variance of a layer "
+        "norm over nearly constant rows, in steps that a wide variance or the observer's smallest scale dictates), "
+        "half a step of the operand is a large part of the result, and the whole normalized tensor is off by it. The "
+        "backend computes what the program says, but the program is coarse. In 16 bits, the backend may round once "
+        "more than the program does, and one step of the operand may be thousands of steps of the output."
     )
     remedy = (
         "Give the variance more codes: leave the normalization in float, add a larger epsilon before the function "
-        "(1e-5 in place of 1e-12), scale the operand up before it is quantized, or calibrate without rows that are "
-        "constant."
+        "(1e-5 instead of 1e-12), scale the operand up before it is quantized, or calibrate without constant rows."
     )
     scope = "node"
     message = (
@@ -85,7 +83,7 @@ def _exponent(node: Node) -> float:
 
 
 def _change(codes: float, exponent: float) -> float:
-    """The part of the result that half a step of an operand of so many codes makes."""
+    """The relative change of the result if an operand of this many codes changes by half a step."""
     return abs(_power((codes - 0.5) / codes, exponent) - 1)
 
 

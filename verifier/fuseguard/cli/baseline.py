@@ -44,7 +44,7 @@ failed; 3 a file could not be read. On 2 and 3 nothing is written."""
 
 
 @click.group(
-    "baseline", cls=Group, epilog=EPILOG, short_help="Accept the findings of today, to be told of new ones only."
+    "baseline", cls=Group, epilog=EPILOG, short_help="Record current findings so that only new ones are reported."
 )
 def command() -> None:
     """Keep a list of known findings, so that a check fails on new ones only.
@@ -249,7 +249,7 @@ def _lines(difference: Difference) -> Iterator[Line]:
     yield Line((quoted(baselines.displayed(difference.after.path)), "strong"), f": {total} ({changes})")
     if difference.missing:
         number = counted(len(difference.missing), "finding")
-        yield Line(f"{number} not in the baseline; mend them, or pass --allow-growth to accept them.")
+        yield Line(f"{number} not in the baseline; fix them, or pass --allow-growth to accept them.")
 
 
 def _told(entry: Entry) -> str:

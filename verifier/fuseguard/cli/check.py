@@ -46,6 +46,9 @@ refused (the others are checked all the same). The largest that applies wins."""
 @settings.jobs_option
 @click.option("--time", is_flag=True, help="Say on stderr how long each rule took.")
 @click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices and no summary.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Write out every finding; else those with one cause share an entry (text)."
+)
 @output.color_option
 @click.pass_context
 def command(
@@ -61,6 +64,7 @@ def command(
     jobs: int,
     time: bool,
     quiet: bool,
+    verbose: bool,
     color: str,
     **options: Any,
 ) -> None:
@@ -80,7 +84,7 @@ def command(
     rules = {rule.code: rule for rule in gate.rules}
     written = write_reports(
         result,
-        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn),
+        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn, verbose),
         output_format=output_format,
         output_file=output_file,
         reports=reports,

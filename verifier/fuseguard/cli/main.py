@@ -18,9 +18,10 @@ from fuseguard.cli.hints import Group
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
 COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
-    "upgrade-check": "Say what another ExecuTorch release breaks and mends.",
+    "demo": "Check a small program that ships with fuseguard.",
+    "upgrade-check": "Say what another ExecuTorch release breaks and fixes.",
     "diff": "Say what is new and what is gone between two programs.",
-    "baseline": "Accept the findings of today, to be told of new ones only.",
+    "baseline": "Record current findings so that only new ones are reported.",
     "explain": "Say what a rule finds, why it matters and what to do.",
     "rules": "List all rules.",
     "targets": "List what a program can be checked for.",
@@ -59,6 +60,7 @@ fuseguard finds quantized programs that ExecuTorch's Arm backend lowers wrong.
                                        Rewrite the program, bit-exactly.
   fuseguard prove model.pt2 --trust    Lower the program, run it and compare.
 
+'fuseguard demo' checks a small program that ships with fuseguard.
 Add --target vgf or --target ethos-u85; 'fuseguard targets' lists all targets.
 'fuseguard --help' lists all commands."""
 
@@ -128,8 +130,6 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(FIRST_STEPS)
-
-
 
 
 def main(args: Sequence[str] | None = None) -> None:

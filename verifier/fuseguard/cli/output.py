@@ -21,7 +21,7 @@ from fuseguard.report.lines import Line, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-READING_WIDTH = 100  # columns that prose is wrapped to where there is no terminal to ask
+READING_WIDTH = 80  # columns that prose is wrapped to where there is no terminal to ask
 
 
 def color_option(command: F) -> F:

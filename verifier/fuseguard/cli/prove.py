@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,16 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
+from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
-    from torch.export import ExportedProgram
-
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.proof import Proof
 
@@ -40,13 +39,6 @@ Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
 usage, missing packages or internal error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 (by name or in order) and .pt (a tensor, a sequence, or a dict by name);
 'random' draws from each input's own quantized range."""
-
-_TRUST = (
-    "{file}: refused without --trust. Proving a program needs torch.export.load, and that runs code from the file "
-    "(pickled objects, symbolic expressions, generated source, native libraries). Pass --trust for a file that you "
-    "made yourself or would run as a script; 'fuseguard check' reads any file safely."
-)
-
 
 @click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
 @click.argument("file", type=ProgramPath())
@@ -133,9 +125,9 @@ def command(
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
     if not trust:
-        raise exits.Refused(_TRUST.format(file=file))
-    if not file.is_file():
-        raise exits.Refused(f"{file}: no such file.")
+        refuse_untrusted(file, "Proving a program", "--trust")
+    check_loadable(file)
+    check_inputs(inputs)
     with quiet():
         where: bool | Literal["always"] = "always" if layers else locate
         proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where, all_inputs)
@@ -177,6 +169,7 @@ def _prove(
         from fuseguard.executorch.dynamic_sizes import with_sizes
         from fuseguard.executorch.inputs import InputsError
         from fuseguard.executorch.judge import prove
+        from fuseguard.executorch.loading import load
         from fuseguard.executorch.partition import report_of, support_checks
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
@@ -201,26 +194,6 @@ def _prove(
             f"{type(error).__name__}: {error}\nFUSEGUARD_DEBUG=1 shows the traceback."
         ) from error
     return proof, report_of(checks) if checks else None
-
-
-def load(file: Path) -> ExportedProgram:
-    """Load a trusted program. Raises Refused."""
-    import torch
-
-    if not zipfile.is_zipfile(file):
-        raise exits.Refused(
-            f"{file}: not what torch.export.save writes, or cut off (it is no complete zip archive), so there is no "
-            f"program to load. Copy or save it again."
-        )
-    try:
-        program: ExportedProgram = torch.export.load(file)
-    except Exception as error:
-        _trace(error)
-        raise exits.Refused(
-            f"{file}: torch {torch.__version__} cannot load it: {type(error).__name__}: {error}\nAn edge program saved "
-            f"by torch.export.save cannot be loaded again; save the quantized program before to_edge."
-        ) from error
-    return program
 
 
 def _trace(error: BaseException) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
+from fuseguard.cli.early import check_inputs, random_seed
 from fuseguard.cli.exits import Failure, Refused
 from fuseguard.executorch.inputs import InputsError, flat_inputs, input_metas
 from fuseguard.ir.qparams import QParams
@@ -24,9 +25,9 @@ def read_inputs(text: str, program: ExportedProgram) -> tuple[Any, ...]:
     Raises Failure: with 3 for a file that cannot be read, with 2 for inputs that do not fit the program.
     """
     metas = _placeholders(program)
-    name, _, seed = text.partition(":")
-    if name == "random" and not Path(text).exists():
-        tensors = _random(program, metas, _seed(seed))
+    seed = random_seed(text)
+    if seed is not None:
+        tensors = _random(program, metas, seed)
     else:
         tensors = _in_order(_read(Path(text)), list(metas))
     try:
@@ -43,12 +44,6 @@ def _placeholders(program: ExportedProgram) -> dict[str, torch.Tensor]:
             raise Failure(f"input {name!r} of the program is not a tensor; prove it with fuseguard.executorch.prove.")
         metas[name] = value
     return metas
-
-
-def _seed(text: str) -> int:
-    if text and not (text.isascii() and text.isdigit()):
-        raise Failure(f"--inputs random:{text}: the seed must be a number of at least 0.")
-    return int(text or 0) % 2**63
 
 
 def _random(program: ExportedProgram, metas: Mapping[str, torch.Tensor], seed: int) -> list[torch.Tensor]:
@@ -94,8 +89,7 @@ def _size(name: str, size: Any) -> int:
 
 def _read(path: Path) -> Mapping[str, torch.Tensor] | Sequence[torch.Tensor]:
     """Tensors by name or in order, read without running anything in the file."""
-    if path.suffix not in (".npz", ".pt"):
-        raise Failure(f"--inputs {str(path)!r}: give a .npz or .pt file, or 'random' or 'random:SEED'.")
+    check_inputs([str(path)])
     try:
         return _read_npz(path) if path.suffix == ".npz" else _read_pt(path)
     except Failure:

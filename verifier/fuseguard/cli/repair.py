@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option, selection_options, split
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
 from fuseguard.engine.run import POLICIES
+from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -34,15 +36,8 @@ remains (the file is written all the same); 2 usage, missing packages or interna
 error; 3 the file could not be read, or --trust is missing; 4 the repairs of two
 rules undo one another. From 2 on nothing is written."""
 
-_TRUST = (
-    "{file}: refused without --trust. Repairing a program needs torch.export.load, and that runs code from the file. "
-    "Pass --trust for a file that you made yourself or would run as a script; 'fuseguard check' reads any file safely "
-    "and says what is repairable."
-)
-
-
 _NOTHING = "Nothing was written."
-_AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Mend that, or name another place with -o."
+_AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix that, or name another place with -o."
 
 
 @click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
@@ -104,9 +99,9 @@ def command(
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     _check_paths(file, out, force, diff)
     if not trust:
-        raise exits.Refused(_TRUST.format(file=file))
-    if not file.is_file():
-        raise exits.Refused(f"{file}: no such file.")
+        refuse_untrusted(file, "Repairing a program", "--trust")
+    check_loadable(file)
+    check_inputs([inputs])
     from fuseguard.report import repair as report
 
     options: dict[str, Any] = {
@@ -147,8 +142,8 @@ def _repair(
 ) -> tuple[ExportedProgram, VerifiedRepair]:
     """The program, and its repair with what was tried on both."""
     try:
-        from fuseguard.cli.prove import load
         from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.loading import load
         from fuseguard.executorch.verified_repair import repair_and_verify
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error

@@ -27,4 +27,4 @@ def command(output_format: str, color: str) -> None:
     else:
         from fuseguard.report import rule_text
 
-        output.write_lines(rule_text.overview(registry.everything), color)
+        output.write_lines(rule_text.overview(registry.everything), color, wrap=True)

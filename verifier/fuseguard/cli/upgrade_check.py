@@ -30,7 +30,7 @@ is an error with the other; 2 usage, configuration, rule pack or internal error,
 or a rule failed; 3 a file could not be read or was refused."""
 
 
-@click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and mends.")
+@click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and fixes.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
 @click.option(
     "--from", "before", required=True, metavar="VERSION", shell_complete=candidates.release,
@@ -62,7 +62,7 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """May I upgrade ExecuTorch? Says what of quantized programs (.pt2 files) another release breaks, what it mends and
+    """May I upgrade ExecuTorch? Says what of quantized programs (.pt2 files) another release breaks, what it fixes and
     what stays broken, for one target or several.
 
     Nothing in a file is run, and neither release has to be installed. Baselines are left aside: what is known of old

@@ -8,6 +8,7 @@ from datetime import date
 
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.source_lines import calling_line
 
 
 class Severity(str, enum.Enum):
@@ -101,7 +102,7 @@ class SuppressionKind(str, enum.Enum):
     """Why a finding is not reported."""
 
     IGNORE = "ignore"  # looked at, and to stay
-    FIXME = "fixme"  # to be mended later
+    FIXME = "fixme"  # to be fixed later
     BASELINE = "baseline"  # known from before
 
 
@@ -123,7 +124,8 @@ class Suppression:
 class Finding:
     """One violation of one invariant, for one target.
 
-    ``source`` is the user's line that made the first node and ``stack`` all that was recorded of it, outermost first.
+    ``source`` is the model's line that made the first node, or the nearest one that has a line, and ``stack`` all that
+    was recorded of it, outermost first.
     ``nodes`` are the offending nodes, ``cluster`` the closed cluster that must be refused or rewritten
     together (a superset). ``qparams`` maps a label to readable qparams. ``bound_steps`` is the exact worst
     error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
@@ -171,6 +173,11 @@ class Finding:
     fingerprint: str = ""
     outcomes: tuple[Outcome, ...] = ()
     suppression: Suppression | None = None
+
+    @property
+    def called_from(self) -> SourceLine | None:
+        """The line of the user's own code that led to ``source``, where that is a line of an installed package."""
+        return calling_line(self.stack)
 
     @property
     def repairable(self) -> bool:

@@ -5,7 +5,7 @@ them, and a chain behind a node with whatever is added to it. So none of these i
 rule's code, and the place of the finding's first node, which is the control-flow body it is in, its module's path and
 type, its op kind, and the user's source line by file name, function and text. Places in a Sequential or ModuleList are
 no part of the path, since a layer more moves all behind it. Nodes that all of this does not tell apart are counted in
-program order, whether or not they are at fault: mending one finding renames no other one.
+program order, whether or not they are at fault: fixing one finding renames no other one.
 
 Nor are target and effect part of it: a finding has one fingerprint on all of them.
 """

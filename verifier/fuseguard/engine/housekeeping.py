@@ -54,13 +54,13 @@ UNUSED_SUPPRESSION = HousekeepingRule(
     name="unused-suppression",
     summary="A suppression matches no finding that is left to suppress.",
     why=(
-        "What it was written for has been mended, renamed or is suppressed by one before it. Left in place, it would "
-        "silently hide the next fault that happens to match. It is judged only if its rule ran on every file that it "
-        "may be about, and all of these could be read."
+        "The finding that it was written for has been fixed or renamed, or an earlier suppression matches it. If the "
+        "suppression stays, it silently hides the next fault that happens to match. It is reported only if its rule "
+        "ran on every file that it may apply to, and all of these could be read."
     ),
     remedy=(
-        "Delete the suppression, correct what it matches, or say with 'file' which program it is about if that is not "
-        "one of those checked."
+        "Delete the suppression or correct what it matches. If it is for a program that was not checked, name that "
+        "program with 'file'."
     ),
     message="the suppression of {rule} for {scope} matches no finding{where}",
 )
@@ -68,10 +68,10 @@ UNUSED_SUPPRESSION = HousekeepingRule(
 STALE_BASELINE_ENTRY = HousekeepingRule(
     code="SU002",
     name="stale-baseline-entry",
-    summary="A baseline lists a finding that is no longer there.",
+    summary="A baseline lists a finding that no longer exists.",
     why=(
-        "The finding has been mended, or its place has been renamed. As long as the entry stays, the fault may come "
-        "back without anybody noticing. An entry is judged only if its rule ran on its file."
+        "The finding has been fixed, or its place has been renamed. As long as the entry stays, the fault can return "
+        "without anybody noticing. An entry is reported only if its rule ran on its file."
     ),
     remedy="Run 'fuseguard baseline prune' on the file, with the same baseline, targets and rules.",
     message="{file} no longer has the finding {rule} at {place}",
@@ -82,10 +82,10 @@ EXPIRED_SUPPRESSION = HousekeepingRule(
     name="expired-suppression",
     summary="A suppression is past its date.",
     why=(
-        "A date says for how long somebody answers for a suppression. From the day after, it suppresses nothing, and "
-        "what it hid is reported again."
+        "The date says until when somebody answers for a suppression. From the day after, it suppresses nothing, and "
+        "the findings that it hid are reported again."
     ),
-    remedy="Mend what it was about and delete it, or decide anew and give it another date.",
+    remedy="Fix the finding and delete the suppression, or decide again and set another date.",
     message="the suppression of {rule} for {scope} ended on {until} and suppresses nothing; its reason was: {reason}",
 )
 

@@ -186,7 +186,7 @@ Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | D
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """The edits that mend one finding, together. ``exact`` is False where the program's own results change."""
+    """The edits that fix one finding, together. ``exact`` is False where the program's own results change."""
 
     edits: tuple[Edit, ...]
     exact: bool = True

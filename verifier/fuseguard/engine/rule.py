@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fuseguard.engine.effects import EffectsTable
 from fuseguard.engine.evidence import grade
 from fuseguard.engine.finding import Effect, Finding
+from fuseguard.engine.place import placed_by
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
@@ -74,7 +75,7 @@ class Rule(abc.ABC):
     #: The fault is in the quantized program itself: the eager program shows it too, and the delegate agrees with it.
     in_program: ClassVar[bool] = False
     #: A check of a partitioner comes too late for it: ``guard`` makes the repair itself, right before partitioning.
-    mended_by_guard: ClassVar[bool] = False
+    fixed_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
@@ -98,12 +99,17 @@ class Rule(abc.ABC):
         return iter(())
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """The rewrite that mends ``finding``, or None where there is none. Must not raise or change anything.
+        """The rewrite that fixes ``finding``, or None where there is none. Must not raise or change anything.
 
         ``exact`` rewrites leave every result of the program as it is, to the bit.
         """
         del view, target, finding
         return None
+
+    @property
+    def exposes(self) -> bool:
+        """Whether the rule says what refusing ops would break."""
+        return type(self).exposed is not Rule.exposed
 
     @property
     def repairable(self) -> bool:
@@ -132,6 +138,10 @@ class Rule(abc.ABC):
         known = grade(self, case, row, view, target, nodes)
         differs = effect in (Effect.WRONG, Effect.BOUNDED)
         lead = nodes[0]
+        placed = placed_by(view, nodes)
+        details = [("IR check", row.condition)] if row.condition else []
+        if placed not in nodes:
+            details.append(("line", f"of {placed.name}, the nearest op that has one; a pass made {lead.name}"))
         return Finding(
             code=self.code,
             name=self.name,
@@ -145,8 +155,8 @@ class Rule(abc.ABC):
             evidence_note=known.note,
             evidence_release=known.release,
             case=case,
-            source=lead.source,
-            stack=lead.stack,
+            source=placed.source,
+            stack=placed.stack,
             module=lead.module,
             module_type=lead.module_type,
             island=island.name if island else lead.name,
@@ -156,7 +166,7 @@ class Rule(abc.ABC):
             bound_value=bound_value if differs else None,
             graph=view.graph.name,
             target=str(target),
-            details=(("IR check", row.condition),) if row.condition else (),
+            details=tuple(details),
         )
 
     @classmethod

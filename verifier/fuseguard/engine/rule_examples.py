@@ -6,7 +6,7 @@ import copy
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
 from fuseguard.engine.example_cases import PROFILES
@@ -129,10 +129,11 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     raised: dict[str, list[Target]] = {}
     unlike: list[str] = []
     seen: set[str] = set()
+    graph = example.graph()
     for release in MEASURED_RELEASES:
         refused = []
-        for target in (Target.parse(example.spec(profile), release) for profile in PROFILES):
-            report = run(example.graph(), target, together)
+        for target in (_target(example.spec(profile), release) for profile in PROFILES):
+            report = run(graph, target, together)
             refused.append(report.refused())
             codes = {finding.code for finding in report.findings}
             seen |= codes
@@ -147,7 +148,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     for problem, targets in raised.items():
         yield Fault(rule.code, example.title, f"{problem}, on {_named(targets)}", FaultKind.RAISES)
     for code, targets in sorted(strange.items()):
-        problem = f"{code} is found as well, on {_named(targets)}; mend the example, or name {code} in its companions"
+        problem = f"{code} is found as well, on {_named(targets)}; fix the example, or name {code} in its companions"
         yield Fault(rule.code, example.title, problem, FaultKind.UNNAMED_COMPANION)
     if silent and not raised:
         problem = f"the rule finds nothing in this bad example, on {_named(silent)}"
@@ -168,8 +169,8 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
 def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
     """What the rule's own findings in a bad example say."""
     problems: dict[str, list[Target]] = {}
+    graph = example.graph()
     for target in _targets(example):
-        graph = example.graph()
         first, second = (run(graph, target, (rule,)) for _ in range(2))
         if first.findings != second.findings:
             problems.setdefault("two runs over the same graph find different things", []).append(target)
@@ -208,8 +209,9 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
     problems: dict[tuple[FaultKind, str], list[Target]] = {}
+    graph = example.graph()
     for target in _targets(example):
-        report = run(example.graph(), target, (rule,))
+        report = run(graph, target, (rule,))
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
         for finding in report.findings:
@@ -221,11 +223,11 @@ def _good(rule: Rule, example: Example) -> Iterator[Fault]:
 
 def _unshown(rule: Rule, used: set[EffectRow]) -> Iterator[Fault]:
     """A row that no example reaches can be in no recording: nothing bears it out, whatever the table says."""
-    # Where a release mended the fault the rule may be silent; its examples are judged there all the same.
+    # Where a release fixed the fault the rule may be silent; its examples are judged there all the same.
     silent = any(example.only_on for example in rule.bad)
     for row in rule.effects.rows:
-        mended = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
-        if row.evidence is None and row not in used and not mended:
+        fixed = silent and row.effect in (Effect.EXACT, Effect.CPU_FALLBACK)
+        if row.evidence is None and row not in used and not fixed:
             problem = (
                 f"no bad example shows the effect {row.effect.value!r} of case {row.case!r} (releases {row.releases}, "
                 f"profile {row.profile}), so that no recording can; add one, or state the evidence as source-read"
@@ -256,7 +258,11 @@ def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
 def _targets(example: Example | None) -> list[Target]:
     """Every measured release with both profiles, and with the extensions that the example needs."""
     specs = [example.spec(profile) if example else profile for profile in PROFILES]
-    return [Target.parse(spec, release) for release in MEASURED_RELEASES for spec in specs]
+    return [_target(spec, release) for release in MEASURED_RELEASES for spec in specs]
+
+
+#: The same few targets for all examples of all rules.
+_target = cache(Target.parse)
 
 
 def _named(targets: Sequence[Target]) -> str:

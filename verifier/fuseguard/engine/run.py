@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
@@ -15,14 +17,15 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 # A program with more is not one to be repaired finding by finding, and its report could not be read.
-MAX_FINDINGS = 20_000
+MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
-MAX_CLUSTER_NAMES = 3_000_000
+MAX_CLUSTER_NAMES = 1_000_000
 
 NOT_QUANTIZED = (
     "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -83,6 +86,28 @@ class Report:
         clusters = distinct_clusters(finding for finding in told if finding.refuse and not finding.graph)
         return frozenset().union(*clusters)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of the ``json`` format (``fuseguard schema``)."""
+        return data_of("json", "report_dict", self)
+
+    def __str__(self) -> str:
+        """In short: counts, and a line for each rule that found something. ``fuseguard.render`` writes it all."""
+        targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
+        targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
+        size = f"{self.nodes} nodes, {self.islands} islands"
+        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
+        lines += lines_of(self.findings)
+        if self.failures:
+            lines.append(one_line(f"  {len(self.failures)} rule failures, the first: {self.failures[0].error}"))
+        if self.suppressed:
+            lines.append(f"  {len(self.suppressed)} suppressed or in the baseline")
+        if self.notices:
+            lines.append(one_line(f"  notice: {self.notices[0]}"))
+        if self.findings:
+            repairable = sum(finding.repairable for finding in self.findings)
+            lines.append(f"  {repairable} of {len(self.findings)} can be repaired bit-exactly")
+        return "\n".join(lines)
+
 
 def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
     """Whether ``policy`` keeps the finding's cluster off the accelerator.
@@ -98,6 +123,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
 
 
 @limited_effort()
+@collector_paused()
 def run(
     graph: Graph,
     target: Target,
@@ -119,7 +145,7 @@ def run(
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
-    quantized = any(map(is_quantized, programs(graph)))
+    quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
     late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)

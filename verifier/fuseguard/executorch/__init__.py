@@ -4,6 +4,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
+from fuseguard.executorch.noise import quiet_imports
+from fuseguard.readers.trust import UntrustedFile
 
 if TYPE_CHECKING:
     from fuseguard.executorch.explanations import Explanation
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
     "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
-    "target_of",
+    "target_of", "UntrustedFile",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
@@ -32,6 +34,7 @@ _LATE = {
 
 def __getattr__(name: str) -> object:
     if name in _LATE:
-        found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
+        with quiet_imports():
+            found: object = getattr(importlib.import_module(f"{__name__}.{_LATE[name]}"), name)
         return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

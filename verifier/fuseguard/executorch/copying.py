@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch.export import ExportedProgram
 
+from fuseguard.executorch.noise import quiet_copies
+
 
 def exported_program_of(value: object, what: str) -> ExportedProgram:
     """``value`` itself. Raises TypeError with what to pass instead if it is not an exported program.
@@ -22,7 +24,7 @@ def exported_program_of(value: object, what: str) -> ExportedProgram:
     elif hasattr(value, "exported_program"):
         text = f"a lowered or edge program ({type(value).__name__}): pass the quantized program that it was made from"
     elif isinstance(value, str | os.PathLike):
-        text = "a path: load the program first, with torch.export.load, if you trust the file"
+        text = "a path: if you trust the file, pass what torch.export.load loads from it"
     elif isinstance(value, torch.nn.Module):
         text = "a module: quantize and export it first, and pass what torch.export.export returns"
     else:
@@ -42,7 +44,8 @@ def copy_program(program: ExportedProgram, *, share_weights: bool = False) -> Ex
     for tensor in (*program.state_dict.values(), *program.constants.values()):
         if isinstance(tensor, torch.Tensor) and not tensor.is_leaf:  # a buffer written to with gradients on
             memo.setdefault(id(tensor), tensor.detach().clone())
-    copied = copy.deepcopy(program, memo)
+    with quiet_copies():
+        copied = copy.deepcopy(program, memo)
     modules = zip(program.graph_module.modules(), copied.graph_module.modules(), strict=True)
     for original, module in modules:
         if isinstance(original, torch.fx.GraphModule) and isinstance(module, torch.fx.GraphModule):

@@ -7,6 +7,9 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
+from fuseguard.engine.shown import lines_of, one_line
+
+_MOST_LINES = 11  # that are printed
 
 
 @dataclass
@@ -14,7 +17,7 @@ class GuardReport:
     """Filled while a guarded partitioner runs; complete when lowering returns.
 
     ``analyses`` holds one engine Report per graph analysed (control-flow bodies are graphs of their own),
-    ``errors`` the internal errors as (node or rule, text), ``mended`` what no refusal could prevent and the guard put
+    ``errors`` the internal errors as (node or rule, text), ``fixed`` what no refusal could prevent and the guard put
     right in the program itself.
     """
 
@@ -22,7 +25,7 @@ class GuardReport:
     policy: str
     analyses: list[Report] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
-    mended: list[Finding] = field(default_factory=list)
+    fixed: list[Finding] = field(default_factory=list)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -42,8 +45,8 @@ class GuardReport:
     def add_analysis(self, report: Report) -> None:
         self.analyses.append(report)
 
-    def add_mended(self, finding: Finding) -> None:
-        self.mended.append(finding)
+    def add_fixed(self, finding: Finding) -> None:
+        self.fixed.append(finding)
 
     def add_error(self, where: str, error: BaseException) -> None:
         entry = (where, f"{type(error).__name__}: {error}")
@@ -57,13 +60,24 @@ class GuardReport:
             "policy": self.policy,
             "refused": {name: list(codes) for name, codes in self.refused.items()},
             "findings": [_as_dict(finding) for finding in self.findings],
-            "mended": [_as_dict(finding) for finding in self.mended],
+            "fixed": [_as_dict(finding) for finding in self.fixed],
             "errors": [{"where": where, "error": text} for where, text in self.errors],
         }
 
     def __str__(self) -> str:
-        if not self.findings and not self.errors and not self.mended:
-            return f"fuseguard: nothing refused for {self.target}"
+        """In short; :meth:`lines` has it all."""
+        lines = self.lines()
+        if len(lines) <= _MOST_LINES:
+            return "\n".join(lines)
+        shown = [lines[0], *lines_of(self.findings)]
+        shown += [f"  {len(self.fixed)} fixed in the program itself"] * bool(self.fixed)
+        shown += [f"  {len(self.errors)} internal errors, the first at {self.errors[0][0]}"] * bool(self.errors)
+        return "\n".join(map(one_line, shown))
+
+    def lines(self) -> list[str]:
+        """What was refused, reported and fixed, a line for each."""
+        if not self.findings and not self.errors and not self.fixed:
+            return [f"fuseguard: nothing refused for {self.target}"]
         lines = [f"fuseguard: {len(self.refused)} nodes refused for {self.target} (policy {self.policy})"]
         for finding in self.findings:
             verb = "refused" if finding.refuse else "reported"
@@ -71,9 +85,9 @@ class GuardReport:
                 verb = "refused, since other targets or releases break it,"
             where = f" at {finding.source}" if finding.source else ""
             lines.append(f"  {finding.code} {finding.name}: {verb} {', '.join(finding.cluster)}{where}")
-        lines += [f"  {item.code} {item.name}: mended {', '.join(item.nodes)}" for item in self.mended]
+        lines += [f"  {item.code} {item.name}: fixed {', '.join(item.nodes)}" for item in self.fixed]
         lines += [f"  internal error at {where}: {text}" for where, text in self.errors]
-        return "\n".join(lines)
+        return lines
 
 
 def _as_dict(finding: Finding) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def flat_inputs(
     values = (*pytree.tree_leaves(tuple(inputs)), *pytree.tree_leaves(given))
     metas = input_metas(program)
     if len(values) != len(metas):
-        raise InputsError(f"{len(values)} inputs are given, the program takes {len(metas)}: {', '.join(metas)}")
+        taken = ", ".join(f"{name} ({described(meta)})" for name, meta in metas.items())
+        given_text = "1 input is" if len(values) == 1 else f"{len(values)} inputs are"
+        raise InputsError(f"{given_text} given, the program takes {len(metas)}: {taken or 'none'}")
     for value, (name, meta) in zip(values, metas.items(), strict=True):
         if isinstance(meta, torch.Tensor):
             check_tensor(name, value, meta)
@@ -92,9 +94,16 @@ def input_metas(program: ExportedProgram) -> dict[str, Any]:
     return {spec.arg.name: values.get(spec.arg.name) for spec in specs if spec.kind == InputKind.USER_INPUT}
 
 
+def described(meta: Any) -> str:
+    """What an input has to be: ``torch.float32 of shape (1, 3, 8, 8)``."""
+    if isinstance(meta, torch.Tensor):
+        return f"{meta.dtype} of shape {tuple(meta.shape)}"
+    return f"a {type(meta).__name__}, {meta!r}"[:80]
+
+
 def check_tensor(name: str, value: Any, meta: torch.Tensor) -> None:
     """Raises InputsError if ``value`` is not a tensor of the dtype and of the fixed sizes of ``meta``."""
-    wanted = f"input {name!r} must be {meta.dtype} of shape {tuple(meta.shape)}, not"
+    wanted = f"input {name!r} must be {described(meta)}, not"
     if not isinstance(value, torch.Tensor):
         raise InputsError(f"{wanted} a {type(value).__name__}")
     fits = value.dim() == meta.dim() and all(

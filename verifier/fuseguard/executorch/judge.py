@@ -9,6 +9,7 @@ Vela or VGF compiler makes of that TOSA is not judged.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,11 +20,12 @@ from torch.export import ExportedProgram
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
-from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import input_sets
+from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def prove(
-    exported_program: ExportedProgram,
+    exported_program: ExportedProgram | str | os.PathLike[str],
     inputs: Sequence[Any],
     target: str | Target = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
@@ -47,11 +49,13 @@ def prove(
     compile_config: EdgeCompileConfig | None = None,
     locate: bool | Literal["always"] = False,
     all_inputs: bool = False,
+    trust: bool = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
     Args:
-        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed. Or the path of a file
+            with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order; or
             several such sets, as a sequence of sequences. The program is lowered once for all of them.
         target: TOSA specification or accelerator; the release is always the installed one.
@@ -68,8 +72,10 @@ def prove(
             too. It takes one more run of the delegates.
         all_inputs: prove each cell for all codes of its operands, as far as they can be enumerated
             (``Proof.all_inputs``). ``inputs`` then only say which tensor of the lowering is which value.
+        trust: the file is trusted. ``torch.export.load`` runs code from it.
 
     Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TargetError: the target is not valid.
         ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
         InputsError: a ValueError; the inputs or ``dims`` do not fit the program.
@@ -81,7 +87,7 @@ def prove(
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
-    exported_program = exported_program_of(exported_program, "prove")
+    exported_program = program_of(exported_program, "prove", trust)
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
     sets = input_sets(exported_program, inputs, kwargs)

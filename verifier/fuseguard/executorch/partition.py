@@ -119,7 +119,7 @@ def show_programs(
     """Lets checks from :func:`support_checks` see the whole program that ``partitioner`` is about to partition.
 
     A check is given nodes alone. With the program it knows which inputs are constant, with ``program`` (the one that
-    is lowered) their values too, and can mend what it would be asked about too late (``Rule.mended_by_guard``).
+    is lowered) their values too, and can fix what it would be asked about too late (``Rule.fixed_by_guard``).
     """
     analysis: Any = next((check.analysis for check in checks if hasattr(check, "analysis")), None)
     if analysis is None:
@@ -172,25 +172,25 @@ class _Analysis:
         self._values: Mapping[str, Any] = {}
 
     @contextlib.contextmanager
-    def showing(self, program: ExportedProgram, values: Mapping[str, Any], mend: bool = True) -> Iterator[None]:
-        """Within, the constants of ``program`` are known; what checks cannot prevent in it is mended.
+    def showing(self, program: ExportedProgram, values: Mapping[str, Any], fix: bool = True) -> Iterator[None]:
+        """Within, the constants of ``program`` are known; what checks cannot prevent in it is fixed.
 
         ``values`` are those of its parameters and buffers by their names in the state dict.
         """
         self._program, self._values, self._graph = program, values, None
         try:
-            if mend:
-                self._mend(program)
+            if fix:
+                self._fix(program)
         except Exception as error:  # as in accepts(): never raised into a lowering
             self.report.add_error("the program", error)
-            logger.exception("fuseguard could not mend the program before it is partitioned")
+            logger.exception("fuseguard could not fix the program before it is partitioned")
         try:
             yield
         finally:
             self._program, self._values = None, {}
 
-    def _mend(self, program: ExportedProgram) -> None:
-        rules = [rule for rule in self.rules if rule.mended_by_guard]
+    def _fix(self, program: ExportedProgram) -> None:
+        rules = [rule for rule in self.rules if rule.fixed_by_guard]
         if not rules:
             return
         for finding in run(read_program(program), self.target, rules, self.policy).findings:
@@ -198,7 +198,7 @@ class _Analysis:
                 continue
             if finding.rewrite is not None and finding.rewrite.exact:
                 apply_rewrites(program, [finding.rewrite])
-                self.report.add_mended(finding)
+                self.report.add_fixed(finding)
 
     def accepts(self, node: torch.fx.Node, code: str) -> bool:
         try:

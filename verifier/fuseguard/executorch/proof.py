@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
+from fuseguard.engine.shown import data_of, one_line
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
+
+_MOST_CELLS = 4  # that are printed
 
 _FROM_BEST: tuple[Outcome, ...] = ("exact", "bounded", "not_judged", "wrong", "undefined", "runtime_fault", "crash")
 
@@ -108,6 +111,38 @@ class Proof:
         if max_steps is not None and (self.max_error_steps or 0.0) > max_steps:
             found.append(f"the largest error is {self.max_error_steps:.4g} steps, more than {max_steps:g}")
         return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of ``fuseguard prove --output-format json`` (``fuseguard schema prove``)."""
+        names = [f"inputs {number}" for number in range(1, max(len(self.by_inputs), 1) + 1)]
+        return data_of("proof", "to_dict", self, "", names)
+
+    def __str__(self) -> str:
+        """In short: the verdict, how far off, and the first places that are wrong."""
+        guarded = ", guarded" if self.guarded else ""
+        lines = [one_line(f"{self.outcome} on {self.target}{guarded}")]
+        if self.by_inputs:
+            lines.append(f"  inputs: set {self.worst} is the worst of {len(self.by_inputs)}")
+        if self.exception:
+            lines.append(one_line(f"  exception: {self.exception.strip().partition(chr(10))[0]}"))
+        if self.outcome in ("exact", "bounded", "wrong"):
+            steps = "" if self.max_error_steps is None else f" ({self.max_error_steps:.6g} steps)"
+            lines.append(
+                f"  {self.mismatches} of {self.elements} elements differ, by {self.max_error:.6g}{steps} at most; "
+                f"SQNR {self.sqnr_db:.4g} dB"
+            )
+        if self.explained_by:
+            lines.append(one_line(f"  explained by: {', '.join(item.name for item in self.explained_by)}"))
+        if self.outcome != "crash":
+            computing = sum("quantize_per" not in op for op in self.cpu_ops)
+            lines.append(f"  {self.delegated_ops} ops in {self.delegates} delegates, {computing} on the CPU")
+        lines += [
+            one_line(f"  wrong: {' -> '.join(cell.ops) or cell.value} at {cell.source or cell.value}")
+            for cell in self.wrong_cells[:_MOST_CELLS]
+        ]
+        if len(self.wrong_cells) > _MOST_CELLS:
+            lines.append(f"  and wrong in {len(self.wrong_cells) - _MOST_CELLS} more places")
+        return "\n".join(lines)
 
     @property
     def wrong_cells(self) -> tuple[Cell, ...]:

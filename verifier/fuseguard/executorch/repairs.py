@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,11 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.executorch.copying import copy_program, exported_program_of
+from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
+from fuseguard.executorch.noise import quiet_copies, quiet_imports
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.executorch.state import functional_program
@@ -26,7 +30,7 @@ from fuseguard.readers.fx import read_program
 
 @dataclass(frozen=True)
 class RepairResult:
-    """What came of a repair.
+    """A repaired program, and what was repaired in it.
 
     ``program`` is a new program, or a plain copy where nothing was repaired; weights that no run changes are shared
     with the original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
@@ -42,10 +46,27 @@ class RepairResult:
         """Whether the repaired program computes what the original does, to the bit."""
         return all(repair.exact for repair in self.applied)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data: target, whether it is exact, the repairs made and the findings that remain."""
+        return data_of("repair", "result_dict", self)
+
+    def __str__(self) -> str:
+        """In short: how many repairs of which rules, and what remains."""
+        made: dict[str, int] = {}
+        for repair in self.applied:
+            made[repair.finding.code] = made.get(repair.finding.code, 0) + 1
+        listed = ", ".join(f"{code} x{count}" if count > 1 else code for code, count in made.items())
+        kind = "bit-exact" if self.exact else "not all of them bit-exact"
+        count = f"{len(self.applied)} repair{'' if len(self.applied) == 1 else 's'}"
+        lines = [one_line(f"{count} for {self.target}" + (f", {kind}: {listed}" if made else ""))]
+        if self.remaining:
+            lines.append(f"  remaining: {counts_of(self.remaining)}")
+        return "\n".join([*lines, *lines_of(self.remaining)])
+
 
 @one_at_a_time
 def repair(
-    exported_program: ExportedProgram,
+    exported_program: ExportedProgram | str | os.PathLike[str],
     target: Any = "TOSA-1.0+INT+FP",
     policy: str = "consistent",
     *,
@@ -54,14 +75,16 @@ def repair(
     executorch: str | None = None,
     unsafe: bool = False,
     compile_config: EdgeCompileConfig | None = None,
+    trust: bool = False,
 ) -> RepairResult:
-    """Rewrite ``exported_program`` until no rule finds anything more that it could mend.
+    """Rewrite ``exported_program`` until no rule finds anything more that it can repair.
 
     Calls from several threads wait for one another.
 
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed. If it writes to a buffer
-            or an input in place, the repaired program is the functionalized one (``run_decompositions({})``).
+            or an input in place, the repaired program is the functionalized one (``run_decompositions({})``). Or the
+            path of a file with one, which needs ``trust``.
         target: TOSA specification, accelerator, compile spec or partitioner.
         policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
             target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
@@ -69,13 +92,15 @@ def repair(
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
         compile_config: what the program will be lowered with; None means ExecuTorch's default.
+        trust: the file is trusted. ``torch.export.load`` runs code from it.
 
     Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
         TypeError: ``exported_program`` is something else.
         RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
     """
-    exported_program_of(exported_program, "repair")
+    exported_program = program_of(exported_program, "repair", trust)
     resolved = target_of(target, executorch, compile_config)
     rules = load_registry().select(select, ignore)
     # What an in-place op writes to a buffer is a value of the graph only once it is written down as one.
@@ -103,12 +128,13 @@ def repair(
 
 @one_at_a_time
 def lower(
-    exported_program: ExportedProgram | Mapping[str, ExportedProgram],
+    exported_program: ExportedProgram | str | os.PathLike[str] | Mapping[str, ExportedProgram],
     partitioner: Any,
     *,
     repair: bool = True,
     policy: str = "consistent",
     compile_config: EdgeCompileConfig | None = None,
+    trust: bool = False,
     **options: Any,
 ) -> EdgeProgramManager:
     """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
@@ -116,6 +142,9 @@ def lower(
     The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
     ``partitioner.fuseguard_repair``. ``compile_config`` and ``options`` go to ``to_edge_transform_and_lower``. The
     program itself is not changed.
+
+    The program may be the path of a file, if ``trust`` says that the file is trusted: ``torch.export.load`` runs code
+    from it.
 
     A dict of programs by method name is lowered as one. Each method has a copy of the partitioner, guarded with its own
     program, and ``fuseguard_report`` and ``fuseguard_repair`` are dicts by method name.
@@ -125,8 +154,10 @@ def lower(
     """
     if isinstance(exported_program, Mapping):
         return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)
+    exported_program = program_of(exported_program, "lower", trust)
     program = _prepared(exported_program, partitioner, repair, policy, compile_config)
-    return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
+    with quiet_copies(), quiet_imports():
+        return to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config, **options)
 
 
 def _lower_methods(
@@ -147,7 +178,8 @@ def _lower_methods(
     partitioner.fuseguard_report = {name: one.fuseguard_report for name, one in partitioners.items()}
     partitioner.fuseguard_repair = {name: one.fuseguard_repair for name, one in partitioners.items()}
     by_method = {name: [one] for name, one in partitioners.items()}
-    return to_edge_transform_and_lower(programs, partitioner=by_method, compile_config=compile_config, **options)
+    with quiet_copies(), quiet_imports():
+        return to_edge_transform_and_lower(programs, partitioner=by_method, compile_config=compile_config, **options)
 
 
 def _prepared(

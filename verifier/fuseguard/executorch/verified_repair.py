@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,11 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.rounds import Repair, RepairFault
+from fuseguard.engine.shown import data_of
 from fuseguard.executorch.extremes import extreme_inputs
+from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.judge import prove
+from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.outputs import largest_difference
 from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.proof import Proof
@@ -64,6 +68,16 @@ class VerifiedRepair:
     def remaining(self) -> tuple[Finding, ...]:
         return self.result.remaining
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of ``fuseguard repair --output-format json``."""
+        return data_of("repair", "to_dict", self, "", "")
+
+    def __str__(self) -> str:
+        """In short: the repairs, the eager comparison and the judge's verdict."""
+        equal = "equal to the bit" if self.eager_error == 0 else f"off by {self.eager_error:.6g} at most"
+        judged = self.proof.outcome if self.proof is not None else "not asked"
+        return f"{self.result}\n  eager results: {equal}, on {self.runs} sets of inputs; judge: {judged}"
+
     @property
     def ok(self) -> bool:
         """Whether nothing is left that breaks or is refused, and the judge, if asked, calls the lowering right."""
@@ -72,7 +86,7 @@ class VerifiedRepair:
 
 
 def repair_and_verify(
-    exported_program: ExportedProgram,
+    exported_program: ExportedProgram | str | os.PathLike[str],
     inputs: Sequence[Any],
     target: Any = "TOSA-1.0+INT+FP",
     policy: str = "consistent",
@@ -82,6 +96,7 @@ def repair_and_verify(
     unsafe: bool = False,
     judge: bool = True,
     compile_config: EdgeCompileConfig | None = None,
+    trust: bool = False,
 ) -> VerifiedRepair:
     """Repair ``exported_program``, compare its results with the original's, and judge its lowering.
 
@@ -89,20 +104,26 @@ def repair_and_verify(
     refused is the guard's: the judge lowers as :func:`fuseguard.executorch.lower` does.
 
     Args:
-        exported_program: a quantized program in the ATen dialect. It is copied, never changed.
+        exported_program: a quantized program in the ATen dialect. It is copied, never changed. Or the path of a file
+            with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs)``.
         target: TOSA specification, accelerator, compile spec or partitioner; the release is the installed one.
         policy, select, ignore, unsafe: as for :func:`fuseguard.executorch.repair`.
         judge: False leaves out lowering and judging, which take nearly all the time.
         compile_config: what the program is lowered with; None means ExecuTorch's default.
+        trust: the file is trusted. ``torch.export.load`` runs code from it.
 
     Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
+        InputsError: a ValueError; the inputs do not fit the program.
         InexactRepair: every repair made should be exact, and the results differ.
         EndlessRepair, RepairFault: as for :func:`fuseguard.executorch.repair`, both of them RepairFaults.
         TargetError, ValueError: as for :func:`fuseguard.executorch.repair`.
         ImportError: tosa-tools is not installed, which only the judge needs.
         What the program itself raises on ``inputs``.
     """
+    exported_program = program_of(exported_program, "repair_and_verify", trust)
+    inputs = flat_inputs(exported_program, inputs)
     resolved = target_of(target, None, compile_config)
     options: dict[str, Any] = {"policy": policy, "select": select, "ignore": ignore}
     result = repair(exported_program, resolved, unsafe=unsafe, **options)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.gate.targets import summed
 from fuseguard.target import Target
 
@@ -97,5 +98,27 @@ class CheckResult:
         told = (finding.suppression for report in self.reports() for finding in report.suppressed)
         return sum(suppression is not None and suppression.kind in kinds for suppression in told)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data, with the keys of the ``json`` format (``fuseguard schema``)."""
+        return data_of("json", "to_dict", self)
+
+    def __str__(self) -> str:
+        """In short: counts, and a line for each rule that found something. ``fuseguard.render`` writes it all."""
+        troubles = [result.trouble for result in self.programs if result.error is not None]
+        head = f"{len(self.programs)} files: {counts_of(self.findings)}; exit code {self.exit_code}"
+        lines = [head, *lines_of(self.findings)]
+        if troubles:
+            lines.append(one_line(f"  {len(troubles)} not checked, the first: {troubles[0]}"))
+        return "\n".join(lines)
+
     def errors(self, kind: ErrorKind) -> int:
         return sum(result.error is not None and result.error.kind == kind for result in self.files)
+
+
+def of_report(report: Report) -> CheckResult:
+    """The result of a run on one program, a live one or a file."""
+    from fuseguard.gate.exit_codes import exit_code
+
+    files = (FileResult(report.file or "program", report),)
+    code = exit_code(files, report.fail_on)
+    return CheckResult(report.target, report.policy, files, report.rules, code, report.targets, report.fail_on)

@@ -1,4 +1,4 @@
-"""What another ExecuTorch release makes of a program: what it breaks, what it mends, what stays."""
+"""What another ExecuTorch release makes of a program: what it breaks, what it fixes, what stays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Change(str, enum.Enum):
     BREAKS = "breaks"  # no error before, one after
     STAYS = "stays"  # an error before and after
     SHIFTS = "shifts"  # an error on neither, but not the same effect
-    MENDED = "mended"  # an error before, none after
+    FIXED = "fixed"  # an error before, none after
     SAME = "same"  # an error on neither, and the same effect
 
 
@@ -35,7 +35,7 @@ class Step:
         if becomes:
             return Change.STAYS if was else Change.BREAKS
         if was:
-            return Change.MENDED
+            return Change.FIXED
         return Change.SAME if self.before.effect is self.after.effect else Change.SHIFTS
 
 

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from fuseguard.ir.delegate import Delegate
 from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, Trait, canonical_target, lookup
+from fuseguard.ir.source_lines import model_line
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
 Dialect: TypeAlias = Literal["aten", "edge"]
@@ -105,10 +106,8 @@ class Node:
 
     @property
     def source(self) -> SourceLine | None:
-        """The innermost recorded line that is the user's own, not a library's; else the innermost one."""
-        written = [line for line in reversed(self.stack) if not line.generated]
-        own = next((line for line in written if not line.installed), None)
-        return own or next(iter(written or self.stack[-1:]), None)
+        """The innermost recorded line of the model's own code; None where only lines of the framework were recorded."""
+        return model_line(self.stack)
 
     def refs(self) -> Iterator[Ref]:
         """Every use in args and kwargs, in order, repeats included."""

@@ -26,17 +26,19 @@ _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
-def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mapping[str, Any] | None = None) -> Graph:
-    """The graph of a live program, control-flow bodies included.
+def read_program(program: Any, values: Mapping[str, Any] | None = None) -> Graph:
+    """The graph of a live program, control-flow bodies included; of an EdgeProgramManager those of all its methods.
 
     Per-channel scales and zero points, and small constants that are no weights, are read from the program's buffers, or
     from ``values`` (by their names in the state dict) for one whose own are fake; no other tensor is touched.
-    Raises TypeError for anything that is neither an ExportedProgram nor a GraphModule.
+    Raises TypeError for anything that is neither an ExportedProgram, a GraphModule nor an EdgeProgramManager.
     """
     if isinstance(program, ExportedProgram):
         return _exported(program, values)
     if isinstance(program, torch.fx.GraphModule):
         return read_graph_module(program, {}, frozenset())
+    if hasattr(program, "exported_program") and hasattr(program, "methods"):
+        return _managed(program, values)
     raise TypeError(
         f"cannot check {type(program).__name__!r}; pass "
         + (
@@ -44,6 +46,14 @@ def read_program(program: ExportedProgram | torch.fx.GraphModule, values: Mappin
             "an ExportedProgram (torch.export.export), a GraphModule or the path of a .pt2 file"
         )
     )  # fmt: skip
+
+
+def _managed(manager: Any, values: Mapping[str, Any] | None) -> Graph:
+    """The graph of the only method of an EdgeProgramManager; of several, an empty one with the methods' below it."""
+    methods = sorted(manager.methods)
+    if len(methods) == 1:
+        return _exported(manager.exported_program(methods[0]), values)
+    return Graph([], subgraphs={name: _exported(manager.exported_program(name), values, name) for name in methods})
 
 
 def _exported(program: ExportedProgram, values: Mapping[str, Any] | None = None, name: str = "") -> Graph:
@@ -206,7 +216,8 @@ def _innermost_module(stack: Any) -> tuple[str, str]:
 
 
 def _annotated(meta: Mapping[str, Any]) -> bool:
-    info = (meta.get("custom") or {}).get(_ANNOTATION_KEY)
+    custom = meta.get("custom")  # anybody's: torch reads whatever JSON a file has here
+    info = custom.get(_ANNOTATION_KEY) if isinstance(custom, Mapping) else None
     if isinstance(info, Mapping):
         return bool(info.get("quantized"))
     return bool(getattr(info, "quantized", False))

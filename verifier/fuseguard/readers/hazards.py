@@ -20,7 +20,7 @@ from fuseguard.readers.program_code import Program, program_hazards
 from fuseguard.readers.schema import MalformedProgram
 
 MODELS = "models/"
-# Of one code; a file may bring any number, and a handful say as much.
+# Of one code. A file may have any number, and a handful say as much.
 MAX_TOLD = 8
 # Pickles that are compressed have to be unpacked; torch stores them as they are.
 _MAX_UNPACKED = 64 * 2**20
@@ -37,7 +37,7 @@ class _Payloads(msgspec.Struct):
 
 
 def limited(found: Iterable[Hazard], place: str) -> tuple[Hazard, ...]:
-    """The hazards in the order of their codes; of each code the first ones, and how many more there are."""
+    """The hazards by code: the first ones of each code, and how many more there are."""
     told: Counter[str] = Counter()
     kept: list[Hazard] = []
     for hazard in found:
@@ -69,10 +69,10 @@ def pickled(archive: Archive, source: BinaryIO, budget: Budget, longest: int = M
         inner.require_one_root()
         other = [record for record in below if not is_tensor_record(record)]
         if other:
-            return [f"a file with the record {other[0]!r}, which is no file of plain tensors"]
+            return [f"a file with the record {other[0]!r}, which a file of plain tensors does not have"]
         data = inner.read("data.pkl", longest)
     except UnreadableInput:
-        return ["a record that is not laid out as torch.save writes it, and may be any pickle"]
+        return ["a record that is not laid out as torch.save writes it, so it may be any pickle"]
     budget.pickle(data)
     return beyond_tensors(data, longest)
 
@@ -82,7 +82,7 @@ def pickled_record(archive: Archive, name: str, budget: Budget, longest: int = M
     try:
         source = archive.window(name, _MAX_UNPACKED)
     except UnreadableInput:
-        return ["a record that cannot be unpacked, and may be any pickle"]
+        return ["a record that cannot be unpacked, so it may be any pickle"]
     return pickled(archive, source, budget, longest)
 
 
@@ -119,7 +119,7 @@ class _Search:
         for folder in ("weights", "constants"):
             legacy = self._names.get(f"data/{folder}/{model}.pt".lower())
             if legacy is not None:
-                yield Hazard("AR903", legacy, "the pickle of a legacy record, in the place of the tensors")
+                yield Hazard("AR903", legacy, "the pickle of a legacy record, instead of the tensors")
             yield from self._payloads(folder, f"data/{folder}/{model}_{folder}_config.json")
 
     def _payloads(self, folder: str, record: str) -> Iterator[Hazard]:

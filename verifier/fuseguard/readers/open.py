@@ -11,6 +11,7 @@ from fuseguard.ir.graph import Graph
 
 if TYPE_CHECKING:
     import torch
+    from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
 
     from fuseguard.ir.hazard import Hazard
@@ -22,7 +23,8 @@ Reader: TypeAlias = "Callable[[str], Graph]"
 
 
 def read(
-    program: ExportedProgram | torch.fx.GraphModule | Graph | str | os.PathLike[str], methods: Sequence[str] = ()
+    program: ExportedProgram | EdgeProgramManager | torch.fx.GraphModule | Graph | str | os.PathLike[str],
+    methods: Sequence[str] = (),
 ) -> tuple[Graph, str]:
     """The graph of a program and its file name ("" for a live one). ``methods`` are those of :func:`read_file`.
 

@@ -18,7 +18,7 @@ _STYLES: dict[Severity, Style] = {Severity.ERROR: "error", Severity.WARNING: "wa
 
 
 def render(result: CheckResult, options: Options | None = None, *, errors: bool = True) -> Iterator[Line]:
-    """``file:line: CODE message (severity, program)`` per finding; the rest is as in the text report."""
+    """``file:line: CODE message (severity; module; program)`` per finding; the rest is as in the text report."""
     options = options or Options()
     locator = options.locator()
     for file in result.files:
@@ -52,7 +52,8 @@ def _file(result: FileResult, options: Options, locator: Locator, errors: bool) 
 def _finding(finding: Finding, file: str, locator: Locator) -> Line:
     severity = finding.severity
     graph = f" of {name(finding.graph)}" if finding.graph else ""
-    program = f"{file}, node {name(finding.nodes[0])}{graph}" if finding.nodes else file
+    module = f"module {name(finding.module)}; " if finding.module else ""
+    program = f"{module}{file}, node {name(finding.nodes[0])}{graph}" if finding.nodes else f"{module}{file}"
     return Line(
         (f"{place(finding, locator) or file}: ", "place"),
         (quoted(finding.code), _STYLES[severity]),

@@ -7,8 +7,8 @@ from typing import Any
 
 import fuseguard
 from fuseguard.engine.finding import Finding, Outcome, Severity, Suppression, SuppressionKind
-from fuseguard.engine.run import RuleFailure
-from fuseguard.gate.result import CheckResult, FileResult
+from fuseguard.engine.run import Report, RuleFailure
+from fuseguard.gate.result import CheckResult, FileResult, of_report
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
@@ -46,6 +46,11 @@ def to_dict(result: CheckResult) -> dict[str, Any]:
         "files": [_file(file) for file in result.files],
         "summary": summary_dict(result),
     }
+
+
+def report_dict(report: Report) -> dict[str, Any]:
+    """The report on one program, as JSON-ready data."""
+    return to_dict(of_report(report))
 
 
 def summary_dict(result: CheckResult) -> dict[str, Any]:
@@ -124,6 +129,7 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "cluster": array(finding.cluster),
         "graph": name(finding.graph),
         "source": _source(finding.source),
+        "called_from": _source(finding.called_from),
         "module": name(finding.module),
         "module_type": name(finding.module_type),
         "island": name(finding.island),

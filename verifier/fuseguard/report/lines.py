@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 Style: TypeAlias = Literal["", "error", "warning", "note", "strong", "dim", "place", "good"]
 Span: TypeAlias = tuple[str, Style]
 
+_NARROWEST = 12  # columns that a cell keeps
+
 
 class Line:
     """One line of output. ``hang`` is the indent of what does not fit into the width."""
@@ -39,6 +41,35 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str], indent: int = 0)
         text = " " * indent + "  ".join(cells).rstrip()
         lines.append(Line((text, "strong" if number == 0 else ""), hang=start))
     return lines
+
+
+def fitted_table(
+    rows: Sequence[Sequence[str]],
+    header: Sequence[str],
+    width: int,
+    *,
+    indent: int = 0,
+    cut_left: Sequence[bool] = (),
+) -> list[Line]:
+    """A table of at most ``width`` columns: the widest columns are narrowed, and their cells cut.
+
+    ``cut_left`` says of each column whether a cell loses its beginning, as a path should, or else its end.
+    """
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    while sum(widths) + indent + 2 * (len(widths) - 1) > width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    sides = cut_left or [False] * len(header)
+    return table(
+        [[_cut(cell, size, left) for cell, size, left in zip(row, widths, sides, strict=True)] for row in rows],
+        header,
+        indent,
+    )
+
+
+def _cut(text: str, width: int, left: bool) -> str:
+    if len(text) <= width:
+        return text
+    return f"...{text[3 - width:]}" if left else f"{text[:width - 3]}..."
 
 
 def plain(lines: Iterable[Line], width: int = 0) -> str:

@@ -20,7 +20,8 @@ class Options:
 
     ``warn`` is called with what a format had to leave out, for the user to be told beside the report.
     ``rules`` are the rules that ran, for formats that describe them. ``quiet`` leaves out notices and the summary, and
-    ``statistics`` puts counts by rule in the place of findings, where a format is for people.
+    ``statistics`` puts counts by rule in the place of findings, where a format is for people. ``verbose`` writes out
+    every finding in the text report, where those with one cause are else one entry.
     """
 
     source_root: Path = field(default_factory=Path.cwd)
@@ -28,6 +29,7 @@ class Options:
     quiet: bool = False
     statistics: bool = False
     warn: Callable[[str], None] = _say_nothing
+    verbose: bool = False
 
     def locator(self) -> Locator:
         return Locator(self.source_root)

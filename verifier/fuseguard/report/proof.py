@@ -77,7 +77,7 @@ def render(
         yield Line((f"  {quoted(name)}", "dim"), f": {_in_short(one)}", hang=4)
     for text in exceeded:
         yield Line(("  limit       ", "error"), text, hang=14)
-    for line in str(guard).splitlines() if guard is not None else ():
+    for line in guard.lines() if guard is not None else ():
         yield Line(f"  {quoted(line)}", hang=6)
     yield from cells.places(proof.cells, proof.outcome)
     if layers:

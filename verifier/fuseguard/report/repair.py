@@ -15,6 +15,7 @@ from fuseguard.report.text import repair_known
 
 if TYPE_CHECKING:  # all of them import torch
     from fuseguard.executorch.proof import Proof
+    from fuseguard.executorch.repairs import RepairResult
     from fuseguard.executorch.verified_repair import VerifiedRepair
 
 
@@ -77,6 +78,25 @@ def difference(before: Sequence[str], after: Sequence[str], file: str) -> Iterat
     old, new = ([quoted(line) for line in lines] for lines in (before, after))
     for line in difflib.unified_diff(old, new, f"{quoted(file)} (original)", f"{quoted(file)} (repaired)", lineterm=""):
         yield Line((line, "good" if line.startswith("+") else "error" if line.startswith("-") else ""))
+
+
+def result_dict(result: RepairResult) -> dict[str, Any]:
+    """A repair that nothing was tried on, as JSON-ready data."""
+    return {
+        **envelope(),
+        "target": result.target,
+        "exact": result.exact,
+        "repairs": [
+            {
+                "code": repair.finding.code,
+                "exact": repair.exact,
+                "edits": [str(edit) for edit in repair.rewrite.edits],
+                "finding": finding_dict(repair.finding),
+            }
+            for repair in result.applied
+        ],
+        "remaining": [finding_dict(finding) for finding in result.remaining],
+    }
 
 
 def to_dict(verified: VerifiedRepair, file: str, output: str) -> dict[str, Any]:

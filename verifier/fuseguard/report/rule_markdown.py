@@ -39,8 +39,8 @@ def _lines(rule: Rule) -> Iterator[str]:
         yield from (f"- {_text(announced_text(item, concern))}." for item, concern in announced)
     yield from ("", "## What to do", "", _text(rule.remedy))
     if rule.repairable:
-        yield from ("", "`fuseguard repair` can mend most of its findings.")
-    yield from ("", "## Found fault with", "", *(f"- {_text(example.title)}" for example in rule.bad))
+        yield from ("", "`fuseguard repair` can fix most of its findings.")
+    yield from ("", "## Flagged examples", "", *(f"- {_text(example.title)}" for example in rule.bad))
     if rule.references:
         yield from ("", "## References", "", *(f"- {_text(reference)}" for reference in rule.references))
 

@@ -9,7 +9,7 @@ from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.row_evidence import RowEvidence, evidence_of
 from fuseguard.engine.rule import Example, Rule
-from fuseguard.report.lines import Line, paragraph, table
+from fuseguard.report.lines import Line, paragraph
 
 
 def explain(rule: Rule, pack: str) -> Iterator[Line]:
@@ -20,13 +20,14 @@ def explain(rule: Rule, pack: str) -> Iterator[Line]:
     yield Line()
     yield from _section("Why is this wrong?", rule.why)
     yield Line(("Effect by release", "strong"))
-    yield from table([_effect(known) for known in evidence_of(rule)], _HEADER, indent=2)
+    for known in evidence_of(rule):
+        yield from _effect(known)
     yield from _meanings(rule.effects.rows)
     yield Line()
     yield from _announced(rule)
     yield from _section("Message", rule.message)
-    yield from _examples("Found fault with", rule.bad)
-    yield from _examples("Passed", rule.good)
+    yield from _examples("Flagged examples", rule.bad)
+    yield from _examples("Accepted examples", rule.good)
     yield from _section("What to do", rule.remedy)
     if rule.references:
         yield Line(("References", "strong"))
@@ -53,16 +54,16 @@ def explain_housekeeping(rule: HousekeepingRule) -> Iterator[Line]:
     yield paragraph(f"Scope: {rule.scope}. Severity: {rule.severity.value}, unless configured. Part of fuseguard.")
 
 
-_HEADER = ("case", "releases", "profile", "effect", "evidence", "reference")
-
-
-def _effect(known: RowEvidence) -> tuple[str, ...]:
+def _effect(known: RowEvidence) -> Iterator[Line]:
+    """A row of the effects table: where it applies and the effect, and below that how it is known."""
     row = known.row
-    case = "any" if row.case == "*" else row.case
-    releases = "all" if row.releases in ("*", "") else row.releases
-    profile = "all" if row.profile == "*" else row.profile
-    effect = f"{row.effect.value} ({row.condition})" if row.condition else row.effect.value
-    return case, releases, profile, effect, str(known), row.reference or "-"
+    case = "any case" if row.case == "*" else row.case
+    releases = "all releases" if row.releases in ("*", "") else f"releases {row.releases}"
+    profile = "all profiles" if row.profile == "*" else row.profile
+    condition = f" ({row.condition})" if row.condition else ""
+    where = f"  {case}, {releases}, {profile}: "
+    yield Line(where, (row.effect.value, "strong"), condition, hang=4)
+    yield paragraph(str(known) + (f"; {row.reference}" if row.reference else ""), 6)
 
 
 def _meanings(rows: Sequence[EffectRow]) -> Iterator[Line]:
@@ -93,16 +94,9 @@ def _examples(title: str, examples: Sequence[Example]) -> Iterator[Line]:
 
 
 def overview(rules: Sequence[Rule | HousekeepingRule]) -> Iterator[Line]:
-    """One row per rule."""
-    rows = [
-        (
-            rule.code,
-            rule.name,
-            rule.scope,
-            "preview" if rule.preview else "stable",
-            "yes" if rule.repairable else "no",
-            rule.summary,
-        )
-        for rule in rules
-    ]
-    yield from table(rows, ("code", "name", "scope", "status", "repairable", "summary"))
+    """Two lines or more per rule: code, name and what is worth knowing of it, then the summary."""
+    for rule in rules:
+        known = ["preview"] if rule.preview else []
+        known += ["repairable"] if rule.repairable else []
+        yield Line((rule.code, "note"), f"  {rule.name}", (f"  ({', '.join(known)})" if known else "", "dim"))
+        yield paragraph(rule.summary, 7)

@@ -154,7 +154,7 @@ def _suppression(suppression: Suppression, locator: Locator) -> dict[str, Any]:
     until = f" (until {suppression.until.isoformat()})" if suppression.until else ""
     document: dict[str, Any] = {
         "kind": "external",
-        # A finding that is to be mended, or was never looked at, has not been accepted by anybody.
+        # A finding that is to be fixed, or was never looked at, has not been accepted by anybody.
         "status": "accepted" if suppression.kind is SuppressionKind.IGNORE else "underReview",
         "justification": f"{kind}: {suppression.reason or 'known from before'}{until}",
     }

@@ -14,7 +14,7 @@ from fuseguard.report.quoting import quoted
 
 @dataclass(frozen=True, slots=True)
 class RuleCount:
-    """``repairable`` is how many of the findings fuseguard can mend."""
+    """``repairable`` is how many of the findings fuseguard can fix."""
 
     code: str
     name: str

@@ -8,8 +8,10 @@ from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, Suppres
 from fuseguard.engine.run import RuleFailure
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
+from fuseguard.report.grouped import counted_steps, groups, message, places, repairs_known
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.matrix import matrix_lines
+from fuseguard.report.next_step import next_lines
 from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import MAX_LISTED, labelled, listed, name, quoted
@@ -25,8 +27,9 @@ _STYLES: dict[Severity, Style] = {Severity.ERROR: "error", Severity.WARNING: "wa
 def render(result: CheckResult, options: Options | None = None, *, errors: bool = True) -> Iterator[Line]:
     """The report line by line.
 
-    ``options.quiet`` leaves out notices and the summary, so that a clean run says nothing. ``errors=False`` leaves out
-    files that could not be checked, for when they are told on stderr.
+    Findings with one cause are one entry with a table of places, unless ``options.verbose``. ``options.quiet`` leaves
+    out notices and the summary, so that a clean run says nothing. ``errors=False`` leaves out files that could not be
+    checked, for when they are told on stderr.
     """
     options = options or Options()
     for file in result.files:
@@ -37,6 +40,7 @@ def render(result: CheckResult, options: Options | None = None, *, errors: bool 
         if len(result.targets) > 1:
             yield from matrix_lines(result, statistics=options.statistics)
         yield summary(result)
+        yield from next_lines(result)
 
 
 def _file(result: FileResult, target: Target, options: Options, errors: bool) -> Iterator[Line]:
@@ -50,8 +54,8 @@ def _file(result: FileResult, target: Target, options: Options, errors: bool) ->
     if findings or report.failures or (report.notices and not options.quiet):
         yield Line((name(result.file) or "program", "strong"))
         yield Line()
-    for finding in findings:
-        yield from finding_lines(finding, target)
+    for group in [(finding,) for finding in findings] if options.verbose else groups(findings):
+        yield from finding_lines(group[0], target) if len(group) == 1 else group_lines(group, target)
         yield Line()
     if not options.quiet:
         for notice in report.notices:
@@ -79,15 +83,7 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     yield from _island(finding)
     for label, value in finding.details:
         yield _field(quoted(label), quoted(value))
-    if finding.effect.of_backend:
-        yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[severity])
-    if finding.effect.of_backend:
-        if len(finding.outcomes) > 1:
-            yield from _outcomes(finding.outcomes)
-        else:
-            yield _field("on", str(target))
-            if finding.evidence is not None:
-                yield _field("evidence", quoted(evidence_text(finding)))
+    yield from _effect(finding, target)
     bound = _bound(finding)
     if bound:
         yield _field("worst", bound)
@@ -96,6 +92,43 @@ def finding_lines(finding: Finding, target: Target) -> Iterator[Line]:
     yield _field("remedy", quoted(finding.remedy))
     if finding.effect.of_backend:
         yield _field("repair", repair_known(finding))
+
+
+def group_lines(findings: Sequence[Finding], target: Target) -> Iterator[Line]:
+    """Several findings of :func:`fuseguard.report.grouped.groups`."""
+    first = findings[0]
+    severity = first.severity
+    yield Line(
+        (f"{severity.value}[{quoted(first.code)}]", _STYLES[severity]),
+        (f" {quoted(first.name)}", "strong"),
+        f": {len(findings)} places",
+    )
+    if first.source is not None:
+        function = f", in {quoted(first.source.function)}" if first.source.function else ""
+        yield Line(("  --> ", "dim"), (name(str(first.source)), "place"), f"{function} and {len(findings) - 1} more")
+    yield Line(f"  {message(findings)}", hang=2)
+    if first.caused_by:
+        yield _field("follows", f"from {quoted(first.caused_by)} at the same places; see to that first")
+    yield from _effect(first, target)
+    if first.refuse:
+        yield _field("guard", f"keeps all of them off the accelerator{_why_refused(first)}")
+    yield _field("remedy", quoted(first.remedy))
+    yield _field("repair", repairs_known(findings))
+    yield Line()
+    yield from places(findings)
+
+
+def _effect(finding: Finding, target: Target) -> Iterator[Line]:
+    """What the backend does, on which target, and how that is known."""
+    if not finding.effect.of_backend:
+        return
+    yield _field("effect", f"{finding.effect.value}: {finding.effect.meaning}", _STYLES[finding.severity])
+    if len(finding.outcomes) > 1:
+        yield from _outcomes(finding.outcomes)
+        return
+    yield _field("on", str(target))
+    if finding.evidence is not None:
+        yield _field("evidence", quoted(evidence_text(finding)))
 
 
 def _why_refused(finding: Finding) -> str:
@@ -108,7 +141,7 @@ def _why_refused(finding: Finding) -> str:
 
 
 def repair_known(finding: Finding) -> str:
-    """Whether fuseguard can mend it, in words."""
+    """Whether fuseguard can repair it, in words."""
     if finding.repairable:
         return "fuseguard can repair this bit-exactly"
     if finding.unsafe_repair:
@@ -139,15 +172,24 @@ def _place(finding: Finding) -> Iterator[Line]:
     function = f", in {quoted(source.function)}" if source.function else ""
     yield Line(("  --> ", "dim"), (name(str(source)), "place"), function)
     code = quoted(source.code).strip()
-    if not code:
-        return  # the file names a line of the exporting machine; reading that path here could show anything
+    if code:  # else the file names a line of the exporting machine; reading that path here could show anything
+        yield from _code(code, source.line, _STYLES[finding.severity])
+    called = finding.called_from
+    if called is not None:
+        function = f", in {quoted(called.function)}" if called.function else ""
+        text = f": {quoted(called.code, _CODE).strip()}" if called.code.strip() else ""
+        yield Line(("  called from ", "dim"), (name(str(called)), "place"), f"{function}{text}", hang=4)
+
+
+def _code(code: str, line: int, style: Style) -> Iterator[Line]:
+    """A source line with its number, marked below."""
     if len(code) > _CODE:
         code = f"{code[:_CODE]}..."
-    number = str(source.line)
+    number = str(line)
     gutter = " " * len(number)
     yield Line((f"  {gutter} |", "dim"))
     yield Line((f"  {number} | ", "dim"), code, hang=len(number) + 5)
-    yield Line((f"  {gutter} | ", "dim"), ("^" * min(len(code), _MARKER), _STYLES[finding.severity]))
+    yield Line((f"  {gutter} | ", "dim"), ("^" * min(len(code), _MARKER), style))
 
 
 def _island(finding: Finding) -> Iterator[Line]:
@@ -166,8 +208,8 @@ def _bound(finding: Finding) -> str:
     steps, value = finding.bound_steps, finding.bound_value
     if steps is None:
         return "" if value is None else f"off by at most {short(value)}"
-    amount = f"{short(steps)} step" if steps == 1 else f"{short(steps)} steps"
-    return f"off by at most {amount} of the output" + ("" if value is None else f", which is {short(value)}")
+    in_units = "" if value is None else f", which is {short(value)}"
+    return f"off by at most {counted_steps(steps)} of the output{in_units}"
 
 
 def _field(label: str, value: str, style: Style = "") -> Line:

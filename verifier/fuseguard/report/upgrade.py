@@ -20,7 +20,7 @@ _TITLES: dict[Change, tuple[str, Style]] = {
     Change.BREAKS: ("breaks", "error"),
     Change.STAYS: ("stays broken", "warning"),
     Change.SHIFTS: ("changes, and is no error before or after", "note"),
-    Change.MENDED: ("mended", "good"),
+    Change.FIXED: ("fixed", "good"),
 }
 
 
@@ -104,7 +104,7 @@ def _place(place: Place, style: Style) -> Iterator[Line]:
             if step.after.evidence in (Evidence.INFERRED, Evidence.ANNOUNCED):
                 start = f"      {'':{width}}  evidence  "
                 yield Line((start, "dim"), quoted(evidence_text(step.after)), hang=len(start))
-    if place.change is not Change.MENDED:
+    if place.change is not Change.FIXED:
         yield Line(("      remedy  ", "dim"), quoted(finding.remedy), hang=14)
 
 
@@ -123,10 +123,10 @@ def _summary(result: UpgradeResult) -> Line:
         for change, what in (
             (Change.STAYS, "stay broken"),
             (Change.SHIFTS, "change without being an error"),
-            (Change.MENDED, "mended"),
+            (Change.FIXED, "fixed"),
             (Change.SAME, "unchanged"),
         )
-        if result.count(change) or change in (Change.STAYS, Change.MENDED)
+        if result.count(change) or change in (Change.STAYS, Change.FIXED)
     ]
     if result.announced:
         others.append(f"{result.announced} announced to change")

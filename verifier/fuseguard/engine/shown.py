@@ -1,0 +1,52 @@
+"""How results look when they are printed, and how they become JSON-ready data.
+
+What is printed stays below twelve lines whatever was found: the reports are for more. The data are those of the
+reports, which are above the engine and looked up when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fuseguard.engine.finding import Finding, Severity
+
+_MOST_RULES = 6
+_WIDEST = 100
+
+
+def lines_of(findings: Sequence[Finding]) -> list[str]:
+    """A line for each rule with findings, the worst first: severity, code, name, how many, and where the first is."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.code, []).append(finding)
+    lines = []
+    for code, found in list(by_rule.items())[:_MOST_RULES]:
+        first = found[0]
+        places = f", {len(found)} places, the first" if len(found) > 1 else ""
+        where = str(first.source) if first.source else ", ".join(first.nodes[:2]) or first.file
+        lines.append(one_line(f"  {first.severity.value} {code} {first.name}{places} at {where}"))
+    if len(by_rule) > _MOST_RULES:
+        lines.append(f"  and findings of {len(by_rule) - _MOST_RULES} more rules")
+    return lines
+
+
+def counts_of(findings: Iterable[Finding]) -> str:
+    """``2 errors, 1 warning, 0 notes``."""
+    severities = [finding.severity for finding in findings]
+    counts = ((severity.value, severities.count(severity)) for severity in Severity)
+    return ", ".join(f"{count} {name}" if count == 1 else f"{count} {name}s" for name, count in counts)
+
+
+def one_line(text: str) -> str:
+    """``text`` on one line that a terminal shows as it is: a name may come from a stranger's file."""
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
+
+
+def data_of(module: str, function: str, *args: Any) -> dict[str, Any]:
+    """What ``fuseguard.report.<module>.<function>(*args)`` yields, with everything that it quotes of a file escaped."""
+    quote = importlib.import_module("fuseguard.report.quoting").quoted_tree
+    document: dict[str, Any] = quote(getattr(importlib.import_module(f"fuseguard.report.{module}"), function)(*args))
+    return document
