@@ -31,6 +31,8 @@ class Lowering:
         self.calls = [node for node in self.graph.nodes if "executorch_call_delegate" in str(node.target)]
         self.number = {node.name: number for number, node in enumerate(self.calls)}
         self._files: dict[str, TosaFile] = {}
+        #: The last part that was cut out of a delegate: it is run several times in a row.
+        self._last: tuple[Any, bytes] = (None, b"")
 
     def call(self, delegate: str) -> torch.fx.Node:
         return self.calls[int(delegate.rpartition(" ")[2])]
@@ -44,6 +46,13 @@ class Lowering:
         if delegate not in self._files:
             self._files[delegate] = decode(bytes(self.module(delegate).processed_bytes))
         return self._files[delegate]
+
+    def part(self, delegate: str, inputs: list[str], output: str) -> bytes:
+        """A graph that computes ``output`` from ``inputs`` alone."""
+        key = delegate, tuple(inputs), output
+        if self._last[0] != key:
+            self._last = key, encode(self.file(delegate).cut(inputs, (output,)).root)
+        return self._last[1]
 
     @cached_property
     def constants(self) -> dict[str, Any]:
@@ -204,10 +213,10 @@ class LoweringRun:
             return in_memory_order(self.value(("", source.name)), meta).contiguous().numpy()  # type: ignore[no-any-return]
         here = {place[1] for place in self.given if place[0] == delegate}
         needed = _needed(file, name, here)
-        graph = file.cut(needed, (name,))
+        graph = self.lowering.part(delegate, needed, name)
         arrays = [np.ascontiguousarray(self.value((delegate, item))) for item in needed]
         try:
-            (result,), status = run_reference_model(encode(graph.root), arrays)
+            (result,), status = run_reference_model(graph, arrays)
         except (ReferenceModelAborted, RuntimeError) as error:
             raise Unsupported(f"the reference model does not run it: {str(error)[:200]}") from error
         if status != "TOSA_VALID":
