@@ -160,7 +160,8 @@ def _thresholds(
     offsets = theirs.bias[np.array([column.their_filter for column in batch])]
     weights = ours.filters[filters]
     low, high = interval(weights, operand.low - ours.zero_point, operand.high - ours.zero_point)
-    ends = _Ends(piece, batch, ours, filters)
+    ends = _Ends(piece, batch, ours, filters, offsets)
+    tally.reach = max(tally.reach, float(ends.reach.max()))
     numbers = [column.function.theirs for column in batch]
     rising = all(_rises_there(piece.lowering_table, number) for number in set(numbers))
     if rising and _rises_here(piece.program_table, batch[0].function.ours):
@@ -213,16 +214,23 @@ def _reached(
 class _Ends:
     """The program's codes as functions of sums, one column for each filter."""
 
-    def __init__(self, piece: Piece, batch: list[Column], ours: Accumulator, filters: Array) -> None:
+    def __init__(
+        self, piece: Piece, batch: list[Column], ours: Accumulator, filters: Array, offsets: Array
+    ) -> None:
         self.piece = piece
         self.scale, self.bias = ours.scale, ours.bias
         if len(self.scale) == len(ours.filters):
             self.scale, self.bias = self.scale[filters], self.bias[filters]
         self.number = batch[0].function.ours
-        self.columns = len(batch)
+        scale = float(str(piece.node.args[1]))
+        # The bias is a multiple of the sum's unit in the lowering: the nearest one, if it is right.
+        moved = np.abs(np.broadcast_to(self.bias, offsets.shape) - offsets * self.scale)
+        allowed = (moved <= 0.5 * self.scale * (1 + 1e-9)) & _keeps_distances(piece.program_table, self.number)
+        #: By how many steps that moves a value.
+        self.reach = np.where(allowed, moved / scale, 0.0)
 
     def rounded(self, sums: Array) -> Rounded:
-        return Rounded.of(self.piece.node, self._values(sums))
+        return Rounded.of(self.piece.node, self._values(sums), reach=self.reach[None])
 
     def _values(self, sums: Array) -> Array:
         expr = self.piece.program_table[self.number]
@@ -238,21 +246,34 @@ class _Ends:
         limits = np.iinfo(str(q.args[5]).removeprefix("torch."))
         steps = np.arange(int(limits.min), int(limits.max)) - int(str(q.args[2])) + 0.5
         parts = [low[None], high[None]]
-        for nudge in (-TIE, TIE):
-            first_above = self._bisected((steps + nudge) * scale, low, high)
+        for side in (-1, 1):
+            first_above = self._bisected((steps[:, None] + side * (TIE + self.reach[None])) * scale, low, high)
             parts += [first_above, np.maximum(first_above - 1, low[None])]
         return np.concatenate(parts)
 
     def _bisected(self, values: Array, low: Array, high: Array) -> Array:
-        """``[values, columns]``: the first sum whose value is at least so large; the highest if none is."""
+        """The first sum whose value is at least one of ``[values, columns]``; the highest if none is."""
         below = np.broadcast_to(low[None], (len(values), len(low))).copy()
         above = np.broadcast_to(high[None], below.shape).copy()
         for _ in range(int(np.ceil(np.log2(max(2, int((high - low).max()) + 1)))) + 1):
             middle = (below + above) // 2
-            enough = self._values(middle) >= values[:, None]
+            enough = self._values(middle) >= values
             above = np.where(enough, middle, above)
             below = np.where(enough, below, np.minimum(middle + 1, above))
         return above
+
+
+_CLAMPS = frozenset(("relu", "relu_", "relu6", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_max"))
+
+
+def _keeps_distances(table: Expressions, number: int) -> bool:
+    """Whether nothing but clamps and divisions is between a sum and the quantize op ``number``."""
+    expr = table[table[number].args[0][0]]
+    while expr.key[0] != "leaf":
+        if expr.key[0] != "divided" and (expr.key[0] != "fx" or schema_name(table.data[expr.key[1]]) not in _CLAMPS):
+            return False
+        expr = table[expr.args[0][0]]
+    return True
 
 
 def _rises_there(table: Expressions, number: int) -> bool:

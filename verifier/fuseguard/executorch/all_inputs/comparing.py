@@ -170,7 +170,8 @@ def _compared(
 
 
 def _spread(expected: Rounded, shape: tuple[int, ...]) -> Rounded:
-    return Rounded(*(np.broadcast_to(item, shape) for item in (expected.codes, expected.unclipped, expected.ties)))
+    parts = (expected.codes, expected.unclipped, expected.ties, expected.near)
+    return Rounded(*(np.broadcast_to(item, shape) for item in parts))
 
 
 def same_ops(piece: Piece, function: Function) -> bool:

@@ -61,23 +61,28 @@ class Operand:
 
 @dataclass(frozen=True, eq=False)
 class Rounded:
-    """What a quantize op makes of values: the codes, those without qmin and qmax, and where a value is at a tie."""
+    """What a quantize op makes of values: the codes, those without qmin and qmax, and where a value is at a tie.
+
+    ``near``: where a value is as near a tie as the lowering's constants may move it.
+    """
 
     codes: Array
     unclipped: Array
     ties: Array
+    near: Array
 
     @classmethod
-    def of(cls, q: torch.fx.Node, values: Array, of_floats: bool = False) -> Rounded:
+    def of(cls, q: torch.fx.Node, values: Array, of_floats: bool = False, reach: Any = 0.0) -> Rounded:
+        """``reach``: by how many steps the lowering's constants may move a value."""
         scale, zero, low, high, dtype = q.args[1:6]
         steps = torch.as_tensor(values).to(torch.float64) / scale
         limits = torch.iinfo(dtype)  # type: ignore[arg-type]
         rounded = np.nan_to_num(np.rint(steps.numpy())) + zero
         ties = at_ties(steps, TIE + (FLOAT32 * steps.abs() if of_floats else 0.0)).numpy()
+        near = at_ties(steps, torch.as_tensor(TIE + reach)).numpy()
         kind = np.dtype(str(dtype).removeprefix("torch."))
-        return cls(
-            np.clip(rounded, low, high).astype(kind), np.clip(rounded, limits.min, limits.max).astype(kind), ties
-        )
+        unclipped = np.clip(rounded, limits.min, limits.max).astype(kind)
+        return cls(np.clip(rounded, low, high).astype(kind), unclipped, ties, near)
 
 
 class Piece:

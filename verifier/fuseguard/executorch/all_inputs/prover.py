@@ -112,7 +112,7 @@ class _Prover:
         try:
             suspects = self._compared(piece, tally, step)
             for suspect in suspects:
-                found = confirmed(piece, suspect, bound, step)
+                found = confirmed(piece, suspect, bound, step, tally.reach)
                 if found is not None:
                     return self._done(about, tally, "refuted", counterexample=found)
         except _FAILURES as error:
@@ -159,7 +159,7 @@ class _Prover:
         elements = 0
         for codes in drawn_codes(piece, more=bool(tally.reasons)):
             try:
-                found, count = judged(piece, codes, bound, step)
+                found, count = judged(piece, codes, bound, step, tally.reach)
             except _FAILURES as error:
                 tally.reasons[_said(error)] = None
                 return None, elements

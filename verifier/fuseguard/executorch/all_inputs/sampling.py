@@ -47,14 +47,14 @@ def _drawn(operand: Operand, run: int, number: int, generator: np.random.Generat
 
 
 def judged(
-    piece: Piece, codes: Mapping[str, Array], bound: float, step: float | None
+    piece: Piece, codes: Mapping[str, Array], bound: float, step: float | None, reach: float = 0.0
 ) -> tuple[Counterexample | None, int]:
     """The worst element of one run if it is wrong, and the number of elements. Raises Unsupported."""
     actual = piece.run_lowering(codes)
     exact, own = piece.run_program(codes)
     tally = Tally(bound=bound)
     if is_quantizer(piece.node):
-        expected = Rounded.of(piece.node, exact, piece.node.name in piece.walks.of_floats)
+        expected = Rounded.of(piece.node, exact, piece.node.name in piece.walks.of_floats, reach)
         actual = actual.view(expected.codes.dtype).reshape(expected.codes.shape)
         wrong, values = tally.codes(actual, expected, own), expected.codes
     else:
@@ -77,7 +77,9 @@ def _listed(piece: Piece, codes: Mapping[str, Array]) -> tuple[tuple[str, tuple[
     return tuple(found)
 
 
-def confirmed(piece: Piece, suspect: Suspect, bound: float, step: float | None) -> Counterexample | None:
+def confirmed(
+    piece: Piece, suspect: Suspect, bound: float, step: float | None, reach: float
+) -> Counterexample | None:
     """Runs the cell on the codes of a difference on paper. None if the run does not show it. Raises Unsupported."""
     flat = {
         operand.kind: np.full(operand.order.size, np.clip(operand.zero, operand.low, operand.high), operand.dtype)
@@ -93,4 +95,4 @@ def confirmed(piece: Piece, suspect: Suspect, bound: float, step: float | None) 
                     flat[operand.kind][element - operand.offset] = code
                     break
     codes = {operand.name: flat[operand.kind][operand.order] for operand in piece.operands}
-    return judged(piece, codes, bound, step)[0]
+    return judged(piece, codes, bound, step, reach)[0]

@@ -21,6 +21,8 @@ class Tally:
     saturated: int = 0
     #: The bound of the cell's ops, in steps; 0 for int8.
     bound: float = 0.0
+    #: How many steps of the value the lowering's constants may move it by: the rounding of a bias to int32.
+    reach: float = 0.0
     methods: dict[str, None] = field(default_factory=dict)
     #: Why not all codes were tried.
     reasons: dict[str, None] = field(default_factory=dict)
@@ -37,7 +39,7 @@ class Tally:
         if not bool(wrong.any()):
             return wrong
         tie = wrong & expected.ties & (steps == 1)
-        rounded = wrong & ~tie & (steps <= self.bound)
+        rounded = wrong & ~tie & ((steps <= self.bound) | (expected.near & (steps == 1)))
         if own is not None:
             rounded |= wrong & ~tie & (actual == own)
         saturated = wrong & ~tie & ~rounded & (actual == expected.unclipped)
