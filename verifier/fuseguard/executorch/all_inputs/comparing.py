@@ -189,6 +189,8 @@ def _spelled(piece: Piece, table: object, number: int, slots: tuple[int, ...]) -
     if expr.key[0] != "fx":
         return (expr.key, slots)
     node: torch.fx.Node = table.data[expr.key[1]]
+    if table.data["constants", node.name]:
+        return ("a constant that is computed", number, id(table))
     literals = tuple("operand" if isinstance(item, torch.fx.Node) else repr(item) for item in node.args)
     args = tuple(_spelled(piece, table, arg, tuple(slots[slot] for slot in own)) for arg, own in expr.args)
     return (schema_name(node), literals, repr(sorted(node.kwargs.items(), key=str)), args)

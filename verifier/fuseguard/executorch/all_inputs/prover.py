@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,12 +31,18 @@ _FAILURES = (Unsupported, RuntimeError, LookupError, TypeError, ValueError, Arit
 
 
 def prove_all_inputs(
-    program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    lowered: ExportedProgram,
+    target: Target,
+    names: Sequence[str],
+    only: Container[str] | None = None,
 ) -> AllInputs:
     """The cells of a functional program, each proved for all codes of its operands as far as that can be done.
 
     ``inputs``: the codes that they yield say which tensor of the lowering is which value of the program. ``lowered``:
-    the edge program that it was lowered to. ``names``: what the results are called.
+    the edge program that it was lowered to. ``names``: what the results are called. ``only``: values whose cells are
+    wanted, besides those of the results; None means all.
 
     Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does, and RuntimeError for a graph that flatc
     cannot read.
@@ -45,7 +51,8 @@ def prove_all_inputs(
     walks = Walks(program, inputs, observe(lowered, inputs))
     walked = settled(walks)
     prover = _Prover(walks, walked, Lowering(lowered), target)
-    cells = [prover.cell(meeting) for meeting in walked.meetings if meeting.tensor is not None]
+    found = [meeting for meeting in walked.meetings if meeting.tensor is not None]
+    cells = [prover.cell(meeting) for meeting in found if only is None or meeting.name in only]
     cells += prover.results(names)
     return AllInputs(tuple(cells), time.monotonic() - started)
 

@@ -225,14 +225,29 @@ class TosaRules:
 
     def _reduce_sum(self, call: Call) -> Elements:
         axis = int(call.attribute.get("axis", 0))
-        taps, factor, zero_point, kind = self._summed(call.operand(call.inputs[0]), 0)
-        patches = np.moveaxis(taps, axis, -1)
-        shape = (*taps.shape[:axis], 1, *taps.shape[axis + 1 :])
+        elements = call.operand(call.inputs[0])
+        shape = (*elements.shape[:axis], 1, *elements.shape[axis + 1 :])
+        inner = self._sums_of(elements)
+        if inner is not None:  # the sum of sums: that over a second dimension
+            patches, _ = inner.split(np.moveaxis(elements.leaves[0], axis, -1).reshape(-1, elements.shape[axis]))
+            taps = inner.patches[patches].reshape(len(patches), -1)
+            filters = np.tile(inner.filters, elements.shape[axis])
+            zero_point, kind = inner.zero_point, inner.kind
+        else:
+            moved, factor, zero_point, kind = self._summed(elements, 0)
+            taps = np.moveaxis(moved, axis, -1).reshape(-1, elements.shape[axis])
+            filters = np.full((1, taps.shape[1]), factor, np.int64)
         ones, none = np.ones(1, np.int64), np.zeros(1, np.int64)
-        filters = np.full((1, patches.shape[-1]), factor, np.int64)
-        return self._rows(
-            Accumulator(0, patches.reshape(-1, patches.shape[-1]), filters, 1, zero_point, ones, none, kind), shape
-        )
+        return self._rows(Accumulator(0, taps, filters, 1, zero_point, ones, none, kind), shape)
+
+    def _sums_of(self, elements: Elements) -> Accumulator | None:
+        """The accumulator that the elements are rows of, if it has one filter and no bias."""
+        number = elements.uniform()
+        kinds = self.table[number].kinds if number is not None and self.table[number].key[0] == "leaf" else ()
+        if len(kinds) != 1 or not isinstance(kinds[0], tuple) or kinds[0][0] != "tosa":
+            return None
+        node = self.accumulators[int(kinds[0][1])]
+        return node if len(node.filters) == 1 and not node.bias.any() else None
 
     def _avg_pool2d(self, call: Call) -> Elements:
         attribute = call.attribute
