@@ -80,8 +80,11 @@ def subject(seed: int) -> Subject:
 def home(one: Subject, mutant: Mutant, right: AllInputs) -> set[str]:
     """The cells that have the corrupted operator: those whose tensors are first met downstream of it."""
     flow = observe(one.lowering.program, one.inputs).flow
-    ends = {cell.tensor: cell.value for cell in right.cells}
-    found, pending, seen = set(), [(mutant.delegate, mutant.output)], set()
+    ends: dict[str, set[str]] = {}
+    for cell in right.cells:  # a value that was only moved may be in the same tensor
+        ends.setdefault(cell.tensor, set()).add(cell.value)
+    found: set[str] = set()
+    pending, seen = [(mutant.delegate, mutant.output)], set()
     while pending:
         place = pending.pop()
         if place in seen:
@@ -89,7 +92,7 @@ def home(one: Subject, mutant: Mutant, right: AllInputs) -> set[str]:
         seen.add(place)
         name = f"{place[1]} of {place[0]}" if place[0] else place[1]
         if name in ends:
-            found.add(ends[name])
+            found |= ends[name]
         else:
             pending += flow.successors(place)
     return found
@@ -133,7 +136,7 @@ def judge(one: Subject, mutant: Mutant, right: AllInputs, *, briefly: bool = Fal
 
 def _joined(refuted: Sequence[CellProof], places: set[str]) -> bool:
     """Whether a value that was not found any more is part of a refuted cell."""
-    return any(any(place in cell.operands for place in places) for cell in refuted)
+    return any(not places.isdisjoint(cell.joined) for cell in refuted)
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def _cell(cell: CellProof, style: Style) -> Iterator[Line]:
     status = f"sampled ({cell.count})" if cell.status == "sampled" else cell.status
     yield Line((f"  {status}", style), f": {ops} at {quoted(cell.value)}", hang=4)
     where = " ".join(item for item in (cell.source, f"in {cell.module}" if cell.module else "") if item)
-    rows = [("source", quoted(where)), ("reason", quoted(cell.reason))]
+    rows = [("source", quoted(where)), ("joined", quoted(", ".join(cell.joined))), ("reason", quoted(cell.reason))]
     example = cell.counterexample
     if example is not None:
         index = ", ".join(map(str, example.at))
@@ -66,9 +66,9 @@ def _to_dict(cell: CellProof) -> dict[str, Any]:
     example = cell.counterexample
     return {
         "value": cell.value, "status": cell.status, "method": cell.method, "count": cell.count, "ops": list(cell.ops),
-        "operands": list(cell.operands), "tensor": cell.tensor, "reason": cell.reason, "ties": cell.ties,
-        "rounded": cell.rounded, "bound": cell.bound, "saturated": cell.saturated, "source": cell.source,
-        "module": cell.module,
+        "operands": list(cell.operands), "joined": list(cell.joined), "tensor": cell.tensor, "reason": cell.reason,
+        "ties": cell.ties, "rounded": cell.rounded, "bound": cell.bound, "saturated": cell.saturated,
+        "source": cell.source, "module": cell.module,
         "counterexample": None if example is None else {
             "codes": [{"operand": name, "at": list(index), "code": code} for name, index, code in example.codes],
             "at": list(example.at), "expected": json_number(example.expected), "actual": json_number(example.actual),

@@ -19,7 +19,7 @@ from fuseguard.executorch.all_inputs.sampling import confirmed, drawn_codes, jud
 from fuseguard.executorch.all_inputs.verdicts import Tally
 from fuseguard.executorch.lockstep.cells import Judge, settled
 from fuseguard.executorch.lockstep.observing import observe
-from fuseguard.executorch.lockstep.walking import Meeting, Walked, Walks
+from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.outputs import output_grids
 from fuseguard.executorch.state import result_names
 from fuseguard.ir.view import View
@@ -73,7 +73,7 @@ class _Prover:
         """The proof of the cell that ends with a quantize op."""
         tensor = meeting.tensor
         assert tensor is not None
-        about = self._about(meeting.name, meeting.trail.ops, meeting.trail.operands, str(tensor))
+        about = self._about(meeting.name, meeting.trail, str(tensor))
         found = self._proved(
             lambda: Piece(
                 self.walks, self.walked, self.lowering, meeting.name, meeting.trail, tensor.place, layout(meeting),
@@ -91,7 +91,7 @@ class _Prover:
         theirs = result_names(self.lowering.program)
         ours = result_names(program)
         for name, our, their, grid, trail in zip(names, ours, theirs, grids, self.walked.trails, strict=True):
-            about = self._about(name, trail.ops, trail.operands, their)
+            about = self._about(name, trail, their)
             yield self._proved(
                 lambda our=our, their=their, trail=trail: Piece(  # type: ignore[misc]
                     self.walks, self.walked, self.lowering, our, trail, ("", their), None,
@@ -100,11 +100,12 @@ class _Prover:
                 about, 0.0, grid.step,
             )  # fmt: skip
 
-    def _about(self, value: str, ops: Sequence[str], operands: tuple[str, ...], tensor: str) -> CellProof:
-        computing = self.judge.computing(ops)
+    def _about(self, value: str, trail: Trail, tensor: str) -> CellProof:
+        computing = self.judge.computing(trail.ops)
         last = computing[-1] if computing else None
         return CellProof(
-            value, "sampled", ops=tuple(node.name for node in computing), operands=operands, tensor=tensor,
+            value, "sampled", ops=tuple(node.name for node in computing), operands=trail.operands,
+            joined=tuple(item for item in trail.joined if item != value), tensor=tensor,
             source=str(last.source) if last is not None and last.source else "",
             module=last.module if last is not None else "",
         )  # fmt: skip

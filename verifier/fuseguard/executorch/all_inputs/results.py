@@ -26,8 +26,8 @@ class Counterexample:
 class CellProof:
     """One cell, for all codes of its operands.
 
-    ``value``: the quantize op, or the result, that the cell ends with. ``ops``, ``operands``, ``tensor``: as in
-    :class:`fuseguard.executorch.lockstep.cells.Cell`.
+    ``value``: the quantize op, or the result, that the cell ends with. ``ops``, ``operands``, ``joined``, ``tensor``:
+    as in :class:`fuseguard.executorch.lockstep.cells.Cell`.
 
     ``status``: ``proved``: right for every input; ``refuted``: wrong for the codes of ``counterexample``, which was
     run; ``sampled``: right on ``count`` drawn codes, and ``reason`` says why not all of them were tried.
@@ -44,6 +44,7 @@ class CellProof:
     count: int = 0
     ops: tuple[str, ...] = ()
     operands: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
     tensor: str = ""
     reason: str = ""
     ties: int = 0
