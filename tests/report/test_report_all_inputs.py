@@ -18,7 +18,8 @@ def cell(**changes: Any) -> Any:
     fields = {
         "value": "quantize_1", "status": "proved", "method": "all codes", "count": 256, "ops": ("conv2d", "relu"),
         "operands": ("quantize",), "joined": (), "tensor": "rescale of delegate 0", "reason": "", "ties": 0,
-        "rounded": 0, "bound": 0.0, "saturated": False, "counterexample": None, "source": "model.py:10", "module": "conv",
+        "rounded": 0, "bound": 0.0, "saturated": False, "counterexample": None, "source": "model.py:10",
+        "module": "conv",
     }  # fmt: skip
     return SimpleNamespace(**{**fields, **changes})
 

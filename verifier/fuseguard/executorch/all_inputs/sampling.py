@@ -15,13 +15,13 @@ from fuseguard.executorch.comparing import FLOAT_TOLERANCE
 from fuseguard.executorch.lowering import is_quantizer
 
 #: Runs of a cell that was proved on paper, and of one that was not.
-_RUNS, _MORE_RUNS = 2, 12
+_RUNS, _MORE_RUNS = 3, 24
 #: Elements above which codes are not listed one by one in a counterexample.
 _MOST_LISTED = 16
 
 
 def drawn_codes(piece: Piece, *, more: bool) -> Iterator[dict[str, Array]]:
-    """Codes by operand: random ones, then all at one end, then random ones at the ends only."""
+    """Codes by operand, in the program's layout."""
     if not piece.operands:
         yield {}
         return
@@ -37,12 +37,24 @@ def drawn_codes(piece: Piece, *, more: bool) -> Iterator[dict[str, Array]]:
 
 
 def _drawn(operand: Operand, run: int, number: int, generator: np.random.Generator) -> Array:
-    """Codes of the lowering's tensor, flat."""
+    """Codes of the lowering's tensor, flat.
+
+    Random codes hide much from a maximum or a sum, so some runs have few codes that stand out, or rise along the tensor.
+    """
     size, ends = operand.order.size, (operand.low, operand.high)
-    if run in (2, 3, 4, 5):
-        return np.full(size, ends[(run + (number if run > 3 else 0)) % 2], operand.dtype)
-    if run in (1, 6, 7):
+    kind = run % 8
+    if kind == 1:
         return generator.choice(np.array(ends, operand.dtype), size)
+    if kind in (2, 3):
+        background, other = ends if kind == 2 else ends[::-1]
+        few = generator.random(size) < max(0.05, 1.5 / size)
+        return np.where(few, other, background).astype(operand.dtype)
+    if kind in (4, 5):
+        span = operand.high - operand.low + 1
+        rising = (np.arange(size) * (run + 1) * span // size) % span
+        return (operand.low + (rising if kind == 4 else span - 1 - rising)).astype(operand.dtype)
+    if kind in (6, 7):
+        return np.full(size, ends[(run + (number if run > 8 else 0)) % 2], operand.dtype)
     return generator.integers(operand.low, operand.high + 1, size).astype(operand.dtype)
 
 
