@@ -39,7 +39,7 @@ def drawn_codes(piece: Piece, *, more: bool) -> Iterator[dict[str, Array]]:
 def _drawn(operand: Operand, run: int, number: int, generator: np.random.Generator) -> Array:
     """Codes of the lowering's tensor, flat.
 
-    Random codes hide much from a maximum or a sum, so some runs have few codes that stand out, or rise along the tensor.
+    Random codes hide much from a maximum or a sum: some runs have few codes that stand out, or rise along the tensor.
     """
     size, ends = operand.order.size, (operand.low, operand.high)
     kind = run % 8
