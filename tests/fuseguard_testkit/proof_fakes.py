@@ -28,7 +28,7 @@ def proof(**changes: Any) -> Any:
         "ok": False,
         "exceeded": lambda *limits: (),
     }
-    fields |= {"cells": (), "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
+    fields |= {"cells": (), "all_inputs": None, "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
     made = SimpleNamespace(**{**fields, **changes})
     made.judges_disagree = made.end_to_end not in ("", made.outcome)
     return made

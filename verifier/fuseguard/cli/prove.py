@@ -32,14 +32,15 @@ Examples:
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
   fuseguard prove model.pt2 --trust --layers --float float.pt2
   fuseguard prove model.pt2 --trust --min-sqnr 30 --max-steps 4
+  fuseguard prove model.pt2 --trust --all-inputs
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
   fuseguard prove model.pt2 --trust --report html=proof.html
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
-(--min-sqnr, --max-steps) is exceeded; 2 usage, missing packages or internal
-error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
+(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
+usage, missing packages or internal error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 (by name or in order) and .pt (a tensor, a sequence, or a dict by name);
 'random' draws from each input's own quantized range."""
 
@@ -78,6 +79,11 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
     default=True,
     show_default=True,
     help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
+)
+@click.option(
+    "--all-inputs",
+    is_flag=True,
+    help="Prove each piece of the program for all codes that it can be given, and not only for these inputs.",
 )
 @click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
 @click.option(
@@ -118,6 +124,7 @@ def command(
     target: str,
     calls: int | None,
     locate: bool,
+    all_inputs: bool,
     layers: bool,
     float_file: Path | None,
     min_sqnr: float | None,
@@ -145,7 +152,9 @@ def command(
     check_inputs(inputs)
     with quiet(), phases() as tell:
         refused, where = policy if guard else None, locate or layers or bool(reports)
-        proof, guarded = _prove(file, inputs, sizes, resolved, calls, refused, where, float_file, tell)
+        proof, guarded = _prove(
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell
+        )
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
@@ -159,7 +168,8 @@ def command(
         output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, guarded, exceeded)))
     else:
         output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
-    ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+    refuted = proof.all_inputs is not None and proof.all_inputs.refuted
+    ctx.exit(exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS)
 
 
 def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:
@@ -186,6 +196,7 @@ def _prove(
     calls: int | None,
     policy: str | None,
     locate: bool,
+    all_inputs: bool,
     float_file: Path | None,
     tell: Callable[[str], None],
 ) -> tuple[Proof, GuardReport | None]:
@@ -218,6 +229,7 @@ def _prove(
             checks,
             calls=calls,
             locate=locate,
+            all_inputs=all_inputs,
             float_program=float_program,
             progress=tell,
         )

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from executorch.exir import EdgeCompileConfig
@@ -38,6 +39,9 @@ from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, fu
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
+if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
+
 
 def prove(
     exported_program: ExportedProgram | str | os.PathLike[str],
@@ -50,6 +54,7 @@ def prove(
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     locate: bool = False,
+    all_inputs: bool = False,
     float_program: ExportedProgram | str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] = silent,
     trust: bool = False,
@@ -73,6 +78,8 @@ def prove(
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
         locate: judge the program piece by piece (``Proof.cells``), which says where a lowering is not exact, and derive
             the outcome from the pieces. The delegates are run no more often.
+        all_inputs: prove each cell for all codes of its operands, as far as they can be enumerated
+            (``Proof.all_inputs``). ``inputs`` then only say which tensor of the lowering is which value.
         float_program: the program before it was quantized, with the same inputs. Each cell then says how far its value
             is from that program's, which tells what quantizing has lost from what lowering has. It implies ``locate``.
         progress: is called with what is being done now: ``lowering``, ``cell 3 of 24``.
@@ -129,9 +136,12 @@ def prove(
     }
     program = functional_program(exported_program, share_weights=True)
     judged = _Judged(eager, program, lowered, resolved, common, locate or floats is not None, progress, floats)
-    return of_input_sets([
+    proof = of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+    if not all_inputs or proof.outcome not in ("exact", "bounded", "wrong"):
+        return proof
+    return replace(proof, all_inputs=judged.for_every_input(sets[0], reference))
 
 
 class _Judged:
@@ -174,13 +184,21 @@ class _Judged:
         proofs: list[Proof] = []
         while True:
             reference = run_eager(self.eager, inputs) if reference is None else reference
-            own = len(reference) - len(state)
-            names = [*(f"output {number}" for number in range(own)), *map(str, state)]
+            names = _names(self.eager, reference)
             elements = sum(tensor.numel() for tensor in reference)
             proofs.append(self._call(inputs, reference, names, {**self.common, "elements": elements}, not proofs))
             if len(proofs) == calls or not proofs[-1].ok:
                 return of_calls(proofs)
             inputs, reference = carry_on(programs, inputs, proofs[-1].outputs), None
+
+    def for_every_input(self, inputs: tuple[Any, ...], reference: tuple[torch.Tensor, ...]) -> AllInputs:
+        """The cells for all codes, from the state that the program was given with."""
+        from fuseguard.executorch.all_inputs.prover import prove_all_inputs
+
+        for program in (self.program, self.lowered.program):
+            self.state.give(program)
+        names = _names(self.eager, reference)
+        return prove_all_inputs(self.program, inputs, self.lowered.program, self.target, names)
 
     def _call(
         self,
@@ -235,6 +253,12 @@ class _Judged:
         except RuntimeError:  # an operator that mixes dtypes or knows no float64
             return proof
         return decided(proof, cells)
+
+
+def _names(program: ExportedProgram, results: Sequence[torch.Tensor]) -> list[str]:
+    """What the results of a program are called."""
+    state = slots(program)
+    return [*(f"output {number}" for number in range(len(results) - len(state))), *map(str, state)]
 
 
 def _observed(lowered: Lowered, inputs: Sequence[Any]) -> Observed | None:

@@ -13,6 +13,7 @@ from fuseguard.engine.shown import data_of, one_line, page_of
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
     from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
@@ -64,6 +65,9 @@ class Proof:
     unless asked for, and where lowering or a delegate failed. Where there are cells, ``outcome`` is that of the worst
     of them (:func:`fuseguard.executorch.lockstep.deciding.outcome_of`), and ``end_to_end`` what the comparison of the
     results alone says; it is "" where there are none. ``explained_by`` and ``rounding_ties`` belong to that comparison.
+
+    ``all_inputs``: the cells, each proved or refuted for all codes of its operands
+    (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
     """
 
     outcome: Outcome
@@ -89,6 +93,7 @@ class Proof:
     by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fuseguard.report import cells
+from fuseguard.report import all_inputs, cells
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
@@ -90,6 +90,8 @@ def render(
     yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
+    if proof.all_inputs is not None:
+        yield from all_inputs.render(proof.all_inputs)
 
 
 def _headline(proof: Proof) -> str:
@@ -186,6 +188,7 @@ def to_dict(
         "exception": proof.exception,
         "exceeded": list(exceeded),
         "cells": [cells.to_dict(cell) for cell in proof.cells],
+        "all_inputs": None if proof.all_inputs is None else all_inputs.to_dict(proof.all_inputs),
         "guard": guard.to_dict() if guard is not None else None,
     }
 

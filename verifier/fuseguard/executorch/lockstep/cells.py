@@ -171,7 +171,7 @@ class Judge:
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
-        bounds = self._bounds(meeting, walked)
+        bounds = self.bounds(meeting, walked)
         within = bool((counted <= bounds).all())
         if not within:
             common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, counted > 0)
@@ -253,10 +253,10 @@ class Judge:
             "witness": tuple(witness),
         }
 
-    def _bounds(self, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+    def bounds(self, meeting: Meeting, walked: Walked, *, any_codes: bool = False) -> np.ndarray[Any, Any]:
         """By how many steps codes may be off: what each op of the cell may be off by.
 
-        One number for each element, or one for all of them.
+        One number for each element, or one for all of them. ``any_codes``: whatever codes the operands have.
         """
         bounds = np.zeros(())
         for node in self.computing(meeting.trail.ops):
@@ -264,7 +264,7 @@ class Judge:
                 bounds = bounds + self._of_operands(node)
             elif meeting.expected.itemsize == 2:
                 unary = node.info.has(Trait.UNARY)
-                bounds = bounds + (self._of_table(node, meeting, walked) if unary else rescales(node))
+                bounds = bounds + (self._of_table(node, meeting, walked, any_codes) if unary else rescales(node))
         return bounds
 
     def _of_operands(self, node: Node) -> float:
@@ -276,7 +276,7 @@ class Judge:
             return own
         return max(own, math.ceil(min(known) / 2 / out.scale))
 
-    def _of_table(self, node: Node, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+    def _of_table(self, node: Node, meeting: Meeting, walked: Walked, any_codes: bool) -> np.ndarray[Any, Any]:
         """What a lookup table may be off by: for each element, where the operand has the shape of the cell's value."""
         data, out, dq = self.view.in_qp(node, 0), self.view.out_qp(node), self.view.in_dq(node, 0)
         read = {ref.name for ref in dq.args if isinstance(ref, Ref)} if dq is not None else set()
@@ -286,8 +286,10 @@ class Judge:
         if (data.dtype, out.dtype) != ("int16", "int16"):
             return np.ones(())
         codes = given.expected if given.actual is None else given.actual
+        if any_codes:
+            codes = np.arange(data.qmin, data.qmax + 1)
         bounds = table_bounds(self.nodes[node.name], data, out, codes)
         if bounds is None:
             return np.ones(())
-        alike = codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
+        alike = not any_codes and codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
         return bounds.at(codes) if alike else np.asarray(bounds.seen)
