@@ -108,6 +108,7 @@ def _same_rows(function: Function, theirs: Accumulator, ours: Accumulator) -> Ar
     left = theirs.split(function.leaves[function.slots_theirs[0]])
     right = ours.split(function.leaves[function.slots_ours[0]])
     pairs, where = np.unique(np.stack((left[0], right[0]), 1), axis=0, return_index=True)
+    filters: Array
     filters, filters_at = np.unique(np.stack((left[1], right[1]), 1), axis=0, return_index=True)
     if theirs.kind != ours.kind:
         raise Unsupported("the two sides add up different operands")

@@ -74,9 +74,10 @@ class Rounded:
     @classmethod
     def of(cls, q: torch.fx.Node, values: Array, of_floats: bool = False, reach: Any = 0.0) -> Rounded:
         """``reach``: by how many steps the lowering's constants may move a value."""
-        scale, zero, low, high, dtype = q.args[1:6]
+        arguments: tuple[Any, ...] = q.args
+        _, scale, zero, low, high, dtype = arguments[:6]
         steps = torch.as_tensor(values).to(torch.float64) / scale
-        limits = torch.iinfo(dtype)  # type: ignore[arg-type]
+        limits = torch.iinfo(dtype)
         rounded = np.nan_to_num(np.rint(steps.numpy())) + zero
         ties = at_ties(steps, TIE + (FLOAT32 * steps.abs() if of_floats else 0.0)).numpy()
         near = at_ties(steps, torch.as_tensor(TIE + reach)).numpy()
@@ -279,7 +280,8 @@ class Piece:
                     interpreter.env[node] = interpreter.env[first]
                     continue
                 interpreter.env[node] = interpreter.run_node(node)
-        return interpreter.env[self.node].numpy()  # type: ignore[no-any-return]
+        found: Array = interpreter.env[self.node].numpy()
+        return found
 
 
 def layout(meeting: Meeting) -> Array:

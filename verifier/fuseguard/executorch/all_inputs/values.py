@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -87,11 +87,13 @@ class Values:
                   for place in range(len(expr.args))]  # fmt: skip
         name = schema_name(node)
         if self.arithmetic == "float64" and name == "quantize_per_tensor":
-            scale, zero, low, high, dtype = node.args[1:6]
+            arguments: tuple[Any, ...] = node.args
+            _, scale, zero, low, high, dtype = arguments[:6]
             codes = torch.round(values[0].to(torch.float64) / scale) + zero
-            return codes.clamp(low, high).to(dtype).numpy()  # type: ignore[arg-type]
+            return codes.clamp(low, high).to(dtype).numpy()
         if self.arithmetic == "float64" and name == "dequantize_per_tensor":
-            return ((values[0].to(torch.float64) - node.args[2]) * node.args[1]).numpy()  # type: ignore[operator]
+            scale, zero = cast("tuple[Any, Any]", node.args[1:3])
+            return ((values[0].to(torch.float64) - zero) * scale).numpy()
         given = iter(values)
         target: Any = node.target
         operands, constants = self.table.data["operands", node.name], self.table.data["constants", node.name]
