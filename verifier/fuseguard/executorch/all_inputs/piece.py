@@ -74,9 +74,10 @@ class Rounded:
     @classmethod
     def of(cls, q: torch.fx.Node, values: Array, of_floats: bool = False, reach: Any = 0.0) -> Rounded:
         """``reach``: by how many steps the lowering's constants may move a value."""
-        scale, zero, low, high, dtype = q.args[1:6]
+        args: Any = q.args
+        scale, zero, low, high, dtype = args[1:6]
         steps = torch.as_tensor(values).to(torch.float64) / scale
-        limits = torch.iinfo(dtype)  # type: ignore[arg-type]
+        limits = torch.iinfo(dtype)
         rounded = np.nan_to_num(np.rint(steps.numpy())) + zero
         ties = at_ties(steps, TIE + (FLOAT32 * steps.abs() if of_floats else 0.0)).numpy()
         near = at_ties(steps, torch.as_tensor(TIE + reach)).numpy()

@@ -86,12 +86,13 @@ class Values:
         values = [torch.as_tensor(np.ascontiguousarray(self._arg(numbers, place, mapped, slots)))
                   for place in range(len(expr.args))]  # fmt: skip
         name = schema_name(node)
+        literals: Any = node.args
         if self.arithmetic == "float64" and name == "quantize_per_tensor":
-            scale, zero, low, high, dtype = node.args[1:6]
+            scale, zero, low, high, dtype = literals[1:6]
             codes = torch.round(values[0].to(torch.float64) / scale) + zero
-            return codes.clamp(low, high).to(dtype).numpy()  # type: ignore[arg-type]
+            return codes.clamp(low, high).to(dtype).numpy()
         if self.arithmetic == "float64" and name == "dequantize_per_tensor":
-            return ((values[0].to(torch.float64) - node.args[2]) * node.args[1]).numpy()  # type: ignore[operator]
+            return ((values[0].to(torch.float64) - literals[2]) * literals[1]).numpy()
         given = iter(values)
         target: Any = node.target
         operands, constants = self.table.data["operands", node.name], self.table.data["constants", node.name]
