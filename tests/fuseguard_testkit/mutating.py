@@ -10,9 +10,28 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from fuseguard.executorch.all_inputs.lowering_forms import Lowering
 from fuseguard.executorch.all_inputs.tosa_file import DTYPES, TosaFile, encode, encoded
+
+
+class Network(nn.Module):
+    """Has every operator that is corrupted: convolutions, rescales, a clamp, a table, pools, a transpose, sub, cat."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, stride=2, groups=4)
+        self.linear = nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value = nn.functional.relu6(self.conv(x))
+        value = torch.sigmoid(self.depthwise(value)) - nn.functional.max_pool2d(value, 3, 2, 1)
+        value = torch.cat([value, value.transpose(2, 3)], 1)
+        return self.linear(value[:, 2:6].mean((2, 3)))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
 
 import torch  # noqa: E402
-from torch import nn  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.executorch.all_inputs.lowering_forms import Lowering  # noqa: E402
@@ -32,27 +31,10 @@ from fuseguard.executorch.lockstep.observing import observe  # noqa: E402
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge  # noqa: E402
 from fuseguard.executorch.state import functional_program  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
-from fuseguard_testkit.mutating import Mutant, lowered_to, mutants  # noqa: E402
+from fuseguard_testkit.mutating import Mutant, Network, lowered_to, mutants  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 INT = "TOSA-1.0+INT"
-
-
-class Network(nn.Module):
-    """Has every operator that is corrupted: convolutions, rescales, a clamp, a table, pools, a transpose, sub, cat."""
-
-    def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        torch.manual_seed(seed)
-        self.conv = nn.Conv2d(3, 4, 3, padding=1)
-        self.depthwise = nn.Conv2d(4, 4, 3, padding=1, stride=2, groups=4)
-        self.linear = nn.Linear(4, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        value = nn.functional.relu6(self.conv(x))
-        value = torch.sigmoid(self.depthwise(value)) - nn.functional.max_pool2d(value, 3, 2, 1)
-        value = torch.cat([value, value.transpose(2, 3)], 1)
-        return self.linear(value[:, 2:6].mean((2, 3)))
 
 
 @dataclass

@@ -74,8 +74,8 @@ class Rounded:
     @classmethod
     def of(cls, q: torch.fx.Node, values: Array, of_floats: bool = False, reach: Any = 0.0) -> Rounded:
         """``reach``: by how many steps the lowering's constants may move a value."""
-        arguments: tuple[Any, ...] = q.args
-        _, scale, zero, low, high, dtype = arguments[:6]
+        args: Any = q.args
+        scale, zero, low, high, dtype = args[1:6]
         steps = torch.as_tensor(values).to(torch.float64) / scale
         limits = torch.iinfo(dtype)
         rounded = np.nan_to_num(np.rint(steps.numpy())) + zero

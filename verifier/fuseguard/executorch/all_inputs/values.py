@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -86,14 +86,13 @@ class Values:
         values = [torch.as_tensor(np.ascontiguousarray(self._arg(numbers, place, mapped, slots)))
                   for place in range(len(expr.args))]  # fmt: skip
         name = schema_name(node)
+        literals: Any = node.args
         if self.arithmetic == "float64" and name == "quantize_per_tensor":
-            arguments: tuple[Any, ...] = node.args
-            _, scale, zero, low, high, dtype = arguments[:6]
+            scale, zero, low, high, dtype = literals[1:6]
             codes = torch.round(values[0].to(torch.float64) / scale) + zero
             return codes.clamp(low, high).to(dtype).numpy()
         if self.arithmetic == "float64" and name == "dequantize_per_tensor":
-            scale, zero = cast("tuple[Any, Any]", node.args[1:3])
-            return ((values[0].to(torch.float64) - zero) * scale).numpy()
+            return ((values[0].to(torch.float64) - literals[2]) * literals[1]).numpy()
         given = iter(values)
         target: Any = node.target
         operands, constants = self.table.data["operands", node.name], self.table.data["constants", node.name]
