@@ -149,10 +149,10 @@ def empty_repair(self: Rule, view: View, target: Target, finding: Finding) -> Re
         ({"check": forgets}, "raises KeyError: 'node'", Kind.RAISES),
         ({"check": only_int}, "INT and INT+FP are not refused alike on 1.2.0, 1.3.1", Kind.PROFILES_DIFFER),
         ({"check": fickle()}, "two runs over the same graph find different things", Kind.UNSOUND_FINDING),
-        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is no node", Kind.UNSOUND_FINDING),
+        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is not a node", Kind.UNSOUND_FINDING),
         ({"check": check_with(cluster=("x",))}, "nodes are not all in its cluster", Kind.UNSOUND_FINDING),
         ({"check": check_with(message="{node}")}, "field left open", Kind.UNSOUND_FINDING),
-        ({"repair": strange_repair}, "repair changes 'nowhere', which is no node", Kind.UNSOUND_FINDING),
+        ({"repair": strange_repair}, "repair changes 'nowhere', which is not a node", Kind.UNSOUND_FINDING),
         ({"repair": empty_repair}, "repair changes nothing", Kind.UNSOUND_FINDING),
     ],
 )
