@@ -86,9 +86,9 @@ def command(
 ) -> None:
     """Make a program small that the backend crashes on or lowers wrong, while it fails the same way.
 
-    Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept. Ctrl-C
-    ends the search, and the smallest program so far is written. The script builds, lowers and runs the small program
-    with torch, executorch and the TOSA reference model alone, and states the numbers that were seen.
+    Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept.
+    Ctrl-C ends the search, and the smallest program so far is written. The script builds, lowers and runs the small
+    program with torch, executorch and the TOSA reference model alone, and states the numbers that were seen.
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     _check_paths(file, out, script, force)
@@ -136,7 +136,7 @@ def _reduce(
         from fuseguard.cli.prove import load
         from fuseguard.cli.prove_inputs import read_inputs
         from fuseguard.executorch.hurry import hurry
-        from fuseguard.executorch.reducing.reduction import LostFailure, NothingToReduce, reduce
+        from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, reduce
         from fuseguard.executorch.repairs import serialized
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
@@ -149,12 +149,17 @@ def _reduce(
         if out is not None:
             files[out] = serialized(reduction.program)
         if script is not None:
-            files[script] = reduction.script()
+            try:
+                files[script] = reduction.script()
+            except (NoScript, LostFailure) as error:
+                if out is None:
+                    raise
+                output.warn(f"{script} was not written: {error}.")
     except NothingToReduce as error:
         hint = " Give the inputs that show the fault with --inputs." if error.proof.ok else ""
         exits.tell(f"{file}: {error}.{hint}")
         click.get_current_context().exit(exits.FINDINGS)
-    except LostFailure as error:
+    except (LostFailure, NoScript) as error:
         raise exits.Failure(f"{file}: {error}. Nothing was written.") from error
     except TargetError:
         raise

@@ -42,12 +42,16 @@ class LostFailure(RuntimeError):
     """What was made of the program does not fail the same way."""
 
 
+class NoScript(ValueError):
+    """The failure cannot be shown by a script of one call without fuseguard."""
+
+
 @dataclass(frozen=True)
 class Reduction:
     """A small program that fails as the given one did.
 
-    ``program``, ``inputs``: the small one, and the inputs that show it, one tensor for each input. ``target``: what it
-    is lowered for. ``proof``: the judge's, with its cells. ``failure``: what stayed the same. ``trace``: the traceback if lowering raises. ``ops``:
+    ``program``, ``inputs``: the small one, and the inputs that show it, one tensor for each input. ``proof``: the
+    judge's, with its cells. ``failure``: what stayed the same. ``trace``: the traceback if lowering raises. ``ops``:
     the targets of its ops in order, Q and DQ left out; ``ops_before`` counts the given program's. ``tried`` counts the
     candidates, ``seconds`` the time. ``stopped`` says why there may be a smaller one: ``"budget"``, ``"interrupted"``,
     or "" if every edit was tried.
@@ -55,17 +59,16 @@ class Reduction:
 
     program: ExportedProgram
     inputs: tuple[torch.Tensor, ...]
-    target: Target
     proof: Proof
     failure: Failure
     ops: tuple[str, ...]
     ops_before: int
+    piece: Piece = field(repr=False, compare=False)
+    judge: Judge = field(repr=False, compare=False)
     tried: int
     seconds: float
     stopped: Literal["", "budget", "interrupted"] = ""
     trace: str = ""
-    compile_config: EdgeCompileConfig | None = None
-    piece: Piece = field(repr=False, compare=False, default=None)  # type: ignore[assignment]
 
     def script(self, notes: Sequence[str] = (), title: str = "") -> str:
         """A Python script that builds, lowers and runs the small program, for a bug report.
@@ -76,9 +79,22 @@ class Reduction:
             notes: paragraphs for the head of the script, after what was seen.
             title: its first line; "" means the ops and the outcome.
 
-        Raises ValueError for a guarded lowering: it cannot be had without fuseguard.
+        Raises:
+            NoScript: the lowering is guarded, or the fault is in the state or in a later call alone.
+            LostFailure: the program that the script builds does not fail the same way.
         """
-        return script_of(self, notes, title)
+        proof = self.proof
+        if proof.guarded:
+            raise NoScript("a guarded lowering cannot be had without fuseguard, so there is no script for it")
+        in_state = bool(proof.differing) and not any(name.startswith("output") for name in proof.differing)
+        if proof.outcome == "wrong" and (proof.call > 1 or in_state):
+            raise NoScript("the fault is in the state of the program, or in a later call; a script shows one call")
+        text = script_of(self, notes, title)
+        built: dict[str, Any] = {"__name__": "script"}
+        exec(compile(text, "script", "exec"), built)
+        if not self.judge.fails_like(self.failure, built["quantized_program"](), built["inputs"]()):
+            raise LostFailure("lost the failure: the program that the script builds does not fail the same way")
+        return text
 
 
 def reduce(
@@ -153,6 +169,16 @@ def reduce(
             f"{proof.outcome}{f' ({proof.exception})' if proof.exception else ''}"
         )
     return Reduction(
-        program, best.inputs, resolved, small, failure, best.ops, len(piece.ops), search.tried, time.monotonic() - began, stopped,
-        trace, compile_config, best,
-    )  # fmt: skip
+        program,
+        best.inputs,
+        small,
+        failure,
+        best.ops,
+        len(piece.ops),
+        best,
+        judge,
+        search.tried,
+        time.monotonic() - began,
+        stopped,
+        trace,
+    )

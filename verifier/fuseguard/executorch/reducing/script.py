@@ -115,7 +115,7 @@ def run(program: ExportedProgram, values: tuple[torch.Tensor, ...]) -> list[torc
     return [value for value, spec in zip(results, specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
 '''
 
-_CONTROL = '''        if str(target) == "cond":
+_CONTROL = """        if str(target) == "cond":
             predicate, if_true, if_false, operands = args
             return Runner(if_true if bool(predicate) else if_false).run(*operands)
         if str(target) == "while_loop":
@@ -123,7 +123,7 @@ _CONTROL = '''        if str(target) == "cond":
             while bool(Runner(condition).run(*carried, *additional)):
                 carried = Runner(body).run(*carried, *additional)
             return carried
-'''
+"""
 
 _MAIN = '''
 def main() -> int:
@@ -173,23 +173,22 @@ def main() -> int:
     return 0
 '''
 
-_END = '''
+_END = """
 
 if __name__ == "__main__":
     sys.exit(main())
-'''
+"""
 
 
 def script_of(reduction: Reduction, notes: Sequence[str] = (), title: str = "") -> str:
     """See :meth:`Reduction.script`."""
     proof = reduction.proof
-    if proof.guarded:
-        raise ValueError("a guarded lowering needs fuseguard, so there is no script of it that does without")
     module = reduction.piece.module
     bodies = [item for item in reduction.program.graph_module.modules() if isinstance(item, GraphModule)]
     marks = [[number for number, mark in enumerate(annotated(body)) if mark] for body in bodies]
     control = any(isinstance(node.target, torch._ops.HigherOrderOperator) for node in module.graph.nodes)
-    unchecked = reduction.compile_config is not None and not reduction.compile_config._check_ir_validity
+    config = reduction.judge.compile_config
+    unchecked = not (reduction.judge.target.ir_validity if config is None else config._check_ir_validity)
     lower = textwrap.indent(_LOWER_UNCHECKED if unchecked else _LOWER, "    ")
     made = _PROGRAM.format(inputs=_inputs(reduction.inputs), annotated=marks, lower=lower)
     classes = module_source(module, "Program")
@@ -197,7 +196,7 @@ def script_of(reduction: Reduction, notes: Sequence[str] = (), title: str = "") 
     ran = _MAIN_CRASH if crash else f"{_RUN.format(control=_CONTROL if control else '')}\n{_MAIN}"
     unpack = f"{UNPACK}\n" if "unpacked(" in classes + made else ""
     parts = [_head(reduction, notes, title), _imports(crash, bool(unpack), unchecked)]
-    parts += [f'\nTARGET = "{reduction.target.spec}"\n\n', unpack, "\n" if unpack else "\n", classes.rstrip(), "\n\n", made, "\n"]
+    parts += [f'\nTARGET = "{reduction.judge.target.spec}"\n\n', unpack, "\n", classes.rstrip(), "\n\n", made, "\n"]
     parts += [ran, _END]
     return "".join(parts)
 
@@ -228,7 +227,7 @@ def _head(reduction: Reduction, notes: Sequence[str], title: str) -> str:
     proof = reduction.proof
     paragraphs = [
         title or f"{' -> '.join(map(short_name, reduction.ops))}: {_SAYS[proof.outcome]}.",
-        f"Seen with {_versions()}, for {reduction.target.spec}:",
+        f"Seen with {_versions()}, for {reduction.judge.target.spec}:",
         *_seen(proof),
         *notes,
         _HOW[proof.outcome == "crash"],

@@ -104,7 +104,7 @@ class Search:
                 units = _grown(piece, units)
 
     def _fails_on(self, piece: Piece, units: Sequence[str], values: Mapping[str, Any]) -> bool:
-        """Whether the units fail alone: on the program's own values, on the lowering's, or at the ends of the ranges."""
+        """Whether the units fail alone: on the program's own values, or on the lowering's."""
         candidate = _cut(piece, units, values)
         if candidate is None:
             return False
