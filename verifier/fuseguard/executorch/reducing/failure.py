@@ -38,12 +38,14 @@ class Failure:
     """The same for two programs that fail the same way.
 
     ``message``: type and first line of the exception, without numbers and addresses; "" where nothing raises. ``site``:
-    the file and function that raised; "" where lowering does not raise.
+    the file and function that raised; "" where lowering does not raise. ``rules``: the codes of those that name the
+    first wrong cell, of which one is enough; empty for a fault that no rule knows.
     """
 
     outcome: Outcome
     message: str = ""
     site: str = ""
+    rules: frozenset[str] = frozenset()
 
 
 def normalized(exception: str) -> str:
@@ -111,20 +113,26 @@ class Judge:
         """How a program that was proved fails, and the traceback if lowering raises."""
         crash = self.crash_of(program) if proof.outcome == "crash" else None
         site, trace = (crash.site, crash.trace) if crash is not None else ("", "")
-        return Failure(proof.outcome, normalized(proof.exception), site), trace
+        rules = frozenset(code for cell in proof.wrong_cells[:1] for code in cell.findings)
+        return Failure(proof.outcome, normalized(proof.exception), site, rules), trace
 
     def fails_like(self, failure: Failure, program: ExportedProgram, inputs: Sequence[Any]) -> bool:
         """Whether a program fails as ``failure`` says. False too for one that cannot be run at all."""
         if failure.outcome == "crash":
             crash = self.crash_of(program)
             return crash is not None and (normalized(crash.text), crash.site) == (failure.message, failure.site)
+        if failure.rules and failure.rules.isdisjoint(self.codes_found(program)):
+            return False
         try:
-            proof = self.prove(program, inputs)
+            proof = self.prove(program, inputs, locate=bool(failure.rules))
         except ImportError:
             raise
         except Exception:  # the eager program itself
             return False
-        return (proof.outcome, normalized(proof.exception)) == (failure.outcome, failure.message)
+        if (proof.outcome, normalized(proof.exception)) != (failure.outcome, failure.message):
+            return False
+        known = not proof.cells or any(failure.rules.intersection(cell.findings) for cell in proof.wrong_cells)
+        return not failure.rules or known
 
     def codes_found(self, program: ExportedProgram) -> frozenset[str]:
         """The codes of the rules that find something in a program."""

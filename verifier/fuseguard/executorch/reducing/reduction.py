@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -114,7 +114,7 @@ def reduce(
 
     Each candidate is lowered and judged in this process, as :func:`fuseguard.executorch.prove` does. It fails the same
     way if it has the same outcome; if what raises has the same type, the same message without numbers and node names
-    and, in lowering, comes from the same function; and if a wrong result that a rule knows is still known to that rule.
+    and, in lowering, comes from the same function; and if a rule that names the first wrong cell still names one.
 
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed.
@@ -149,8 +149,7 @@ def reduce(
         raise NothingToReduce(proof)
     failure, _ = judge.failure_of(exported_program, proof)
     piece = Piece.of(exported_program, sets[proof.worst - 1])
-    codes = frozenset(code for cell in proof.wrong_cells[:1] for code in cell.findings)
-    search = Search(piece, failure, codes, judge, began + budget, progress)
+    search = Search(piece, failure, judge, began + budget, progress)
     stopped: Literal["", "budget", "interrupted"] = ""
     try:
         search.run(proof)
@@ -162,7 +161,7 @@ def reduce(
     program = best.export()
     small = judge.prove(program, best.inputs, locate=True)
     seen, trace = judge.failure_of(program, small)
-    if seen != failure:
+    if replace(seen, rules=failure.rules) != failure:
         what = "exported again, the program" if not search.confirmed else "judged once more, the small program"
         raise LostFailure(
             f"lost the failure: {what} is {small.outcome}{f' ({small.exception})' if small.exception else ''}, and was "

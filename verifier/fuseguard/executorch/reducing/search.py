@@ -31,16 +31,13 @@ class Search:
         self,
         piece: Piece,
         failure: Failure,
-        codes: frozenset[str],
         judge: Judge,
         deadline: float,
         progress: Callable[[str], None] | None,
     ) -> None:
-        """``codes``: of rules, of which a candidate must have a finding; empty for a fault that no rule knows."""
         self.best = piece
         self.confirmed = False
         self.failure = failure
-        self.codes = codes
         self.judge = judge
         self.deadline = deadline
         self.progress = progress
@@ -80,8 +77,6 @@ class Search:
         try:
             program = piece.export()
         except Exception:  # torch raises anything for what is no program
-            return False
-        if self.codes and self.codes.isdisjoint(self.judge.codes_found(program)):
             return False
         if not self.judge.fails_like(self.failure, program, piece.inputs):
             return False

@@ -14,6 +14,8 @@ from fuseguard.executorch.reducing.piece import Piece, is_dq, is_q
 
 #: Ops whose size is given as a list of numbers, of which -1 stands for what is left.
 _VIEWS = frozenset(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"))
+#: In the place of a size: every size.
+_ANY = 0
 #: A constant with as many elements or fewer is short enough as it is.
 _SHORT = 4
 
@@ -28,13 +30,18 @@ def shrunk(piece: Piece, both_ends: bool) -> Iterator[tuple[Change, Piece]]:
 
     ``both_ends``: also keep the last elements instead of the first ones, where a fault may depend on the values.
     """
+    # All at once first: most faults need no more than one element.
+    for to in (1, 2):
+        candidate = _narrowed(piece, _ANY, to, None, False)
+        if candidate is not None:
+            yield (None, _ANY, to, False), candidate
     tensors = [*piece.inputs, *constants(piece.module).values()]
     sizes = sorted({size for tensor in tensors for size in tensor.shape if size > 1}, reverse=True)
     places = sorted({(dim, size) for tensor in piece.inputs for dim, size in enumerate(tensor.shape) if size > 1})
     starts = (False, True) if both_ends else (False,)
     for from_end in starts:
         for dim, size in (*places, *((None, size) for size in sizes)):
-            for to in _smaller(size):
+            for to in _smaller(size)[: 1 if from_end else None]:
                 candidate = _narrowed(piece, size, to, dim, from_end)
                 if candidate is not None:
                     yield (dim, size, to, from_end), candidate
@@ -47,13 +54,15 @@ def _smaller(size: int) -> list[int]:
 def _narrowed(piece: Piece, size: int, to: int, dim: int | None, from_end: bool) -> Piece | None:
     """All dimensions of ``size`` narrowed to ``to``: dimension ``dim`` of the inputs, or all of all tensors.
 
-    None if the ops do not take the tensors.
+    None if the ops do not take the tensors, or if nothing is narrowed.
     """
+    changed: list[int] = []
 
     def narrow(tensor: torch.Tensor) -> torch.Tensor:
         for number, own in enumerate(tensor.shape):
-            if own == size and dim in (None, number):
+            if (own == size or (size == _ANY and own > to)) and dim in (None, number):
                 tensor = tensor.narrow(number, own - to if from_end else 0, to)
+                changed.append(number)
         return tensor.clone(memory_format=torch.contiguous_format)
 
     module = copy.deepcopy(piece.module)
@@ -63,6 +72,8 @@ def _narrowed(piece: Piece, size: int, to: int, dim: int | None, from_end: bool)
         for name, tensor in constants(module).items():
             put(module, name, narrow(tensor))
     inputs = tuple(map(narrow, piece.inputs))
+    if not changed:
+        return None
     try:
         with torch.no_grad():
             _Adapter(module, size, to).run(*inputs)
@@ -105,7 +116,8 @@ class _Adapter(torch.fx.Interpreter):
                 yield source, [-1 if number == place else self._replaced(item) for number, item in enumerate(sizes)]
 
     def _replaced(self, item: Any) -> Any:
-        return self.to if type(item) is int and item == self.size else item
+        fits = item > self.to if self.size == _ANY and type(item) is int else item == self.size
+        return self.to if type(item) is int and fits else item
 
 
 def plainer(piece: Piece) -> Iterator[Piece]:
