@@ -143,6 +143,5 @@ class Judge:
 def _site(error: BaseException) -> str:
     """File and function of the innermost frame that is not of torch's interpreter or dispatcher."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if f"{os.sep}torch{os.sep}" not in frame.filename]
-    frame = (own or list(frames) or [None])[-1]
-    return f"{os.path.basename(frame.filename)}:{frame.name}" if frame is not None else ""
+    own = [frame for frame in frames if f"{os.sep}torch{os.sep}" not in frame.filename] or list(frames)
+    return f"{os.path.basename(own[-1].filename)}:{own[-1].name}" if own else ""

@@ -60,7 +60,7 @@ class Piece:
     @property
     def outputs(self) -> tuple[Node, ...]:
         (output,) = (node for node in self.module.graph.nodes if node.op == "output")
-        return tuple(output.args[0])  # type: ignore[arg-type]
+        return tuple(output.args[0])
 
     def export(self) -> ExportedProgram:
         """The exported program, with Arm's annotation on the ops that have it here. Raises what torch.export does."""

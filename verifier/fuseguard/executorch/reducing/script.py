@@ -52,7 +52,8 @@ def lower(program: ExportedProgram) -> ExportedProgram:
     """The edge program."""
     partitioner = TOSAPartitioner(TosaCompileSpec(TARGET))
 {lower}
-    return edge.exported_program()
+    lowered: ExportedProgram = edge.exported_program()
+    return lowered
 '''
 
 _LOWER = "edge = to_edge_transform_and_lower(program, partitioner=[partitioner])"

@@ -16,6 +16,8 @@ from fuseguard.executorch.reducing.piece import Piece, is_dq, is_q
 _VIEWS = frozenset(("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default"))
 #: In the place of a size: every size.
 _ANY = 0
+#: Above it, half of a size is tried too.
+_LARGE = 8
 #: A constant with as many elements or fewer is short enough as it is.
 _SHORT = 4
 
@@ -48,7 +50,9 @@ def shrunk(piece: Piece, both_ends: bool) -> Iterator[tuple[Change, Piece]]:
 
 
 def _smaller(size: int) -> list[int]:
-    return sorted({item for item in (1, 2, size // 2) if 0 < item < size})
+    """What a size is narrowed to, the smallest first. The half is worth a lowering only for a large one."""
+    sizes = (1, 2, size // 2) if size > _LARGE else (1, 2)
+    return sorted({item for item in sizes if item < size})
 
 
 def _narrowed(piece: Piece, size: int, to: int, dim: int | None, from_end: bool) -> Piece | None:
