@@ -54,17 +54,17 @@ class Fault:
 
 
 def faults(release: str) -> Iterator[Fault]:
-    """One for each rule, case and outcome that the recording of ``release`` shows to fail with default annotations."""
+    """One for each rule and case that the recording of ``release`` shows to fail with default annotations."""
     registry = load_registry()
-    taken = set()
+    taken: set[tuple[str, str]] = set()
     for case in SHIPPED.recording(release).cases:
         rule = registry.get(case.rule)
         if rule is None or case.form != "program" or case.seen not in FAILING or not case.own:
             continue
-        for name in dict.fromkeys(case.own):
-            if (case.rule, name) not in taken:
-                taken.add((case.rule, name))
-                yield Fault(rule, name, case)
+        new = [name for name in case.own if (case.rule, name) not in taken]
+        taken |= {(case.rule, name) for name in case.own}
+        if new:
+            yield Fault(rule, new[0], case)
 
 
 def notes(fault: Fault) -> list[str]:
