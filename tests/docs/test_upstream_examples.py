@@ -21,12 +21,12 @@ FOLDER = ROOT / "examples" / "upstream"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 #: What a maintainer has installed. tosa_reference_model is in the package tosa-tools, as the scripts say.
 PACKAGES = {"torch", "executorch", "tosa_reference_model"}
-#: One that computes something else: the quickest.
-SHOWN = FOLDER / "fu101_fused.py"
+#: One that computes something else.
+SHOWN = FOLDER / "dt503_interpolated.py"
 
 
 def test_there_are_scripts() -> None:
-    assert len(SCRIPTS) >= 10
+    assert len(SCRIPTS) >= 5
     assert SHOWN in SCRIPTS
 
 
@@ -47,7 +47,7 @@ def test_a_script_compiles_and_imports_no_more_than_it_says(path: Path) -> None:
     said = ast.get_docstring(tree) or ""
     assert re.search(r"Seen with executorch \d", said)
     assert "ExecuTorch releases: " in said
-    assert "expected" in said or "Error" in said or "raise" in said
+    assert re.search(r"^    \S", said, re.MULTILINE), "what was seen"
 
 
 def test_the_index_lists_all_scripts(registry: Registry) -> None:

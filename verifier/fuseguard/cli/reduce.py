@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   fuseguard reduce model.pt2 --trust -o small.pt2 --script bug.py
-  fuseguard reduce model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT --script bug.py
+  fuseguard reduce model.pt2 --trust --inputs batch.npz --script bug.py
   fuseguard reduce model.pt2 --trust --budget 900 -o small.pt2
 
 \b
