@@ -21,7 +21,7 @@ from fuseguard.cli.main import COMMANDS, cli
 from fuseguard_testkit.paths import DATA
 
 #: These lower programs, so their examples are parsed and not run.
-WITH_TORCH = {"prove", "repair", "selftest"}
+WITH_TORCH = {"prove", "reduce", "repair", "selftest"}
 #: Groups do nothing themselves, and theirs are the examples.
 EPILOGS = ["", *COMMANDS]
 

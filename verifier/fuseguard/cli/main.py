@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "targets": "List what a program can be checked for.",
     "prove": "Lower a program, run it and compare with the eager program.",
     "repair": "Rewrite a program so that the backend lowers it right.",
+    "reduce": "Make a program small that the backend lowers wrong, for a report.",
     "selftest": "Compare what the rules say with what the installed backend does.",
     "test-rules": "Hold the rules of a pack against their own examples.",
     "new-rule": "Write a rule, its test and its pack to start from.",

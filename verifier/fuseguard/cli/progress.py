@@ -83,3 +83,23 @@ def _bar(label: str, total: int) -> Iterator[Callable[[str], None]]:
             bar.update(task, advance=1, file=quoted(file))
 
         yield done
+
+
+@contextlib.contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yields what to call with what is being done: one line on a terminal, gone at the end; in a log one a minute."""
+    if _shows_bars():
+        from rich.console import Console
+
+        with Console(stderr=True).status("") as status:
+            yield lambda text: status.update(quoted(text))
+        return
+    told = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= HEARTBEAT:
+            told = time.monotonic()
+            exits.tell(text)
+
+    yield tell

@@ -42,6 +42,10 @@ class _Worker:
             except (EOFError, BrokenPipeError) as error:
                 code, words = self._ended(process)
                 raise ReferenceModelAborted(f"the TOSA reference model aborted (exit code {code}){words}") from error
+            except BaseException:  # Ctrl-C: the reply that is on its way is nobody's
+                process.kill()
+                self.stop()
+                raise
             return reply
 
     def _started(self) -> subprocess.Popen[bytes]:
