@@ -13,7 +13,7 @@ from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
-from fuseguard.cli.progress import phases
+from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import ir_validity_option
@@ -40,9 +40,10 @@ Examples:
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
 (--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
-usage, missing packages or internal error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
-(by name or in order) and .pt (a tensor, a sequence, or a dict by name);
-'random' draws from each input's own quantized range."""
+usage, missing packages or internal error; 3 an input could not be read, or
+--trust is missing. --inputs reads .npz (by name or in order) and .pt (a
+tensor, a sequence, or a dict by name); 'random' draws from each input's own
+quantized range."""
 
 @click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
 @click.argument("file", type=ProgramPath())
@@ -150,7 +151,7 @@ def command(
     for path in (file, *([float_file] if float_file is not None else [])):
         check_loadable(path)
     check_inputs(inputs)
-    with quiet(), phases() as tell:
+    with quiet(), status_line() as tell:
         refused, where = policy if guard else None, locate or layers or bool(reports)
         proof, guarded = _prove(
             file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.early import check_inputs
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option
+from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -31,10 +33,6 @@ the program does not fail on these inputs; 2 usage, missing packages, a failure
 that is lost on the way, or internal error; 3 an input could not be read, or
 --trust is missing; 130 interrupted: the smallest program so far was written."""
 
-_TRUST = (
-    "{file}: refused without --trust. Reducing a program needs torch.export.load, and that runs code from the file. "
-    "Pass --trust for a file that you made yourself or would run as a script; 'fuseguard check' reads any file safely."
-)
 #: Seconds, as in fuseguard.executorch.reducing, which imports torch.
 _BUDGET = 300.0
 
@@ -93,9 +91,9 @@ def command(
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     _check_paths(file, out, script, force)
     if not trust:
-        raise exits.Refused(_TRUST.format(file=file))
-    if not file.is_file():
-        raise exits.Refused(f"{file}: no such file.")
+        refuse_untrusted(file, "Reducing a program", "--trust")
+    check_loadable(file)
+    check_inputs(inputs)
     with quiet(), status_line() as tell:
         reduction, files = _reduce(file, inputs, resolved, budget, tell, out, script)
     for path, content in files.items():
@@ -133,9 +131,9 @@ def _reduce(
 ) -> tuple[Reduction, dict[Path, str | bytes]]:
     """The small program, and what to write where."""
     try:
-        from fuseguard.cli.prove import load
         from fuseguard.cli.prove_inputs import read_inputs
         from fuseguard.executorch.hurry import hurry
+        from fuseguard.executorch.loading import load
         from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, reduce
         from fuseguard.executorch.repairs import serialized
     except ImportError as error:
