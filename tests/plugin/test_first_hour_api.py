@@ -15,6 +15,7 @@ pytest.importorskip("executorch.exir")
 pytestmark = [pytest.mark.torch]
 
 import torch  # noqa: E402
+from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec  # noqa: E402
 from executorch.exir import to_edge  # noqa: E402
 
 import fuseguard  # noqa: E402
@@ -79,6 +80,9 @@ def test_a_file_is_proved(inputs: tuple[torch.Tensor, ...]) -> None:
     proof = prove(FILE, inputs, TARGET, "guard", trust=True)
     assert proof.outcome == "exact"
     assert str(proof).startswith(f"exact on {TARGET}, ExecuTorch ")
+    wrong = prove(FILE, inputs, TosaCompileSpec(TARGET), trust=True)
+    assert str(wrong).startswith("wrong on ")
+    assert "3 ops in 1 delegate, 0 on the CPU\n  prove(..., locate=True) says where" in str(wrong)
     assert json.loads(json.dumps(proof.to_dict()))["outcome"] == "exact"
     verified = repair_and_verify(FILE, inputs, TARGET, trust=True)
     assert str(verified).endswith("judge: exact")
