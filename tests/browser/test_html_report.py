@@ -117,9 +117,12 @@ def test_a_link_opens_its_finding_whatever_is_filtered(opened: Open, text: str, 
     assert row.is_visible()
 
 
-@pytest.mark.parametrize("anchor", ["#finding-none", "#%", "#<img src=x>", "#finding-__proto__"])
-def test_a_link_that_names_nothing_is_passed_over(opened: Open, text: str, anchor: str) -> None:
-    assert opened(text, anchor).rows.count() == 3
+def test_a_link_that_names_nothing_is_passed_over(opened: Open, text: str) -> None:
+    page = opened(text, "#finding-none")
+    for anchor in ("#%", "#<img src=x>", "#finding-__proto__"):
+        page.page.evaluate(f"location.hash = {anchor!r}")
+    assert page.rows.count() == 3
+    assert page.page.locator(".finding[open]").count() == 0
 
 
 def test_keys(opened: Open, text: str) -> None:
@@ -151,9 +154,13 @@ def background(page: Any) -> str:
 
 
 def test_light_and_dark_follow_the_system_and_the_button(opened: Open, text: str) -> None:
-    light, dark = background(opened(text).page), background(opened(text, scheme="dark").page)
-    assert light != dark
     page = opened(text, scheme="dark").page
+    dark = background(page)
+    page.emulate_media(color_scheme="light")
+    light = background(page)
+    assert light != dark
+    page.emulate_media(color_scheme="dark")
+    assert background(page) == dark
     page.click("#theme")
     assert background(page) == light
     page.click("#theme")
@@ -173,12 +180,13 @@ def test_axe_finds_nothing(opened: Open, text: str, scheme: str) -> None:
     assert len(found["passes"]) > 15, "axe ran"
 
 
-@pytest.mark.parametrize("width", [1440, 800, 390])
-def test_the_page_itself_never_scrolls_sideways(opened: Open, text: str, width: int) -> None:
-    page = opened(text, width=width).page
+def test_the_page_itself_never_scrolls_sideways(opened: Open, text: str) -> None:
+    page = opened(text).page
     page.keyboard.press("o")
     page.locator(".why summary").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (1440, 800, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_in_print_there_are_no_controls(opened: Open, text: str) -> None:
@@ -232,7 +240,7 @@ def elements(page: Any) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def large() -> str:
     """1,000 findings in more than 10,000 nodes."""
-    report = fuseguard.check(islands(1000, 1000), "TOSA-1.0+INT", "1.5.1")
+    report = fuseguard.check(islands(1000, 1000), "TOSA-1.0+INT", "1.5.1", select=["FU101"])
     assert len(report.findings) >= 1000
     assert report.graph is not None
     assert len(report.graph) >= 10_000
@@ -262,16 +270,12 @@ def test_a_large_report_opens_in_two_seconds_and_answers_at_once(opened: Open, l
         }"""
     )
     assert max(spent.values()) < 500, "milliseconds until the next picture"
-
-
-def test_all_of_a_large_report_can_be_reached(opened: Open, large: str) -> None:
-    page = opened(large)
-    assert page.rows.count() == 100
-    page.page.click(".more")
-    page.page.click(".more")
-    assert page.rows.count() == 1000
-    page.page.fill("#search", "conv999")
-    assert page.rows.count() == 1
+    rows = page.locator(".finding")
+    assert rows.count() == 600, "100, and 500 more"
+    page.click(".more")
+    assert rows.count() == 1000
+    page.fill("#search", "conv999")
+    assert rows.count() == 1
 
 
 def test_a_notebook_shows_the_page_in_a_frame_that_cannot_reach_it(opened: Open, report: fuseguard.Report) -> None:

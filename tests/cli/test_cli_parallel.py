@@ -176,6 +176,20 @@ def test_a_log_of_long_work_says_now_and_then_how_far_it_is(
     ]
 
 
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+def test_phases_are_a_line_on_a_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, shown: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress.phases() as tell:
+        tell("lowering")
+        tell("cell 3 of 24")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert ("cell 3 of 24" in output.err) is shown
+
+
 def test_a_log_gets_no_bar() -> None:
     done = fuseguard("check", *(f"clean{number}.pt2" for number in range(20)), code=STAGED)
     assert (done.returncode, done.stderr) == (0, "")

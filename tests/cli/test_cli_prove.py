@@ -110,7 +110,8 @@ def test_a_proof_is_written_as_a_page_too(cli: Cli, tmp_path: Path, monkeypatch:
     assert result.exit_code == 1
     assert result.output.startswith("exact: ")
     assert '"kind":"proof"' in page.read_text()
-    assert asked[0][-1] == "always"
+    *_, locate, _, _, _ = asked[0]
+    assert locate is True
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,26 @@ def test_a_wrong_lowering_exits_with_1_and_a_guarded_one_with_0(saved: Path) -> 
     assert document["guarded"] is True
     assert document["mismatches"] == document["rounding_ties"]
     assert {c for codes in document["guard"]["refused"].values() for c in codes} == {"FU101"}
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_float_program_adds_its_layers_to_the_table(torch: Any, saved: Path, tmp_path: Path) -> None:
+    class Floats(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, x: Any, y: Any) -> Any:
+            return x * 0.5 + y
+
+    inputs = (torch.zeros(1, 4, 8, 8),) * 2
+    torch.export.save(torch.export.export(Floats(), inputs), tmp_path / "float.pt2")
+    result = run(str(saved), "--guard", "--float", str(tmp_path / "float.pt2"))
+    assert result.exit_code == 0, result.output
+    assert "eager to float" in result.output
+    assert "not found in the float program: " in result.output
+    torch.export.save(torch.export.export(torch.nn.ReLU(), inputs[:1]), tmp_path / "other.pt2")
+    other = run(str(saved), "--float", str(tmp_path / "other.pt2"))
+    assert other.exit_code == 2
+    assert "takes 1: " in other.output
+    assert run(str(saved), "--float", str(tmp_path / "none.pt2")).exit_code == 3
 
 
 @pytest.mark.torch

@@ -67,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
     """A project with the files that the pages speak of, and copies of what is in this checkout."""
     for name in ("tools", "docs", "examples"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("out", "__pycache__"))
-    for name in ("model.pt2", "models/first.pt2", "examples/digits/out/digits.pt2"):
+    for name in ("model.pt2", "float.pt2", "models/first.pt2", "examples/digits/out/digits.pt2"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     shutil.copy(DATA / "linear.pt2", tmp_path / "models" / "second.pt2")

@@ -28,13 +28,17 @@ def proof(**changes: Any) -> Any:
         "ok": False,
         "exceeded": lambda *limits: (),
     }
-    return SimpleNamespace(**{"cells": (), "by_inputs": (), "worst": 1, **fields, **changes})
+    fields |= {"cells": (), "all_inputs": None, "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
+    made = SimpleNamespace(**{**fields, **changes})
+    made.judges_disagree = made.end_to_end not in ("", made.outcome)
+    return made
 
 
 def cell(**changes: Any) -> Any:
     fields = {
         "value": "quantize_1", "status": "wrong", "ops": ("conv2d", "relu"), "operands": ("quantize",), "joined": (),
-        "tensor": "rescale of delegate 0", "steps": 132.0, "bound": 0.0, "differing": 78, "elements": 144,
+        "tensor": "rescale of delegate 0", "steps": 132.0, "bound": 0.0, "differing": 78, "elements": 144, "ties": 0,
+        "certain": True, "float_node": "", "float_sqnr_db": None, "quantization_sqnr_db": None,
         "at": (0, 1), "expected": 10.0, "actual": -122.0, "witness": (("quantize", 3),), "source": "model.py:10",
         "module": "conv", "findings": (), "sqnr_db": 12.5, "errors": ((-132.0, 70), (-100.0, 8)),
     }  # fmt: skip

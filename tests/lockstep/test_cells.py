@@ -14,6 +14,7 @@ pytest.importorskip("tosa_reference_model")
 
 import math  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -21,8 +22,8 @@ from torch import nn  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.engine import Example, Rule, load_registry  # noqa: E402
-from fuseguard.executorch import Proof, prove  # noqa: E402
-from fuseguard.executorch.lockstep.cells import MOST_BINS, histogram  # noqa: E402
+from fuseguard.executorch import Proof, prove, reference_model  # noqa: E402
+from fuseguard.executorch.lockstep.histogram import MOST_BINS, histogram  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
@@ -30,6 +31,7 @@ from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 INT = "TOSA-1.0+INT"
+INT16 = "TOSA-1.0+INT+int16"
 #: FUSES_ANY_ZERO_POINT of the backend: FU101 is wrong from here on.
 FUSES = Target.parse(INT).release_in(">=1.5")
 Program = tuple[ExportedProgram, tuple[torch.Tensor, ...]]
@@ -101,14 +103,40 @@ def test_the_worst_element_has_a_witness() -> None:
     assert cell.expected == max(-128, min(127, round((code - 3) * 0.0487 / 0.0243) - 7))
 
 
-def test_exact_lowerings_are_only_walked_on_request() -> None:
+def test_cells_are_judged_on_request() -> None:
     b = GraphBuilder()
     value = b.quantized_input("x", (2, 5), int8(0.0487, 3))
     program = materialize(b.output(b.requantize(b.call("aten.sigmoid.default", value), int8(0.0039, -128))))
-    assert prove(*program, INT, locate=True).cells == ()
-    cells = prove(*program, INT, locate="always").cells
-    assert [cell.status for cell in cells] == ["exact"] * 3
-    assert [cell.ops for cell in cells] == [(), ("sigmoid",), ()]
+    alone = prove(*program, INT)
+    assert (alone.outcome, alone.end_to_end, alone.cells) == ("exact", "", ())
+    proof = prove(*program, INT, locate=True)
+    assert (proof.outcome, proof.end_to_end) == ("exact", "exact")
+    assert [cell.status for cell in proof.cells] == ["exact"] * 3
+    assert [cell.ops for cell in proof.cells] == [(), ("sigmoid",), ()]
+    assert all(cell.sqnr_db == math.inf for cell in proof.cells)
+
+
+def test_the_delegates_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run with all tensors visible serves both judges."""
+    runs: list[int] = []
+    run = reference_model.run_reference_model
+
+    def counted(*args: Any) -> Any:
+        runs.append(len(args))
+        return run(*args)
+
+    monkeypatch.setattr(reference_model, "run_reference_model", counted)
+    proof = prove(*materialize(_two_faults()), INT, locate=True)
+    assert len(runs) == proof.delegates == 1
+
+
+def test_it_says_what_it_does() -> None:
+    said: list[str] = []
+    proof = prove(*materialize(_two_faults()), INT, locate=True, progress=said.append)
+    quantizers = len(proof.cells) - 1
+    phases = ["running the eager program", "lowering", "running the delegates", "comparing the results"]
+    assert said[:4] == phases
+    assert said[4:] == [f"cell {number % quantizers + 1} of {quantizers}" for number in range(len(said) - 4)]
 
 
 def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +145,33 @@ def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch
     def refuses(*_: object) -> None:
         raise RuntimeError("expected scalar type Float but found Double")
 
-    monkeypatch.setattr("fuseguard.executorch.lockstep.cells.cells_of", refuses)
+    monkeypatch.setattr("fuseguard.executorch.judge.cells_of", refuses)
     proof = prove(*materialize(_two_faults()), INT, locate=True)
     assert proof.outcome == "wrong"
     assert proof.cells == ()
+
+
+def test_a_value_that_is_computed_twice_is_read_from_either() -> None:
+    """A layer norm subtracts the mean twice. Its variance was looked for after the wrong one, and nothing was found."""
+    spread = torch.logspace(0, -2, 8).reshape(1, 8, 1)
+    inputs = (torch.randn(1, 8, 16, generator=torch.Generator().manual_seed(1)) * spread,)
+    proof = prove(quantize(nn.LayerNorm(16), inputs, INT16, "a16w8"), inputs, INT16, locate=True)
+    assert proof.outcome == "wrong"
+    (cell,) = proof.wrong_cells
+    assert (cell.ops, cell.certain, cell.joined) == (("rsqrt",), True, ())
+    assert "DT503" in cell.findings
+
+
+def test_a_quantize_op_that_is_read_past_is_one_reader_s_own() -> None:
+    """OP701: the add reads the convolution in int32, without its saturation; the second convolution reads the codes."""
+    rule = next(rule for rule in load_registry().rules if rule.code == "OP701")
+    example = next(item for item in rule.bad if item.title == "int16 conv into add and conv")
+    proof = prove(*materialize(example.graph()), INT16, locate=True)
+    if proof.end_to_end != "bounded":
+        pytest.skip("another release does not lower it")
+    assert (proof.outcome, proof.wrong_cells) == ("bounded", ())
+    (add,) = (cell for cell in proof.cells if cell.ops[-1:] == ("add",) and cell.value != "output 0")
+    assert (add.status, add.joined) == ("rounded", ("quantize_per_tensor_1",))
 
 
 def test_limits_are_the_users_own() -> None:
@@ -146,16 +197,22 @@ def _cases() -> list[object]:
     return found
 
 
+#: What the comparison end to end allows for, and cells cannot: the bodies of control flow round by themselves, and a
+#: quantize op whose qmin is above its qmax has no codes.
+DOUBTFUL = ("while_loop with finer qparams inside", "qmin above qmax between add and mul")
+
+
 @pytest.mark.parametrize(("rule", "example", "spec"), _cases())
 def test_the_two_judges_agree(rule: Rule, example: Example, spec: str) -> None:
-    """Wrong end to end is wrong in a place that a rule names, and exact end to end is wrong nowhere."""
+    """Wrong end to end is wrong in a place that a rule names, and right end to end is wrong nowhere."""
     build: Callable[[], Graph] | None = example.graph
     assert build is not None
-    proof: Proof = prove(*materialize(build()), spec, locate="always")
+    proof: Proof = prove(*materialize(build()), spec, locate=True)
+    assert proof.outcome == (proof.end_to_end or proof.outcome)
     if proof.outcome == "wrong":
         assert proof.wrong_cells, proof
         assert any(cell.findings for cell in proof.wrong_cells), proof.wrong_cells
-    elif proof.outcome == "exact":
+    elif example.title not in DOUBTFUL:
         assert proof.wrong_cells == ()
 
 

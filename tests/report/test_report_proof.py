@@ -30,8 +30,58 @@ def test_the_wrong_places_are_written_out() -> None:
 
 def test_nothing_is_said_of_places_that_nobody_looked_for() -> None:
     """Of a wrong proof made with --no-locate it said that no single op is wrong."""
-    assert "no single op is wrong" not in text(outcome="wrong")
-    assert "no single op is wrong" in text(outcome="wrong", cells=(cell(status="rounded"),))
+    assert "no cell is wrong" not in text(outcome="wrong")
+    assert "no cell is wrong" in text(outcome="wrong", end_to_end="wrong", cells=(cell(status="rounded"),))
+
+
+def test_a_doubtful_cell_is_no_place_of_a_right_program() -> None:
+    doubtful = cell(certain=False)
+    assert "wrong in 1 place" not in text(outcome="exact", end_to_end="exact", cells=(doubtful,))
+    assert "wrong in 1 place" in text(outcome="wrong", end_to_end="wrong", cells=(doubtful,))
+
+
+def test_an_exact_program_says_how_many_ties_it_has() -> None:
+    assert text(ties=12, end_to_end="exact").startswith("exact up to 12 ties: m.pt2: every code is the one that")
+    assert text(ties=1, end_to_end="exact").startswith("exact up to 1 tie: ")
+    assert text(end_to_end="exact").startswith("exact: m.pt2: ")
+    assert text(outcome="bounded", ties=12, end_to_end="bounded").startswith("bounded: ")
+
+
+def test_a_bounded_program_lists_the_cells_and_their_bounds() -> None:
+    rounded = cell(status="rounded", steps=3.0, bound=5.0, differing=2, joined=("quantize",))
+    shown = text(outcome="bounded", end_to_end="bounded", cells=(cell(status="exact"), rounded))
+    assert (
+        "bounded in 1 place:\n  conv2d -> relu at quantize_1: rounded by up to 3 steps of at most 5, 2 of 144, "
+        "without the rounding of quantize\n"
+    ) in shown
+    assert "and 5 more" in text(outcome="bounded", end_to_end="bounded", cells=(rounded,) * 15)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end_to_end", "status", "said"),
+    [
+        ("wrong", "bounded", "wrong", "bounded, which is too lenient: a cell is wrong"),
+        ("bounded", "wrong", "rounded", "wrong, which is too strict"),
+        ("bounded", "exact", "rounded", "exact, from the results alone"),
+        ("wrong", "wrong", "rounded", "wrong; no cell shows it"),
+        ("exact", "exact", "exact", "exact\n"),
+    ],
+)
+def test_both_judges_are_stated(outcome: str, end_to_end: str, status: str, said: str) -> None:
+    shown = text(outcome=outcome, end_to_end=end_to_end, cells=(cell(status=status),))
+    assert f"  cells       1 {status}\n  end to end  {said}" in shown
+
+
+def test_layers_compare_with_the_float_program() -> None:
+    """Only if there is one; what has no partner in it is listed."""
+    found = cell(sqnr_db=40.0, float_node="relu", float_sqnr_db=25.25, quantization_sqnr_db=31.0)
+    missing = cell(value="quantize_2", status="not found")
+    shown = plain(render(proof(cells=(found, missing), end_to_end="exact"), "m.pt2", ["random"], layers=True))
+    assert "dB to eager  dB to float  eager to float  ops" in shown
+    assert "40           25.25        31              conv2d -> relu" in shown
+    assert "not found in the float program: quantize_2\n" in shown
+    alone = plain(render(proof(cells=(missing,), end_to_end="exact"), "m.pt2", ["random"], layers=True))
+    assert "float" not in alone
 
 
 def test_infinite_errors_of_cells_are_valid_json() -> None:

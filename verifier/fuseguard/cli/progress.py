@@ -58,6 +58,18 @@ def long_progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
+def phases() -> Iterator[Callable[[str], None]]:
+    """Yields what to call with what is being done now: a line on a terminal, which is gone at the end; else nothing."""
+    if not _shows_bars():
+        yield _nothing
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("", spinner="line") as line:
+        yield lambda text: line.update(quoted(text))
+
+
+@contextlib.contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from fuseguard.cli import candidates, exits, output
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
+from fuseguard.cli.progress import phases
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import ir_validity_option
@@ -29,15 +30,17 @@ Examples:
   fuseguard prove model.pt2 --trust
   fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
-  fuseguard prove model.pt2 --trust --layers --min-sqnr 30
+  fuseguard prove model.pt2 --trust --layers --float float.pt2
+  fuseguard prove model.pt2 --trust --min-sqnr 30 --max-steps 4
+  fuseguard prove model.pt2 --trust --all-inputs
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
   fuseguard prove model.pt2 --trust --report html=proof.html
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
-(--min-sqnr, --max-steps) is exceeded; 2 usage, missing packages or internal
-error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
+(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
+usage, missing packages or internal error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 (by name or in order) and .pt (a tensor, a sequence, or a dict by name);
 'random' draws from each input's own quantized range."""
 
@@ -77,7 +80,18 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
     show_default=True,
     help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
 )
+@click.option(
+    "--all-inputs",
+    is_flag=True,
+    help="Prove each piece of the program for all codes that it can be given, and not only for these inputs.",
+)
 @click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
+@click.option(
+    "--float",
+    "float_file",
+    type=ProgramPath(),
+    help="The program before it was quantized, with the same inputs. Adds it to the table of --layers.",
+)
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail below this ratio of signal to error, in dB.")
 @click.option(
     "--max-steps", type=click.FloatRange(min=0), metavar="N", help="Fail if an output is off by more than N steps."
@@ -110,7 +124,9 @@ def command(
     target: str,
     calls: int | None,
     locate: bool,
+    all_inputs: bool,
     layers: bool,
+    float_file: Path | None,
     min_sqnr: float | None,
     max_steps: float | None,
     guard: bool,
@@ -125,16 +141,20 @@ def command(
 
     Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
     """
+    layers = layers or float_file is not None
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
     reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     if not trust:
         refuse_untrusted(file, "Proving a program", "--trust")
-    check_loadable(file)
+    for path in (file, *([float_file] if float_file is not None else [])):
+        check_loadable(path)
     check_inputs(inputs)
-    with quiet():
-        where: bool | Literal["always"] = "always" if layers or reports else locate
-        proof, guarded = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
+    with quiet(), phases() as tell:
+        refused, where = policy if guard else None, locate or layers or bool(reports)
+        proof, guarded = _prove(
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell
+        )
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
@@ -148,7 +168,8 @@ def command(
         output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, guarded, exceeded)))
     else:
         output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
-    ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+    refuted = proof.all_inputs is not None and proof.all_inputs.refuted
+    ctx.exit(exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS)
 
 
 def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:
@@ -174,8 +195,12 @@ def _prove(
     target: Target,
     calls: int | None,
     policy: str | None,
-    locate: bool | Literal["always"],
+    locate: bool,
+    all_inputs: bool,
+    float_file: Path | None,
+    tell: Callable[[str], None],
 ) -> tuple[Proof, GuardReport | None]:
+    tell("loading torch and the backend")
     try:
         from fuseguard.cli.prove_inputs import read_inputs
         from fuseguard.executorch.dynamic_sizes import with_sizes
@@ -185,18 +210,33 @@ def _prove(
         from fuseguard.executorch.partition import report_of, support_checks
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+    tell("loading the program")
     program = load(file)
+    float_program = load(float_file) if float_file is not None else None
     if sizes:
         try:
             program = with_sizes(program, sizes)
+            float_program = with_sizes(float_program, sizes) if float_program is not None else None
         except InputsError as error:
             raise exits.Failure(f"{file}: --dim: {error}.") from error
     values = [read_inputs(text, program) for text in inputs]
     checks = support_checks(target, policy) if policy is not None else None
     try:
-        proof = prove(program, values, target, checks, calls=calls, locate=locate)
+        proof = prove(
+            program,
+            values,
+            target,
+            checks,
+            calls=calls,
+            locate=locate,
+            all_inputs=all_inputs,
+            float_program=float_program,
+            progress=tell,
+        )
     except TargetError:
         raise
+    except InputsError as error:  # read_inputs has seen that they fit the quantized program
+        raise exits.Failure(f"--float {float_file}: {error}.") from error
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     except Exception as error:

@@ -37,11 +37,11 @@ def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[t
     Raises DelegateFault, UndefinedResult, NotJudged, ImportError without tosa-tools, and what a CPU op raises.
     """
     with torch.no_grad():
-        outputs = _Interpreter(program.graph_module).run(*arguments(program, inputs))
+        outputs = EdgeInterpreter(program.graph_module).run(*arguments(program, inputs))
     return results(program, outputs)
 
 
-class _Interpreter(BodyInterpreter):
+class EdgeInterpreter(BodyInterpreter):
     """Hands each delegate call to the reference model, in control-flow bodies too."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -63,8 +63,8 @@ def run_delegate(
 
     _check_sizes(lowered)
     arrays = [
-        _in_memory_order(tensor, meta).detach().contiguous().numpy()
-        for tensor, meta in zip(inputs, _declared_inputs(lowered), strict=True)
+        in_memory_order(tensor, meta).detach().contiguous().numpy()
+        for tensor, meta in zip(inputs, declared_inputs(lowered), strict=True)
     ]
     try:
         results, status = run_reference_model(serialized or lowered.processed_bytes, arrays)
@@ -74,7 +74,7 @@ def run_delegate(
         raise UndefinedResult("the TOSA reference model reports TOSA_UNPREDICTABLE")
     if status != "TOSA_VALID":
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
-    declared = _declared_outputs(lowered)
+    declared = declared_outputs(lowered)
     outputs = []
     own = results if serialized is None else results[: len(declared)]
     for array, meta in zip(own, declared, strict=True):
@@ -86,7 +86,7 @@ def run_delegate(
                 f"a delegate yields {tensor.dtype} where the program expects {meta.dtype}; on a device this is a "
                 f"fault or garbage"
             )
-        outputs.append(_from_memory_order(tensor, meta))
+        outputs.append(from_memory_order(tensor, meta))
     return outputs, results
 
 
@@ -108,13 +108,13 @@ def _check_sizes(lowered: Any) -> None:
             )
 
 
-def _in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+def in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
     """``tensor`` with its dimensions as the delegate is given them: a delegate reads memory, and knows no strides."""
     order = meta.dim_order()
     return tensor.permute(order) if order in _CHANNELS_LAST else tensor
 
 
-def _from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+def from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
     shape = tuple(int(size) for size in meta.shape)
     order = meta.dim_order()
     if order not in _CHANNELS_LAST:
@@ -122,14 +122,14 @@ def _from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor
     return tensor.reshape([shape[dim] for dim in order]).permute([order.index(dim) for dim in range(len(order))])
 
 
-def _declared_inputs(lowered: Any) -> list[torch.Tensor]:
+def declared_inputs(lowered: Any) -> list[torch.Tensor]:
     """Those that the delegate is called with: its constants are parameters of the original module."""
     program = lowered.original_module
     names = set(program.graph_signature.user_inputs)
     return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
 
 
-def _declared_outputs(lowered: Any) -> list[torch.Tensor]:
+def declared_outputs(lowered: Any) -> list[torch.Tensor]:
     for node in lowered.original_module.graph.nodes:
         if node.op == "output":
             return [item.meta["val"] for item in pytree.tree_leaves(node.args[0]) if isinstance(item, torch.fx.Node)]

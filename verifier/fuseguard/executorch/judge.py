@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from executorch.exir import EdgeCompileConfig
@@ -24,14 +24,23 @@ from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.explaining import explain
-from fuseguard.executorch.inputs import input_sets
+from fuseguard.executorch.inputs import flat_inputs, input_sets
 from fuseguard.executorch.loading import program_of
+from fuseguard.executorch.lockstep.cells import cells_of
+from fuseguard.executorch.lockstep.deciding import decided
+from fuseguard.executorch.lockstep.float_layers import FloatLayers
+from fuseguard.executorch.lockstep.observing import Observed, observe
+from fuseguard.executorch.lockstep.walking import silent
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
+from fuseguard.readers.fx import read_program
 from fuseguard.target import HasTosaSpec, Target
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
 
 
 def prove(
@@ -44,7 +53,10 @@ def prove(
     kwargs: Mapping[str, Any] | None = None,
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
-    locate: bool | Literal["always"] = False,
+    locate: bool = False,
+    all_inputs: bool = False,
+    float_program: ExportedProgram | str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] = silent,
     trust: bool = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
@@ -64,15 +76,20 @@ def prove(
             by the place in an input (``x[0]``). None leaves them dynamic, which the reference model cannot run.
         compile_config: what ``to_edge_transform_and_lower`` is given. None means ExecuTorch's default, which checks
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
-        locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
-            too. It takes one more run of the delegates.
-        trust: the file is trusted. ``torch.export.load`` runs code from it.
+        locate: judge the program piece by piece (``Proof.cells``), which says where a lowering is not exact, and derive
+            the outcome from the pieces. The delegates are run no more often.
+        all_inputs: prove each cell for all codes of its operands, as far as they can be enumerated
+            (``Proof.all_inputs``). ``inputs`` then only say which tensor of the lowering is which value.
+        float_program: the program before it was quantized, with the same inputs. Each cell then says how far its value
+            is from that program's, which tells what quantizing has lost from what lowering has. It implies ``locate``.
+        progress: is called with what is being done now: ``lowering``, ``cell 3 of 24``.
+        trust: the files are trusted. ``torch.export.load`` runs code from them.
 
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TargetError: the target is not valid.
         ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
-        InputsError: a ValueError; the inputs or ``dims`` do not fit the program.
+        InputsError: a ValueError; the inputs or ``dims`` do not fit the program, or the inputs not the float program.
         TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
         Whatever the eager program itself raises on ``inputs``.
@@ -85,6 +102,10 @@ def prove(
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
     sets = input_sets(exported_program, inputs, kwargs)
+    floats = None if float_program is None else program_of(float_program, "prove", trust)
+    if floats is not None:
+        for values in sets:
+            flat_inputs(floats, values)
     resolved = target_of(target, None, compile_config)
     if not resolved.ir_validity and compile_config is None:
         compile_config = unchecked_config()
@@ -97,7 +118,9 @@ def prove(
         "guarded": bool(checks),
     }
     eager = copy_program(exported_program, share_weights=True)
+    progress("running the eager program")
     reference = run_eager(eager, sets[0])
+    progress("lowering, guarded" if checks else "lowering")
     try:
         lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
     except ImportError:
@@ -112,10 +135,13 @@ def prove(
         "delegates": lowered.delegates,
     }
     program = functional_program(exported_program, share_weights=True)
-    judged = _Judged(eager, program, lowered, resolved, common, locate)
-    return of_input_sets([
+    judged = _Judged(eager, program, lowered, resolved, common, locate or floats is not None, progress, floats)
+    proof = of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+    if not all_inputs or proof.outcome not in ("exact", "bounded", "wrong"):
+        return proof
+    return replace(proof, all_inputs=judged.for_every_input(sets[0], reference))
 
 
 class _Judged:
@@ -128,7 +154,9 @@ class _Judged:
         lowered: Lowered,
         target: Target,
         common: Mapping[str, Any],
-        locate: bool | Literal["always"],
+        locate: bool,
+        progress: Callable[[str], None],
+        float_program: ExportedProgram | None,
     ) -> None:
         """``eager`` and ``program``: copies of one program, as it is and in functional form."""
         self.eager = eager
@@ -137,6 +165,8 @@ class _Judged:
         self.target = target
         self.common = common
         self.locate = locate
+        self.progress = progress
+        self.float_program = float_program
         self.state = HeldState(eager)
 
     def proof(
@@ -154,62 +184,94 @@ class _Judged:
         proofs: list[Proof] = []
         while True:
             reference = run_eager(self.eager, inputs) if reference is None else reference
-            own = len(reference) - len(state)
-            names = [*(f"output {number}" for number in range(own)), *map(str, state)]
+            names = _names(self.eager, reference)
             elements = sum(tensor.numel() for tensor in reference)
-            common = {**self.common, "elements": elements}
-            proof = _call(self.program, inputs, reference, self.target, self.lowered, names, common)
-            if self.locate == "always" or (self.locate and proof.outcome in ("bounded", "wrong")):
-                proof = _with_cells(proof, self.program, inputs, self.lowered, self.target, names)
-            proofs.append(proof)
+            proofs.append(self._call(inputs, reference, names, {**self.common, "elements": elements}, not proofs))
             if len(proofs) == calls or not proofs[-1].ok:
                 return of_calls(proofs)
             inputs, reference = carry_on(programs, inputs, proofs[-1].outputs), None
 
+    def for_every_input(self, inputs: tuple[Any, ...], reference: tuple[torch.Tensor, ...]) -> AllInputs:
+        """The cells for all codes, from the state that the program was given with."""
+        from fuseguard.executorch.all_inputs.prover import prove_all_inputs
 
-def _call(
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    reference: tuple[torch.Tensor, ...],
-    target: Target,
-    lowered: Lowered,
-    names: Sequence[str],
-    common: dict[str, Any],
-) -> Proof:
-    """One run of the lowered program, on the state that it holds."""
-    common = {**common, "reference": reference}
+        for program in (self.program, self.lowered.program):
+            self.state.give(program)
+        names = _names(self.eager, reference)
+        return prove_all_inputs(self.program, inputs, self.lowered.program, self.target, names)
+
+    def _call(
+        self,
+        inputs: Sequence[Any],
+        reference: tuple[torch.Tensor, ...],
+        names: Sequence[str],
+        common: dict[str, Any],
+        first: bool,
+    ) -> Proof:
+        """One run of the lowered program, on the state that it holds.
+
+        ``names``: what the results are called. ``first``: whether the state is that which the program was given with.
+        """
+        common = {**common, "reference": reference}
+        program, target = self.program, self.target
+        self.progress("running the delegates")
+        observed = _observed(self.lowered, inputs) if self.locate else None
+        try:
+            outputs = run_edge_program(self.lowered.program, inputs) if observed is None else observed.outputs
+        except UndefinedResult as error:
+            return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
+        except NotJudged as error:
+            return Proof("not_judged", exception=_said(error) + _sizes_to_give(program), sqnr_db=-math.inf, **common)
+        except DelegateFault as error:
+            return Proof("runtime_fault", exception=_said(error), sqnr_db=-math.inf, **common)
+        except ImportError:
+            raise
+        except Exception as error:
+            return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+        self.progress("comparing the results")
+        proof = _compare(program, inputs, reference, outputs, target, self.lowered, names, common)
+        if observed is None:
+            return proof
+        return self._with_cells(proof, inputs, observed, names, self.float_program if first else None)
+
+    def _with_cells(
+        self,
+        proof: Proof,
+        inputs: Sequence[Any],
+        observed: Observed,
+        names: Sequence[str],
+        float_program: ExportedProgram | None,
+    ) -> Proof:
+        """The proof with its cells; as it is if there are no results to compare, or none of the reference's shapes."""
+        if [item.shape for item in proof.outputs] != [item.shape for item in proof.reference] or not proof.outputs:
+            return proof
+        layers = None
+        if float_program is not None:
+            layers = FloatLayers(read_program(self.program), float_program, inputs)
+        try:
+            cells = cells_of(self.program, inputs, observed, self.target, names, self.progress, layers)
+        except RuntimeError:  # an operator that mixes dtypes or knows no float64
+            return proof
+        return decided(proof, cells)
+
+
+def _names(program: ExportedProgram, results: Sequence[torch.Tensor]) -> list[str]:
+    """What the results of a program are called."""
+    state = slots(program)
+    return [*(f"output {number}" for number in range(len(results) - len(state))), *map(str, state)]
+
+
+def _observed(lowered: Lowered, inputs: Sequence[Any]) -> Observed | None:
+    """A run with all tensors visible, whose results are those of any other run; None where it fails.
+
+    Why it fails is what a run of the delegates as they are has to say.
+    """
     try:
-        outputs = run_edge_program(lowered.program, inputs)
-    except UndefinedResult as error:
-        return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
-    except NotJudged as error:
-        return Proof("not_judged", exception=_said(error) + _sizes_to_give(program), sqnr_db=-math.inf, **common)
-    except DelegateFault as error:
-        return Proof("runtime_fault", exception=_said(error), sqnr_db=-math.inf, **common)
+        return observe(lowered.program, inputs)
     except ImportError:
         raise
-    except Exception as error:
-        return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(program, inputs, reference, outputs, target, lowered, names, common)
-
-
-def _with_cells(
-    proof: Proof,
-    program: ExportedProgram,
-    inputs: Sequence[Any],
-    lowered: Lowered,
-    target: Target,
-    names: Sequence[str],
-) -> Proof:
-    """The proof with its cells; as it is if there are no results to compare, or none of the reference's shapes."""
-    if [item.shape for item in proof.outputs] != [item.shape for item in proof.reference] or not proof.outputs:
-        return proof
-    from fuseguard.executorch.lockstep.cells import cells_of
-
-    try:
-        return replace(proof, cells=cells_of(program, inputs, lowered.program, target, names))
-    except RuntimeError:  # an operator that mixes dtypes or knows no float64
-        return proof
+    except Exception:  # what the reference model and torch raise
+        return None
 
 
 def _compare(

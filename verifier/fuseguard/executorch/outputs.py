@@ -87,6 +87,11 @@ def off_by(view: View, node: Node, target: Target) -> int:
         return 0
     if node.info.has(Trait.UNARY):
         return max(1, _table_steps(view, node, target))
+    return rescales(node)
+
+
+def rescales(node: Node) -> int:
+    """How many steps of its own int16 output an op that is no lookup table may be off by: one for a RESCALE."""
     return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 
@@ -112,7 +117,7 @@ def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) ->
     """
     widened = copy_program(program)
     view = View(read_program(program))
-    saturations = _saturating_activations(view)
+    saturations = saturating_activations(view)
     changed = False
     for node in _quantizers(widened):
         limits = INTEGER_RANGES.get(str(node.args[5]).removeprefix("torch."))
@@ -173,7 +178,7 @@ def _is_folded(view: View, producer: Node) -> bool:
     return producer.annotated or producer.info.has(Trait.GETITEM) or view.is_dq(producer)
 
 
-def _saturating_activations(view: View) -> frozenset[str]:
+def saturating_activations(view: View) -> frozenset[str]:
     """Names of activations between an anchor and its Q whose bounds are the Q's own saturation."""
     found = set()
     for island in view.islands:

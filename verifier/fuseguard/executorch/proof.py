@@ -13,6 +13,7 @@ from fuseguard.engine.shown import data_of, one_line, page_of
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
     from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
@@ -61,7 +62,12 @@ class Proof:
 
     ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
     (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
-    unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
+    unless asked for, and where lowering or a delegate failed. Where there are cells, ``outcome`` is that of the worst
+    of them (:func:`fuseguard.executorch.lockstep.deciding.outcome_of`), and ``end_to_end`` what the comparison of the
+    results alone says; it is "" where there are none. ``explained_by`` and ``rounding_ties`` belong to that comparison.
+
+    ``all_inputs``: the cells, each proved or refuted for all codes of its operands
+    (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
     """
 
     outcome: Outcome
@@ -79,6 +85,7 @@ class Proof:
     delegated: tuple[str, ...] = ()
     delegates: int = 0
     exception: str = ""
+    end_to_end: Outcome | Literal[""] = ""
     explained_by: tuple[Explanation, ...] = ()
     calls: int = 1
     call: int = 0
@@ -86,6 +93,7 @@ class Proof:
     by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -152,6 +160,26 @@ class Proof:
         """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""
         return tuple(cell for cell in self.cells if cell.status == "wrong")
 
+    @property
+    def bounded_cells(self) -> tuple[Cell, ...]:
+        """Where the lowering rounds or saturates otherwise than the program, within the bound of the cell's own ops."""
+        return tuple(cell for cell in self.cells if cell.status in ("rounded", "saturated"))
+
+    @property
+    def ties(self) -> int:
+        """How many codes in all cells are at a rounding tie, and not the program's but the one beside it."""
+        return sum(cell.ties for cell in self.cells)
+
+    @property
+    def explained(self) -> bool:
+        """Whether the results are the eager program's, or something explains the difference."""
+        return (self.end_to_end or self.outcome) in ("exact", "bounded")
+
+    @property
+    def judges_disagree(self) -> bool:
+        """Whether the cells and the comparison end to end do not have the same outcome."""
+        return self.end_to_end not in ("", self.outcome)
+
 
 def of_calls(proofs: Sequence[Proof]) -> Proof:
     """What calls in a row showed together: the last one's proof, with the figures of all."""
@@ -159,11 +187,13 @@ def of_calls(proofs: Sequence[Proof]) -> Proof:
     about = len(proofs)
     if last.ok:
         worst = "bounded" if any(proof.outcome == "bounded" for proof in proofs) else "exact"
-        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and proof.differing), 0)
+        shown = [worst == "bounded" or bool(proof.differing) for proof in proofs]  # cells may differ and no result
+        about = next((call for call, proof in enumerate(proofs, 1) if proof.outcome == worst and shown[call - 1]), 0)
     steps = [proof.max_error_steps for proof in proofs if proof.max_error_steps is not None]
     return replace(
         last,
         outcome=proofs[about - 1].outcome,
+        end_to_end=proofs[about - 1].end_to_end,
         calls=len(proofs),
         call=about,
         differing=proofs[about - 1].differing if about else (),
@@ -174,7 +204,7 @@ def of_calls(proofs: Sequence[Proof]) -> Proof:
         mismatches=sum(proof.mismatches for proof in proofs),
         rounding_ties=sum(proof.rounding_ties for proof in proofs),
         elements=sum(proof.elements for proof in proofs),
-        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.ok else (),
+        explained_by=of_all_calls(proof.explained_by for proof in proofs) if last.explained else (),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fuseguard.report import cells
+from fuseguard.report import all_inputs, cells
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
@@ -25,6 +25,12 @@ _MEANINGS: dict[str, str] = {
     "runtime_fault": "lowers, and a delegate fails when it is run",
     "not_judged": "lowers, and the reference model cannot run it, which says nothing about the lowering",
 }
+#: What is said instead where the program was judged cell by cell.
+_BY_CELLS: dict[str, str] = {
+    "exact": "every code is the one that the program yields",
+    "bounded": "every op is right but for what its own arithmetic rounds or saturates",
+    "wrong": "lowers, and computes something else",
+}
 _STYLES: dict[str, Style] = {"exact": "good", "bounded": "note", "not_judged": "note"}
 
 
@@ -42,7 +48,7 @@ def render(
     table of all quantized values.
     """
     style = _STYLES.get(proof.outcome, "error")
-    yield Line((proof.outcome, style), f": {quoted(file)}: {_MEANINGS.get(proof.outcome, '')}", hang=2)
+    yield Line((_headline(proof), style), f": {quoted(file)}: {_meaning(proof)}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
     rows = [("target", proof.target + (" (guarded)" if guard is not None else ""))]
     if proof.by_inputs:
@@ -66,6 +72,8 @@ def render(
             ("SQNR", f"{short(proof.sqnr_db)} dB"),
         ]
         rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
+        if proof.cells:
+            rows += [("cells", cells.summary(proof.cells)), ("end to end", _cross_check(proof))]
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
@@ -82,6 +90,31 @@ def render(
     yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
+    if proof.all_inputs is not None:
+        yield from all_inputs.render(proof.all_inputs)
+
+
+def _headline(proof: Proof) -> str:
+    """The outcome, with the number of ties where every other code is exact."""
+    ties = proof.ties if proof.outcome == "exact" else 0
+    return f"exact up to {counted(ties, 'tie')}" if ties else proof.outcome
+
+
+def _meaning(proof: Proof) -> str:
+    meanings = _BY_CELLS if proof.end_to_end else _MEANINGS
+    return meanings.get(proof.outcome, "")
+
+
+def _cross_check(proof: Proof) -> str:
+    """What the comparison of the results alone says, and why it may say something else than the cells."""
+    if not proof.judges_disagree:
+        no_cell = proof.outcome == "wrong" and not any(cell.status == "wrong" for cell in proof.cells)
+        return f"{proof.end_to_end}; no cell shows it" if no_cell else proof.end_to_end
+    if proof.outcome == "wrong":
+        return f"{proof.end_to_end}, which is too lenient: a cell is wrong"
+    if proof.end_to_end == "wrong":
+        return "wrong, which is too strict: every cell is within its bound, and what they round adds up"
+    return f"{proof.end_to_end}, from the results alone"
 
 
 def _in_short(proof: Proof) -> str:
@@ -127,7 +160,10 @@ def to_dict(
             for name, one in zip(inputs, proof.by_inputs or (proof,), strict=True)
         ],
         "outcome": proof.outcome,
-        "outcome_meaning": _MEANINGS.get(proof.outcome, ""),
+        "outcome_meaning": _meaning(proof),
+        "end_to_end": proof.end_to_end,
+        "judges_disagree": proof.judges_disagree,
+        "ties": proof.ties,
         "target": proof.target,
         "release": proof.release,
         "guarded": guard is not None,
@@ -152,6 +188,7 @@ def to_dict(
         "exception": proof.exception,
         "exceeded": list(exceeded),
         "cells": [cells.to_dict(cell) for cell in proof.cells],
+        "all_inputs": None if proof.all_inputs is None else all_inputs.to_dict(proof.all_inputs),
         "guard": guard.to_dict() if guard is not None else None,
     }
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import torch
 from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
-from fuseguard.executorch.comparing import absolute_errors, differing_elements, sqnr
-from fuseguard.executorch.lockstep.observing import Observed, Tensor, observe
-from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
-from fuseguard.executorch.outputs import off_by, output_grids
-from fuseguard.ir.graph import Node
+from fuseguard.executorch.comparing import absolute_errors, differing_elements
+from fuseguard.executorch.lockstep.certainty import Verdicts, certain_values
+from fuseguard.executorch.lockstep.float_layers import FloatLayers
+from fuseguard.executorch.lockstep.histogram import histogram
+from fuseguard.executorch.lockstep.layers import with_ratios
+from fuseguard.executorch.lockstep.observing import Observed
+from fuseguard.executorch.lockstep.settling import settled
+from fuseguard.executorch.lockstep.tables import table_bounds
+from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks, silent
+from fuseguard.executorch.outputs import output_grids, rescales
+from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
@@ -26,12 +31,8 @@ from fuseguard.target import Target
 
 Status: TypeAlias = Literal["exact", "tie", "saturated", "rounded", "wrong", "not found"]
 
-#: Wrong values that are looked for at most, the earliest first: each costs one more walk.
-_MOST_DOUBTS = 12
-#: Bins of a histogram of errors.
-MOST_BINS = 32
-#: Tensors that are tried for each.
-_MOST_TENSORS = 3
+#: Ops that choose one of two operands, which they bring to one scale first.
+_COMPARING = frozenset(("maximum", "minimum"))
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,18 @@ class Cell:
         the lowering has no such tensor, and what reads the value is judged together with it.
 
     ``steps``: the largest difference in codes (of a result without a scale: in real units). ``differing`` of
-    ``elements`` differ. ``at``: the index of the worst element, in the program's layout; ``expected`` and ``actual``
-    its codes (values); ``witness``: by operand, its code at the same index, where it has the same shape.
-    ``source``, ``module``: of the last computing op. ``findings``: codes of the rules that name one of the ops.
-    ``sqnr_db``: signal to error ratio of the value in dB, infinite if nothing differs. ``errors``: of a wrong quantized
-    value, how many elements are off by how much: the lower end of each bin in steps (negative where the lowering has
-    less), and their number.
+    ``elements`` differ, ``ties`` of them at a rounding tie, by one code. ``certain``: whether the codes are without a
+    doubt those of the value and of its operands; False at most where the status is ``wrong``. ``at``: the index of the
+    worst element, in the program's layout; ``expected`` and ``actual`` its codes (values); ``witness``: by operand, its
+    code at the same index, where it has the same shape. ``source``, ``module``: of the last computing op.
+    ``findings``: codes of the rules that name one of the ops; none are looked for where all cells are exact or ties.
+
+    Ratios of signal to error in dB, of the whole program up to this value: ``sqnr_db`` of the lowering to the eager
+    program, ``float_sqnr_db`` of the lowering to the float program, ``quantization_sqnr_db`` of the eager program to
+    the float program. None where the lowering has no such value, or where nothing was found or given to compare with.
+    ``float_node``: the value in the float program, "" if none was found. ``errors``: of a wrong quantized value, how
+    many elements are off by how much: the lower end of each bin in steps (negative where the lowering has less), and
+    their number.
     """
 
     value: str
@@ -68,6 +75,12 @@ class Cell:
     bound: float = 0.0
     differing: int = 0
     elements: int = 0
+    ties: int = 0
+    certain: bool = True
+    sqnr_db: float | None = None
+    float_node: str = ""
+    float_sqnr_db: float | None = None
+    quantization_sqnr_db: float | None = None
     at: tuple[int, ...] = ()
     expected: float = 0.0
     actual: float = 0.0
@@ -75,106 +88,65 @@ class Cell:
     source: str = ""
     module: str = ""
     findings: tuple[str, ...] = ()
-    sqnr_db: float = math.inf
     errors: tuple[tuple[float, int], ...] = ()
 
 
 def cells_of(
-    program: ExportedProgram, inputs: Sequence[Any], lowered: ExportedProgram, target: Target, names: Sequence[str]
+    program: ExportedProgram,
+    inputs: Sequence[Any],
+    observed: Observed,
+    target: Target,
+    names: Sequence[str],
+    progress: Callable[[str], None] = silent,
+    layers: FloatLayers | None = None,
 ) -> tuple[Cell, ...]:
     """The cells of a functional program on ``inputs``, in its order; those of results at the end.
 
-    ``names``: what the results are called. ``lowered``: the edge program that it was lowered to, with the same state.
+    ``names``: what the results are called. ``observed``: a run of its lowering on ``inputs`` and the same state.
+    ``progress`` is called with the cell that is looked at (``cell 3 of 24``). ``layers``: a run of the float program.
 
-    Raises what :func:`fuseguard.executorch.delegates.run_edge_program` does.
+    Raises RuntimeError for an operator that mixes dtypes or knows no float64.
     """
-    walks = Walks(program, inputs, observe(lowered, inputs))
-    walked = _settled(walks)
+    walks = Walks(program, inputs, observed, progress)
+    walked = settled(walks)
     graph = read_program(program)
     view = View(graph)
-    judge = _Judge(view, target, run(graph, target, load_registry().rules).findings)
-    in_float32 = walks.eager_codes(walked)
-    cells = [judge.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
-    return (*cells, *judge.results(program, walked, walks.observed, names))
+    judge = Judge(view, target, (), program)
+    cells = judge.cells(walks, walked, names)
+    if any(cell.status in ("saturated", "rounded", "wrong") for cell in cells):
+        found = run(graph, target, load_registry().rules).findings
+        cells = Judge(view, target, found, program).cells(walks, walked, names)
+    trails = {meeting.name: meeting.trail for meeting in walked.meetings}
+    trails |= dict(zip(names, walked.trails, strict=True))
+
+    def restored(name: str) -> Verdicts:
+        walk = walks.walk(replace(walked.assumed, restored=frozenset((name,))))
+        return {cell.value: cell.status in ("wrong", "not found") for cell in judge.cells(walks, walk, names)}
+
+    wrong = [cell.value for cell in cells if cell.status == "wrong"]
+    certain = certain_values(wrong, trails, lambda name: judge.computable(trails[name]), restored)
+    cells = [replace(cell, certain=cell.status != "wrong" or cell.value in certain) for cell in cells]
+    return with_ratios(cells, walks, walked, layers)
 
 
-def _settled(walks: Walks) -> Walked:
-    """The walk in which the fewest values are off.
-
-    A value whose codes are nowhere in the lowering is either not there (fused away, or kept in int32), or wrong. It is
-    taken for the one that leaves fewer of its readers off, and for not there if neither helps.
-    """
-    forced: dict[str, Tensor] = {}
-    fused: frozenset[str] = frozenset()
-    observed = walks.observed
-    walked = walks.walk(forced, fused)
-    off = _off(walked, observed, forced)
-    settled: set[str] = set()
-    while len(settled) < _MOST_DOUBTS and (doubt := _first_doubt(walked, observed, settled)) is not None:
-        settled.add(doubt.name)
-        attempts = [(forced, fused | {doubt.name})]
-        attempts += [({**forced, doubt.name: tensor}, fused) for tensor in _tensors_for(doubt, walked, walks)]
-        for tensors, left_out in attempts:
-            attempt = walks.walk(tensors, left_out)
-            left = _off(attempt, observed, tensors)
-            if left < off:
-                walked, forced, fused, off = attempt, tensors, left_out, left
-    return walked
-
-
-def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
-    """The tensors that may be the value, with other codes than the program's.
-
-    An operand's own tensor is one of them: an op that hands codes on may have gone, or have moved elsewhere.
-    """
-    taken = {item.name: item.tensor.place for item in walked.meetings if item.tensor is not None}
-    places = frozenset(place for name, place in taken.items() if name in doubt.trail.operands)
-    near = walks.search.nearest(doubt.expected, places, frozenset(taken.values()) - places)
-    return near[:_MOST_TENSORS]
-
-
-def _first_doubt(walked: Walked, observed: Observed, settled: set[str]) -> Meeting | None:
-    """The first value that was not found, and with which something that reads it is off."""
-    doubtful = _doubtful(walked, observed) - settled
-    return next((item for item in walked.meetings if item.actual is None and item.name in doubtful), None)
-
-
-def _doubtful(walked: Walked, observed: Observed) -> set[str]:
-    """The values that were not found and that something reads which is off."""
-    found: set[str] = set()
-    for meeting in walked.meetings:
-        if meeting.actual is not None and not meeting.right:
-            found |= set(meeting.trail.joined)
-    for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
-        if _is_off(expected, actual):
-            found |= set(trail.joined)
-    return found - walked.fused
-
-
-def _off(walked: Walked, observed: Observed, forced: Mapping[str, Tensor]) -> float:
-    """How many values are off, with those that were not found and may be the reason.
-
-    One that was forced upon a tensor explains its readers, and counts half.
-    """
-    wrong = [item for item in walked.meetings if item.actual is not None and not item.right]
-    count = sum(0.5 if item.name in forced else 1.0 for item in wrong)
-    results = zip(walked.results, observed.outputs, strict=True)
-    return count + len(_doubtful(walked, observed)) + sum(_is_off(expected, actual) for expected, actual in results)
-
-
-def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:
-    if expected.shape != actual.shape:
-        return True
-    errors = absolute_errors(actual, expected)
-    largest = float(expected.to(torch.float64).abs().nan_to_num().max()) if expected.numel() else 0.0
-    return bool((errors > 1e-5 * largest + 1e-12).any())
-
-
-class _Judge:
-    def __init__(self, view: View, target: Target, findings: Sequence[Finding]) -> None:
+class Judge:
+    def __init__(self, view: View, target: Target, findings: Sequence[Finding], program: ExportedProgram) -> None:
+        """``view``: of ``program``."""
         self.view = view
         self.target = target
+        self.program = program
+        self.nodes = {node.name: node for node in program.graph.nodes}
         self.findings = [item for item in findings if item.effect.value not in ("exact", "quality", "cpu_fallback")]
+
+    def cells(self, walks: Walks, walked: Walked, names: Sequence[str]) -> list[Cell]:
+        """Those of the values in the program's order, then those of the results."""
+        in_float32 = walks.eager_codes(walked)
+        cells = [self.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
+        return [*cells, *self.results(walked, walks.observed, names)]
+
+    def computable(self, trail: Trail) -> bool:
+        """Whether all ops of a cell compute in float64 as the program says: bodies of control flow round inside."""
+        return not any(node.info.has(Trait.CONTROL_FLOW) for node in self.computing(trail.ops))
 
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
@@ -188,10 +160,10 @@ class _Judge:
             "tensor": str(meeting.tensor),
             "steps": float(steps.max()) if steps.size else 0.0,
             "differing": int((steps > 0).sum()),
+            "ties": int((counted < steps).sum()),
             "elements": steps.size,
-            "sqnr_db": self._sqnr(meeting, steps),
         }
-        unrounded = not walked.fused.isdisjoint(meeting.trail.joined)
+        unrounded = not walked.unrounded.isdisjoint(meeting.trail.joined)
         if not steps.any():
             return Cell(status="rounded" if unrounded else "exact", **common)
         common |= self._worst(meeting, counted if counted.any() else steps, walked)
@@ -199,20 +171,19 @@ class _Judge:
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
-        bound = self._bound(meeting)
-        if counted.max() > bound:
+        bounds = self.bounds(meeting, walked)
+        within = bool((counted <= bounds).all())
+        if not within:
             common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, counted > 0)
-        return Cell(status="rounded" if counted.max() <= bound else "wrong", bound=bound, **common)
+        return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
-    def results(
-        self, program: ExportedProgram, walked: Walked, observed: Observed, names: Sequence[str]
-    ) -> Iterable[Cell]:
-        grids = output_grids(program, self.target)
+    def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
+        grids = output_grids(self.program, self.target)
         masks = differing_elements(observed.outputs, walked.results, grids)
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True
         ):
-            if bool(mask.any()) and len(trail.operands) == 1 and not self._computing(trail.ops):
+            if bool(mask.any()) and len(trail.operands) == 1 and not self.computing(trail.ops):
                 # The codes are right and the result is not: what is wrong is the way out of the delegate.
                 before = next(meeting.trail for meeting in walked.meetings if meeting.name == trail.operands[0])
                 trail = replace(trail, ops=before.ops)
@@ -227,12 +198,11 @@ class _Judge:
                     "at": place,
                     "expected": float(expected.reshape(-1)[worst]),
                     "actual": float(actual.reshape(-1)[worst]),
-                    "sqnr_db": sqnr([expected], [actual]),
                 }
             yield Cell(status="wrong" if bool(mask.any()) else "exact", tensor=name, **common)
 
     def _common(self, name: str, trail: Trail, walked: Walked) -> dict[str, Any]:
-        computing = self._computing(trail.ops)
+        computing = self.computing(trail.ops)
         last = computing[-1] if computing else None
         named = {*trail.ops, name, *self._moved_past(trail, walked)}
         return {
@@ -256,13 +226,13 @@ class _Judge:
         while pending:
             current = pending.pop()
             found.update(current.ops)
-            if all(node.info.has(Trait.TRANSPARENT) for node in self._computing(current.ops)):
+            if all(node.info.has(Trait.TRANSPARENT) for node in self.computing(current.ops)):
                 above = [name for name in current.operands if name in trails and name not in seen]
                 seen.update(above)
                 pending += [trails[name] for name in above]
         return found
 
-    def _computing(self, ops: Sequence[str]) -> list[Node]:
+    def computing(self, ops: Sequence[str]) -> list[Node]:
         """The nodes of ``ops`` that are not Q and DQ."""
         nodes = [self.view.graph[op] for op in ops if op in self.view.graph.nodes]
         return [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
@@ -283,28 +253,43 @@ class _Judge:
             "witness": tuple(witness),
         }
 
-    def _sqnr(self, meeting: Meeting, steps: np.ndarray[Any, Any]) -> float:
-        """The ratio in dB. Scales cancel out; the zero point does not."""
-        assert meeting.actual is not None
-        node = self.view.graph.nodes.get(meeting.name)
-        qparams = self.view.qparams(node) if node is not None else None
-        zero = qparams.zero_points[0] if qparams is not None and qparams.known else 0
-        signal = meeting.expected.astype(np.float64) - zero
-        output = np.where(steps > 0, meeting.actual.astype(np.float64) - zero, signal)
-        return sqnr([torch.from_numpy(signal)], [torch.from_numpy(output)])
+    def bounds(self, meeting: Meeting, walked: Walked, *, any_codes: bool = False) -> np.ndarray[Any, Any]:
+        """By how many steps codes may be off: what each op of the cell may be off by.
 
-    def _bound(self, meeting: Meeting) -> float:
-        """By how many steps int16 codes may be off: what each op of the cell may be off by."""
-        if meeting.expected.itemsize != 2:
-            return 0.0
-        return float(sum(off_by(self.view, node, self.target) for node in self._computing(meeting.trail.ops)))
+        One number for each element, or one for all of them. ``any_codes``: whatever codes the operands have.
+        """
+        bounds = np.zeros(())
+        for node in self.computing(meeting.trail.ops):
+            if node.kind in _COMPARING:
+                bounds = bounds + self._of_operands(node)
+            elif meeting.expected.itemsize == 2:
+                unary = node.info.has(Trait.UNARY)
+                bounds = bounds + (self._of_table(node, meeting, walked, any_codes) if unary else rescales(node))
+        return bounds
 
+    def _of_operands(self, node: Node) -> float:
+        """What an op may be off by that rounds its operands to multiples of the smaller of their scales, in int32."""
+        operands, out = [self.view.in_qp(node, number) for number in (0, 1)], self.view.out_qp(node)
+        known = [qparams.scale for qparams in operands if qparams is not None and qparams.usable]
+        own = rescales(node) if out is not None and out.dtype == "int16" else 0
+        if len(set(known)) < 2 or out is None or not out.usable:
+            return own
+        return max(own, math.ceil(min(known) / 2 / out.scale))
 
-def histogram(differences: np.ndarray[Any, Any], differing: np.ndarray[Any, Any]) -> tuple[tuple[float, int], ...]:
-    """The differing elements by their difference: the lower ends of at most MOST_BINS bins, and the counts."""
-    chosen = differences[differing]
-    low, high = int(chosen.min()), int(chosen.max())
-    width = -(-(high - low + 1) // MOST_BINS)
-    edges = np.arange(low, high + width + 1, width)
-    counts, _ = np.histogram(chosen, edges)
-    return tuple((float(edge), int(count)) for edge, count in zip(edges, counts, strict=False))
+    def _of_table(self, node: Node, meeting: Meeting, walked: Walked, any_codes: bool) -> np.ndarray[Any, Any]:
+        """What a lookup table may be off by: for each element, where the operand has the shape of the cell's value."""
+        data, out, dq = self.view.in_qp(node, 0), self.view.out_qp(node), self.view.in_dq(node, 0)
+        read = {ref.name for ref in dq.args if isinstance(ref, Ref)} if dq is not None else set()
+        given = next((item for item in walked.meetings if item.name in read), None)
+        if data is None or out is None or given is None or not (data.usable and out.usable):
+            return np.ones(())
+        if (data.dtype, out.dtype) != ("int16", "int16"):
+            return np.ones(())
+        codes = given.expected if given.actual is None else given.actual
+        if any_codes:
+            codes = np.arange(data.qmin, data.qmax + 1)
+        bounds = table_bounds(self.nodes[node.name], data, out, codes)
+        if bounds is None:
+            return np.ones(())
+        alike = not any_codes and codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
+        return bounds.at(codes) if alike else np.asarray(bounds.seen)

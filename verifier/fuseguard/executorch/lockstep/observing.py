@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from fuseguard.executorch.delegates import run_delegate
+from fuseguard.executorch.delegates import EdgeInterpreter, run_delegate
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.lockstep.tosa_graph import CONSTANTS, read_tosa, with_outputs
 from fuseguard.executorch.state import arguments, results
@@ -87,6 +87,9 @@ class _Observer(BodyInterpreter):
         codes = isinstance(result, torch.Tensor) and result.dtype in _TORCH_CODES
         self.observed._add(("", n.name), str(n.target), sources, result.detach().numpy() if codes else None)
         return result
+
+    def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
+        return EdgeInterpreter(module)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "executorch_call_delegate" not in str(target):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import networkx as nx
 import numpy as np
 
@@ -14,6 +16,10 @@ _NEAR = {1: 1, 2: 8}
 _MOST_COMPARED = 12
 
 
+#: The places of one value: those of all tensors with its codes, of which any may be the one that it is read from.
+Places: TypeAlias = frozenset[Place]
+
+
 class Search:
     """The tensors of a lowering by size, sorted once."""
 
@@ -23,9 +29,10 @@ class Search:
         for tensor in observed.tensors:
             self.by_size.setdefault((tensor.values.size, tensor.values.itemsize), []).append(tensor)
         self._sorted: dict[tuple[Place, str], Array] = {}
-        self._behind: dict[Place, set[Place]] = {}
+        self._behind: dict[Places, Places] = {}
+        self._places: dict[Place, Places] = {}
 
-    def near(self, expected: Array, ties: Array, places: frozenset[Place]) -> tuple[Array, Tensor] | None:
+    def near(self, expected: Array, ties: Array, places: frozenset[Places]) -> tuple[Array, Tensor] | None:
         """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little."""
         wanted = np.sort(expected.astype(np.int32), axis=None)
         most = _NEAR[expected.itemsize]
@@ -44,7 +51,7 @@ class Search:
                 best = wrong, alignment.values, tensor
         return best[1:] if best is not None else None
 
-    def nearest(self, expected: Array, places: frozenset[Place], taken: frozenset[Place]) -> list[Tensor]:
+    def nearest(self, expected: Array, places: frozenset[Places], taken: frozenset[Place]) -> list[Tensor]:
         """The tensors whose codes vary as the expected ones do, the nearest first."""
         wanted = np.sort(expected.astype(np.int32), axis=None)
         free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
@@ -56,16 +63,26 @@ class Search:
                 alike.append((alignment.mean_error, tensor.number, tensor))
         return [tensor for _, _, tensor in sorted(alike, key=lambda item: item[:2])]
 
-    def candidates(self, expected: Array, places: frozenset[Place]) -> list[Tensor]:
-        """The tensors of this size that are computed from all of ``places``, in the order of execution."""
+    def candidates(self, expected: Array, places: frozenset[Places]) -> list[Tensor]:
+        """The tensors of this size that are computed from all values at ``places``, in the order of execution."""
         tensors = self.by_size.get((expected.size, expected.itemsize), [])
-        behind = [self._descendants(place) for place in places]
+        behind = [self._descendants(alternatives) for alternatives in places]
         return [tensor for tensor in tensors if all(tensor.place in reached for reached in behind)]
 
-    def _descendants(self, place: Place) -> set[Place]:
-        if place not in self._behind:
-            self._behind[place] = {place, *nx.descendants(self.observed.flow, place)}
-        return self._behind[place]
+    def places_of(self, tensor: Tensor, expected: Array) -> Places:
+        """The places of all tensors with the codes of ``tensor``, in any order: it may be computed several times."""
+        if tensor.place not in self._places:
+            own = self._in_order(tensor, expected)
+            alike = self.by_size[tensor.values.size, tensor.values.itemsize]
+            same = (other.place for other in alike if np.array_equal(self._in_order(other, expected), own))
+            self._places[tensor.place] = frozenset(same)
+        return self._places[tensor.place]
+
+    def _descendants(self, alternatives: Places) -> Places:
+        if alternatives not in self._behind:
+            flow = self.observed.flow
+            self._behind[alternatives] = alternatives.union(*(nx.descendants(flow, place) for place in alternatives))
+        return self._behind[alternatives]
 
     def _in_order(self, tensor: Tensor, expected: Array) -> Array:
         key = tensor.place, expected.dtype.kind

@@ -6,8 +6,8 @@ lowering's own inputs to it, and an error is not seen again at the ops that read
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,22 +17,24 @@ from torch.export import ExportedProgram
 from fuseguard.executorch.float64 import FLOAT32, TIE, Float64Interpreter, at_ties, widen
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.lockstep.layouts import Array, align
-from fuseguard.executorch.lockstep.observing import Observed, Place, Tensor
-from fuseguard.executorch.lockstep.searching import Search, as_codes
+from fuseguard.executorch.lockstep.observing import Observed, Tensor
+from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
 from fuseguard.executorch.lowering import is_quantizer
-from fuseguard.executorch.outputs import quantizers_of_floats
+from fuseguard.executorch.outputs import quantizers_of_floats, saturating_activations
 from fuseguard.executorch.state import arguments, result_names, results
+from fuseguard.ir.view import View
+from fuseguard.readers.fx import read_program
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
     """How a value came about since the lowering's codes were last met.
 
-    ``places``: of these codes. ``operands``: their Qs. ``ops``: the ops since, in order. ``joined``: the Qs among them,
-    which were not found.
+    ``places``: of these codes, by value. ``operands``: their Qs. ``ops``: the ops since, in order. ``joined``: the Qs
+    among them, which were not found.
     """
 
-    places: frozenset[Place] = frozenset()
+    places: frozenset[Places] = frozenset()
     operands: tuple[str, ...] = ()
     ops: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
@@ -41,7 +43,7 @@ class Trail:
     def through(cls, trails: Sequence[Trail], *ops: str) -> Trail:
         """That of a value which an op computes from values with ``trails``."""
         return cls(
-            frozenset[Place]().union(*(trail.places for trail in trails)),
+            frozenset[Places]().union(*(trail.places for trail in trails)),
             tuple(dict.fromkeys(item for trail in trails for item in trail.operands)),
             (*dict.fromkeys(item for trail in trails for item in trail.ops), *ops),
             tuple(dict.fromkeys(item for trail in trails for item in trail.joined)),
@@ -54,7 +56,8 @@ class Meeting:
 
     ``expected``: the codes that the program makes of the lowering's own inputs. ``actual``: the lowering's, in the same
     layout, None if they were not found. ``ties``: where a value is at a rounding tie. ``unclipped``: the codes without
-    the saturation to qmin and qmax. ``trail``: how the value came about, this Q included.
+    the saturation to qmin and qmax, nor that of an activation with the same bounds. ``trail``: how the value came
+    about, this Q included.
     """
 
     name: str
@@ -74,72 +77,136 @@ class Meeting:
         return bool(((steps == 0) | (self.ties & (steps == 1))).all())
 
 
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What a walk takes for granted of a lowering.
+
+    ``forced``: by the name of a Q, the tensor to take for its codes. ``fused``: Qs that do not round, because the
+    lowering has no such value. ``past``: by the name of a DQ, the Q that it reads and that its reader is computed past,
+    in int32; other readers have the codes. ``restored``: Qs whose readers are given the codes that the program expects.
+    """
+
+    forced: Mapping[str, Tensor] = field(default_factory=dict)
+    fused: frozenset[str] = frozenset()
+    past: Mapping[str, str] = field(default_factory=dict)
+    restored: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Walked:
     """One walk: the meetings in the program's order, and the results that it computes from the lowering's codes.
 
-    ``trails``: those of the results. ``fused``: the Qs that did not round.
+    ``trails``: those of the results. ``unrounded``: the Qs that did not round for some reader.
     """
 
     meetings: tuple[Meeting, ...]
     results: tuple[torch.Tensor, ...]
     trails: tuple[Trail, ...]
-    fused: frozenset[str]
+    assumed: Assumptions
+
+    @property
+    def fused(self) -> frozenset[str]:
+        """The Qs that did not round."""
+        return self.assumed.fused
+
+    @property
+    def unrounded(self) -> frozenset[str]:
+        return self.assumed.fused.union(self.assumed.past.values())
+
+
+def silent(text: str) -> None:
+    """For a caller who does not want to know how far the walks are."""
+    del text
 
 
 class Walks:
     """Walks of one functional program on one set of inputs, beside one run of its lowering."""
 
-    def __init__(self, program: ExportedProgram, inputs: Sequence[Any], observed: Observed) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        inputs: Sequence[Any],
+        observed: Observed,
+        progress: Callable[[str], None] = silent,
+    ) -> None:
         self.program = program
+        self.progress = progress
+        self.number = sum(is_quantizer(node) for node in program.graph.nodes)
         self.observed = observed
         self.search = Search(observed)
         self.of_floats = quantizers_of_floats(program)
-        self._arguments = arguments(program, inputs)
+        self.saturating = saturating_activations(View(read_program(program)))
+        self._nodes = {node.name: node for node in program.graph.nodes}
+        #: One value for each placeholder.
+        self.given = arguments(program, inputs)
 
-    def walk(self, forced: Mapping[str, Tensor], fused: frozenset[str]) -> Walked:
-        """One walk.
-
-        ``forced``: by the name of a Q, the tensor to take for its codes. ``fused``: Qs that do not round, because the
-        lowering has no such value.
-        """
-        interpreter = _Walker(self, forced, fused)
+    def walk(self, assumed: Assumptions) -> Walked:
+        interpreter = _Walker(self, assumed)
         with torch.no_grad():
-            outputs = interpreter.run(*map(widen, self._arguments))
-        return Walked(tuple(interpreter.meetings), results(self.program, outputs), interpreter.trails(), fused)
+            outputs = interpreter.run(*map(widen, self.given))
+        values = results(self.program, outputs)
+        return Walked(tuple(interpreter.meetings), values, interpreter.trails(), assumed)
+
+    def dequantizers_of(self, trail: Trail) -> dict[str, str]:
+        """The DQs that read the operands of a value, by name: the Qs that they read."""
+        found = {}
+        for op in trail.ops:
+            source = self._nodes[op].args[0] if self._nodes[op].args else None
+            if isinstance(source, torch.fx.Node) and is_quantizer(source) and source.name in trail.operands:
+                found[op] = source.name
+        return found
 
     def eager_codes(self, walked: Walked) -> dict[str, Array]:
         """By Q, the codes that torch yields from the codes that a walk has found, in the eager program's float32.
 
         The backend computes the entries of a lookup table in float32 too. They are these, and not those of float64.
         """
-        interpreter = _Eager(self.program.graph_module, walked)
+        found = {
+            meeting.name: meeting.expected if meeting.name in walked.assumed.restored else meeting.actual
+            for meeting in walked.meetings
+        }
+        return self.eager(found)[0]
+
+    def eager(
+        self, found: Mapping[str, Array | None] | None = None
+    ) -> tuple[dict[str, Array], tuple[torch.Tensor, ...]]:
+        """By Q, the codes that torch yields, and the results of the program.
+
+        ``found``: the codes that the readers of a Q are given in place of its own, if not None.
+        """
+        interpreter = _Eager(self.program.graph_module, found or {})
         with torch.no_grad():
-            interpreter.run(*self._arguments)
-        return interpreter.codes
+            outputs = interpreter.run(*self.given)
+        return interpreter.codes, results(self.program, outputs)
 
 
 class _Walker(Float64Interpreter):
-    def __init__(self, walks: Walks, forced: Mapping[str, Tensor], fused: frozenset[str]) -> None:
+    def __init__(self, walks: Walks, assumed: Assumptions) -> None:
         super().__init__(walks.program.graph_module, 0.0)
         self.walks = walks
-        self.forced = forced
-        self.fused = fused
+        self.assumed = assumed
         self.of_floats = walks.of_floats
         self.meetings: list[Meeting] = []
         self._trail: dict[str, Trail] = {}
-        self._unrounded: dict[str, torch.Tensor] = {}
+        #: By Q: its value before it is quantized, and how that came about; of those that some reader is computed past.
+        self._unrounded: dict[str, tuple[torch.Tensor, Trail]] = {}
+        #: By activation that is the saturation of its Q: its operand.
+        self._unsaturated: dict[str, torch.Tensor] = {}
+        self._kept = assumed.fused.union(assumed.past.values())
 
     def run_node(self, n: torch.fx.Node) -> Any:
         if n.op == "output":
             return super().run_node(n)
-        trail = self._trail[n.name] = self._trail_to(n)
-        if is_quantizer(n):
-            return self._meet(n, trail)
         first = n.args[0] if n.args else None
-        if isinstance(first, torch.fx.Node) and first.name in self._unrounded and "dequantize_per_t" in str(n.target):
-            return self._unrounded[first.name]
-        return super().run_node(n)
+        source = first.name if isinstance(first, torch.fx.Node) and "dequantize_per_t" in str(n.target) else ""
+        if source in self._unrounded and (source in self.assumed.fused or n.name in self.assumed.past):
+            value, trail = self._unrounded[source]
+            self._trail[n.name] = replace(trail, ops=(*trail.ops, n.name), joined=(*trail.joined, source))
+            return value
+        trail = self._trail[n.name] = self._trail_to(n)
+        if n.name in self.walks.saturating and isinstance(first, torch.fx.Node):
+            self._unsaturated[n.name] = self.env[first].clone()  # relu_ overwrites it
+        return self._meet(n, trail) if is_quantizer(n) else super().run_node(n)
 
     def trails(self) -> tuple[Trail, ...]:
         """By result, in the order of :func:`fuseguard.executorch.state.results`."""
@@ -150,6 +217,7 @@ class _Walker(Float64Interpreter):
         return Trail.through(trails, *([n.name] if n.op == "call_function" else []))
 
     def _meet(self, n: torch.fx.Node, trail: Trail) -> Any:
+        self.walks.progress(f"cell {len(self.meetings) + 1} of {self.walks.number}")
         source = n.args[0]
         assert isinstance(source, torch.fx.Node)
         value = self.env[source]
@@ -160,21 +228,22 @@ class _Walker(Float64Interpreter):
         ties = at_ties(steps, TIE + (FLOAT32 * steps.abs() if n.name in self.of_floats else 0.0)).numpy()
         expected = codes.detach().numpy()
         limits = np.iinfo(expected.dtype)
-        rounded = np.nan_to_num(np.rint(steps.numpy())) + zero_point
+        unsaturated = (self._unsaturated.get(source.name, value) / scale).to(torch.float64)
+        rounded = np.nan_to_num(np.rint(unsaturated.numpy())) + zero_point
         unclipped = np.clip(rounded, limits.min, limits.max).astype(expected.dtype)
-        if n.name in self.fused:
-            self._unrounded[n.name] = value
-        found = None if n.name in self.fused else self._find(n.name, expected, ties, trail)
+        if n.name in self._kept:
+            self._unrounded[n.name] = value, trail
+        found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
         actual, tensor = found if found is not None else (None, None)
         self.meetings.append(Meeting(n.name, expected, actual, tensor, ties, unclipped, trail))
         if actual is None or tensor is None:
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
             return codes
-        self._trail[n.name] = Trail(frozenset((tensor.place,)), (n.name,))
-        return torch.from_numpy(np.ascontiguousarray(actual))
+        self._trail[n.name] = Trail(frozenset((self.walks.search.places_of(tensor, expected),)), (n.name,))
+        return codes if n.name in self.assumed.restored else torch.from_numpy(np.ascontiguousarray(actual))
 
     def _find(self, name: str, expected: Array, ties: Array, trail: Trail) -> tuple[Array, Tensor] | None:
-        forced = self.forced.get(name)
+        forced = self.assumed.forced.get(name)
         if forced is not None:
             alignment = align(as_codes(forced.values, expected), expected)
             return (alignment.values, forced) if alignment is not None else None
@@ -182,9 +251,9 @@ class _Walker(Float64Interpreter):
 
 
 class _Eager(BodyInterpreter):
-    def __init__(self, module: torch.fx.GraphModule, walked: Walked) -> None:
+    def __init__(self, module: torch.fx.GraphModule, found: Mapping[str, Array | None]) -> None:
         super().__init__(module)
-        self.found = {meeting.name: meeting.actual for meeting in walked.meetings}
+        self.found = found
         self.codes: dict[str, Array] = {}
 
     def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
@@ -192,8 +261,8 @@ class _Eager(BodyInterpreter):
 
     def run_node(self, n: torch.fx.Node) -> Any:
         result = super().run_node(n)
-        if n.name not in self.found:
+        if not is_quantizer(n):
             return result
         self.codes[n.name] = result.detach().numpy()
-        actual = self.found[n.name]
-        return result if actual is None else torch.from_numpy(np.ascontiguousarray(actual))
+        codes = self.found.get(n.name)
+        return result if codes is None else torch.from_numpy(np.ascontiguousarray(codes))

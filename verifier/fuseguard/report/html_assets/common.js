@@ -35,6 +35,7 @@ fuseguard.counted = function counted(number, noun) {
 
 // Six significant digits. Infinities come as text, since JSON has none.
 fuseguard.number = function number(value) {
+  if (value === null || value === undefined) return "none";
   if (typeof value !== "number") return String(value);
   return String(Number(value.toPrecision(6)));
 };
