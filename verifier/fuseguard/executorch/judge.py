@@ -37,7 +37,7 @@ from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
 from fuseguard.readers.fx import read_program
-from fuseguard.target import Target
+from fuseguard.target import HasTosaSpec, Target
 
 if TYPE_CHECKING:
     from fuseguard.executorch.all_inputs.results import AllInputs
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 def prove(
     exported_program: ExportedProgram | str | os.PathLike[str],
     inputs: Sequence[Any],
-    target: str | Target = "TOSA-1.0+INT+FP",
+    target: str | Target | HasTosaSpec = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
     *,
     calls: int | None = None,
@@ -66,7 +66,7 @@ def prove(
             with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order; or
             several such sets, as a sequence of sequences. The program is lowered once for all of them.
-        target: TOSA specification or accelerator; the release is always the installed one.
+        target: TOSA specification, accelerator, compile spec or partitioner; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where

@@ -142,7 +142,11 @@ class Proof:
             lines.append(one_line(f"  explained by: {', '.join(item.name for item in self.explained_by)}"))
         if self.outcome != "crash":
             computing = sum("quantize_per" not in op for op in self.cpu_ops)
-            lines.append(f"  {self.delegated_ops} ops in {self.delegates} delegates, {computing} on the CPU")
+            ops, delegates = ("" if count == 1 else "s" for count in (self.delegated_ops, self.delegates))
+            placed = f"{self.delegated_ops} op{ops} in {self.delegates} delegate{delegates}"
+            lines.append(f"  {placed}, {computing} on the CPU")
+        if self.outcome == "wrong" and not self.cells:
+            lines.append("  prove(..., locate=True) says where")
         lines += [
             one_line(f"  wrong: {' -> '.join(cell.ops) or cell.value} at {cell.source or cell.value}")
             for cell in self.wrong_cells[:_MOST_CELLS]
