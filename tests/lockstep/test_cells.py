@@ -63,7 +63,7 @@ def test_the_digits_of_a_cat_are_found_at_the_relu_and_not_behind_it() -> None:
     assert cell.actual < cell.expected, "the clamp at zero is lost"
     assert sum(count for _, count in cell.errors) == cell.differing
     assert cell.errors[0][0] == -cell.steps
-    assert all(0 < cell.sqnr_db < 60 for cell in proof.cells if cell.differing)
+    assert all(math.isfinite(cell.sqnr_db) for cell in proof.cells if cell.differing)
     assert all(cell.sqnr_db == math.inf for cell in proof.cells if not cell.differing)
     assert {item.status for item in proof.cells} == {"exact", "wrong"}
 

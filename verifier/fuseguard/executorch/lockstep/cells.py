@@ -201,7 +201,7 @@ class _Judge:
             return Cell(status="saturated", **common)
         bound = self._bound(meeting)
         if counted.max() > bound:
-            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, counted > 0)
+            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, steps > 0)
         return Cell(status="rounded" if counted.max() <= bound else "wrong", bound=bound, **common)
 
     def results(
