@@ -174,7 +174,7 @@ class Judge:
         bounds = self.bounds(meeting, walked)
         within = bool((counted <= bounds).all())
         if not within:
-            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, counted > 0)
+            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, steps > 0)
         return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
     def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
