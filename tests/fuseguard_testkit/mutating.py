@@ -31,7 +31,8 @@ class Network(nn.Module):
         value = nn.functional.relu6(self.conv(x))
         value = torch.sigmoid(self.depthwise(value)) - nn.functional.max_pool2d(value, 3, 2, 1)
         value = torch.cat([value, value.transpose(2, 3)], 1)
-        return self.linear(value[:, 2:6].mean((2, 3)))
+        result: torch.Tensor = self.linear(value[:, 2:6].mean((2, 3)))
+        return result
 
 
 @dataclass(frozen=True)

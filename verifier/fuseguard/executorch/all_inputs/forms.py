@@ -221,4 +221,5 @@ class Leaves:
                 self.windows[key] = self.take(1)
                 self.contents[self.windows[key]] = content
             numbers.append(self.windows[key])
-        return np.array(numbers, np.int64)[which.reshape(-1)]
+        found: Array = np.array(numbers, np.int64)[which.reshape(-1)]
+        return found

@@ -25,6 +25,7 @@ from fuseguard.executorch.all_inputs.forms import (
     joined,
     pointwise,
 )
+from fuseguard.executorch.all_inputs.monotone import OnAllCodes
 
 MOVES = frozenset((
     "view", "reshape", "_unsafe_view", "view_copy", "permute", "permute_copy", "transpose", "transpose_copy", "t",
@@ -85,7 +86,7 @@ class GraphRules:
         self,
         table: Expressions,
         leaves: Leaves,
-        on_all_codes: Callable[..., Array],
+        on_all_codes: OnAllCodes,
         *,
         wide: bool,
         unrounded: frozenset[str] = frozenset(),

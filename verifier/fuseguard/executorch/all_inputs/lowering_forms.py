@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.all_inputs.forms import Array, Elements, Expressions, Leaves, Unsupported
 from fuseguard.executorch.all_inputs.graph_rules import Form, GraphRules
+from fuseguard.executorch.all_inputs.monotone import OnAllCodes
 from fuseguard.executorch.all_inputs.tosa_file import TosaFile, decode, encode
 from fuseguard.executorch.all_inputs.tosa_rules import TosaRules
 from fuseguard.executorch.delegates import declared_inputs, declared_outputs, from_memory_order, in_memory_order
@@ -35,7 +36,8 @@ class Lowering:
         self._last: tuple[Any, bytes] = (None, b"")
 
     def call(self, delegate: str) -> torch.fx.Node:
-        return self.calls[int(delegate.rpartition(" ")[2])]
+        call: torch.fx.Node = self.calls[int(delegate.rpartition(" ")[2])]
+        return call
 
     def module(self, delegate: str) -> Any:
         first = self.call(delegate).args[0]
@@ -84,7 +86,7 @@ class LoweringForms:
         inputs: Callable[[torch.fx.Node], Elements],
         table: Expressions,
         leaves: Leaves,
-        on_all_codes: Callable[..., Any],
+        on_all_codes: OnAllCodes,
         foreign: frozenset[Place],
     ) -> None:
         """``foreign``: tensors that other cells end with, and which this one has no reason to read."""
@@ -210,7 +212,7 @@ class LoweringRun:
             source = self.lowering.call(delegate).args[1 + number]
             assert isinstance(source, torch.fx.Node)
             meta = declared_inputs(self.lowering.module(delegate))[number]
-            return in_memory_order(self.value(("", source.name)), meta).contiguous().numpy()  # type: ignore[no-any-return]
+            return in_memory_order(self.value(("", source.name)), meta).contiguous().numpy()
         here = {place[1] for place in self.given if place[0] == delegate}
         needed = _needed(file, name, here)
         graph = self.lowering.part(delegate, needed, name)

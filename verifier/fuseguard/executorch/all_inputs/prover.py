@@ -93,7 +93,7 @@ class _Prover:
         for name, our, their, grid, trail in zip(names, ours, theirs, grids, self.walked.trails, strict=True):
             about = self._about(name, trail, their)
             yield self._proved(
-                lambda our=our, their=their, trail=trail: Piece(  # type: ignore[misc]
+                lambda our=our, their=their, trail=trail: Piece(
                     self.walks, self.walked, self.lowering, our, trail, ("", their), None,
                     frozenset(self.saturated),
                 ),

@@ -25,7 +25,7 @@ from fuseguard.executorch.all_inputs.forms import (
     joined,
     pointwise,
 )
-from fuseguard.executorch.all_inputs.monotone import affine_codes, is_monotone
+from fuseguard.executorch.all_inputs.monotone import OnAllCodes, affine_codes, is_monotone
 from fuseguard.executorch.all_inputs.tosa_file import TosaFile
 
 #: Element by element; the number of operands that are tensors. What follows them are parameters.
@@ -59,7 +59,7 @@ class Call:
 class TosaRules:
     """Forms of the tensors of one graph. ``table`` and ``leaves`` belong to the cell."""
 
-    def __init__(self, file: TosaFile, table: Expressions, leaves: Leaves, evaluate: Callable[..., Array]) -> None:
+    def __init__(self, file: TosaFile, table: Expressions, leaves: Leaves, evaluate: OnAllCodes) -> None:
         self.file = file
         self.table = table
         self.leaves = leaves

@@ -35,7 +35,7 @@ class Tally:
         actual = actual.view(expected.codes.dtype) if actual.itemsize == expected.codes.itemsize else actual
         steps = np.abs(actual.astype(np.int64) - expected.codes.astype(np.int64))
         self.count += steps.size
-        wrong = steps > 0
+        wrong: Array = steps > 0
         if not bool(wrong.any()):
             return wrong
         tie = wrong & expected.ties & (steps == 1)
@@ -56,8 +56,8 @@ class Tally:
         finite = want[np.isfinite(want)]
         limit = 0.01 * step if step else tolerance * (float(np.abs(finite).max()) if finite.size else 0.0)
         with np.errstate(invalid="ignore"):
-            same = (got == want) | (np.isnan(got) & np.isnan(want)) | (np.abs(got - want) <= limit)
-        return ~same
+            different: Array = ~((got == want) | (np.isnan(got) & np.isnan(want)) | (np.abs(got - want) <= limit))
+        return different
 
 
 def first(mask: Array) -> tuple[Any, ...]:
