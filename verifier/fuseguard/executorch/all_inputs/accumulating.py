@@ -134,7 +134,8 @@ def _same_rows(function: Function, theirs: Accumulator, ours: Accumulator) -> Ar
         raise different("other elements are summed", int(where[int(unequal.argmax())]))
     if theirs.zero_point != ours.zero_point:
         raise different("zero points differ", 0)
-    return filters
+    found: Array = filters
+    return found
 
 
 def _order(theirs: Array, ours: Array) -> Array:

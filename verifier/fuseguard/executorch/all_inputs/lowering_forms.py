@@ -36,8 +36,8 @@ class Lowering:
         self._last: tuple[Any, bytes] = (None, b"")
 
     def call(self, delegate: str) -> torch.fx.Node:
-        found: torch.fx.Node = self.calls[int(delegate.rpartition(" ")[2])]
-        return found
+        call: torch.fx.Node = self.calls[int(delegate.rpartition(" ")[2])]
+        return call
 
     def module(self, delegate: str) -> Any:
         first = self.call(delegate).args[0]

@@ -56,8 +56,8 @@ class Tally:
         finite = want[np.isfinite(want)]
         limit = 0.01 * step if step else tolerance * (float(np.abs(finite).max()) if finite.size else 0.0)
         with np.errstate(invalid="ignore"):
-            same: Array = (got == want) | (np.isnan(got) & np.isnan(want)) | (np.abs(got - want) <= limit)
-        return ~same
+            different: Array = ~((got == want) | (np.isnan(got) & np.isnan(want)) | (np.abs(got - want) <= limit))
+        return different
 
 
 def first(mask: Array) -> tuple[Any, ...]:
