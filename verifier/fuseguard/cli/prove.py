@@ -6,16 +6,18 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
+from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ Examples:
   fuseguard prove model.pt2 --trust --layers --min-sqnr 30
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
+  fuseguard prove model.pt2 --trust --target vgf --engine vgf
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
@@ -88,6 +91,20 @@ _TRUST = (
 @click.option(
     "--max-steps", type=click.FloatRange(min=0), metavar="N", help="Fail if an output is off by more than N steps."
 )
+@click.option(
+    "--engine",
+    type=Choice(ENGINES),
+    default="tosa",
+    show_default=True,
+    help="What runs the delegates: the TOSA reference model, or the VGF on Vulkan. 'fuseguard doctor' says what works.",
+)
+@ICD_OPTION
+@click.option(
+    "--engine-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long the engine vgf may take for one run of a delegate. Default: 300.",
+)
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
     "--policy",
@@ -112,6 +129,9 @@ def command(
     layers: bool,
     min_sqnr: float | None,
     max_steps: float | None,
+    engine: str,
+    vulkan_icd: Path | None,
+    engine_timeout: float | None,
     guard: bool,
     policy: str,
     no_check_ir_validity: bool,
@@ -121,7 +141,8 @@ def command(
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
 
-    Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
+    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit. The
+    file must be trusted.
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
@@ -129,9 +150,12 @@ def command(
         raise exits.Refused(_TRUST.format(file=file))
     if not file.is_file():
         raise exits.Refused(f"{file}: no such file.")
+    if engine != "tosa":
+        _require(engine, vulkan_icd)
+    running: dict[str, Any] = {"engine": engine, "vulkan_icd": vulkan_icd, "engine_timeout": engine_timeout}
     with quiet():
         where: bool | Literal["always"] = "always" if layers else locate
-        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where)
+        proof, report = _prove(file, inputs, sizes, resolved, calls, policy if guard else None, where, running)
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
@@ -142,6 +166,16 @@ def command(
     else:
         output.write_lines(proof_report.render(proof, str(file), inputs, report, exceeded, layers), color)
     ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+
+
+def _require(engine: str, icd: Path | None) -> None:
+    """Raises Failure: the engine does not work here. Needs no torch, so that it is told at once."""
+    from fuseguard.executorch.engines.status import EngineUnavailable, require
+
+    try:
+        require(engine, icd)
+    except EngineUnavailable as error:
+        raise exits.Failure(f"{error}\n'fuseguard doctor' says what works here.") from error
 
 
 def _sizes(dims: Sequence[str]) -> dict[str, int]:
@@ -162,6 +196,7 @@ def _prove(
     calls: int | None,
     policy: str | None,
     locate: bool | Literal["always"],
+    running: Mapping[str, Any],
 ) -> tuple[Proof, GuardReport | None]:
     try:
         from fuseguard.cli.prove_inputs import read_inputs
@@ -180,7 +215,7 @@ def _prove(
     values = [read_inputs(text, program) for text in inputs]
     checks = support_checks(target, policy) if policy is not None else None
     try:
-        proof = prove(program, values, target, checks, calls=calls, locate=locate)
+        proof = prove(program, values, target, checks, calls=calls, locate=locate, **running)
     except TargetError:
         raise
     except ImportError as error:

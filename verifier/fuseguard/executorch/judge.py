@@ -2,16 +2,19 @@
 
 A right lowering of a quantized program is bit-exact against the eager Q/DQ program, so any claim about a
 graph can be proved. Delegates are run in the TOSA reference model (package tosa-tools), whatever the
-accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. What the
-Vela or VGF compiler makes of that TOSA is not judged.
+accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. With the engine
+``vgf`` the program is lowered with the VGF partitioner, its delegates run on Vulkan, and each is compared with the
+reference model. What Vela makes of the TOSA is not judged.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from executorch.exir import EdgeCompileConfig
@@ -22,14 +25,19 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements, 
 from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
+from fuseguard.executorch.engines.lowering import lower_to_vgf
+from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import input_sets
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
-from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
+from fuseguard.executorch.proof import Proof, of_calls, of_input_sets, with_differences
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
-from fuseguard.target import Target
+from fuseguard.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.engines.vgf import VgfEngine
 
 
 def prove(
@@ -43,6 +51,9 @@ def prove(
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     locate: bool | Literal["always"] = False,
+    engine: str = "tosa",
+    vulkan_icd: str | os.PathLike[str] | None = None,
+    engine_timeout: float | None = None,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
 
@@ -62,10 +73,16 @@ def prove(
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
         locate: find out where a lowering that is not exact differs (``Proof.cells``); ``"always"``: where it is exact,
             too. It takes one more run of the delegates.
+        engine: what runs the delegates: ``"tosa"``, the TOSA reference model, or ``"vgf"``, the VGF on Vulkan, which
+            is compared with the reference model delegate by delegate. For ``"vgf"``, the target is ``vgf`` or a TOSA
+            specification, and the program is lowered with VgfPartitioner.
+        vulkan_icd: for ``"vgf"``, the JSON manifest of the Vulkan driver; None means lavapipe.
+        engine_timeout: for ``"vgf"``, how many seconds one run of a delegate may take; None means 300.
 
     Raises:
         TargetError: the target is not valid.
-        ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
+        EngineUnavailable: a RuntimeError; the engine cannot run here, and the text says what is missing.
+        ValueError: ``calls`` is less than 1, ``engine`` is unknown, or ``checks`` is a string other than ``"guard"``.
         InputsError: a ValueError; the inputs or ``dims`` do not fit the program.
         TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
@@ -75,6 +92,7 @@ def prove(
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
+    judging = _engine(engine, vulkan_icd, engine_timeout)
     exported_program = exported_program_of(exported_program, "prove")
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
@@ -89,12 +107,16 @@ def prove(
         "target": str(resolved),
         "release": str(resolved.release),
         "guarded": bool(checks),
+        "engine": engine,
     }
     eager = copy_program(exported_program, share_weights=True)
     reference = run_eager(eager, sets[0])
     try:
-        lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
-    except ImportError:
+        if judging is None:
+            lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
+        else:
+            lowered = lower_to_vgf(copy_program(exported_program), resolved, checks, compile_config)
+    except (ImportError, TargetError):
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
         common |= {"reference": reference, "elements": sum(tensor.numel() for tensor in reference)}
@@ -106,10 +128,21 @@ def prove(
         "delegates": lowered.delegates,
     }
     program = functional_program(exported_program, share_weights=True)
-    judged = _Judged(eager, program, lowered, resolved, common, locate)
+    judged = _Judged(eager, program, lowered, resolved, common, locate, judging)
     return of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+
+
+def _engine(name: str, icd: str | os.PathLike[str] | None, seconds: float | None) -> VgfEngine | None:
+    """What runs delegates, None for the reference model. Raises ValueError, EngineUnavailable."""
+    if name not in ENGINES:
+        raise ValueError(f"engine is {name!r}; valid are {', '.join(map(repr, ENGINES))}")
+    if name == "tosa":
+        return None
+    from fuseguard.executorch.engines.vgf import SECONDS, vgf_engine
+
+    return vgf_engine(Path(icd) if icd is not None else None, seconds or SECONDS)
 
 
 class _Judged:
@@ -123,6 +156,7 @@ class _Judged:
         target: Target,
         common: Mapping[str, Any],
         locate: bool | Literal["always"],
+        engine: VgfEngine | None = None,
     ) -> None:
         """``eager`` and ``program``: copies of one program, as it is and in functional form."""
         self.eager = eager
@@ -131,6 +165,7 @@ class _Judged:
         self.target = target
         self.common = common
         self.locate = locate
+        self.engine = engine
         self.state = HeldState(eager)
 
     def proof(
@@ -152,7 +187,7 @@ class _Judged:
             names = [*(f"output {number}" for number in range(own)), *map(str, state)]
             elements = sum(tensor.numel() for tensor in reference)
             common = {**self.common, "elements": elements}
-            proof = _call(self.program, inputs, reference, self.target, self.lowered, names, common)
+            proof = _call(self.program, inputs, reference, self.target, self.lowered, names, common, self.engine)
             if self.locate == "always" or (self.locate and proof.outcome in ("bounded", "wrong")):
                 proof = _with_cells(proof, self.program, inputs, self.lowered, self.target, names)
             proofs.append(proof)
@@ -169,11 +204,13 @@ def _call(
     lowered: Lowered,
     names: Sequence[str],
     common: dict[str, Any],
+    engine: VgfEngine | None = None,
 ) -> Proof:
     """One run of the lowered program, on the state that it holds."""
     common = {**common, "reference": reference}
+    runner = engine.runner(lowered.compiled) if engine is not None else None
     try:
-        outputs = run_edge_program(lowered.program, inputs)
+        outputs = run_edge_program(lowered.program, inputs, runner)
     except UndefinedResult as error:
         return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
     except NotJudged as error:
@@ -184,7 +221,8 @@ def _call(
         raise
     except Exception as error:
         return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
-    return _compare(program, inputs, reference, outputs, target, lowered, names, common)
+    proof = _compare(program, inputs, reference, outputs, target, lowered, names, common)
+    return proof if runner is None else with_differences(proof, runner.differences)
 
 
 def _with_cells(

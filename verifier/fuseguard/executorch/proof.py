@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 
+from fuseguard.executorch.engines.difference import EngineDifference
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Proof:
     ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
     (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
     unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
+
+    ``engine`` is what ran the delegates. Where that is not the reference model, ``engine_differences`` says at which
+    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about what
+    this engine does not show.
     """
 
     outcome: Outcome
@@ -83,6 +88,9 @@ class Proof:
     by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    engine: str = "tosa"
+    engine_differences: tuple[EngineDifference, ...] = ()
+    notes: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -108,6 +116,25 @@ class Proof:
     def wrong_cells(self) -> tuple[Cell, ...]:
         """Where the lowering goes wrong, the earliest place first; what only follows from it is left out."""
         return tuple(cell for cell in self.cells if cell.status == "wrong")
+
+
+def with_differences(proof: Proof, differences: Sequence[EngineDifference]) -> Proof:
+    """The proof of a run in which an engine yielded something else than the reference model: ``wrong``, if it did.
+
+    Where the results do not show it, the outputs of the delegates stand for those of the program in ``differing``.
+    """
+    if not differences:
+        return proof
+    outcome: Outcome = "wrong" if proof.ok else proof.outcome
+    outputs = tuple(f"output {item.output} of delegate {item.delegate}" for item in differences)
+    return replace(
+        proof,
+        outcome=outcome,
+        rounding_ties=0,
+        explained_by=(),
+        differing=proof.differing or outputs,
+        engine_differences=tuple(differences),
+    )
 
 
 def of_calls(proofs: Sequence[Proof]) -> Proof:
