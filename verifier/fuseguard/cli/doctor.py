@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fuseguard.cli import output
-from fuseguard.report.lines import Line
+from fuseguard.report.lines import Line, Span
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def command(vulkan_icd: Path | None, output_format: str, color: str) -> None:
 
 def _lines(found: Sequence[EngineStatus]) -> Iterator[Line]:
     for status in found:
-        told = ("works", "good") if status.works else ("does not work here", "error")
+        told: Span = ("works", "good") if status.works else ("does not work here", "error")
         yield Line((status.name, "strong"), ": ", told, f"; {status.note}", hang=2)
         width = max(len(piece.name) for piece in status.pieces)
         for piece in status.pieces:

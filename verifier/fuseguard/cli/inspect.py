@@ -27,7 +27,7 @@ def command(file: Path, output_format: str, color: str) -> None:
     """Say what a lowered file holds: delegates, inputs and outputs, and operators.
 
     FILE is an ExecuTorch program (.pte), a VGF file or a TOSA flatbuffer; its name does not matter. Needs no torch, and
-    runs nothing in the file. Outputs of a VGF that share one value are warned about: Vulkan may write one of them alone.
+    runs nothing in the file. Warns of outputs of a VGF that share one value: Vulkan may write one of them alone.
     """
     from fuseguard.readers.lowered import read_lowered
 

@@ -51,7 +51,7 @@ class Child:
             late = threading.Event()
             timer = None
             if self.seconds is not None:
-                timer = threading.Timer(self.seconds, lambda: (late.set(), process.kill()))
+                timer = threading.Timer(self.seconds, _end_late, (process, late))
                 timer.start()
             try:
                 send(process.stdin, request)
@@ -94,7 +94,7 @@ class Child:
         return code, words
 
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """Let the process end, if there is one."""
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
@@ -104,3 +104,8 @@ class Child:
         if self._stderr is not None:
             self._stderr.close()
             self._stderr = None
+
+
+def _end_late(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    process.kill()

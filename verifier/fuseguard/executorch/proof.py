@@ -62,8 +62,8 @@ class Proof:
     unless asked for, and where lowering or a delegate failed. ``wrong_cells`` are those that went wrong.
 
     ``engine`` is what ran the delegates. Where that is not the reference model, ``engine_differences`` says at which
-    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about what
-    this engine does not show.
+    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about
+    what this engine does not show.
     """
 
     outcome: Outcome

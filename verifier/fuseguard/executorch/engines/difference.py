@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class EngineDifference:
     """One output of one delegate.
 
-    ``delegate`` counts the delegates in the order in which they first run, ``output`` the outputs of this one, ``tensor``
-    is its name. ``differing`` of ``elements`` differ; ``largest`` is the largest difference, in codes of an integer
-    tensor, at the index ``at``, where the reference model has ``expected`` and the engine ``actual``. ``shared_with``
-    are outputs that are one value with this one in the compiled graph: of those, a runtime may write the last alone.
+    ``delegate`` counts the delegates in the order in which they first run, ``output`` the outputs of this one;
+    ``tensor`` is its name. ``differing`` of ``elements`` differ; ``largest`` is the largest difference, in codes of an
+    integer tensor, at the index ``at``, where the reference model has ``expected`` and the engine ``actual``.
+    ``shared_with`` are outputs that are one value with this one in the compiled graph: of those, a runtime may write
+    the last alone.
     """
 
     delegate: int

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from executorch.exir import EdgeCompileConfig
@@ -12,6 +15,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from fuseguard.executorch.engines.status import converter_beside_python
 from fuseguard.executorch.locking import one_at_a_time
 from fuseguard.executorch.lowering import Lowered, lower_to_edge
 from fuseguard.target import Target, TargetError
@@ -32,14 +36,14 @@ def lower_to_vgf(
     from executorch.backends.arm.vgf import VgfCompileSpec, VgfPartitioner
 
     if target.accelerator not in ("vgf", "tosa"):
-        raise TargetError(f"the engine vgf runs the target vgf or a TOSA specification, and the target is {target.name}")
+        raise TargetError(f"the engine vgf runs the target vgf or a TOSA specification, and not {target.name}")
     try:
         spec = VgfCompileSpec(target.spec)
     except Exception as error:
         raise TargetError(
             f"the VGF backend of ExecuTorch {target.release} does not accept {target.spec!r}: {error}"
         ) from error
-    with _conversions() as made:
+    with _converter_found(), _conversions() as made:
         lowered = lower_to_edge(program, spec, checks, compile_config, VgfPartitioner)
     sources = {vgf: tosa for tosa, vgf in made}
     compiled = {}
@@ -49,6 +53,21 @@ def lower_to_vgf(
             delegate._processed_bytes = sources[vgf]
             compiled[sources[vgf]] = vgf
     return replace(lowered, compiled=compiled)
+
+
+@contextlib.contextmanager
+def _converter_found() -> Iterator[None]:
+    """Puts the converter beside this Python on PATH, where the backend looks for it, unless there is one."""
+    beside = converter_beside_python()
+    before = os.environ.get("PATH", os.defpath)
+    if beside is None or os.environ.get("MODEL_CONVERTER_PATH") or shutil.which("model-converter"):
+        yield
+        return
+    os.environ["PATH"] = os.pathsep.join((before, str(Path(beside).parent)))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,7 +25,6 @@ VGF_PACKAGES: dict[str, str] = {
     "ai-ml-sdk-scenario-runner": "0.11.0",
     "ai-ml-sdk-model-converter": "0.11.0",
 }
-#: The oldest converter that ExecuTorch 1.5 accepts (MIN_MODEL_CONVERTER_VERSION in backends/arm/vgf).
 _VERSION_SECONDS = 20
 
 _PROVE = "pip install 'fuseguard[prove]'"
@@ -175,6 +175,11 @@ def _backend() -> Piece:
     return Piece("executorch", has_backend, version if has_backend else f"{version} has no VGF backend")
 
 
+def converter_beside_python() -> str | None:
+    """The converter in the folder of this Python, where its environment is used without being activated."""
+    return shutil.which("model-converter", path=str(Path(sys.executable).parent))
+
+
 def _converter() -> Piece:
     """The converter that VgfPartitioner calls: $MODEL_CONVERTER_PATH, or model-converter on PATH."""
     name, package = "model-converter", "ai-ml-sdk-model-converter"
@@ -182,16 +187,19 @@ def _converter() -> Piece:
     if configured and not os.access(configured, os.X_OK):
         return Piece(name, False, f"MODEL_CONVERTER_PATH is {configured}, which cannot be run")
     path = configured or shutil.which("model-converter") or shutil.which("model_converter")
+    beside = "" if path else "; not on PATH, where VgfPartitioner looks for it, so activate this environment to lower"
+    path = path or converter_beside_python()
     if path is None:
         return Piece(name, False, "is not on PATH", _pip(package))
     try:
-        told = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_VERSION_SECONDS)
+        command = [path, "--version"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=_VERSION_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return Piece(name, False, f"{path} does not run: {error}", _pip(package))
     if told.returncode:
         last = (told.stderr or told.stdout).strip().splitlines() or ["it prints nothing"]
         return Piece(name, False, f"{path} exits with {told.returncode}: {last[-1]}", _pip(package))
-    return Piece(name, True, f"{_version(package) or 'unknown version'} ({path})")
+    return Piece(name, True, f"{_version(package) or 'unknown version'} ({path}{beside})")
 
 
 def _driver(icd: Path | None) -> Piece:
