@@ -77,6 +77,9 @@ class Rule(abc.ABC):
     mended_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
+    #: The accelerator that the fault is one of, "" for all. Its examples are checked for it, and no selftest judges
+    #: them: the TOSA reference model does not show what only the accelerator's own compiler does.
+    accelerator: ClassVar[str] = ""
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
     preview: ClassVar[bool] = False
     #: What grades the rows of ``effects``; None for the recordings that ship with fuseguard. A pack brings its own.

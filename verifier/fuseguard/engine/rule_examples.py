@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
@@ -112,7 +112,7 @@ def _holes(rule: Rule) -> Iterator[Fault]:
     """Every case needs an effect on every measured release and both profiles, or a finding could not be made."""
     for case in [case for case in rule.effects.cases() if case != "*"] or ["*"]:
         missing = []
-        for target in _targets(None):
+        for target in _targets(rule):
             try:
                 rule.effects.look_up(case, target)
             except KeyError:
@@ -131,7 +131,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     seen: set[str] = set()
     for release in MEASURED_RELEASES:
         refused = []
-        for target in (Target.parse(example.spec(profile), release) for profile in PROFILES):
+        for target in (target_of(rule, example.spec(profile), release) for profile in PROFILES):
             report = run(example.graph(), target, together)
             refused.append(report.refused())
             codes = {finding.code for finding in report.findings}
@@ -168,7 +168,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
 def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
     """What the rule's own findings in a bad example say."""
     problems: dict[str, list[Target]] = {}
-    for target in _targets(example):
+    for target in _targets(rule, example):
         graph = example.graph()
         first, second = (run(graph, target, (rule,)) for _ in range(2))
         if first.findings != second.findings:
@@ -208,7 +208,7 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
     problems: dict[tuple[FaultKind, str], list[Target]] = {}
-    for target in _targets(example):
+    for target in _targets(rule, example):
         report = run(example.graph(), target, (rule,))
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
@@ -253,10 +253,16 @@ def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
     return watched
 
 
-def _targets(example: Example | None) -> list[Target]:
+def target_of(rule: Rule, spec: str, release: str) -> Target:
+    """The target that an example of ``rule`` is checked for."""
+    target = Target.parse(spec, release)
+    return replace(target, accelerator=rule.accelerator) if rule.accelerator else target
+
+
+def _targets(rule: Rule, example: Example | None = None) -> list[Target]:
     """Every measured release with both profiles, and with the extensions that the example needs."""
     specs = [example.spec(profile) if example else profile for profile in PROFILES]
-    return [Target.parse(spec, release) for release in MEASURED_RELEASES for spec in specs]
+    return [target_of(rule, spec, release) for release in MEASURED_RELEASES for spec in specs]
 
 
 def _named(targets: Sequence[Target]) -> str:

@@ -26,6 +26,7 @@ from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.engines.lowering import lower_to_vgf
+from fuseguard.executorch.engines.notes import notes_on_vgf
 from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import input_sets
@@ -127,6 +128,8 @@ def prove(
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
+    if judging is None and resolved.accelerator == "vgf":
+        common["notes"] = tuple(notes_on_vgf(lowered.program))
     program = functional_program(exported_program, share_weights=True)
     judged = _Judged(eager, program, lowered, resolved, common, locate, judging)
     return of_input_sets([

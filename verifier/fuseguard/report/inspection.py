@@ -64,6 +64,10 @@ def _tosa(program: TosaProgram, indent: int) -> Iterator[Line]:
     for label, names in (("input", program.inputs), ("output", program.outputs)):
         yield from _rows(indent, label, [_tosa_tensor(program, item) for item in names])
     yield _row(indent, "ops", _counts(_tosa_ops(program)) or "none")
+    for group in program.same_outputs:
+        shown = "outputs " + listed([str(number) for number in group])
+        text = f": {shown} are one value but for IDENTITY; a VGF made of it has one tensor for them (BO606)"
+        yield Line(" " * indent, ("note", "note"), text, hang=indent + 2)
 
 
 def _vgf(program: VgfProgram, indent: int) -> Iterator[Line]:
@@ -176,6 +180,7 @@ def _tosa_dict(program: TosaProgram) -> dict[str, Any]:
         "inputs": [tensor(item) for item in program.inputs],
         "outputs": [tensor(item) for item in program.outputs],
         "ops": _tosa_ops(program),
+        "same_outputs": [list(group) for group in program.same_outputs],
     }
 
 

@@ -47,7 +47,7 @@ def lower_to_vgf(
         lowered = lower_to_edge(program, spec, checks, compile_config, VgfPartitioner)
     sources = {vgf: tosa for tosa, vgf in made}
     compiled = {}
-    for delegate in _delegates(lowered.program.graph_module):
+    for delegate in delegates_of(lowered.program.graph_module):
         vgf = bytes(delegate.processed_bytes)
         if vgf in sources:
             delegate._processed_bytes = sources[vgf]
@@ -91,11 +91,12 @@ def _conversions() -> Iterator[list[tuple[bytes, bytes]]]:
         module.vgf_compile = convert
 
 
-def _delegates(module: GraphModule) -> Iterator[Any]:
+def delegates_of(module: GraphModule) -> Iterator[Any]:
+    """The delegates of a lowered program, those in the bodies of control flow too."""
     for node in module.graph.nodes:
         if node.op == "get_attr":
             held = getattr(module, str(node.target), None)
             if isinstance(held, GraphModule):
-                yield from _delegates(held)
+                yield from delegates_of(held)
             elif hasattr(held, "processed_bytes"):
                 yield held
