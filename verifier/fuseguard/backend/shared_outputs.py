@@ -11,6 +11,7 @@ Rules that depend on it: BO606.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 
 from fuseguard.backend.partition import stays_on_cpu_with_float
 from fuseguard.backend.per_view import once_per_view
@@ -48,21 +49,31 @@ def _leaves(view: View, node: Node, target: Target) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """The value that a layout began with, its layout there and the layout now."""
+
+    number: int
+    neutral: tuple[int, ...]
+    state: tuple[int, ...]
+
+
 class _Numbers:
     """Value numbering; ``of`` has the number of each node's value by its name."""
 
     def __init__(self, view: View, target: Target) -> None:
         self.of: dict[str, int] = {}
         self._known: dict[Hashable, int] = {}
-        #: What a value is a view of, and how: number -> (number, shape).
-        self._roots: dict[int, tuple[int, Hashable]] = {}
+        #: What a value is another layout of, by the kind of layout and its number.
+        self._roots: dict[tuple[str, int], _Root] = {}
         #: What a DQ reads: number of its value -> (number of the codes, qparams).
         self._codes: dict[int, tuple[int, Hashable]] = {}
         for node in view.graph:
             self.of[node.name] = self._number(view, node, target)
 
     def _number(self, view: View, node: Node, target: Target) -> int:
-        source = view.producer(node) if node.op == "call" and view.is_live(node) else None
+        inputs = view.graph.inputs(node) if node.op == "call" and view.is_live(node) else ()
+        source = inputs[0] if inputs else None
         if source is None or source.op not in ("call", "placeholder"):
             return self._unique(node)
         value = self.of[source.name]
@@ -76,9 +87,16 @@ class _Numbers:
             return self._computed(view, node)
         if node.kind == "clone" and node.arg(2, "train") is not True:
             return value
-        if node.kind in _VIEWS and None not in node.meta.shape and None not in source.meta.shape:
-            return self._viewed(value, source.meta.shape, node.meta.shape)
-        return self._computed(view, node)
+        if None in node.meta.shape or None in source.meta.shape:
+            return self._computed(view, node)
+        if node.kind in _VIEWS:
+            return self._moved("view", value, source.meta.shape, node.meta.shape)
+        if node.kind == "permute" and (dims := _dims(node)):
+            before = self._roots.get(("permute", value))
+            order = tuple(before.state[dim] for dim in dims) if before is not None else dims
+            return self._moved("permute", value, tuple(range(len(dims))), order)
+        same_shape = node.meta.shape == source.meta.shape
+        return value if same_shape and _changes_nothing(view, node) else self._computed(view, node)
 
     def _dequantized(self, view: View, node: Node, codes: int) -> int:
         qparams = view.qparams(node)
@@ -95,18 +113,23 @@ class _Numbers:
         codes, before = self._codes.get(value, (-1, None))
         return codes if before == qparams else self._shared(("quantize", value, qparams))
 
-    def _viewed(self, value: int, source: Hashable, shape: Hashable) -> int:
-        """Codes are viewed as they are, so that a view between DQ and Q is one of the codes."""
-        root, first = self._roots.get(value, (value, source))
-        if shape == first:
+    def _moved(self, how: str, value: int, neutral: tuple[int, ...], state: tuple[int, ...]) -> int:
+        """The number of a value that is another one in another layout; of several in a row, the last counts.
+
+        ``neutral`` is the layout that changes nothing. Codes are moved as they are, so that what moves a value between
+        DQ and Q moves its codes.
+        """
+        before = self._roots.get((how, value), _Root(value, neutral, neutral))
+        root, neutral = before.number, before.neutral
+        if state == neutral:
             return root
         codes, qparams = self._codes.get(root, (-1, None))
-        number = self._shared(("view", root, shape))
-        self._roots[number] = root, first
+        number = self._shared((how, root, state))
+        self._roots[how, number] = _Root(root, neutral, state)
         if qparams is not None:
-            viewed = self._shared(("view", codes, shape))
-            self._roots[viewed] = codes, first
-            self._codes[number] = viewed, qparams
+            moved = self._shared((how, codes, state))
+            self._roots[how, moved] = _Root(codes, neutral, state)
+            self._codes[number] = moved, qparams
         return number
 
     def _computed(self, view: View, node: Node) -> int:
@@ -130,3 +153,23 @@ class _Numbers:
 
     def _shared(self, key: Hashable) -> int:
         return self._known.setdefault(key, len(self._known))
+
+
+def _dims(node: Node) -> tuple[int, ...]:
+    """How a permute orders its dimensions; () where that is not known."""
+    dims = node.arg(1, "dims", ())
+    if node.target.split(".")[1] not in ("permute", "permute_copy") or not isinstance(dims, tuple):
+        return ()
+    return tuple(dim % len(dims) for dim in dims if isinstance(dim, int))
+
+
+def _changes_nothing(view: View, node: Node) -> bool:
+    """Whether an op whose result has the shape and the dtype of its operand hands that on: RemoveNoopPass drops it.
+
+    A repeat by one becomes TILE, which stays.
+    """
+    if node.kind == "cat":
+        return len(view.graph.inputs(node)) == 1
+    if node.kind == "pad":
+        return not any(node.arg(1, "pad", ()) or (1,))
+    return node.kind in ("expand", "slice")

@@ -53,6 +53,8 @@ BAD = (
     Example("a convolution with and without dropout", _after_conv("aten.dropout.default", 0.5, False), _program),
     Example("a convolution and its clone", _after_conv("aten.clone.default")),
     Example("a convolution and its view to the same shape", _after_conv("aten.view.default", _SHAPE)),
+    Example("a convolution and all of its slices", _after_conv("aten.slice.Tensor", 1, 0, 4)),
+    Example("a convolution and its permute to the same order", _after_conv("aten.permute.default", (0, 1, 2, 3))),
     Example("the same sigmoid twice", _twice("aten.sigmoid.default")),
 )
 
