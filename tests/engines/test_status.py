@@ -40,7 +40,8 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A machine on which the engine vgf works; tests take things away."""
-    versions: dict[str, str | None] = dict.fromkeys(("torch", "executorch", "torchao", "tosa-tools", "ethos-u-vela"), "1")
+    names = ("torch", "executorch", "torchao", "tosa-tools", "ethos-u-vela")
+    versions: dict[str, str | None] = dict.fromkeys(names, "1.0")
     versions |= status.VGF_PACKAGES
     found = Machine(versions)
     (tmp_path / "executorch/backends/arm/vgf").mkdir(parents=True)
