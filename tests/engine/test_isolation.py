@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +137,20 @@ def test_ctrl_c_is_not_the_rules() -> None:
 def test_what_a_rule_prints_is_not_in_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     run(graph(), TARGET, [rule_of(lambda: print("hello"))])
     assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_what_a_rule_writes_to_the_descriptor_is_not_in_the_report(tmp_path: Path) -> None:
+    """``os.write``, C and other processes do not ask ``sys.stdout``. What comes after the check is in the report."""
+    with (
+        (tmp_path / "report").open("w") as report,
+        (tmp_path / "rest").open("w") as rest,
+        redirect_stdout(report),
+        redirect_stderr(rest),
+    ):
+        run(graph(), TARGET, [rule_of(lambda: os.write(report.fileno(), b"hello"))])
+        print("report", flush=True)
+    assert (tmp_path / "report").read_text() == "report\n"
+    assert (tmp_path / "rest").read_text() == "hello"
 
 
 def test_qparams_that_cannot_be_read_do_not_pass() -> None:

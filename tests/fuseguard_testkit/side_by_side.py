@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fuseguard.engine import load_registry
+from fuseguard.engine import Rule, load_registry
 from fuseguard.ir import Graph
 from fuseguard.ir.graph import Arg, Node, Ref
 
@@ -38,8 +38,16 @@ def repeated(graphs: Sequence[Graph], copies: int) -> Graph:
 
 def bad_examples() -> list[Graph]:
     """Those of all rules, in the ATen dialect."""
-    graphs = [example.graph() for rule in load_registry().rules for example in rule.bad]
-    return [graph for graph in graphs if graph.dialect == "aten"]
+    return [graph for rule in load_registry().rules for graph in _aten(rule)]
+
+
+def first_bad_examples() -> list[Graph]:
+    """One of each rule, in the ATen dialect."""
+    return [graph for rule in load_registry().rules for graph in _aten(rule)[:1]]
+
+
+def _aten(rule: Rule) -> list[Graph]:
+    return [graph for example in rule.bad if (graph := example.graph()).dialect == "aten"]
 
 
 def _renamed(node: Node, suffix: str) -> Node:

@@ -14,7 +14,7 @@ from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import Target
 from fuseguard_testkit.lint_work import function_calls, growth, lines_run
-from fuseguard_testkit.side_by_side import bad_examples, repeated
+from fuseguard_testkit.side_by_side import first_bad_examples, repeated
 
 RULES = load_registry().rules
 QPARAMS = int8(0.05, -17)
@@ -53,7 +53,7 @@ def test_no_loop_runs_over_the_whole_graph_for_each_finding(rule: Rule) -> None:
 
 def test_all_findings_at_once_cost_as_many_times_the_work() -> None:
     """Also what is asked once a lint, of all findings together: fingerprints, and what refusals expose."""
-    assert growth(function_calls, partial(repeated, bad_examples()), 1) < AT_MOST
+    assert growth(function_calls, partial(repeated, first_bad_examples()), 1) < AT_MOST
 
 
 def split_in(parts: int) -> Graph:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fuseguard.readers import budget
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_NAME, MAX_NODES, MAX_QPARAM_VALUES, MAX_TENSOR_BYTES, MAX_USES
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.open import read_file
@@ -114,14 +115,18 @@ def test_a_file_of_exactly_the_largest_accepted_size(tmp_path: Path) -> None:
         read_file(pack(path, contents))
 
 
-def test_one_node_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+def test_one_node_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is lowered, so that the test is short."""
+    limit = 1_000
+    monkeypatch.setattr(budget, "MAX_NODES", limit)
+
     def chain(number: int) -> Path:
         nodes = [costly.call(f"n{i}", "aten.neg.default", f"n{i - 1}" if i else "x") for i in range(number)]
         return written(tmp_path / "m.pt2", costly.program(nodes, [f"n{number - 1}"], ("x",)))
 
-    number = MAX_NODES - 2  # an input and the output
-    assert len(read_file(chain(number))) == MAX_NODES
-    with pytest.raises(UnreadableInput, match=f"{MAX_NODES} nodes"):
+    number = limit - 2  # an input and the output
+    assert len(read_file(chain(number))) == limit
+    with pytest.raises(UnreadableInput, match=f"{limit} nodes"):
         read_file(chain(number + 1))
 
 

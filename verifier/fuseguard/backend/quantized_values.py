@@ -87,7 +87,7 @@ def _boundaries(view: View) -> Iterator[Boundary]:
 
 def _same(one: QParams | None, other: QParams) -> bool:
     """Equality, but by text at need: a NaN scale is not equal to itself, and its DQ must still be found."""
-    return one == other or repr(one) == repr(other)
+    return one is other or one == other or repr(one) == repr(other)
 
 
 def is_constant(view: View, node: Node) -> bool:

@@ -11,8 +11,9 @@ import contextlib
 from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 
-#: Lookup tables and the like. The largest known programs have some hundreds.
-MAX_ITEMS = 1_000
+#: Lookup tables and the like, each of which takes some milliseconds. A layer of an A16W8 transformer has about five:
+#: for exp, a reciprocal, an activation and two reciprocal square roots.
+MAX_ITEMS = 500
 _SPENT = object()
 
 

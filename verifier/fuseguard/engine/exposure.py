@@ -27,6 +27,7 @@ def take_in_exposed(
     something is told to have failed, with TooMuchWork.
     """
     closed = list(findings)
+    rules = [rule for rule in rules if rule.exposes]
     failed: dict[str, BaseException] = {}
     left = max(ROUNDS, MAX_LOOKS // max(len(view.graph), 1))
     last = ""
@@ -66,8 +67,7 @@ def take_in_exposed(
             for name in cluster:
                 holders[name] = min(number, holders.get(name, number))
         for number, names in more.items():
-            ordered = sorted(names.union(closed[number].cluster), key=lambda name: view.graph[name].index)
-            closed[number] = replace(closed[number], cluster=tuple(ordered))
+            closed[number] = replace(closed[number], cluster=view.in_order(names.union(closed[number].cluster)))
     return closed, failed
 
 

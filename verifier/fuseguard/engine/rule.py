@@ -109,6 +109,11 @@ class Rule(abc.ABC):
         return None
 
     @property
+    def exposes(self) -> bool:
+        """Whether the rule says what refusing ops would break."""
+        return type(self).exposed is not Rule.exposed
+
+    @property
     def repairable(self) -> bool:
         """Whether the rule knows a repair for at least some of its findings."""
         return type(self).repair is not Rule.repair

@@ -6,7 +6,7 @@ import copy
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
 from fuseguard.engine.example_cases import PROFILES
@@ -129,10 +129,11 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     raised: dict[str, list[Target]] = {}
     unlike: list[str] = []
     seen: set[str] = set()
+    graph = example.graph()
     for release in MEASURED_RELEASES:
         refused = []
-        for target in (target_of(rule, example.spec(profile), release) for profile in PROFILES):
-            report = run(example.graph(), target, together)
+        for target in (_target(example.spec(profile), release, rule.accelerator) for profile in PROFILES):
+            report = run(graph, target, together)
             refused.append(report.refused())
             codes = {finding.code for finding in report.findings}
             seen |= codes
@@ -168,8 +169,8 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
 def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
     """What the rule's own findings in a bad example say."""
     problems: dict[str, list[Target]] = {}
+    graph = example.graph()
     for target in _targets(rule, example):
-        graph = example.graph()
         first, second = (run(graph, target, (rule,)) for _ in range(2))
         if first.findings != second.findings:
             problems.setdefault("two runs over the same graph find different things", []).append(target)
@@ -208,8 +209,9 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
 
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
     problems: dict[tuple[FaultKind, str], list[Target]] = {}
+    graph = example.graph()
     for target in _targets(rule, example):
-        report = run(example.graph(), target, (rule,))
+        report = run(graph, target, (rule,))
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
         for finding in report.findings:
@@ -253,16 +255,17 @@ def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
     return watched
 
 
-def target_of(rule: Rule, spec: str, release: str) -> Target:
-    """The target that an example of ``rule`` is checked for."""
-    target = Target.parse(spec, release)
-    return replace(target, accelerator=rule.accelerator) if rule.accelerator else target
-
-
 def _targets(rule: Rule, example: Example | None = None) -> list[Target]:
     """Every measured release with both profiles, and with the extensions that the example needs."""
     specs = [example.spec(profile) if example else profile for profile in PROFILES]
-    return [target_of(rule, spec, release) for release in MEASURED_RELEASES for spec in specs]
+    return [_target(spec, release, rule.accelerator) for release in MEASURED_RELEASES for spec in specs]
+
+
+@cache
+def _target(spec: str, release: str, accelerator: str) -> Target:
+    """The same few targets for all examples of all rules."""
+    target = Target.parse(spec, release)
+    return replace(target, accelerator=accelerator) if accelerator else target
 
 
 def _named(targets: Sequence[Target]) -> str:

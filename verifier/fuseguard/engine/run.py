@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from fuseguard.engine.causes import mark_consequences
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.exposure import distinct_clusters, take_in_exposed
 from fuseguard.engine.finding import Effect, Finding, Severity
@@ -20,9 +21,9 @@ from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 # A program with more is not one to be repaired finding by finding, and its report could not be read.
-MAX_FINDINGS = 20_000
+MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
-MAX_CLUSTER_NAMES = 3_000_000
+MAX_CLUSTER_NAMES = 1_000_000
 
 NOT_QUANTIZED = (
     "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
@@ -98,6 +99,7 @@ def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
 
 
 @limited_effort()
+@collector_paused()
 def run(
     graph: Graph,
     target: Target,
@@ -119,7 +121,7 @@ def run(
     # Every rule is about integer lowering; without the INT profile there is none to be wrong.
     active = rules if "INT" in target.profiles else ()
     views = [View(body) for body in judged_graphs(graph)]
-    quantized = any(map(is_quantized, programs(graph)))
+    quantized = any(len(view.ops) < len(view.calls()) for view in views) or any(map(is_quantized, programs(graph)))
     bounds = _Bounds()
     late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)

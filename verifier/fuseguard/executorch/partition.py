@@ -154,6 +154,8 @@ def target_of(
     """
     given = as_target(compile_spec)
     target = given if isinstance(given, Target) else Target.parse(given, executorch)
+    if executorch is not None and not isinstance(compile_spec, Target):
+        target = target.with_release(executorch)
     return target if compile_config is None else replace(target, ir_validity=compile_config._check_ir_validity)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ class Island:
         return f"{self.anchor.name} -> {self.activation.name}" if self.activation else self.anchor.name
 
 
+_MANY = 1_000
 #: Kinds by another name in the edge dialect. What is read of them there by a getitem is their value here.
 _SAME_KIND = {"max_pool2d_with_indices": "max_pool2d"}
 
@@ -55,6 +56,7 @@ class View:
         self._users = _live_users(graph, self._live)
         self._calls: dict[Trait | None, tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
+        self._per_tensor: dict[tuple[Arg, ...], QParams] = {}  # by their arguments, which a Q and its DQs have alike
         self._keys: dict[str, dict[str, str]] = {}
         self._clusters: dict[str, frozenset[str]] = {}
         self._ordered: dict[tuple[int, ...], tuple[str, ...]] = {}  # by the ids of clusters that are kept
@@ -95,11 +97,13 @@ class View:
 
     def qparams(self, node: Node) -> QParams | None:
         """The qparams that a Q or DQ node carries; None for other nodes and for unreadable ones."""
+        name = node.name
+        if name in self._qparams:
+            return self._qparams[name]
         if not (self.is_q(node) or self.is_dq(node)):
             return None
-        if node.name not in self._qparams:
-            self._qparams[node.name] = self._read_qparams(node)
-        return self._qparams[node.name]
+        found = self._qparams[name] = self._read_qparams(node)
+        return found
 
     def _read_qparams(self, node: Node) -> QParams | None:
         # quantize_per_tensor(x, scale, zero_point, qmin, qmax, dtype)
@@ -114,6 +118,8 @@ class View:
             zero_points = tuple(int(z) for z in self._buffer(node.arg(2, "zero_points")) if math.isfinite(z))
             source = "" if scales else _text(node.arg(1, "scales"))
             return QParams(scales, zero_points, qmin, qmax, _text(dtype), axis, source)
+        if not node.kwargs and node.args[1:] in self._per_tensor:
+            return self._per_tensor[node.args[1:]]
         scale, zero_point, qmin, qmax, dtype = (
             node.arg(1, "scale"), node.arg(2, "zero_point"), node.arg(3, "quant_min"), node.arg(4, "quant_max"),
             node.arg(5, "dtype"),
@@ -125,7 +131,10 @@ class View:
             and isinstance(qmax, int)
         ):
             return None
-        return QParams.per_tensor(float(scale), zero_point, qmin, qmax, _text(dtype))
+        found = QParams.per_tensor(float(scale), zero_point, qmin, qmax, _text(dtype))
+        if not node.kwargs:
+            self._per_tensor[node.args[1:]] = found
+        return found
 
     def _buffer(self, arg: Arg) -> tuple[float, ...]:
         return self.graph.buffers.get(arg.name, ()) if isinstance(arg, Ref) else ()
@@ -269,9 +278,15 @@ class View:
         """The same in the program's order. Nodes of one cluster get the same object: many findings may share one."""
         key = tuple(dict.fromkeys(id(self._cluster_of(node)) for node in nodes))
         if key not in self._ordered:
-            names = sorted(self.cluster(*nodes), key=lambda name: self.graph[name].index)
-            self._ordered[key] = tuple(names)
+            self._ordered[key] = self.in_order(self.cluster(*nodes))
         return self._ordered[key]
+
+    def in_order(self, names: Set[str]) -> tuple[str, ...]:
+        """Names of nodes in the program's order."""
+        nodes = self.graph.nodes
+        if len(names) > max(_MANY, len(nodes) // 8):  # a walk over all nodes takes less than sorting most of them
+            return tuple([name for name in nodes if name in names])
+        return tuple(sorted(names, key=lambda name: nodes[name].index))
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
         if start.name not in self._clusters and (self.is_q(start) or start.op == "output"):

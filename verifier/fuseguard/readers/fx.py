@@ -206,7 +206,8 @@ def _innermost_module(stack: Any) -> tuple[str, str]:
 
 
 def _annotated(meta: Mapping[str, Any]) -> bool:
-    info = (meta.get("custom") or {}).get(_ANNOTATION_KEY)
+    custom = meta.get("custom")  # anybody's: torch reads whatever JSON a file has here
+    info = custom.get(_ANNOTATION_KEY) if isinstance(custom, Mapping) else None
     if isinstance(info, Mapping):
         return bool(info.get("quantized"))
     return bool(getattr(info, "quantized", False))

@@ -46,8 +46,9 @@ def read_lowered(path: Path) -> LoweredFile:
             size = os.fstat(handle.fileno()).st_size
             if size < 8:
                 raise UnreadableInput(f"{path}: has {size} bytes, and is neither of {_KINDS}; lower the program again")
-            with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-                return _read(path, view, size)
+            # Closed when the last view of it goes: the traceback of an error may hold one.
+            view = memoryview(mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ))
+        return _read(path, view, size)
     except OSError as error:
         raise UnreadableInput(f"{path}: cannot be read: {error.strerror or error}") from error
 

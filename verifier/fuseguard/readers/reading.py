@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from fuseguard.engine.collector import collector_paused
 from fuseguard.readers.budget import OverBudget
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.schema import MalformedProgram
@@ -21,7 +21,7 @@ SAVE_AGAIN = "save it again with torch.export.save"
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raises UnreadableInput, and nothing else, for whatever is wrong with the file that is read within."""
-    with _collector_paused():
+    with collector_paused():
         try:
             yield
         except OverBudget as error:
@@ -39,18 +39,6 @@ def reading(path: Path) -> Iterator[None]:
                 f"{path}: the program is nested too deeply or needs too much memory to be read safely; if it is "
                 f"genuine, {SAVE_AGAIN} in smaller parts"
             ) from error
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No collector runs while many objects that all live are made; they cost a third of the time otherwise."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def decoded(data: bytes, kind: type[T]) -> T:
