@@ -34,6 +34,9 @@ def proof(**changes: Any) -> Any:
         "delegated_ops": 3,
         "delegates": 1,
         "exception": "",
+        "engine": "tosa",
+        "engine_differences": (),
+        "notes": (),
     }
     return SimpleNamespace(**{"cells": (), "by_inputs": (), "worst": 1, **fields, **changes})
 
