@@ -21,7 +21,7 @@ def own_imports(module: str) -> set[str]:
     """The modules of executorch/ and its packages that one of them imports, as ``lockstep/cells``."""
     tree = ast.parse((EXECUTORCH / f"{module}.py").read_text(encoding="utf-8"))
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    packages = {".".join(path.relative_to(EXECUTORCH.parents[1]).parts) for path in EXECUTORCH.iterdir() if path.is_dir()}
+    packages = {f"fuseguard.executorch.{path.name}" for path in EXECUTORCH.iterdir() if path.is_dir()}
     names = {node.module for node in imported if node.module not in packages}
     names |= {f"{node.module}.{alias.name}" for node in imported if node.module in packages for alias in node.names}
     inside = (name.removeprefix("fuseguard.executorch.") for name in names if name.startswith("fuseguard.executorch."))
