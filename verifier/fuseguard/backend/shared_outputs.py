@@ -130,6 +130,7 @@ class _Numbers:
             moved = self._shared((how, codes, state))
             self._roots[how, moved] = _Root(codes, neutral, state)
             self._codes[number] = moved, qparams
+            self._known.setdefault(("dequantize", moved, qparams), number)
         return number
 
     def _computed(self, view: View, node: Node) -> int:
