@@ -87,16 +87,16 @@ class _Numbers:
             return self._computed(view, node)
         if node.kind == "clone" and node.arg(2, "train") is not True:
             return value
-        if None in node.meta.shape or None in source.meta.shape:
+        shape, given = _fixed(node.meta.shape), _fixed(source.meta.shape)
+        if shape is None or given is None:
             return self._computed(view, node)
         if node.kind in _VIEWS:
-            return self._moved("view", value, source.meta.shape, node.meta.shape)
+            return self._moved("view", value, given, shape)
         if node.kind == "permute" and (dims := _dims(node)):
             before = self._roots.get(("permute", value))
             order = tuple(before.state[dim] for dim in dims) if before is not None else dims
             return self._moved("permute", value, tuple(range(len(dims))), order)
-        same_shape = node.meta.shape == source.meta.shape
-        return value if same_shape and _changes_nothing(view, node) else self._computed(view, node)
+        return value if shape == given and _changes_nothing(view, node) else self._computed(view, node)
 
     def _dequantized(self, view: View, node: Node, codes: int) -> int:
         qparams = view.qparams(node)
@@ -156,6 +156,12 @@ class _Numbers:
         return self._known.setdefault(key, len(self._known))
 
 
+def _fixed(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:
+    """The sizes, None if one is not known before the program runs."""
+    sizes = tuple(size for size in shape if size is not None)
+    return sizes if len(sizes) == len(shape) else None
+
+
 def _dims(node: Node) -> tuple[int, ...]:
     """How a permute orders its dimensions; () where that is not known."""
     dims = node.arg(1, "dims", ())
@@ -172,5 +178,6 @@ def _changes_nothing(view: View, node: Node) -> bool:
     if node.kind == "cat":
         return len(view.graph.inputs(node)) == 1
     if node.kind == "pad":
-        return not any(node.arg(1, "pad", ()) or (1,))
+        amounts = node.arg(1, "pad", ())
+        return isinstance(amounts, tuple) and not any(amounts)
     return node.kind in ("expand", "slice")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import string
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fuseguard.engine.effects import EffectsTable
@@ -112,6 +112,11 @@ class Rule(abc.ABC):
     def exposes(self) -> bool:
         """Whether the rule says what refusing ops would break."""
         return type(self).exposed is not Rule.exposed
+
+    def example_target(self, spec: str, executorch: str | None = None) -> Target:
+        """The target that an example is checked for: of a TOSA specification, with the rule's accelerator."""
+        target = Target.parse(spec, executorch)
+        return replace(target, accelerator=self.accelerator) if self.accelerator else target
 
     @property
     def repairable(self) -> bool:

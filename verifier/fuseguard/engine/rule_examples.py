@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import enum
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, partial
 
 from fuseguard.engine.effects import EffectRow, EffectsTable
@@ -132,7 +132,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     graph = example.graph()
     for release in MEASURED_RELEASES:
         refused = []
-        for target in (_target(example.spec(profile), release, rule.accelerator) for profile in PROFILES):
+        for target in (_target(rule, example.spec(profile), release) for profile in PROFILES):
             report = run(graph, target, together)
             refused.append(report.refused())
             codes = {finding.code for finding in report.findings}
@@ -258,14 +258,13 @@ def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
 def _targets(rule: Rule, example: Example | None = None) -> list[Target]:
     """Every measured release with both profiles, and with the extensions that the example needs."""
     specs = [example.spec(profile) if example else profile for profile in PROFILES]
-    return [_target(spec, release, rule.accelerator) for release in MEASURED_RELEASES for spec in specs]
+    return [_target(rule, spec, release) for release in MEASURED_RELEASES for spec in specs]
 
 
 @cache
-def _target(spec: str, release: str, accelerator: str) -> Target:
-    """The same few targets for all examples of all rules."""
-    target = Target.parse(spec, release)
-    return replace(target, accelerator=accelerator) if accelerator else target
+def _target(rule: Rule, spec: str, release: str) -> Target:
+    """The same few targets for all examples of a rule."""
+    return rule.example_target(spec, release)
 
 
 def _named(targets: Sequence[Target]) -> str:
