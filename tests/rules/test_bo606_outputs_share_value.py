@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from fuseguard.engine import Registry, Report, run
-from fuseguard.engine.finding import Evidence
+from fuseguard.engine.finding import Effect, Evidence
 from fuseguard.ir import Graph, Node, Ref, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import ACCELERATORS, Target, as_target
@@ -132,10 +132,19 @@ def output(program: Graph) -> Sequence[Ref]:
     return tuple(node.refs())
 
 
-def test_on_a_release_that_no_engine_ran_the_effect_is_inferred() -> None:
-    program = graph(steps(("aten.clone.default", (), SHAPE)))
-    [finding] = found(program, Target.parse("vgf", "1.4.1")).findings
-    assert (finding.evidence, finding.evidence_release) == (Evidence.INFERRED, "1.5.1")
+@pytest.mark.parametrize(
+    ("release", "step", "effect", "evidence"),
+    [
+        ("1.5.1", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.MEASURED),
+        ("1.4.1", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.MEASURED),
+        ("1.4.1", ("aten.slice.Tensor", (1, 0, 4), SHAPE), Effect.WRONG, Evidence.MEASURED),
+        ("1.3.1", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.INFERRED),
+        ("1.5.0", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.INFERRED),
+    ],
+)
+def test_what_no_engine_ran_is_inferred(release: str, step: Step, effect: Effect, evidence: Evidence) -> None:
+    [finding] = found(graph(steps(step)), Target.parse("vgf", release)).findings
+    assert (finding.effect, finding.evidence) == (effect, evidence)
     assert "the engine vgf shows it" in finding.evidence_note
 
 

@@ -11,6 +11,9 @@ from fuseguard.target import Target
 from fuseguard_rules.examples.boundary import bo606 as examples
 
 _MERGED = "EnsureUniqueOutputNodesPass puts tosa.identity in front of both, and model-converter drops it"
+_APART = "no FuseDuplicateUsersPass runs at the end, so that each of them keeps dequantize ops of its own"
+#: What 1.4.1 was seen to keep apart.
+_MOVES = frozenset(("clone", "view", "squeeze", "unsqueeze", "permute"))
 
 
 class OutputsShareValue(Rule):
@@ -34,7 +37,14 @@ class OutputsShareValue(Rule):
     message = "{value} and {first} leave the delegate as one value, and on Vulkan only the last of them is written"
     accelerator = "vgf"
     effects = EffectsTable(
-        [EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.5.1",))]
+        [
+            EffectRow(
+                "moved", "<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=("1.4.1",)
+            ),
+            EffectRow(
+                "*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.4.1", "1.5.1")
+            ),
+        ]
     )
     bad = examples.BAD
     good = examples.GOOD
@@ -46,9 +56,9 @@ class OutputsShareValue(Rule):
         for group in shared_outputs(view, target):
             first = group[0]
             for value in group[1:]:
-                yield self.finding(
-                    view, target, (_repeating(view, value, first), value), case="*", value=value.name, first=first.name
-                )
+                op = _repeating(view, value, first)
+                case = "moved" if op.kind in _MOVES else "*"
+                yield self.finding(view, target, (op, value), case=case, value=value.name, first=first.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """The program returns the first of them in both places, where it returns both."""
