@@ -87,6 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
+    shutil.copy(DATA / "guarded.pte", tmp_path / "model.pte")
+    shutil.copy(DATA / "dropout.vgf", tmp_path / "delegate.vgf")
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
@@ -18,6 +19,7 @@ from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
+from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
@@ -36,6 +38,7 @@ Examples:
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
   fuseguard prove model.pt2 --trust --report html=proof.html
+  fuseguard prove model.pt2 --trust --target vgf --engine vgf
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
@@ -97,6 +100,20 @@ quantized range."""
 @click.option(
     "--max-steps", type=click.FloatRange(min=0), metavar="N", help="Fail if an output is off by more than N steps."
 )
+@click.option(
+    "--engine",
+    type=Choice(ENGINES),
+    default="tosa",
+    show_default=True,
+    help="What runs the delegates: the TOSA reference model, or the VGF on Vulkan. 'fuseguard doctor' says what works.",
+)
+@ICD_OPTION
+@click.option(
+    "--engine-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long the engine vgf may take for one run of a delegate. Default: 300.",
+)
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
     "--policy",
@@ -130,6 +147,9 @@ def command(
     float_file: Path | None,
     min_sqnr: float | None,
     max_steps: float | None,
+    engine: str,
+    vulkan_icd: Path | None,
+    engine_timeout: float | None,
     guard: bool,
     policy: str,
     no_check_ir_validity: bool,
@@ -140,7 +160,8 @@ def command(
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
 
-    Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
+    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit. The
+    file must be trusted.
     """
     layers = layers or float_file is not None
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
@@ -151,10 +172,13 @@ def command(
     for path in (file, *([float_file] if float_file is not None else [])):
         check_loadable(path)
     check_inputs(inputs)
+    if engine != "tosa":
+        _require(engine, vulkan_icd)
+    running: dict[str, Any] = {"engine": engine, "vulkan_icd": vulkan_icd, "engine_timeout": engine_timeout}
     with quiet(), status_line() as tell:
         refused, where = policy if guard else None, locate or layers or bool(reports)
         proof, guarded = _prove(
-            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell, running
         )
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
@@ -179,6 +203,16 @@ def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:
     return {**read, output.identity(file): "the program"}
 
 
+def _require(engine: str, icd: Path | None) -> None:
+    """Raises Failure: the engine does not work here. Needs no torch, so that it is told at once."""
+    from fuseguard.executorch.engines.status import EngineUnavailable, require
+
+    try:
+        require(engine, icd)
+    except EngineUnavailable as error:
+        raise exits.Failure(f"{error}\n'fuseguard doctor' says what works here.") from error
+
+
 def _sizes(dims: Sequence[str]) -> dict[str, int]:
     found = {}
     for text in dims:
@@ -200,6 +234,7 @@ def _prove(
     all_inputs: bool,
     float_file: Path | None,
     tell: Callable[[str], None],
+    running: Mapping[str, Any],
 ) -> tuple[Proof, GuardReport | None]:
     tell("loading torch and the backend")
     try:
@@ -233,6 +268,7 @@ def _prove(
             all_inputs=all_inputs,
             float_program=float_program,
             progress=tell,
+            **running,
         )
     except TargetError:
         raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 
 from fuseguard.engine.shown import data_of, one_line, page_of
+from fuseguard.executorch.engines.difference import EngineDifference
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Proof:
 
     ``all_inputs``: the cells, each proved or refuted for all codes of its operands
     (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
+
+    ``engine`` is what ran the delegates. Where that is not the reference model, ``engine_differences`` says at which
+    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about
+    what this engine does not show.
     """
 
     outcome: Outcome
@@ -94,6 +99,9 @@ class Proof:
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
     all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
+    engine: str = "tosa"
+    engine_differences: tuple[EngineDifference, ...] = ()
+    notes: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -179,6 +187,25 @@ class Proof:
     def judges_disagree(self) -> bool:
         """Whether the cells and the comparison end to end do not have the same outcome."""
         return self.end_to_end not in ("", self.outcome)
+
+
+def with_differences(proof: Proof, differences: Sequence[EngineDifference]) -> Proof:
+    """The proof of a run in which an engine yielded something else than the reference model: ``wrong``, if it did.
+
+    Where the results do not show it, the outputs of the delegates stand for those of the program in ``differing``.
+    """
+    if not differences:
+        return proof
+    outcome: Outcome = "wrong" if proof.ok else proof.outcome
+    outputs = tuple(f"output {item.output} of delegate {item.delegate}" for item in differences)
+    return replace(
+        proof,
+        outcome=outcome,
+        rounding_ties=0,
+        explained_by=(),
+        differing=proof.differing or outputs,
+        engine_differences=tuple(differences),
+    )
 
 
 def of_calls(proofs: Sequence[Proof]) -> Proof:
