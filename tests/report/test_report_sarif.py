@@ -25,7 +25,6 @@ from fuseguard.ir.graph import SourceLine
 from fuseguard.report import sarif
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
-from fuseguard.target import Target
 from fuseguard_testkit.paths import ROOT
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
