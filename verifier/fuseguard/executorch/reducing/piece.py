@@ -53,7 +53,7 @@ class Piece:
 
     @property
     def ops(self) -> tuple[str, ...]:
-        """The targets of the ops that compute, also from constants, in order; Q, DQ and what only fills are left out."""
+        """The targets of the ops that compute, on constants too, in order. Q, DQ and what only fills are left out."""
         calls = (node for node in self.module.graph.nodes if node.op == "call_function" and node.all_input_nodes)
         return tuple(str(node.target) for node in calls if not (is_q(node) or is_dq(node) or _is_part(node)))
 
