@@ -97,6 +97,9 @@ def write(fault: Fault, budget: float) -> str:
     _, example = example_of(case, load_registry())
     program, inputs = make_program(example, case)
     reduction = reduce(program, inputs, case.spec, budget=budget)
+    named = {code for cell in reduction.proof.wrong_cells for code in cell.findings}
+    if reduction.proof.wrong_cells and fault.rule.code not in named:
+        raise RuntimeError(f"drifted: {', '.join(reduction.ops)} shows a fault of {named or 'no rule'}")
     fault.path.write_text(reduction.script(notes(fault)), encoding="utf-8")
     stopped = f", {reduction.stopped}" if reduction.stopped else ""
     return (

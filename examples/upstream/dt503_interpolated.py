@@ -1,4 +1,4 @@
-"""mul: the Arm backend lowers it, and computes something else.
+"""view_copy -> add -> rsqrt -> mul: the Arm backend lowers it, and computes something else.
 
 Seen with executorch 1.5.1, torch 2.13.0+cpu, torchao 0.18.0, tosa-tools 2026.5.0, Python 3.11.7, for
 TOSA-1.0+INT+FP+int16:

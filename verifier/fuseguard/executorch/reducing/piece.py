@@ -53,9 +53,9 @@ class Piece:
 
     @property
     def ops(self) -> tuple[str, ...]:
-        """The targets of the ops that compute (Q and DQ left out), in order."""
-        nodes = (node for node in self.module.graph.nodes if is_unit(node) and not is_q(node))
-        return tuple(str(node.target) for node in nodes)
+        """The targets of the ops that compute, on constants too, in order. Q, DQ and what only fills are left out."""
+        calls = (node for node in self.module.graph.nodes if node.op == "call_function" and node.all_input_nodes)
+        return tuple(str(node.target) for node in calls if not (is_q(node) or is_dq(node) or _is_part(node)))
 
     @property
     def outputs(self) -> tuple[Node, ...]:
@@ -170,9 +170,14 @@ def is_dq(node: Node) -> bool:
     return "quantized_decomposed.dequantize_per" in str(node.target)
 
 
+def _is_part(node: Node) -> bool:
+    """Whether a node is one of several results of an op."""
+    return node.target is operator.getitem
+
+
 def is_unit(node: Node) -> bool:
     """Whether a node may be left out by itself."""
-    if node.op != "call_function" or node.target is operator.getitem or is_dq(node) or _constant(node):
+    if node.op != "call_function" or _is_part(node) or is_dq(node) or _constant(node):
         return False
     return not is_q(node) or (isinstance(node.args[0], Node) and is_dq(node.args[0]))
 
