@@ -13,7 +13,7 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
-.PHONY: help demo cost test test-fast test-pythons test-releases release bench fuzz lint types docs env clean
+.PHONY: help demo cost test test-fast test-pythons test-releases release bench fuzz lint types docs pictures env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -28,6 +28,7 @@ help:
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make types          mypy --strict alone"
 	@echo "make docs           the documentation, in build/site"
+	@echo "make pictures       the pictures of the documentation; needs chromium"
 	@echo "make clean          remove what the other targets left in this checkout"
 
 env:
@@ -49,6 +50,8 @@ types: env
 
 test: lint
 	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python -m pytest tests/browser
 
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null
@@ -84,6 +87,10 @@ docs:
 	@$(PYTHON) tools/release_env.py core > /dev/null
 	$(CORE_BIN)/python tools/generate_docs.py
 	NO_MKDOCS_2_WARNING=1 $(CORE_BIN)/mkdocs build --strict --quiet
+
+pictures:
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/pictures.py
 
 clean:
 	rm -rf .venvs build dist htmlcov .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -28,8 +28,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.10", "3.12", "3.13")
 #: The tests of ``make test-fast``.
 MARKS = "not torch and not slow and not campaign and not network"
-#: What is left out of them: it is about the files and tools of the repository, whatever Python the package runs on.
-LEFT_OUT = ("tests/docs", "tests/repository", "tests/tools")
+#: What is left out of them: it is about the repository's files and tools or a page's script, whatever the Python.
+LEFT_OUT = ("tests/docs", "tests/repository", "tests/tools", "tests/browser")
 
 #: Prints the version, and fails where no environment can be made: Debian packages venv apart.
 _PROBE = "import sys, ensurepip, venv; print('.'.join(map(str, sys.version_info[:3])))"

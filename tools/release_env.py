@@ -5,6 +5,10 @@
     python3 tools/release_env.py 1.5.1 --print    # print it, build nothing; exit code 1 if it is missing
     python3 tools/release_env.py --list           # the releases that there are constraints for, newest first
 
+What runs a VGF on Vulkan (``constraints/vgf-engine.txt``) is an environment of its own that each release sees. Two
+Debian packages come with it, which this script does not install: ``apt-get install --no-install-recommends
+mesa-vulkan-drivers libvulkan1``. ``fuseguard doctor`` says whether they are there.
+
 There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
 lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the
 hash of all that goes into it, and is never changed once it is finished. The light one, ``.venvs/<release>`` in
@@ -32,6 +36,9 @@ from pathlib import Path
 ENV_VERSION = 1
 
 CORE = "core"
+
+#: What runs a VGF on Vulkan, beside every release: constraints/vgf-engine.txt.
+VGF_ENGINE = "vgf-engine"
 
 #: What lowering imports first. It fails where the release and the pinned torch do not go together.
 BACKEND_IMPORT = "import executorch.backends.arm.quantizer, executorch.backends.arm.tosa.partitioner"
@@ -121,7 +128,7 @@ class HeavyEnv:
 
     @classmethod
     def of(cls, release: str, checkout: Path) -> HeavyEnv:
-        name = CORE if release == CORE else f"executorch-{release}"
+        name = release if release in (CORE, VGF_ENGINE) else f"executorch-{release}"
         constraints = checkout / "constraints" / f"{name}.txt"
         if not constraints.is_file():
             known = ", ".join((CORE, *known_releases(checkout)))
@@ -197,6 +204,7 @@ class Overlay:
     heavy: HeavyEnv
     checkout: Path
     name: str
+    engine: HeavyEnv | None = None
 
     @property
     def path(self) -> Path:
@@ -219,7 +227,8 @@ class Overlay:
         """What the overlay depends on. The metadata of an editable install is a copy, so pyproject counts."""
         project = hashlib.sha256((self.checkout / "pyproject.toml").read_bytes())
         project.update(Path(__file__).read_bytes())
-        return f"{self.heavy.path}\n{self.checkout}\n{project.hexdigest()}\n"
+        engine = f"{self.engine.path}\n" if self.engine is not None else ""
+        return f"{self.heavy.path}\n{engine}{self.checkout}\n{project.hexdigest()}\n"
 
     def build(self) -> None:
         """Build it unless it is up to date. Raises EnvError."""
@@ -231,9 +240,10 @@ class Overlay:
                 return
             shutil.rmtree(self.path, ignore_errors=True)
             _run([str(self.heavy.python), "-m", "venv", "--without-pip", str(self.path)])
-            packages = _site_packages(self.heavy.path)
-            # addsitedir and not just the path: the .pth files of the heavy environment count too.
-            hook = f"import site; site.addsitedir({str(packages)!r})\n"
+            # addsitedir and not just the path: the .pth files of the heavy environment count too. The engine comes
+            # first, because a release may pin an older emulation layer.
+            below = [env.path for env in (self.engine, self.heavy) if env is not None]
+            hook = "".join(f"import site; site.addsitedir({str(_site_packages(path))!r})\n" for path in below)
             (_site_packages(self.path) / "fuseguard-heavy.pth").write_text(hook, encoding="utf-8")
             pip = [str(self.heavy.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
             install = ["install", "--no-deps", "--no-build-isolation", "--editable", str(self.checkout)]
@@ -277,6 +287,19 @@ def _run(command: list[str]) -> None:
         raise EnvError(f"failed with exit code {done.returncode}: {' '.join(command)}\n{done.stdout}")
 
 
+def _engine(release: str, checkout: Path, *, build: bool) -> HeavyEnv | None:
+    """What runs a VGF, beside a release. None where it cannot be had: everything else works without it."""
+    if release == CORE or not (checkout / "constraints" / f"{VGF_ENGINE}.txt").is_file():
+        return None
+    engine = HeavyEnv.of(VGF_ENGINE, checkout)
+    try:
+        if build:
+            engine.build()
+    except EnvError as error:
+        _say(f"'fuseguard prove --engine vgf' will not work: {error}")
+    return engine if engine.finished() else None
+
+
 def _say(text: str) -> None:
     print(f"release_env: {text}", file=sys.stderr, flush=True)
 
@@ -298,7 +321,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a release, or core")
     try:
         heavy = HeavyEnv.of(options.release, checkout)
-        overlay = Overlay(heavy, checkout, options.overlay or options.release)
+        engine = _engine(options.release, checkout, build=not options.only_print)
+        overlay = Overlay(heavy, checkout, options.overlay or options.release, engine)
         if options.only_print:
             if not (heavy.finished() and overlay.ready()):
                 raise EnvError(f"the environment {options.release} is not built or is out of date")

@@ -167,7 +167,7 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
     for example in rule.bad:
         for release in reversed(MEASURED_RELEASES):
             for profile in reversed(PROFILES):
-                target = Target.parse(example.spec(profile), release)
+                target = rule.example_target(example.spec(profile), release)
                 graph = example.graph()
                 shown += [
                     (example, Shown(graph, target, finding))

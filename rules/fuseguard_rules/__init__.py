@@ -5,6 +5,7 @@ from fuseguard_rules.boundary.bo602_partition_cycle import PartitionCycle
 from fuseguard_rules.boundary.bo603_control_flow_qparams_disagree import ControlFlowBoundary
 from fuseguard_rules.boundary.bo604_shared_dequantize_cut_off import SharedDequantizeCutOff
 from fuseguard_rules.boundary.bo605_shared_dequantize_leaves import SharedDequantizeLeaves
+from fuseguard_rules.boundary.bo606_outputs_share_value import OutputsShareValue
 from fuseguard_rules.dtype.dt501_mixed_dtype_in_one_op import MixedDtype
 from fuseguard_rules.dtype.dt502_int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.dt503_lookup_table_width import LookupTable
@@ -93,6 +94,7 @@ RULES = (
     ControlFlowBoundary,
     SharedDequantizeCutOff,
     SharedDequantizeLeaves,
+    OutputsShareValue,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,

@@ -120,7 +120,7 @@ def test_an_expired_suppression_lets_the_finding_through_and_says_so(gate: Cli) 
 def test_su_codes_alone_are_nothing_to_run(gate: Cli) -> None:
     result = gate("check", "clean.pt2", "--select", "SU")
     assert result.exit_code == 2
-    assert "SU001 is about the findings of other rules: select those as well." in result.output
+    assert "SU001 is about the findings of other rules; select these as well." in result.output
 
 
 def test_findings_about_no_program_cannot_send_escape_sequences(gate: Cli) -> None:

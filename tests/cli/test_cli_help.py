@@ -21,7 +21,7 @@ from fuseguard.cli.main import COMMANDS, cli
 from fuseguard_testkit.paths import DATA
 
 #: These lower programs, so their examples are parsed and not run.
-WITH_TORCH = {"prove", "repair", "selftest"}
+WITH_TORCH = {"prove", "reduce", "repair", "selftest"}
 #: Groups do nothing themselves, and theirs are the examples.
 EPILOGS = ["", *COMMANDS]
 
@@ -87,6 +87,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
+    shutil.copy(DATA / "guarded.pte", tmp_path / "model.pte")
+    shutil.copy(DATA / "dropout.vgf", tmp_path / "delegate.vgf")
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()

@@ -182,7 +182,7 @@ def test_phases_are_a_line_on_a_terminal_alone(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    with progress.phases() as tell:
+    with progress.status_line() as tell:
         tell("lowering")
         tell("cell 3 of 24")
     output = capsys.readouterr()

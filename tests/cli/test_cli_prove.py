@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from fuseguard_testkit.proof_fakes import proof
+
 Cli = Callable[..., Result]
 
 
@@ -95,6 +97,41 @@ def test_missing_extras_name_the_command_that_installs_them(
     result = cli("prove", str(path), "--trust")
     assert result.exit_code == 2
     assert "pip install '.[prove]'" in result.output
+
+
+def test_a_proof_is_written_as_a_page_too(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every value, however the lowering turns out."""
+    asked: list[Any] = []
+    monkeypatch.setattr("fuseguard.cli.prove._prove", lambda *args: (asked.append(args), (proof(), None))[1])
+    with zipfile.ZipFile(tmp_path / "model.pt2", "w"):
+        pass
+    page = tmp_path / "proof.html"
+    result = cli("prove", str(tmp_path / "model.pt2"), "--trust", "--report", f"html={page}")
+    assert result.exit_code == 1
+    assert result.output.startswith("exact: ")
+    assert '"kind":"proof"' in page.read_text()
+    *_, locate, _, _, _ = asked[0]
+    assert locate is True
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("sarif=x", "'sarif' is not a format. Valid is html."),
+        ("page.html", "as in --report html=report.html"),
+        ("html=model.pt2", "would overwrite the program"),
+        ("html=batch.npz", "would overwrite what the program is run on"),
+    ],
+)
+def test_a_wrong_report_is_refused_before_anything_is_loaded(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fuseguard.cli.prove._prove", lambda *_: pytest.fail("went on"))
+    Path("model.pt2").touch()
+    result = cli("prove", "model.pt2", "--trust", "--inputs", "batch.npz", "--report", value)
+    assert result.exit_code == 2
+    assert told in result.output
 
 
 # --- with torch -------------------------------------------------------------------------------------------

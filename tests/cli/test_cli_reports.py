@@ -114,7 +114,7 @@ def test_a_report_does_not_overwrite_what_the_run_reads(
 
 def test_a_directory_that_is_not_there_is_told(cli: Cli, tmp_path: Path) -> None:
     result = cli("check", "clean.pt2", "--report", f"json={tmp_path}/missing/x.json")
-    assert f"there is no directory '{tmp_path}/missing'; make it first" in result.output
+    assert f"there is no directory '{tmp_path}/missing'; create it first" in result.output
 
 
 def test_a_line_of_the_concise_format_stays_one_in_colour(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_the_schema_of_json_is_the_default_and_another_is_refused(cli: Cli) -> N
 def test_an_overlay_is_of_one_program(cli: Cli, tmp_path: Path) -> None:
     for option in (("--report", f"model-explorer={tmp_path}/overlay.json"), ("--output-format", "model-explorer")):
         result = cli("check", "wrong.pt2", "bug.pt2", *option)
-        assert (result.exit_code, "one program, and 2 are checked" in result.output) == (2, True)
+        assert (result.exit_code, "one program, but 2 are checked" in result.output) == (2, True)
     overlay = json.loads(cli("check", "wrong.pt2", "--output-format", "model-explorer").output)
     assert {result["value"] for result in overlay["graph"]["results"].values()} == {"error: FU101", "cluster of FU101"}
 

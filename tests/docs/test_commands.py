@@ -53,7 +53,10 @@ NOT_RUN = {
 #: Command -> what it comes to where the environment is there already.
 RUN_AS = {"make demo": "python examples/digits/demo.py"}
 #: Commands that begin like this train or lower.
-WITH_TORCH = ("make demo", "fuseguard prove", "fuseguard repair", "fuseguard selftest", ".venvs/1.5.1/bin/fuseguard")
+WITH_TORCH = (
+    "make demo", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
+    ".venvs/1.5.1/bin/fuseguard",
+)  # fmt: skip
 
 SHELL = blocks("sh", "console", "bash", "shell")
 RUNNABLE: dict[str, list[Command]] = {}

@@ -49,6 +49,25 @@ def test_where_nothing_has_a_line_it_stays_where_it_is() -> None:
     assert placed_by(view, [nodes[1]]) is nodes[1]
 
 
+def test_thousands_of_operands_are_not_looked_at() -> None:
+    b = GraphBuilder()
+    many = [b.input() for _ in range(3000)]
+    view = View(b.output(b.call("aten.cat.default", tuple(many), source=PASS)))
+    (cat,) = view.calls()
+    asked = 0
+
+    found = view.graph.node_of
+
+    def node_of(ref: object) -> Node | None:
+        nonlocal asked
+        asked += 1
+        return found(ref)  # type: ignore[arg-type]
+
+    view.graph.node_of = node_of  # type: ignore[method-assign,assignment]
+    assert placed_by(view, [cat]) is cat
+    assert asked < 100
+
+
 def test_a_long_way_is_not_walked() -> None:
     view, nodes = chain((HERE, "a"), *[(PASS, "a")] * 500)
     assert placed_by(view, [nodes[-1]]) is nodes[-1]

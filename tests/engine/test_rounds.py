@@ -139,7 +139,7 @@ def test_only_those_are_named_that_go_in_circles() -> None:
 def test_a_repair_that_repairs_nothing_is_named_alone() -> None:
     fault = endless(relus(), Idle())
     assert fault.rounds == 1
-    assert "the repair of ZZ100 (even-zero-point) at relu, dequantize_per_tensor does not remove what it is" in str(
+    assert "the repair of ZZ100 (even-zero-point) at relu, dequantize_per_tensor does not remove its finding" in str(
         fault
     )
     assert "This is a bug in this rule's repair, please report it." in str(fault)

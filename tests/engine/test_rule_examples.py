@@ -122,7 +122,7 @@ def empty_repair(self: Rule, view: View, target: Target, finding: Finding) -> Re
         ),
         (
             {"good": (Example("coarse steps", lambda: relu(2.0)),)},
-            "finds fault with this good example: relu is coarse", Kind.FALSE_ALARM,
+            "reports this good example: relu is coarse", Kind.FALSE_ALARM,
         ),
         ({"bad": (Example("broken", lambda: 1 / 0),)}, "cannot be built: ZeroDivisionError", Kind.BROKEN_EXAMPLE),
         (
@@ -144,15 +144,15 @@ def empty_repair(self: Rule, view: View, target: Target, finding: Finding) -> Re
             "shows the effect 'quality' of case 'rare'", Kind.UNSHOWN,
         ),
         ({"effects": table(("*", "*", "*"), reference=" ")}, "has no reference", Kind.DOCUMENTATION),
-        ({"remedy": "Fix it"}, "remedy is no whole sentence", Kind.DOCUMENTATION),
+        ({"remedy": "Fix it"}, "remedy is not a whole sentence", Kind.DOCUMENTATION),
         ({"check": raises}, "rule ZZ100 raises RuntimeError: boom, on every measured release", Kind.RAISES),
         ({"check": forgets}, "raises KeyError: 'node'", Kind.RAISES),
         ({"check": only_int}, "INT and INT+FP are not refused alike on 1.2.0, 1.3.1", Kind.PROFILES_DIFFER),
         ({"check": fickle()}, "two runs over the same graph find different things", Kind.UNSOUND_FINDING),
-        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is no node", Kind.UNSOUND_FINDING),
+        ({"check": check_with(cluster=("gone",))}, "names 'gone', which is not a node", Kind.UNSOUND_FINDING),
         ({"check": check_with(cluster=("x",))}, "nodes are not all in its cluster", Kind.UNSOUND_FINDING),
         ({"check": check_with(message="{node}")}, "field left open", Kind.UNSOUND_FINDING),
-        ({"repair": strange_repair}, "repair changes 'nowhere', which is no node", Kind.UNSOUND_FINDING),
+        ({"repair": strange_repair}, "repair changes 'nowhere', which is not a node", Kind.UNSOUND_FINDING),
         ({"repair": empty_repair}, "repair changes nothing", Kind.UNSOUND_FINDING),
     ],
 )

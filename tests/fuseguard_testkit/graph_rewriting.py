@@ -20,6 +20,7 @@ from fuseguard.engine import (
     Pair,
     Replace,
     Report,
+    ReturnInstead,
     Rewrite,
     Rule,
     SetArgument,
@@ -107,6 +108,10 @@ class _Editor:
             self._fold(self._node(edit.node))
         elif isinstance(edit, Unannotate):
             self._put(self._node(edit.node), annotated=False)
+        elif isinstance(edit, ReturnInstead):
+            for output in [node for node in self.nodes if node.op == "output"]:
+                self._read_instead(output, {edit.node: edit.value})
+            self._erase_unread(edit.node)
         else:
             raise TypeError(edit)
 

@@ -213,7 +213,7 @@ def test_the_byte_order_mark_and_the_line_ends_of_windows_are_no_fault(registry:
 
 def test_the_prefix_of_a_pyproject_toml_in_a_fuseguard_toml_is_told_as_such(registry: Registry) -> None:
     for text in ('[tool.fuseguard]\ntarget = "vgf"', "[tool.fuseguard.severity]\nFU = 'note'"):
-        with pytest.raises(ConfigError, match=r"^fuseguard.toml:1: tool: .* stand without \[tool.fuseguard\]"):
+        with pytest.raises(ConfigError, match=r"^fuseguard.toml:1: tool: .* have no \[tool.fuseguard\]"):
             load_config(write("fuseguard.toml", text), registry)
 
 

@@ -34,7 +34,7 @@ def told(report: Report) -> Counter[str]:
     ("name", "code", "words"),
     [
         ("cond.pt2", "PG801", "is not quantized"),
-        ("observers.pt2", "PG802", "has 4 observers, as of activation_post_process_0"),
+        ("observers.pt2", "PG802", "has 4 observers, such as activation_post_process_0"),
         ("xnnpack.pt2", "PG803", "none of its 2 quantized ops"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_delegate_that_is_not_there_is_never_green() -> None:
 def test_another_target_than_that_of_the_delegate_is_told() -> None:
     report = check("conv_cat_guarded.exir", "TOSA-1.0+INT+FP")
     assert told(report) == {"PG805": 1}
-    assert "TOSA-1.0+INT, and is checked for TOSA-1.0+INT+FP" in report.findings[0].message
+    assert "TOSA-1.0+INT, but is checked for TOSA-1.0+INT+FP" in report.findings[0].message
 
 
 def lowered() -> Graph:
@@ -179,7 +179,7 @@ def test_what_a_delegate_proves_wrong_is_left_out() -> None:
     """1.2.0 crashes on the island; that it is in a delegate shows that another release made the file."""
     report = fuseguard.check(DATA / "conv_cat_lowered.exir", "TOSA-1.0+INT+FP", "1.2.0")
     assert "FU101" not in told(report)
-    assert "1 finding inside of delegates predicted a crash" in " ".join(report.notices)
+    assert "1 finding inside delegates predicted a crash" in " ".join(report.notices)
     assert told(report)["PG807"] == 1, "what is in the file does not depend on the release"
     assert not report.ok
 

@@ -16,12 +16,14 @@ import math  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from typing import Any  # noqa: E402
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.engine import Example, Rule, load_registry  # noqa: E402
 from fuseguard.executorch import Proof, prove, reference_model  # noqa: E402
+from fuseguard.executorch.lockstep.histogram import MOST_BINS, histogram  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
@@ -61,6 +63,11 @@ def test_the_digits_of_a_cat_are_found_at_the_relu_and_not_behind_it() -> None:
     assert cell.source.endswith(".py:" + cell.source.rpartition(":")[2])
     assert cell.steps > 10
     assert cell.actual < cell.expected, "the clamp at zero is lost"
+    assert sum(count for _, count in cell.errors) == cell.differing
+    assert cell.errors[0][0] == -cell.steps
+    assert cell.sqnr_db is not None
+    assert 0 < cell.sqnr_db < 60
+    assert proof.cells[0].sqnr_db == math.inf, "before the fault"
     assert {item.status for item in proof.cells} == {"exact", "wrong"}
 
 
@@ -208,3 +215,14 @@ def test_the_two_judges_agree(rule: Rule, example: Example, spec: str) -> None:
         assert any(cell.findings for cell in proof.wrong_cells), proof.wrong_cells
     elif example.title not in DOUBTFUL:
         assert proof.wrong_cells == ()
+
+
+def test_a_histogram_counts_every_differing_element_once() -> None:
+    differences = np.array([[-200, 0, 3], [4, 4, 55]])
+    found = histogram(differences, differences != 0)
+    assert sum(count for _, count in found) == 5
+    assert found[0] == (-200.0, 1)
+    assert len(found) <= MOST_BINS
+    assert histogram(np.array([7, 7]), np.array([True, True])) == ((7.0, 2),)
+    narrow = dict(histogram(np.arange(-3, 4), np.arange(-3, 4) != 0))
+    assert narrow == {-3.0: 1, -2.0: 1, -1.0: 1, 0.0: 0, 1.0: 1, 2.0: 1, 3.0: 1}

@@ -79,7 +79,7 @@ def test_a_recording_is_decoded_once_and_only_when_asked_for(tmp_path: Path) -> 
     (tmp_path / "1.5.1.json").write_text("not json")
     made = Recordings(tmp_path)
     assert made.recording("1.2.0") is made.recording("1.2.0")
-    with pytest.raises(RecordingError, match=r"1\.5\.1\.json: no recording of fuseguard"):
+    with pytest.raises(RecordingError, match=r"1\.5\.1\.json: not a fuseguard recording"):
         made.recording("1.5.1")
 
 

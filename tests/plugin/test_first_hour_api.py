@@ -15,6 +15,7 @@ pytest.importorskip("executorch.exir")
 pytestmark = [pytest.mark.torch]
 
 import torch  # noqa: E402
+from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec  # noqa: E402
 from executorch.exir import to_edge  # noqa: E402
 
 import fuseguard  # noqa: E402
@@ -79,6 +80,7 @@ def test_a_file_is_proved(inputs: tuple[torch.Tensor, ...]) -> None:
     proof = prove(FILE, inputs, TARGET, "guard", trust=True)
     assert proof.outcome == "exact"
     assert str(proof).startswith(f"exact on {TARGET}, ExecuTorch ")
+    assert prove(FILE, inputs, TosaCompileSpec(TARGET), trust=True) == prove(FILE, inputs, TARGET, trust=True)
     assert json.loads(json.dumps(proof.to_dict()))["outcome"] == "exact"
     verified = repair_and_verify(FILE, inputs, TARGET, trust=True)
     assert str(verified).endswith("judge: exact")
@@ -126,6 +128,8 @@ def test_what_is_printed_is_short_whatever_was_found(repaired: RepairResult) -> 
     guarded = GuardReport("vgf", "consistent", [full], [("node", "x" * 999)] * 30)
     assert "nodes refused for vgf" in str(guarded)
     assert len(guarded.lines()) > 900
+    wrong = Proof("wrong", "vgf", "1.5.1", delegated_ops=3, delegates=1)
+    assert str(wrong).endswith("  3 ops in 1 delegate, 0 on the CPU\n  prove(..., locate=True) says where")
     proof = Proof("crash", "vgf", "1.5.1", exception="E: " + "x" * 999)
     result = RepairResult(repaired.program, repaired.applied * 50, many, "vgf")
     assert str(result).startswith("50 repairs for vgf, bit-exact: FU101 x50\n")

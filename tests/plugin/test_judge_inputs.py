@@ -136,7 +136,6 @@ def test_inputs_that_do_not_fit_are_told_before_anything_is_lowered(
     ("program", "said"),
     [
         ({"forward": None, "decode": None}, "a dict of methods: call prove once for each of forward, decode"),
-        ("model.pt2", "a path: load the program first"),
         (Conv(), "a module: quantize and export it first"),
         (3, "a int, and must be what torch.export.export returns"),
     ],

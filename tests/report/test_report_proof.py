@@ -9,51 +9,16 @@ from typing import Any
 import jsonschema
 import pytest
 
+from fuseguard.report import notebook, proof_html
 from fuseguard.report.json import dump
 from fuseguard.report.lines import plain
 from fuseguard.report.proof import render, to_dict
 from fuseguard.schemas import load_schema
-
-
-def proof(**changes: Any) -> Any:
-    fields = {
-        "outcome": "exact",
-        "target": "TOSA-1.0+INT, ExecuTorch 1.5.1",
-        "release": "1.5.1",
-        "max_error_steps": 0.0,
-        "max_error": 0.0,
-        "sqnr_db": float("inf"),
-        "mismatches": 0,
-        "rounding_ties": 0,
-        "elements": 64,
-        "explained_by": (),
-        "calls": 1,
-        "call": 0,
-        "differing": (),
-        "cpu_ops": ("aten.relu.default", "aten.convolution.default", "aten.relu.default"),
-        "delegated_ops": 3,
-        "delegates": 1,
-        "exception": "",
-    }
-    fields |= {"cells": (), "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
-    made = SimpleNamespace(**{**fields, **changes})
-    made.judges_disagree = made.end_to_end not in ("", made.outcome)
-    return made
+from fuseguard_testkit.proof_fakes import cell, proof
 
 
 def text(**changes: Any) -> str:
     return plain(render(proof(**changes), "m.pt2", ["random"]))
-
-
-def cell(**changes: Any) -> Any:
-    fields = {
-        "value": "quantize_1", "status": "wrong", "ops": ("conv2d", "relu"), "operands": ("quantize",), "joined": (),
-        "tensor": "rescale of delegate 0", "steps": 132.0, "bound": 0.0, "differing": 78, "elements": 144, "ties": 0,
-        "certain": True, "sqnr_db": None, "float_node": "", "float_sqnr_db": None, "quantization_sqnr_db": None,
-        "at": (0, 1), "expected": 10.0, "actual": -122.0, "witness": (("quantize", 3),), "source": "model.py:10",
-        "module": "conv", "findings": (),
-    }  # fmt: skip
-    return SimpleNamespace(**{**fields, **changes})
 
 
 def test_the_wrong_places_are_written_out() -> None:
@@ -252,3 +217,20 @@ def test_what_the_guard_refused_is_told() -> None:
     assert "FU101: refused conv, relu" in shown
     document = to_dict(proof(), "m.pt2", ["random"], guard)
     assert (document["guarded"], document["guard"]) == (True, {"policy": "consistent"})
+
+
+def test_the_page_of_a_proof_holds_what_the_json_holds() -> None:
+    shown = proof(outcome="wrong", cells=(cell(value="quantize", status="exact"), cell()))
+    page = proof_html.render(shown, "m.pt2", ["random"])
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert data.pop("kind") == "proof"
+    assert data == json.loads(dump(to_dict(shown, "m.pt2", ["random"])))
+    assert data["cells"][1]["errors"] == [[-132.0, 70], [-100.0, 8]]
+
+
+def test_a_page_and_a_notebook_take_no_markup_from_a_proof() -> None:
+    evil = "</script><img src=x onerror=alert(1)>"
+    shown = proof(outcome=evil, target=evil, exception=evil, cells=(cell(value=evil, ops=(evil,), module=evil),))
+    for text in (proof_html.render(shown, evil, [evil]), notebook.proof_html(shown)):
+        assert "<img" not in text
+    assert proof_html.render(shown, evil, [evil]).count("</script>") == 3, "the data, and two scripts"

@@ -60,6 +60,11 @@ def test_no_name_is_a_command(format_name: str, command: str, before: str) -> No
         assert not [line for line in lines if start in line]
 
 
+def page_data(text: str) -> Any:
+    """What is between the tags, to a parser of HTML."""
+    return json.loads(text.partition('<script type="application/json" id="data">')[2].partition("</script>")[0])
+
+
 def strings(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         yield from (text for item in value.items() for part in item for text in strings(part))
@@ -75,6 +80,8 @@ def test_nothing_unprintable_is_in_a_report_nor_in_what_a_reader_decodes(format_
     texts = [text]
     if format_name in ("json", "sarif", "gitlab", "model-explorer"):
         texts += strings(json.loads(text))
+    if format_name == "html":
+        texts += strings(page_data(text))
     if format_name == "json-lines":
         texts += (part for line in text.splitlines() for part in strings(json.loads(line)))
     for part in texts:
@@ -87,9 +94,11 @@ def test_long_names_and_long_lists_are_cut(format_name: str) -> None:
     qparams = tuple((f"input {number}", "scale 0.1") for number in range(3000))
     found = replace(hostile("n" * 2**20), nodes=many, cluster=many, qparams=qparams)
     text = render_document(format_name, of(found), Options(Path("/")))
+    if format_name == "html":
+        text = json.dumps(page_data(text))  # the rest of a page is the same in each
     # An overlay is about the nodes: each has its line.
     assert len(text) < (600_000 if format_name == "model-explorer" else 100_000)
-    if format_name in ("text", "json", "json-lines", "sarif"):  # the others name one node
+    if format_name in ("text", "json", "json-lines", "sarif", "html"):  # the others name one node
         assert re.search(r"and 2,9(80|36) more", text)
         assert "input 19" in text
         assert "input 2999" not in text

@@ -25,7 +25,6 @@ from fuseguard.ir.graph import SourceLine
 from fuseguard.report import sarif
 from fuseguard.report.formats import render_document
 from fuseguard.report.options import Options
-from fuseguard.target import Target
 from fuseguard_testkit.paths import ROOT
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
 
@@ -76,7 +75,7 @@ def test_every_installed_rules_findings_are_valid() -> None:
     for release in ("1.2.0", "1.4.1", "1.5.1"):
         for rule in REGISTRY.rules:
             for number, example in enumerate(rule.bad):
-                target = Target.parse(example.spec("TOSA-1.0+INT+FP"), release)
+                target = rule.example_target(example.spec("TOSA-1.0+INT+FP"), release)
                 name = f"{rule.code}-{release}-{number}.pt2"
                 files.append(FileResult(name, run(example.graph(), target, REGISTRY.rules, file=name)))
     told = run_of(replace(result(*files), rules=tuple(RULES)))

@@ -20,7 +20,10 @@ _MODEL = re.compile(r"fuseguard\.backend\.\w+\.\w+")
 def own_imports(module: str) -> set[str]:
     """The modules of executorch/ and its packages that one of them imports, as ``lockstep/cells``."""
     tree = ast.parse((EXECUTORCH / f"{module}.py").read_text(encoding="utf-8"))
-    names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    packages = {f"fuseguard.executorch.{path.name}" for path in EXECUTORCH.iterdir() if path.is_dir()}
+    names = {node.module for node in imported if node.module not in packages}
+    names |= {f"{node.module}.{alias.name}" for node in imported if node.module in packages for alias in node.names}
     inside = (name.removeprefix("fuseguard.executorch.") for name in names if name.startswith("fuseguard.executorch."))
     return {name.replace(".", "/") for name in inside}
 

@@ -80,7 +80,9 @@ def check(
     gate = _gate(target, executorch, policy, *options)
     graph, file = readers.read(program, gate.methods)
     report = gate.check(graph, file)
-    return replace(report, findings=(*report.findings, *gate.upkeep({file: report})), fail_on=gate.fail_on)
+    live = None if file else graph  # a file can be read again, and a report of a large program stays small
+    findings = (*report.findings, *gate.upkeep({file: report}))
+    return replace(report, findings=findings, fail_on=gate.fail_on, graph=live)
 
 
 def check_files(
@@ -141,7 +143,7 @@ def render(
     Args:
         result: what :func:`check` or :func:`check_files` returned.
         output_format: ``text``, ``concise``, ``json``, ``json-lines``, ``sarif``, ``junit``, ``github``,
-            ``gitlab``, ``markdown`` or, of one program, ``model-explorer``.
+            ``gitlab``, ``html``, ``markdown`` or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
         verbose: write out every finding, in the text format, where those with one cause are else one entry.

@@ -135,7 +135,10 @@ class Target:
 
 
 def as_target(value: str | Target | HasTosaSpec) -> str | Target:
-    """A target, or the text of one: of a compile spec or partitioner, its TOSA specification. Raises TargetError."""
+    """A target, or the text of one: of a compile spec or partitioner, its TOSA specification. Raises TargetError.
+
+    Of those for Vulkan it is the accelerator ``vgf``, or a Target where they have another specification than its own.
+    """
     if isinstance(value, str | Target):
         return value
     spec = getattr(value, "tosa_spec", None)
@@ -144,7 +147,11 @@ def as_target(value: str | Target | HasTosaSpec) -> str | Target:
             f"the target is of the type {type(value).__name__}; pass a target such as 'TOSA-1.0+INT' or 'vgf', a "
             f"compile spec or a partitioner"
         )
-    return str(spec)
+    if not type(value).__name__.startswith("Vgf"):  # VgfCompileSpec, VgfPartitioner
+        return str(spec)
+    if set(str(spec).split("+")) == set(ACCELERATORS["vgf"].split("+")):
+        return "vgf"
+    return replace(Target.parse(str(spec)), accelerator="vgf")
 
 
 @lru_cache(maxsize=1024)

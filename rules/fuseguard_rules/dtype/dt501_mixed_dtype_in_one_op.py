@@ -16,7 +16,7 @@ _RESULT_DTYPE = "RewriteMatmulPass rescales to the dtype of the operands, by the
 class MixedDtype(Rule):
     code = "DT501"
     name = "mixed-dtype-in-one-op"
-    summary = "One operator reads or yields codes of different dtypes, and has no form for this."
+    summary = "One operator reads or yields codes of different dtypes, which it does not support."
     why = (
         "add and sub choose one int32 domain by the dtype of their operands, cat copies codes, MATMUL takes one dtype, "
         "and a convolution or linear takes int8 weights whatever its activations are. The quantizer requantizes where "

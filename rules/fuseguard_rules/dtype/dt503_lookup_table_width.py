@@ -1,4 +1,4 @@
-"""DT503: a lookup table between codes of different dtypes, or a 16-bit one that does not hold its function."""
+"""DT503: a lookup table between codes of different dtypes, or a 16-bit one that misrepresents its function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LookupTable(Rule):
     code = "DT503"
     name = "lookup-table-width"
     summary = (
-        "A table operator has different input and output dtypes, or a 16-bit table that does not hold its function."
+        "A table operator has different input and output dtypes, or a 16-bit table that misrepresents its function."
     )
     why = (
         "TOSA's TABLE maps int8 to int8, or int16 to 16 bits with 513 entries and interpolation between them. "

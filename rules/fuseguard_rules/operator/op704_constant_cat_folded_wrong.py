@@ -26,7 +26,9 @@ from fuseguard_rules.examples.operator import op704 as examples
 class ConstantCatFolded(Rule):
     code = "OP704"
     name = "constant-cat-folded-wrong"
-    summary = "A cat joins only quantized constants; the backend before 1.3 treats all but the first as values."
+    summary = (
+        "A cat joins only quantized constants; the backend before 1.3 treats the codes of all but the first as values."
+    )
     why = (
         "FuseConstantArgsPass computes an op in advance if all its inputs are constants: it dequantizes them, runs the "
         "op and quantizes the result. It looks up each input's qparams under the input's own number, but "

@@ -20,7 +20,7 @@ _FILLED: dict[str, float] = {"zeros_like": 0.0, "ones_like": 1.0}
 class DelegateInputLost(Rule):
     code = "OP713"
     name = "delegate-input-lost"
-    summary = "Only ops that use nothing but the shape of an input read it, so the delegate loses the input."
+    summary = "An input is read only by ops that use nothing but its shape, so the delegate loses it."
     why = (
         "ConvertFullLikeToFullPass replaces full_like (which zeros_like, ones_like and fill become) with a constant, "
         "and RemoveNoopPass replaces copy(x, y) with what it copies. If nothing else reads the value whose shape the "

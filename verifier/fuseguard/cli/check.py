@@ -28,6 +28,7 @@ Examples:
   fuseguard check model.etrecord --require-quantized --method forward
   fuseguard check model.pt2 --report sarif=fuseguard.sarif --report junit=fuseguard.xml
   fuseguard check model.pt2 --output-format concise --source-root src
+  fuseguard check model.pt2 --report html=report.html
 
 \b
 Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 usage, target, rule

@@ -18,6 +18,7 @@ from fuseguard.cli.hints import Group
 #: Command -> what it is for. Here and not in the commands' files, so that --help imports none of them.
 COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
+    "view": "Check programs and show the report in the browser.",
     "demo": "Check a small program that ships with fuseguard.",
     "upgrade-check": "Say what another ExecuTorch release breaks and fixes.",
     "diff": "Say what is new and what is gone between two programs.",
@@ -26,7 +27,10 @@ COMMANDS: dict[str, str] = {
     "rules": "List all rules.",
     "targets": "List what a program can be checked for.",
     "prove": "Lower a program, run it and compare with the eager program.",
+    "doctor": "Say which engines work here and what is missing.",
+    "inspect": "Say what a lowered file holds: .pte, .vgf or .tosa.",
     "repair": "Rewrite a program so that the backend lowers it right.",
+    "reduce": "Make a program small that the backend lowers wrong, for a report.",
     "selftest": "Compare what the rules say with what the installed backend does.",
     "test-rules": "Hold the rules of a pack against their own examples.",
     "new-rule": "Write a rule, its test and its pack to start from.",
@@ -40,6 +44,7 @@ Examples:
   fuseguard check model.pt2
   fuseguard check model.pt2 --target ethos-u55-128 --executorch 1.5.1
   fuseguard check *.pt2 --report json=report.json --report sarif=fuseguard.sarif
+  fuseguard view model.pt2 --no-open --output-file report.html
   fuseguard upgrade-check model.pt2 --from 1.4.1 --to 1.5.1
   fuseguard baseline create model.pt2
   fuseguard explain FU101

@@ -58,18 +58,6 @@ def long_progress(label: str, total: int) -> Iterator[Callable[[str], None]]:
 
 
 @contextlib.contextmanager
-def phases() -> Iterator[Callable[[str], None]]:
-    """Yields what to call with what is being done now: a line on a terminal, which is gone at the end; else nothing."""
-    if not _shows_bars():
-        yield _nothing
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("", spinner="line") as line:
-        yield lambda text: line.update(quoted(text))
-
-
-@contextlib.contextmanager
 def _bar(label: str, total: int) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -83,3 +71,23 @@ def _bar(label: str, total: int) -> Iterator[Callable[[str], None]]:
             bar.update(task, advance=1, file=quoted(file))
 
         yield done
+
+
+@contextlib.contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """Yields what to call with what is being done: one line on a terminal, gone at the end; in a log one a minute."""
+    if _shows_bars():
+        from rich.console import Console
+
+        with Console(stderr=True).status("", spinner="line") as status:
+            yield lambda text: status.update(quoted(text))
+        return
+    told = time.monotonic()
+
+    def tell(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= HEARTBEAT:
+            told = time.monotonic()
+            exits.tell(text)
+
+    yield tell

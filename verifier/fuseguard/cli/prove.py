@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
-from fuseguard.cli.progress import phases
+from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
+from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import ir_validity_option
 from fuseguard.engine.run import POLICIES
+from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
@@ -31,15 +34,19 @@ Examples:
   fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
   fuseguard prove model.pt2 --trust --layers --float float.pt2
   fuseguard prove model.pt2 --trust --min-sqnr 30 --max-steps 4
+  fuseguard prove model.pt2 --trust --all-inputs
   fuseguard prove model.pt2 --trust --inputs a.pt --inputs b.pt
   fuseguard prove model.pt2 --trust --dim s77=4
+  fuseguard prove model.pt2 --trust --report html=proof.html
+  fuseguard prove model.pt2 --trust --target vgf --engine vgf
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
-(--min-sqnr, --max-steps) is exceeded; 2 usage, missing packages or internal
-error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
-(by name or in order) and .pt (a tensor, a sequence, or a dict by name);
-'random' draws from each input's own quantized range."""
+(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
+usage, missing packages or internal error; 3 an input could not be read, or
+--trust is missing. --inputs reads .npz (by name or in order) and .pt (a
+tensor, a sequence, or a dict by name); 'random' draws from each input's own
+quantized range."""
 
 @click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
 @click.argument("file", type=ProgramPath())
@@ -77,6 +84,11 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
     show_default=True,
     help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
 )
+@click.option(
+    "--all-inputs",
+    is_flag=True,
+    help="Prove each piece of the program for all codes that it can be given, and not only for these inputs.",
+)
 @click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
 @click.option(
     "--float",
@@ -87,6 +99,20 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail below this ratio of signal to error, in dB.")
 @click.option(
     "--max-steps", type=click.FloatRange(min=0), metavar="N", help="Fail if an output is off by more than N steps."
+)
+@click.option(
+    "--engine",
+    type=Choice(ENGINES),
+    default="tosa",
+    show_default=True,
+    help="What runs the delegates: the TOSA reference model, or the VGF on Vulkan. 'fuseguard doctor' says what works.",
+)
+@ICD_OPTION
+@click.option(
+    "--engine-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long the engine vgf may take for one run of a delegate. Default: 300.",
 )
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
@@ -99,6 +125,13 @@ error; 3 an input could not be read, or --trust is missing. --inputs reads .npz
 @ir_validity_option
 @click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
 @output.format_option("text", "json")
+@click.option(
+    "--report",
+    "report",
+    multiple=True,
+    metavar="html=PATH",
+    help="Write the proof to a file as an HTML page too, with the error of every quantized value.",
+)
 @output.color_option
 @click.pass_context
 def command(
@@ -109,42 +142,75 @@ def command(
     target: str,
     calls: int | None,
     locate: bool,
+    all_inputs: bool,
     layers: bool,
     float_file: Path | None,
     min_sqnr: float | None,
     max_steps: float | None,
+    engine: str,
+    vulkan_icd: Path | None,
+    engine_timeout: float | None,
     guard: bool,
     policy: str,
     no_check_ir_validity: bool,
     trust: bool,
     output_format: str,
+    report: tuple[str, ...],
     color: str,
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
 
-    Delegates run in the TOSA reference model. A right lowering is exact to the bit. The file must be trusted.
+    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit. The
+    file must be trusted.
     """
     layers = layers or float_file is not None
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     sizes = _sizes(dims)
+    reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     if not trust:
         refuse_untrusted(file, "Proving a program", "--trust")
     for path in (file, *([float_file] if float_file is not None else [])):
         check_loadable(path)
     check_inputs(inputs)
-    with quiet(), phases() as tell:
-        refused = policy if guard else None
-        proof, report = _prove(file, inputs, sizes, resolved, calls, refused, locate or layers, float_file, tell)
+    if engine != "tosa":
+        _require(engine, vulkan_icd)
+    running: dict[str, Any] = {"engine": engine, "vulkan_icd": vulkan_icd, "engine_timeout": engine_timeout}
+    with quiet(), status_line() as tell:
+        refused, where = policy if guard else None, locate or layers or bool(reports)
+        proof, guarded = _prove(
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell, running
+        )
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 
+    for item in reports:
+        from fuseguard.report import proof_html
+
+        output.write_file(item.path, proof_html.render(proof, str(file), inputs, guarded, exceeded))
     if output_format == "json":
         from fuseguard.report import json
 
-        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, report, exceeded)))
+        output.write_text(json.dump(proof_report.to_dict(proof, str(file), inputs, guarded, exceeded)))
     else:
-        output.write_lines(proof_report.render(proof, str(file), inputs, report, exceeded, layers), color)
-    ctx.exit(exits.CLEAN if proof.ok and not exceeded else exits.FINDINGS)
+        output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
+    refuted = proof.all_inputs is not None and proof.all_inputs.refuted
+    ctx.exit(exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS)
+
+
+def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:
+    """Identity of a file -> what it is: those that a run reads, and that no report of it may overwrite."""
+    read = {output.identity(Path(text)): "what the program is run on" for text in inputs}
+    return {**read, output.identity(file): "the program"}
+
+
+def _require(engine: str, icd: Path | None) -> None:
+    """Raises Failure: the engine does not work here. Needs no torch, so that it is told at once."""
+    from fuseguard.executorch.engines.status import EngineUnavailable, require
+
+    try:
+        require(engine, icd)
+    except EngineUnavailable as error:
+        raise exits.Failure(f"{error}\n'fuseguard doctor' says what works here.") from error
 
 
 def _sizes(dims: Sequence[str]) -> dict[str, int]:
@@ -165,8 +231,10 @@ def _prove(
     calls: int | None,
     policy: str | None,
     locate: bool,
+    all_inputs: bool,
     float_file: Path | None,
     tell: Callable[[str], None],
+    running: Mapping[str, Any],
 ) -> tuple[Proof, GuardReport | None]:
     tell("loading torch and the backend")
     try:
@@ -197,8 +265,10 @@ def _prove(
             checks,
             calls=calls,
             locate=locate,
+            all_inputs=all_inputs,
             float_program=float_program,
             progress=tell,
+            **running,
         )
     except TargetError:
         raise

@@ -25,6 +25,16 @@ class ReportFile:
     path: Path
 
 
+def source_root_option(command: F) -> F:
+    """``--source-root``."""
+    return click.option(
+        "--source-root",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="DIR",
+        help="Directory that source lines in a report are relative to. Default: the current one.",
+    )(command)
+
+
 def report_options(command: F) -> F:
     """``--output-format`` and the other options for what is written where."""
     for option in reversed(
@@ -39,12 +49,7 @@ def report_options(command: F) -> F:
                 shell_complete=candidates.report_formats,
                 help="Also write a report to a file; repeat for more. The formats are those of --output-format.",
             ),
-            click.option(
-                "--source-root",
-                type=click.Path(path_type=Path, exists=True, file_okay=False),
-                metavar="DIR",
-                help="Directory that source lines in a report are relative to. Default: the current one.",
-            ),
+            source_root_option,
             click.option(
                 "--statistics", is_flag=True, help="Print counts by rule instead of findings (text and concise)."
             ),
@@ -55,13 +60,19 @@ def report_options(command: F) -> F:
 
 
 def parse_reports(
-    values: Sequence[str], output_file: Path | None = None, kept: Mapping[Path, str] | None = None
+    values: Sequence[str],
+    output_file: Path | None = None,
+    kept: Mapping[Path, str] | None = None,
+    formats: Sequence[str] = FORMATS,
 ) -> tuple[ReportFile, ...]:
-    """The values of ``--report``. ``kept`` maps identities of files to what is in them, which must not be lost.
+    """The values of ``--report``, each of one of ``formats``.
+
+    ``kept`` maps identities of files to what is in them, which must not be lost.
 
     Raises Failure for an unknown format, for two reports to one file, and for one that would overwrite a program.
     """
     reports = []
+    example = "sarif=fuseguard.sarif" if "sarif" in formats else f"{formats[0]}=report.{formats[0]}"
     taken = dict(kept or {})
     if output_file is not None:
         output.refuse_to_overwrite(output_file, "--output-file", taken)
@@ -69,11 +80,11 @@ def parse_reports(
     for value in values:
         name, equals, path = value.partition("=")
         if not equals or not path:
-            hint = f"as in --report {name}=report.txt" if name in FORMATS else "as in --report sarif=fuseguard.sarif"
+            hint = f"as in --report {name}=report.txt" if name in formats else f"as in --report {example}"
             raise exits.Failure(f"--report {value!r} is not FORMAT=PATH, {hint}.")
-        if name not in FORMATS:
-            valid = f"Valid are {', '.join(FORMATS)}."
-            hint = exits.nearest(name, FORMATS)
+        if name not in formats:
+            valid = f"Valid are {', '.join(formats)}." if len(formats) > 1 else f"Valid is {formats[0]}."
+            hint = exits.nearest(name, formats)
             raise exits.Failure(f"--report {value!r}: {name!r} is not a format. {hint} {valid}".replace("  ", " "))
         if path == "-":
             raise exits.Failure(f"--report {value!r}: stdout takes one report; use --output-format {name}.")

@@ -13,6 +13,7 @@ from fuseguard.engine.rewrite import (
     MakeConstant,
     Pair,
     Replace,
+    ReturnInstead,
     Rewrite,
     SetArgument,
     SwapOperands,
@@ -23,6 +24,7 @@ from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
     "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
-    "Example", "Finding", "Fold", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "Rewrite", "Rule",
-    "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate", "load_registry", "run",
+    "Example", "Finding", "Fold", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "ReturnInstead",
+    "Rewrite", "Rule", "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate",
+    "load_registry", "run",
 ]  # fmt: skip

@@ -17,6 +17,9 @@ class EffectRow:
     in PEP 440 (``>=1.3,<1.5``), ``profile`` is ``INT``, ``INT+FP`` or "*". ``reference`` names the pass, the
     commit or the upstream issue. ``unchecked`` is the effect with ``EdgeCompileConfig(_check_ir_validity=False)``,
     where it differs from ``effect``, which is that of the default; None where it is the same.
+
+    ``engine`` is what shows the effect. Recordings are of the TOSA reference model; an effect that only another engine
+    shows is measured on the releases in ``measured_on``, which a test of that engine holds it to.
     """
 
     case: str
@@ -26,6 +29,8 @@ class EffectRow:
     evidence: Evidence | None = None
     reference: str = ""
     unchecked: Effect | None = None
+    engine: str = "tosa"
+    measured_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """An invalid table must fail when its pack is loaded, not in a check.

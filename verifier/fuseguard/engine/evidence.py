@@ -48,6 +48,8 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     effect = row.effect_on(target)
     if effect is not row.effect:  # recordings are of ExecuTorch's default configuration
         return Grade(Evidence.INFERRED, row.reference)
+    if row.engine != "tosa":
+        return _by_engine(row, target)
     recordings = rule.recordings or measured.SHIPPED
     here, nearest = _shown(
         recordings, str(target.release), rule.code, rule.in_program, case, target.profile, effect
@@ -62,6 +64,14 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     if told:
         return Grade(Evidence.ANNOUNCED, _announced_note(told, nearest, row.reference), nearest)
     return Grade(Evidence.INFERRED, row.reference, nearest)
+
+
+def _by_engine(row: EffectRow, target: Target) -> Grade:
+    """How an effect is known that only another engine than the reference model shows."""
+    note = f"{row.reference}; the engine {row.engine} shows it"
+    if str(target.release) in row.measured_on:
+        return Grade(Evidence.MEASURED, note, str(target.release))
+    return Grade(Evidence.INFERRED, note, next(iter(nearest_first(target.release, row.measured_on)), ""))
 
 
 def announced_for(code: str, case: str, target: Target) -> Iterator[tuple[Announcement, Concern]]:

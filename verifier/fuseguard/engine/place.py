@@ -37,8 +37,10 @@ def _beyond(start: Node, step: Callable[[Node], Iterable[Node]]) -> list[Node]:
     found: list[Node] = []
     seen = {start.name}
     pending = deque([start])
-    while pending and len(seen) < _FAR:
+    while pending:
         for node in step(pending.popleft()):
+            if len(seen) > _FAR:  # one op may have thousands of operands
+                return found
             if node.name in seen:
                 continue
             seen.add(node.name)

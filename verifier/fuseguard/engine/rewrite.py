@@ -180,7 +180,24 @@ class Fold:
         return f"store the codes of {self.node}, which depends on constants alone"
 
 
-Edit: TypeAlias = Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant | Fold
+@dataclass(frozen=True, slots=True)
+class ReturnInstead:
+    """Makes the outputs return ``value`` where they return ``node``, and removes what nothing else reads then."""
+
+    node: str
+    value: str
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node, self.value))
+
+    def __str__(self) -> str:
+        return f"return {self.value} in place of {self.node}"
+
+
+Edit: TypeAlias = (
+    Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant | Fold | ReturnInstead
+)
 
 
 @dataclass(frozen=True, slots=True)

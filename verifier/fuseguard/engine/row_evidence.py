@@ -45,6 +45,8 @@ class RowEvidence:
         known = self.evidence.value
         if self.stated is None:
             known = f"measured on {_listed(self.measured)}" if self.measured else "inferred: in no recording"
+            if self.row.engine != "tosa":
+                known += f", with the engine {self.row.engine}"
         firsts = dict.fromkeys(announcement.first for announcement, _ in self.announced)
         return "; ".join((known, *(f"announced to change from {first}" for first in firsts)))
 
@@ -72,7 +74,9 @@ def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEv
         for row in _rows_announced(rule, *pair):
             announced.setdefault(row, {})[pair] = None
     return tuple(
-        RowEvidence(row, row.evidence, tuple(shown.get(row, ())), tuple(announced.get(row, ())))
+        RowEvidence(
+            row, row.evidence, row.measured_on or tuple(shown.get(row, ())), tuple(announced.get(row, ()))
+        )
         for row in rule.effects.rows
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import string
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fuseguard.engine.effects import EffectsTable
@@ -78,6 +78,9 @@ class Rule(abc.ABC):
     fixed_by_guard: ClassVar[bool] = False
     #: Codes whose findings at the same nodes explain this rule's: there it says ``caused_by``.
     follows_from: ClassVar[Sequence[str]] = ()
+    #: The accelerator that the fault is one of, "" for all. Its examples are checked for it, and no selftest judges
+    #: them: the TOSA reference model does not show what only the accelerator's own compiler does.
+    accelerator: ClassVar[str] = ""
     #: Not yet judged on every measured release: runs only when selected by its full code or name.
     preview: ClassVar[bool] = False
     #: What grades the rows of ``effects``; None for the recordings that ship with fuseguard. A pack brings its own.
@@ -110,6 +113,11 @@ class Rule(abc.ABC):
     def exposes(self) -> bool:
         """Whether the rule says what refusing ops would break."""
         return type(self).exposed is not Rule.exposed
+
+    def example_target(self, spec: str, executorch: str | None = None) -> Target:
+        """The target that an example is checked for: of a TOSA specification, with the rule's accelerator."""
+        target = Target.parse(spec, executorch)
+        return replace(target, accelerator=self.accelerator) if self.accelerator else target
 
     @property
     def repairable(self) -> bool:

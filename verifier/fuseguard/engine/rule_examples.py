@@ -112,7 +112,7 @@ def _holes(rule: Rule) -> Iterator[Fault]:
     """Every case needs an effect on every measured release and both profiles, or a finding could not be made."""
     for case in [case for case in rule.effects.cases() if case != "*"] or ["*"]:
         missing = []
-        for target in _targets(None):
+        for target in _targets(rule):
             try:
                 rule.effects.look_up(case, target)
             except KeyError:
@@ -132,7 +132,7 @@ def _bad(rule: Rule, watched: Rule, example: Example, together: Sequence[Rule]) 
     graph = example.graph()
     for release in MEASURED_RELEASES:
         refused = []
-        for target in (_target(example.spec(profile), release) for profile in PROFILES):
+        for target in (_target(rule, example.spec(profile), release) for profile in PROFILES):
             report = run(graph, target, together)
             refused.append(report.refused())
             codes = {finding.code for finding in report.findings}
@@ -170,7 +170,7 @@ def _findings(rule: Rule, example: Example) -> Iterator[Fault]:
     """What the rule's own findings in a bad example say."""
     problems: dict[str, list[Target]] = {}
     graph = example.graph()
-    for target in _targets(example):
+    for target in _targets(rule, example):
         first, second = (run(graph, target, (rule,)) for _ in range(2))
         if first.findings != second.findings:
             problems.setdefault("two runs over the same graph find different things", []).append(target)
@@ -210,7 +210,7 @@ def _unsound_repair(body: Graph, rewrite: Rewrite | None) -> Iterator[str]:
 def _good(rule: Rule, example: Example) -> Iterator[Fault]:
     problems: dict[tuple[FaultKind, str], list[Target]] = {}
     graph = example.graph()
-    for target in _targets(example):
+    for target in _targets(rule, example):
         report = run(graph, target, (rule,))
         for failure in report.failures:
             problems.setdefault((FaultKind.RAISES, f"the rule raises {failure.error}"), []).append(target)
@@ -255,14 +255,16 @@ def _watched(rule: Rule, used: set[EffectRow]) -> Rule:
     return watched
 
 
-def _targets(example: Example | None) -> list[Target]:
+def _targets(rule: Rule, example: Example | None = None) -> list[Target]:
     """Every measured release with both profiles, and with the extensions that the example needs."""
     specs = [example.spec(profile) if example else profile for profile in PROFILES]
-    return [_target(spec, release) for release in MEASURED_RELEASES for spec in specs]
+    return [_target(rule, spec, release) for release in MEASURED_RELEASES for spec in specs]
 
 
-#: The same few targets for all examples of all rules.
-_target = cache(Target.parse)
+@cache
+def _target(rule: Rule, spec: str, release: str) -> Target:
+    """The same few targets for all examples of a rule."""
+    return rule.example_target(spec, release)
 
 
 def _named(targets: Sequence[Target]) -> str:

@@ -18,7 +18,7 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
@@ -52,7 +52,7 @@ class Report:
     suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
     all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
     no findings. ``interface`` are the inputs and outputs of the program with their qparams. ``seconds`` is how long
-    each rule took, by code.
+    each rule took, by code. ``graph`` is the program, for drawings; None where it can be read from the file again.
     """
 
     findings: tuple[Finding, ...]
@@ -71,6 +71,7 @@ class Report:
     fail_on: Severity = Severity.ERROR
     interface: Interface = field(default_factory=Interface)
     seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    graph: Graph | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool:
@@ -79,6 +80,10 @@ class Report:
 
     def at_or_above(self, severity: Severity) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.severity.rank >= severity.rank)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of counts, and the HTML report in a frame."""
+        return page_of("report_html", self)
 
     def refused(self) -> frozenset[str]:
         """Names of the top-level nodes that the plug-in keeps off the accelerator.

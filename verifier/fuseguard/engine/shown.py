@@ -50,3 +50,9 @@ def data_of(module: str, function: str, *args: Any) -> dict[str, Any]:
     quote = importlib.import_module("fuseguard.report.quoting").quoted_tree
     document: dict[str, Any] = quote(getattr(importlib.import_module(f"fuseguard.report.{module}"), function)(*args))
     return document
+
+
+def page_of(function: str, result: Any) -> str:
+    """What ``fuseguard.report.notebook.<function>(result)`` yields: HTML for a notebook, with no markup of a file."""
+    page: str = getattr(importlib.import_module("fuseguard.report.notebook"), function)(result)
+    return page

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from fuseguard.executorch.judge import prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
     from fuseguard.executorch.proof import Proof
+    from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, Reduction, reduce
     from fuseguard.executorch.repairs import RepairResult, lower, repair
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "Proof", "RepairFault", "RepairResult",
-    "VerifiedRepair", "guard", "lower", "prove", "repair", "repair_and_verify", "report_of", "support_checks",
-    "target_of", "UntrustedFile",
+    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "LostFailure", "NoScript", "NothingToReduce",
+    "Proof", "Reduction", "RepairFault", "RepairResult", "UntrustedFile", "VerifiedRepair", "guard", "lower", "prove",
+    "reduce", "repair", "repair_and_verify", "report_of", "support_checks", "target_of",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
@@ -27,6 +28,8 @@ _LATE = {
     "GuardReport": "guard_report",
     "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
     "Explanation": "explanations", "Proof": "judge", "prove": "judge",
+    "LostFailure": "reducing.reduction", "NothingToReduce": "reducing.reduction",
+    "NoScript": "reducing.reduction", "Reduction": "reducing.reduction", "reduce": "reducing.reduction",
     "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip

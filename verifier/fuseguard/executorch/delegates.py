@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch.export import ExportedProgram
@@ -28,8 +28,16 @@ class UndefinedResult(RuntimeError):
     """The TOSA reference model declares the result TOSA_UNPREDICTABLE."""
 
 
-def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+#: Runs a delegate on tensors, as the program around it does, and yields its outputs.
+DelegateRunner: TypeAlias = Callable[[Any, Sequence[torch.Tensor]], list[torch.Tensor]]
+
+
+def run_edge_program(
+    program: ExportedProgram, inputs: Sequence[Any], runner: DelegateRunner | None = None
+) -> tuple[torch.Tensor, ...]:
     """What ``program`` yields on ``inputs``: its user outputs in order, then the new values of its state.
+
+    ``runner`` runs the delegates; None means the TOSA reference model.
 
     The program stays as it is; :func:`fuseguard.executorch.state.carry_on` gives it what a run has left. No measured
     release lets a delegate own mutable state: its values are inputs and outputs of the delegates.
@@ -37,16 +45,27 @@ def run_edge_program(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[t
     Raises DelegateFault, UndefinedResult, NotJudged, ImportError without tosa-tools, and what a CPU op raises.
     """
     with torch.no_grad():
-        outputs = EdgeInterpreter(program.graph_module).run(*arguments(program, inputs))
+        outputs = EdgeInterpreter(program.graph_module, runner or _in_reference_model).run(*arguments(program, inputs))
     return results(program, outputs)
 
 
+def _in_reference_model(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return run_delegate(lowered, inputs)[0]
+
+
 class EdgeInterpreter(BodyInterpreter):
-    """Hands each delegate call to the reference model, in control-flow bodies too."""
+    """Hands each delegate call to ``runner``, in control-flow bodies too."""
+
+    def __init__(self, module: torch.fx.GraphModule, runner: DelegateRunner = _in_reference_model) -> None:
+        super().__init__(module)
+        self.runner = runner
+
+    def of_body(self, module: torch.fx.GraphModule) -> torch.fx.Interpreter:
+        return EdgeInterpreter(module, self.runner)
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "executorch_call_delegate" in str(target):
-            return run_delegate(args[0], args[1:])[0]
+            return self.runner(args[0], args[1:])
         return super().call_function(target, args, kwargs)
 
 
@@ -61,11 +80,7 @@ def run_delegate(
     """
     from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
 
-    _check_sizes(lowered)
-    arrays = [
-        _in_memory_order(tensor, meta).detach().contiguous().numpy()
-        for tensor, meta in zip(inputs, _declared_inputs(lowered), strict=True)
-    ]
+    arrays = given_arrays(lowered, inputs)
     try:
         results, status = run_reference_model(serialized or lowered.processed_bytes, arrays)
     except ReferenceModelAborted as error:
@@ -74,11 +89,25 @@ def run_delegate(
         raise UndefinedResult("the TOSA reference model reports TOSA_UNPREDICTABLE")
     if status != "TOSA_VALID":
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
-    declared = _declared_outputs(lowered)
+    return as_declared(lowered, results if serialized is None else results[: len(declared_outputs(lowered))]), results
+
+
+def given_arrays(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[Any]:
+    """What a delegate is given, as it lies in memory. Raises NotJudged for sizes that no engine takes."""
+    _check_sizes(lowered)
+    return [
+        in_memory_order(tensor, meta).detach().contiguous().numpy()
+        for tensor, meta in zip(inputs, declared_inputs(lowered), strict=True)
+    ]
+
+
+def as_declared(lowered: Any, arrays: Sequence[Any]) -> list[torch.Tensor]:
+    """What a delegate yields, as the program around it has it. Raises DelegateFault for another dtype."""
     outputs = []
-    own = results if serialized is None else results[: len(declared)]
-    for array, meta in zip(own, declared, strict=True):
+    for array, meta in zip(arrays, declared_outputs(lowered), strict=True):
         tensor = torch.from_numpy(array)
+        if tensor.dtype == torch.uint8 and meta.dtype == torch.bool:
+            tensor = tensor.to(torch.bool)  # Vulkan has no bool
         if tensor.dtype == torch.int8 and meta.dtype == torch.uint8:
             tensor = tensor.view(torch.uint8)  # TOSA has no uint8: RESCALE writes such codes into an int8 tensor
         if tensor.dtype != meta.dtype:
@@ -86,8 +115,8 @@ def run_delegate(
                 f"a delegate yields {tensor.dtype} where the program expects {meta.dtype}; on a device this is a "
                 f"fault or garbage"
             )
-        outputs.append(_from_memory_order(tensor, meta))
-    return outputs, results
+        outputs.append(from_memory_order(tensor, meta))
+    return outputs
 
 
 def _check_sizes(lowered: Any) -> None:
@@ -108,13 +137,13 @@ def _check_sizes(lowered: Any) -> None:
             )
 
 
-def _in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+def in_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
     """``tensor`` with its dimensions as the delegate is given them: a delegate reads memory, and knows no strides."""
     order = meta.dim_order()
     return tensor.permute(order) if order in _CHANNELS_LAST else tensor
 
 
-def _from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+def from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
     shape = tuple(int(size) for size in meta.shape)
     order = meta.dim_order()
     if order not in _CHANNELS_LAST:
@@ -122,14 +151,14 @@ def _from_memory_order(tensor: torch.Tensor, meta: torch.Tensor) -> torch.Tensor
     return tensor.reshape([shape[dim] for dim in order]).permute([order.index(dim) for dim in range(len(order))])
 
 
-def _declared_inputs(lowered: Any) -> list[torch.Tensor]:
+def declared_inputs(lowered: Any) -> list[torch.Tensor]:
     """Those that the delegate is called with: its constants are parameters of the original module."""
     program = lowered.original_module
     names = set(program.graph_signature.user_inputs)
     return [node.meta["val"] for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
 
 
-def _declared_outputs(lowered: Any) -> list[torch.Tensor]:
+def declared_outputs(lowered: Any) -> list[torch.Tensor]:
     for node in lowered.original_module.graph.nodes:
         if node.op == "output":
             return [item.meta["val"] for item in pytree.tree_leaves(node.args[0]) if isinstance(item, torch.fx.Node)]

@@ -1,7 +1,7 @@
 """What makes thousands of lowerings bearable. Nothing here changes what torch or the backend computes.
 
 For processes of ours alone: it replaces functions of torch and torchao in the process that calls it. The workers of the
-selftest and the tests do; no command and no function of the API does so in the process that runs it.
+selftest, ``fuseguard reduce`` and the tests do; no function of the API does so in the process that runs it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A right lowering of a quantized program is bit-exact against the eager Q/DQ program, so any claim about a
 graph can be proved. Delegates are run in the TOSA reference model (package tosa-tools), whatever the
-accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. What the
-Vela or VGF compiler makes of that TOSA is not judged.
+accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. With the engine
+``vgf`` the program is lowered with the VGF partitioner, its delegates run on Vulkan, and each is compared with the
+reference model. What Vela makes of the TOSA is not judged.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from executorch.exir import EdgeCompileConfig
@@ -22,6 +25,9 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements, 
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
+from fuseguard.executorch.engines.lowering import lower_to_vgf
+from fuseguard.executorch.engines.notes import notes_on_vgf
+from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import flat_inputs, input_sets
 from fuseguard.executorch.loading import program_of
@@ -33,16 +39,20 @@ from fuseguard.executorch.lockstep.walking import silent
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
-from fuseguard.executorch.proof import Proof, of_calls, of_input_sets
+from fuseguard.executorch.proof import Proof, of_calls, of_input_sets, with_differences
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
 from fuseguard.readers.fx import read_program
-from fuseguard.target import Target
+from fuseguard.target import HasTosaSpec, Target, TargetError
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
+    from fuseguard.executorch.engines.vgf import VgfEngine
 
 
 def prove(
     exported_program: ExportedProgram | str | os.PathLike[str],
     inputs: Sequence[Any],
-    target: str | Target = "TOSA-1.0+INT+FP",
+    target: str | Target | HasTosaSpec = "TOSA-1.0+INT+FP",
     checks: Sequence[OperatorSupportBase] | Literal["guard"] | None = None,
     *,
     calls: int | None = None,
@@ -50,8 +60,12 @@ def prove(
     dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     locate: bool = False,
+    all_inputs: bool = False,
     float_program: ExportedProgram | str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] = silent,
+    engine: str = "tosa",
+    vulkan_icd: str | os.PathLike[str] | None = None,
+    engine_timeout: float | None = None,
     trust: bool = False,
 ) -> Proof:
     """Lower ``exported_program`` with the installed backend, run it on ``inputs`` and compare.
@@ -61,7 +75,7 @@ def prove(
             with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs, **kwargs)``, or all flat and in order; or
             several such sets, as a sequence of sequences. The program is lowered once for all of them.
-        target: TOSA specification or accelerator; the release is always the installed one.
+        target: TOSA specification, accelerator, compile spec or partitioner; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
             the backend would by itself.
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
@@ -73,15 +87,23 @@ def prove(
             the edge IR (``_check_ir_validity=True``), unless ``target`` is a Target that says otherwise.
         locate: judge the program piece by piece (``Proof.cells``), which says where a lowering is not exact, and derive
             the outcome from the pieces. The delegates are run no more often.
+        all_inputs: prove each cell for all codes of its operands, as far as they can be enumerated
+            (``Proof.all_inputs``). ``inputs`` then only say which tensor of the lowering is which value.
         float_program: the program before it was quantized, with the same inputs. Each cell then says how far its value
             is from that program's, which tells what quantizing has lost from what lowering has. It implies ``locate``.
         progress: is called with what is being done now: ``lowering``, ``cell 3 of 24``.
+        engine: what runs the delegates: ``"tosa"``, the TOSA reference model, or ``"vgf"``, the VGF on Vulkan, which
+            is compared with the reference model delegate by delegate. For ``"vgf"``, the target is ``vgf`` or a TOSA
+            specification, and the program is lowered with VgfPartitioner.
+        vulkan_icd: for ``"vgf"``, the JSON manifest of the Vulkan driver; None means lavapipe.
+        engine_timeout: for ``"vgf"``, how many seconds one run of a delegate may take; None means 300.
         trust: the files are trusted. ``torch.export.load`` runs code from them.
 
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TargetError: the target is not valid.
-        ValueError: ``calls`` is less than 1, or ``checks`` is a string other than ``"guard"``.
+        EngineUnavailable: a RuntimeError; the engine cannot run here, and the text says what is missing.
+        ValueError: ``calls`` is less than 1, ``engine`` is unknown, or ``checks`` is a string other than ``"guard"``.
         InputsError: a ValueError; the inputs or ``dims`` do not fit the program, or the inputs not the float program.
         TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
@@ -91,6 +113,7 @@ def prove(
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
+    judging = _engine(engine, vulkan_icd, engine_timeout)
     exported_program = program_of(exported_program, "prove", trust)
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
@@ -109,14 +132,18 @@ def prove(
         "target": str(resolved),
         "release": str(resolved.release),
         "guarded": bool(checks),
+        "engine": engine,
     }
     eager = copy_program(exported_program, share_weights=True)
     progress("running the eager program")
     reference = run_eager(eager, sets[0])
     progress("lowering, guarded" if checks else "lowering")
     try:
-        lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
-    except ImportError:
+        if judging is None:
+            lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
+        else:
+            lowered = lower_to_vgf(copy_program(exported_program), resolved, checks, compile_config)
+    except (ImportError, TargetError):
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
         common |= {"reference": reference, "elements": sum(tensor.numel() for tensor in reference)}
@@ -127,11 +154,27 @@ def prove(
         "delegated": lowered.delegated,
         "delegates": lowered.delegates,
     }
+    if judging is None and resolved.accelerator == "vgf":
+        common["notes"] = tuple(notes_on_vgf(lowered.program))
     program = functional_program(exported_program, share_weights=True)
-    judged = _Judged(eager, program, lowered, resolved, common, locate or floats is not None, progress, floats)
-    return of_input_sets([
+    judged = _Judged(eager, program, lowered, resolved, common, locate or floats is not None, progress, floats, judging)
+    proof = of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+    if not all_inputs or proof.outcome not in ("exact", "bounded", "wrong"):
+        return proof
+    return replace(proof, all_inputs=judged.for_every_input(sets[0], reference))
+
+
+def _engine(name: str, icd: str | os.PathLike[str] | None, seconds: float | None) -> VgfEngine | None:
+    """What runs delegates, None for the reference model. Raises ValueError, EngineUnavailable."""
+    if name not in ENGINES:
+        raise ValueError(f"engine is {name!r}; valid are {', '.join(map(repr, ENGINES))}")
+    if name == "tosa":
+        return None
+    from fuseguard.executorch.engines.vgf import SECONDS, vgf_engine
+
+    return vgf_engine(Path(icd) if icd is not None else None, seconds or SECONDS)
 
 
 class _Judged:
@@ -147,6 +190,7 @@ class _Judged:
         locate: bool,
         progress: Callable[[str], None],
         float_program: ExportedProgram | None,
+        engine: VgfEngine | None,
     ) -> None:
         """``eager`` and ``program``: copies of one program, as it is and in functional form."""
         self.eager = eager
@@ -157,6 +201,7 @@ class _Judged:
         self.locate = locate
         self.progress = progress
         self.float_program = float_program
+        self.engine = engine
         self.state = HeldState(eager)
 
     def proof(
@@ -174,13 +219,21 @@ class _Judged:
         proofs: list[Proof] = []
         while True:
             reference = run_eager(self.eager, inputs) if reference is None else reference
-            own = len(reference) - len(state)
-            names = [*(f"output {number}" for number in range(own)), *map(str, state)]
+            names = _names(self.eager, reference)
             elements = sum(tensor.numel() for tensor in reference)
             proofs.append(self._call(inputs, reference, names, {**self.common, "elements": elements}, not proofs))
             if len(proofs) == calls or not proofs[-1].ok:
                 return of_calls(proofs)
             inputs, reference = carry_on(programs, inputs, proofs[-1].outputs), None
+
+    def for_every_input(self, inputs: tuple[Any, ...], reference: tuple[torch.Tensor, ...]) -> AllInputs:
+        """The cells for all codes, from the state that the program was given with."""
+        from fuseguard.executorch.all_inputs.prover import prove_all_inputs
+
+        for program in (self.program, self.lowered.program):
+            self.state.give(program)
+        names = _names(self.eager, reference)
+        return prove_all_inputs(self.program, inputs, self.lowered.program, self.target, names)
 
     def _call(
         self,
@@ -198,8 +251,12 @@ class _Judged:
         program, target = self.program, self.target
         self.progress("running the delegates")
         observed = _observed(self.lowered, inputs) if self.locate else None
+        runner = self.engine.runner(self.lowered.compiled) if self.engine is not None else None
         try:
-            outputs = run_edge_program(self.lowered.program, inputs) if observed is None else observed.outputs
+            if runner is not None or observed is None:
+                outputs = run_edge_program(self.lowered.program, inputs, runner)
+            else:
+                outputs = observed.outputs
         except UndefinedResult as error:
             return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
         except NotJudged as error:
@@ -212,9 +269,9 @@ class _Judged:
             return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
         self.progress("comparing the results")
         proof = _compare(program, inputs, reference, outputs, target, self.lowered, names, common)
-        if observed is None:
-            return proof
-        return self._with_cells(proof, inputs, observed, names, self.float_program if first else None)
+        if observed is not None:
+            proof = self._with_cells(proof, inputs, observed, names, self.float_program if first else None)
+        return proof if runner is None else with_differences(proof, runner.differences)
 
     def _with_cells(
         self,
@@ -235,6 +292,12 @@ class _Judged:
         except RuntimeError:  # an operator that mixes dtypes or knows no float64
             return proof
         return decided(proof, cells)
+
+
+def _names(program: ExportedProgram, results: Sequence[torch.Tensor]) -> list[str]:
+    """What the results of a program are called."""
+    state = slots(program)
+    return [*(f"output {number}" for number in range(len(results) - len(state))), *map(str, state)]
 
 
 def _observed(lowered: Lowered, inputs: Sequence[Any]) -> Observed | None:

@@ -13,13 +13,16 @@ from fuseguard.executorch.copying import exported_program_of
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 
+#: Function -> what it does, in the words of the command line.
+_DOING = {"prove": "Proving", "repair": "Repairing", "repair_and_verify": "Repairing", "lower": "Lowering"}
+
 
 def program_of(value: object, what: str, trust: bool) -> ExportedProgram:
     """``value`` itself, or the program in the file that it is the path of.
 
     Args:
         value: an exported program or a path.
-        what: the function that was called.
+        what: the function that was called, a key of ``_DOING``.
         trust: whether the file is trusted. It says nothing of a program that is loaded already.
 
     Raises:
@@ -29,7 +32,7 @@ def program_of(value: object, what: str, trust: bool) -> ExportedProgram:
     if not isinstance(value, str | os.PathLike):
         return exported_program_of(value, what)
     if not trust:
-        refuse_untrusted(value, f"{what} of a file", "trust=True")
+        refuse_untrusted(value, f"{_DOING[what]} a program", "trust=True")
     return load(Path(value))
 
 

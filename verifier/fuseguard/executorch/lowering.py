@@ -6,7 +6,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class Lowered:
     """A lowered program: ``delegated`` names the nodes inside delegates (Q and DQ left out), ``cpu_ops`` the
     targets outside of them, ``delegates`` counts the delegate calls. ``float_quantizers`` are the Q ops of floats,
     outside of delegates or first in one, ``on_cpu`` all ops outside; both by their names in the program that was
-    lowered.
+    lowered. ``compiled`` has, by its TOSA, what a further compiler made of each delegate; empty where that is the TOSA.
     """
 
     program: ExportedProgram
@@ -36,6 +36,7 @@ class Lowered:
     delegates: int
     float_quantizers: frozenset[str] = frozenset()
     on_cpu: frozenset[str] = frozenset()
+    compiled: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)
 
 
 def unchecked_config() -> EdgeCompileConfig:
@@ -58,12 +59,13 @@ def lower_to_edge(
     compile_spec: Any,
     checks: Sequence[OperatorSupportBase] | None = None,
     compile_config: EdgeCompileConfig | None = None,
+    partitioner_type: type[Any] = TOSAPartitioner,
 ) -> Lowered:
     """``to_edge_transform_and_lower`` with a TOSAPartitioner. Consumes ``program``; raises what the backend does.
 
-    ``compile_config``: None means ExecuTorch's default.
+    ``compile_config``: None means ExecuTorch's default. ``partitioner_type``: another one that takes ``compile_spec``.
     """
-    partitioner = TOSAPartitioner(compile_spec, additional_checks=list(checks) if checks else None)
+    partitioner = partitioner_type(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
     names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
     with _quiet():

@@ -11,6 +11,7 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -163,6 +164,8 @@ def target_of(
     """
     given = as_target(compile_spec)
     target = given if isinstance(given, Target) else Target.parse(given, executorch)
+    if executorch is not None and not isinstance(compile_spec, Target):
+        target = target.with_release(executorch)
     return target if compile_config is None else replace(target, ir_validity=compile_config._check_ir_validity)
 
 
@@ -257,6 +260,8 @@ class _Analysis:
             if self.strict:
                 for name in marks:
                     refused[name] = refused.get(name, frozenset()) | {failure.code}
+        if refused:
+            _register_out_variants()
         self._graph, self._marks, self._refused = graph, marks, refused
         self._asked.clear()
         self.report.add_analysis(result)
@@ -268,6 +273,19 @@ class _Analysis:
         if module is None:
             module = torch.fx.GraphModule(torch.nn.Module(), graph)
         return read_graph_module(module, {}, frozenset())
+
+
+@cache
+def _register_out_variants() -> None:
+    """Lets a program be emitted that has Q and DQ ops outside of its delegates.
+
+    ``to_executorch`` needs their out variants, and importing ExecuTorch's quantized kernels registers them. Without a
+    guard all Q and DQ of a VGF are inside its delegates, so that nothing else imports them there.
+    """
+    try:
+        importlib.import_module("executorch.kernels.quantized")
+    except ImportError as error:
+        logger.warning("to_executorch may fail: the quantized kernels of ExecuTorch cannot be imported: %s", error)
 
 
 def _mark(node: torch.fx.Node) -> tuple[Any, ...]:

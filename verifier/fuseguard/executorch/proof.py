@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from fuseguard.engine.shown import data_of, one_line
+from fuseguard.engine.shown import data_of, one_line, page_of
+from fuseguard.executorch.engines.difference import EngineDifference
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.all_inputs.results import AllInputs
     from fuseguard.executorch.lockstep.cells import Cell
 
 Outcome: TypeAlias = Literal["exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"]
@@ -64,6 +66,13 @@ class Proof:
     unless asked for, and where lowering or a delegate failed. Where there are cells, ``outcome`` is that of the worst
     of them (:func:`fuseguard.executorch.lockstep.deciding.outcome_of`), and ``end_to_end`` what the comparison of the
     results alone says; it is "" where there are none. ``explained_by`` and ``rounding_ties`` belong to that comparison.
+
+    ``all_inputs``: the cells, each proved or refuted for all codes of its operands
+    (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
+
+    ``engine`` is what ran the delegates. Where that is not the reference model, ``engine_differences`` says at which
+    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about
+    what this engine does not show.
     """
 
     outcome: Outcome
@@ -89,8 +98,16 @@ class Proof:
     by_inputs: tuple[Proof, ...] = field(default=(), repr=False)
     worst: int = 1
     cells: tuple[Cell, ...] = field(default=(), repr=False, compare=False)
+    all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
+    engine: str = "tosa"
+    engine_differences: tuple[EngineDifference, ...] = ()
+    notes: tuple[str, ...] = ()
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the outcome, and the page of the proof in a frame."""
+        return page_of("proof_html", self)
 
     @property
     def ok(self) -> bool:
@@ -133,7 +150,11 @@ class Proof:
             lines.append(one_line(f"  explained by: {', '.join(item.name for item in self.explained_by)}"))
         if self.outcome != "crash":
             computing = sum("quantize_per" not in op for op in self.cpu_ops)
-            lines.append(f"  {self.delegated_ops} ops in {self.delegates} delegates, {computing} on the CPU")
+            ops, delegates = ("" if count == 1 else "s" for count in (self.delegated_ops, self.delegates))
+            placed = f"{self.delegated_ops} op{ops} in {self.delegates} delegate{delegates}"
+            lines.append(f"  {placed}, {computing} on the CPU")
+        if self.outcome == "wrong" and not self.cells:
+            lines.append("  prove(..., locate=True) says where")
         lines += [
             one_line(f"  wrong: {' -> '.join(cell.ops) or cell.value} at {cell.source or cell.value}")
             for cell in self.wrong_cells[:_MOST_CELLS]
@@ -166,6 +187,25 @@ class Proof:
     def judges_disagree(self) -> bool:
         """Whether the cells and the comparison end to end do not have the same outcome."""
         return self.end_to_end not in ("", self.outcome)
+
+
+def with_differences(proof: Proof, differences: Sequence[EngineDifference]) -> Proof:
+    """The proof of a run in which an engine yielded something else than the reference model: ``wrong``, if it did.
+
+    Where the results do not show it, the outputs of the delegates stand for those of the program in ``differing``.
+    """
+    if not differences:
+        return proof
+    outcome: Outcome = "wrong" if proof.ok else proof.outcome
+    outputs = tuple(f"output {item.output} of delegate {item.delegate}" for item in differences)
+    return replace(
+        proof,
+        outcome=outcome,
+        rounding_ties=0,
+        explained_by=(),
+        differing=proof.differing or outputs,
+        engine_differences=tuple(differences),
+    )
 
 
 def of_calls(proofs: Sequence[Proof]) -> Proof:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from fuseguard.engine.rewrite import (
@@ -21,6 +21,7 @@ from fuseguard.engine.rewrite import (
     MakeConstant,
     Pair,
     Replace,
+    ReturnInstead,
     Rewrite,
     SetArgument,
     SwapOperands,
@@ -66,6 +67,8 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
         _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
     elif isinstance(edit, MakeConstant):
         _make_constant(program, _node(nodes, edit.node), edit)
+    elif isinstance(edit, ReturnInstead):
+        _return_instead(program, _node(nodes, edit.node), _node(nodes, edit.value))
     elif isinstance(edit, Fold):
         fold(program, _node(nodes, edit.node))
     elif isinstance(edit, Unannotate):
@@ -128,6 +131,16 @@ def _put_in_place(program: ExportedProgram, node: torch.fx.Node, made: torch.fx.
     node.replace_all_uses_with(made)
     if any(reader.op == "output" for reader in readers):
         _keep_output_name(program, node, made)
+    _erase_unread(node)
+
+
+def _return_instead(program: ExportedProgram, node: torch.fx.Node, value: torch.fx.Node) -> None:
+    for output in [user for user in node.users if user.op == "output"]:
+        output.replace_input_with(node, value)
+    if node.graph is program.graph:
+        for spec in program.graph_signature.output_specs:
+            if _name(spec) == node.name and spec.kind == OutputKind.USER_OUTPUT:
+                spec.arg.name = value.name
     _erase_unread(node)
 
 

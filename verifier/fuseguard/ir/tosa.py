@@ -45,3 +45,16 @@ class TosaProgram:
             for name in dict.fromkeys(op.inputs):
                 found.setdefault(name, []).append(op)
         return {name: tuple(ops) for name, ops in found.items()}
+
+    @cached_property
+    def same_outputs(self) -> tuple[tuple[int, ...], ...]:
+        """The positions of outputs that are one value but for IDENTITY, in groups."""
+        sources = {op.outputs[0]: op.inputs[0] for op in self.ops if op.kind == "IDENTITY" and op.inputs and op.outputs}
+        groups: dict[str, list[int]] = {}
+        for position, name in enumerate(self.outputs):
+            for _ in range(len(sources)):  # a forged graph may go round in circles
+                if name not in sources:
+                    break
+                name = sources[name]
+            groups.setdefault(name, []).append(position)
+        return tuple(tuple(group) for group in groups.values() if len(group) > 1)

@@ -27,6 +27,8 @@ MAX_QPARAM_VALUES = 2**21
 MAX_TENSOR_BYTES = 64 * 2**20
 # Memory for what is kept of TOSA flatbuffers: names and small constants, and the operators that use them.
 MAX_TOSA_BYTES = 64 * 2**20
+# 32-bit words of all SPIR-V modules. A model of 5,000 operators has 400,000; constants are elsewhere.
+MAX_SPIRV_WORDS = 4 * 2**20
 # Operations of all pickles that say what is in a state dict, which takes some 40 for a tensor.
 MAX_PICKLE_STEPS = 500_000
 # Bytes of all pickles that are looked through for what they call. A tensor takes some 200 bytes.
@@ -53,6 +55,7 @@ class Budget:
         self._tensor_bytes = 0
         self._frames = 0
         self._tosa_bytes = 0
+        self._spirv_words = 0
         self._pickle_steps = 0
         self._pickle_bytes = 0
 
@@ -94,6 +97,17 @@ class Budget:
         self._tosa_bytes += size
         if self._tosa_bytes > MAX_TOSA_BYTES:
             raise OverBudget(f"{MAX_TOSA_BYTES} bytes of names and constants in TOSA flatbuffers")
+
+    @property
+    def spirv_words_left(self) -> int:
+        """How many more words of SPIR-V may be read."""
+        return MAX_SPIRV_WORDS - self._spirv_words
+
+    def spirv(self, number: int) -> None:
+        """Raises OverBudget."""
+        self._spirv_words += number
+        if self._spirv_words > MAX_SPIRV_WORDS:
+            raise OverBudget(f"{MAX_SPIRV_WORDS} words of SPIR-V")
 
     def pickle_step(self) -> None:
         """Raises OverBudget."""

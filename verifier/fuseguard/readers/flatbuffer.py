@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-_U16, _U32, _I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
+_U16, _U32, _I32, _F64 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i"), struct.Struct("<d")
 
 
 class MalformedBuffer(ValueError):
@@ -21,7 +21,7 @@ class Table:
 
     __slots__ = ("_buffer", "_start", "_vtable", "_vtable_size")
 
-    def __init__(self, buffer: bytes, start: int) -> None:
+    def __init__(self, buffer: bytes | memoryview, start: int) -> None:
         """Raises MalformedBuffer."""
         self._buffer = buffer
         self._start = start
@@ -43,6 +43,10 @@ class Table:
         at = self._field(number)
         return _get(self._buffer, struct.Struct(f"<{form}"), at) if at else default
 
+    def double(self, number: int) -> float:
+        at = self._field(number)
+        return float(_get(self._buffer, _F64, at)) if at else 0.0
+
     def text(self, number: int, limit: int = 1024) -> str:
         return _string(self._buffer, self._indirect(number), limit) if self._field(number) else ""
 
@@ -52,12 +56,27 @@ class Table:
     def data(self, number: int, limit: int) -> bytes | None:
         """The bytes of a vector of ubyte; None if there are more than ``limit``, which is not a fault."""
         start, count = self._vector(number, 1)
-        return self._buffer[start : start + count] if count <= limit else None
+        return bytes(self._buffer[start : start + count]) if count <= limit else None
+
+    def span(self, number: int) -> memoryview:
+        """The bytes of a vector of ubyte, however many there are, without a copy of them."""
+        start, count = self._vector(number, 1)
+        return memoryview(self._buffer)[start : start + count]
 
     def integers(self, number: int, limit: int) -> tuple[int, ...]:
         """A vector of int32. Raises MalformedBuffer for more than ``limit``."""
         start, count = self._vector(number, 4, limit)
         return struct.unpack_from(f"<{count}i", self._buffer, start)
+
+    def longs(self, number: int, limit: int) -> tuple[int, ...]:
+        """A vector of int64. Raises MalformedBuffer for more than ``limit``."""
+        start, count = self._vector(number, 8, limit)
+        return struct.unpack_from(f"<{count}q", self._buffer, start)
+
+    def words(self, number: int, limit: int) -> tuple[int, ...]:
+        """A vector of uint32. Raises MalformedBuffer for more than ``limit``."""
+        start, count = self._vector(number, 4, limit)
+        return struct.unpack_from(f"<{count}I", self._buffer, start)
 
     def texts(self, number: int, limit: int) -> tuple[str, ...]:
         start, count = self._vector(number, 4, limit)
@@ -88,24 +107,24 @@ class Table:
         return target
 
 
-def root(buffer: bytes, identifier: bytes) -> Table:
-    """The root table of a buffer with this file identifier. Raises MalformedBuffer."""
-    if buffer[4:8] != identifier:
+def root(buffer: bytes | memoryview, identifier: bytes = b"") -> Table:
+    """The root table of a buffer with this file identifier; of any buffer if it is empty. Raises MalformedBuffer."""
+    if identifier and buffer[4:8] != identifier:
         raise MalformedBuffer(f"it does not have the identifier {identifier.decode('ascii')!r}")
     return Table(buffer, _get(buffer, _U32, 0))
 
 
-def _get(buffer: bytes, form: struct.Struct, at: int) -> int:
+def _get(buffer: bytes | memoryview, form: struct.Struct, at: int) -> int:
     if at < 0 or at + form.size > len(buffer):
         raise MalformedBuffer("an offset points beyond the end")
     value: int = form.unpack_from(buffer, at)[0]
     return value
 
 
-def _string(buffer: bytes, at: int, limit: int) -> str:
+def _string(buffer: bytes | memoryview, at: int, limit: int) -> str:
     size = _get(buffer, _U32, at)
     if at + 4 + size > len(buffer):
         raise MalformedBuffer("a string reaches beyond the end")
     if size > limit:
         raise MalformedBuffer(f"a string has {size} bytes, and more than {limit} are not read")
-    return buffer[at + 4 : at + 4 + size].decode("utf-8", "replace")
+    return bytes(buffer[at + 4 : at + 4 + size]).decode("utf-8", "replace")

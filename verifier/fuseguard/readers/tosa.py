@@ -42,11 +42,13 @@ _OP_NAMES = (
     "DIV_CEIL_SHAPE DIV_FLOOR_SHAPE ASSERT_EQUAL_SHAPE CONV2D_BLOCK_SCALED MAX_POOL2D_ADAPTIVE AVG_POOL2D_ADAPTIVE"
 )
 _DTYPES, _OPS = _DTYPE_NAMES.split(), _OP_NAMES.split()
+#: The operators of TOSA 1.0 by number, from 1 on.
+OPERATORS: tuple[str, ...] = tuple(_OPS)
 _CLAMP_ATTRIBUTE = 11  # of the union Attribute
 _WIDTHS = {"INT8": 1, "INT16": 2, "INT32": 4, "INT48": 6}
 
 
-def read_tosa(buffer: bytes, budget: Budget) -> TosaProgram:
+def read_tosa(buffer: bytes | memoryview, budget: Budget) -> TosaProgram:
     """The first block of the first region. Raises MalformedBuffer, OverBudget."""
     graph = root(buffer, IDENTIFIER)
     version = graph.table(_VERSION)

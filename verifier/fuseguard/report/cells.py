@@ -89,6 +89,7 @@ def to_dict(cell: Cell) -> dict[str, Any]:
         "quantization_sqnr_db": json_number(cell.quantization_sqnr_db), "at": list(cell.at),
         "expected": json_number(cell.expected), "actual": json_number(cell.actual), "witness": dict(cell.witness),
         "source": cell.source, "module": cell.module, "findings": list(cell.findings),
+        "errors": [[steps, count] for steps, count in cell.errors],
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ DOCUMENTS: dict[str, str] = {
     "junit": "fuseguard.report.junit",
     "github": "fuseguard.report.github",
     "gitlab": "fuseguard.report.gitlab",
+    "html": "fuseguard.report.html",
     "markdown": "fuseguard.report.markdown",
     "model-explorer": "fuseguard.report.model_explorer",
 }

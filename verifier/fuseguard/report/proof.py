@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fuseguard.report import cells
+from fuseguard.report import all_inputs, cells
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
@@ -60,6 +60,10 @@ def render(
     if proof.differing and (proof.calls > 1 or proof.outcome == "wrong"):
         where = f" in call {proof.call}" if proof.calls > 1 else ""
         rows.append(("differs", quoted(", ".join(proof.differing)) + where))
+    if proof.engine != "tosa":
+        rows.append(("engine", proof.engine))
+    rows += [("", quoted(str(item))) if number else ("not as TOSA", quoted(str(item)))
+             for number, item in enumerate(proof.engine_differences)]
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
@@ -79,6 +83,7 @@ def render(
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
             ("on the CPU", quoted(_counted_ops(proof.cpu_ops)) or "nothing"),
         ]
+    rows += [("note", quoted(note)) for note in proof.notes]
     for label, value in rows:
         yield Line((f"  {label:12}", "dim"), value, hang=14)
     for name, one in zip(inputs if proof.by_inputs else (), proof.by_inputs, strict=True):
@@ -90,6 +95,8 @@ def render(
     yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
+    if proof.all_inputs is not None:
+        yield from all_inputs.render(proof.all_inputs)
 
 
 def _headline(proof: Proof) -> str:
@@ -164,6 +171,23 @@ def to_dict(
         "ties": proof.ties,
         "target": proof.target,
         "release": proof.release,
+        "engine": proof.engine,
+        "engine_differences": [
+            {
+                "delegate": item.delegate,
+                "output": item.output,
+                "tensor": item.tensor,
+                "differing": item.differing,
+                "elements": item.elements,
+                "largest": json_number(item.largest),
+                "at": list(item.at),
+                "expected": json_number(item.expected),
+                "actual": json_number(item.actual),
+                "shared_with": list(item.shared_with),
+            }
+            for item in proof.engine_differences
+        ],
+        "notes": list(proof.notes),
         "guarded": guard is not None,
         **_figures(proof),
         "explained_by": [
@@ -186,6 +210,7 @@ def to_dict(
         "exception": proof.exception,
         "exceeded": list(exceeded),
         "cells": [cells.to_dict(cell) for cell in proof.cells],
+        "all_inputs": None if proof.all_inputs is None else all_inputs.to_dict(proof.all_inputs),
         "guard": guard.to_dict() if guard is not None else None,
     }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-#: op -> (ATen target, arguments behind the value, channels of each part)
+#: op -> (ATen target, arguments after the value, channels of each part)
 _SPLITS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
     "split": ("aten.split.Tensor", (4, 1), (4, 4)),
     "split_with_sizes": ("aten.split_with_sizes.default", ((3, 1, 4), 1), (3, 1, 4)),

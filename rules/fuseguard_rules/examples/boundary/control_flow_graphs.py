@@ -47,7 +47,7 @@ def loop(
     additional: bool = False,
     limit: float = 60.0,
 ) -> Callable[[], Graph]:
-    """Adds |y| to x until the sum over x, no less than 0, reaches ``limit``. ``result``: qparams of x behind the loop,
+    """Adds |y| to x until the sum over x, no less than 0, reaches ``limit``. ``result``: qparams of x after the loop,
     ``inside`` those in its body, ``second`` those of y; ``additional``: y is not carried along.
     """
 
@@ -66,7 +66,7 @@ def loop(
 
 
 def _branch(kind: str, second: QParams | None, entry: QParams | None) -> Graph:
-    """``add`` or ``sub``; ``permuted``: a sum permuted behind its DQ; ``float``: a sum in float, then quantized;
+    """``add`` or ``sub``; ``permuted``: a sum permuted after its DQ; ``float``: a sum in float, then quantized;
     ``float-result``: and then not.
     """
     b = GraphBuilder()

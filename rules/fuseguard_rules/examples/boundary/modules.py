@@ -1,4 +1,4 @@
-"""Float modules behind the BO examples. Imports torch: only ``Example.program`` imports this file."""
+"""Float modules for the BO examples. Imports torch: only ``Example.program`` imports this file."""
 
 from __future__ import annotations
 
@@ -77,3 +77,22 @@ def calibrated_outside_its_condition() -> tuple[nn.Module, tuple[torch.Tensor, .
     """The module and its inputs, whose sum is below 60 already: so the quantizer takes every sum for 60 at most."""
     torch.manual_seed(0)
     return Halving().eval(), (torch.rand(2, 3),)
+
+
+class WithAndWithoutDropout(nn.Module):
+    """A convolution's result as it is, and through dropout, which changes nothing in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.conv(x)
+        return y, self.dropout(y)
+
+
+def with_and_without_dropout() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module and its inputs."""
+    torch.manual_seed(0)
+    return WithAndWithoutDropout().eval(), (torch.randn(1, 3, 8, 8),)

@@ -21,7 +21,7 @@ _IN, _OUT = int8(0.0487, 3), int8(0.0713, 2)
 
 
 def _row(*ops: str) -> Callable[[], Graph]:
-    """Ops in a row, each with a Q and DQ behind it."""
+    """Ops in a row, each with a Q and DQ after it."""
 
     def build() -> Graph:
         b = GraphBuilder()

@@ -1,4 +1,4 @@
-"""Float modules behind the DT examples. Imports torch: only ``Example.program`` imports this file."""
+"""Float modules for the DT examples. Imports torch: only ``Example.program`` imports this file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class ConvSigmoid(nn.Module):
-    """A convolution and a table operator behind it."""
+    """A convolution and a table operator after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SummedGate(nn.Module):
 
 
 def sigmoid_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """A cumulative sum right behind a table."""
+    """A cumulative sum directly after a table."""
     torch.manual_seed(0)
     return SummedGate().eval(), (torch.randn(1, 4, 8, 8),)
 

@@ -20,7 +20,7 @@ PERMUTE = ("aten.permute.default", (1, 8, 1, 8), ((0, 2, 1, 3),))
 
 
 def row(*ops: tuple[str, tuple[int, ...], tuple[object, ...]], mixed: str = "") -> Callable[[], Graph]:
-    """Ops in a row, each with a Q and DQ behind it. ``mixed``: a where between their result (as its ``first`` or
+    """Ops in a row, each with a Q and DQ after it. ``mixed``: a where between their result (as its ``first`` or
     ``second`` branch) and an int8 tensor.
     """
 

@@ -1,4 +1,4 @@
-"""Float modules behind the OP examples. Imports torch: only ``Example.program`` imports this file."""
+"""Float modules for the OP examples. Imports torch: only ``Example.program`` imports this file."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def _conv(b: GraphBuilder, data: str, name: str, qparams: QParams) -> str:
 
 
 def _graph(*consumers: str, qparams: QParams = _INPUT, permuted: bool = False) -> Callable[[], Graph]:
-    """A convolution and its ``consumers``, the first one behind a permute if ``permuted``."""
+    """A convolution and its ``consumers``, the first one after a permute if ``permuted``."""
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -62,7 +62,7 @@ BAD = (
         only_on=">=1.3",
         extensions=("int16",),
     ),
-    # What is put in front of both operands alike, 1.4 moves behind the op again.
+    # 1.4 moves an op before both operands after the op again.
     Example("int16 conv multiplied by itself", _graph("itself"), only_on=">=1.3", extensions=("int16",)),
     Example("int16 conv added to another one", _graph("another"), only_on=">=1.3", extensions=("int16",)),
 )

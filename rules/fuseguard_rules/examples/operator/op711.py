@@ -19,7 +19,7 @@ _SHAPE, _QPARAMS = (1, 1, 8, 8), int8(0.0487, 3)
 def _graph(
     parts: str, reader: str, *between: str, shape: tuple[int, ...] = _SHAPE, dim: int = 1
 ) -> Callable[[], Graph]:
-    """A cat of ``parts`` (one letter an input, t a tanh of x made anew each time), perhaps ops, and a ``reader``."""
+    """A cat of ``parts`` (one letter an input, t a tanh of x made again each time), perhaps ops, and a ``reader``."""
 
     def build() -> Graph:
         b = GraphBuilder()

@@ -1,4 +1,4 @@
-"""Example graphs of PL401: annotated ops without a quantize op behind them."""
+"""Example graphs of PL401: annotated ops without a quantize op after them."""
 
 from __future__ import annotations
 

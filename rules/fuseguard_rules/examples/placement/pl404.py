@@ -20,7 +20,7 @@ def _op(target: str, *rest: Arg, inputs: int = 1) -> Callable[[], Graph]:
 
 
 def _chain(*annotated: bool) -> Callable[[], Graph]:
-    """Convolutions one behind the other, each but the last with a relu."""
+    """Convolutions one after the other, each but the last with a relu."""
 
     def build() -> Graph:
         b = GraphBuilder()
@@ -52,7 +52,7 @@ def _conv(target: str, weights: tuple[int, ...], *rest: Arg, tapped: bool = Fals
 
 
 def _float_between() -> Graph:
-    """What PT2E makes of tanh, exp and abs with exp left out."""
+    """The result of PT2E for tanh, exp and abs, without exp."""
     b = GraphBuilder()
     value = b.requantize(b.call("aten.tanh.default", b.quantized_input("x", SHAPE, INPUT)), int8(0.0079, 1))
     value = b.requantize(b.call("aten.exp.default", value, annotated=False), int8(0.0107, -128))

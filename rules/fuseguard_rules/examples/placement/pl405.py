@@ -18,7 +18,7 @@ def _graph(
     dtype: str = "int8",
     quantize: bool = False,
 ) -> Callable[[], Graph]:
-    """``target`` on integers: user inputs as they are, or (``quantize``) codes whose DQ comes only behind the op."""
+    """``target`` on integers: user inputs as they are, or (``quantize``) codes whose DQ comes only after the op."""
 
     def build() -> Graph:
         b = GraphBuilder()

@@ -20,7 +20,7 @@ UNIT = int8(0.00397, -119)
 WIDE = int8(0.01031, -119)
 SHIFTED = int8(0.00397, -87)
 
-#: name -> (ATen target, arguments behind the data, output shape)
+#: name -> (ATen target, arguments after the data, output shape)
 MOVERS: dict[str, tuple[str, tuple[Arg, ...], tuple[int, ...]]] = {
     "permute": ("aten.permute.default", ((0, 2, 3, 1),), (1, 8, 8, 4)),
     "slice": ("aten.slice.Tensor", (1, 0, 2), (1, 2, 8, 8)),
@@ -175,7 +175,7 @@ AGREEING = (
 
 
 def twice(target: str, *arguments: Arg, first: QParams, second: QParams, deep: bool = False) -> Callable[[], Graph]:
-    """The same op twice on one tensor; ``deep`` puts a second op, of one qparams, in front of the two."""
+    """The same op twice on one tensor; ``deep`` puts a second op, of one qparams, before the two."""
 
     def build() -> Graph:
         b = GraphBuilder()

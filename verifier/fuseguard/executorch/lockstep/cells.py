@@ -16,6 +16,7 @@ from fuseguard.engine.run import run
 from fuseguard.executorch.comparing import absolute_errors, differing_elements
 from fuseguard.executorch.lockstep.certainty import Verdicts, certain_values
 from fuseguard.executorch.lockstep.float_layers import FloatLayers
+from fuseguard.executorch.lockstep.histogram import histogram
 from fuseguard.executorch.lockstep.layers import with_ratios
 from fuseguard.executorch.lockstep.observing import Observed
 from fuseguard.executorch.lockstep.settling import settled
@@ -59,7 +60,9 @@ class Cell:
     Ratios of signal to error in dB, of the whole program up to this value: ``sqnr_db`` of the lowering to the eager
     program, ``float_sqnr_db`` of the lowering to the float program, ``quantization_sqnr_db`` of the eager program to
     the float program. None where the lowering has no such value, or where nothing was found or given to compare with.
-    ``float_node``: the value in the float program, "" if none was found.
+    ``float_node``: the value in the float program, "" if none was found. ``errors``: of a wrong quantized value, how
+    many elements are off by how much: the lower end of each bin in steps (negative where the lowering has less), and
+    their number.
     """
 
     value: str
@@ -85,6 +88,7 @@ class Cell:
     source: str = ""
     module: str = ""
     findings: tuple[str, ...] = ()
+    errors: tuple[tuple[float, int], ...] = ()
 
 
 def cells_of(
@@ -167,8 +171,10 @@ class Judge:
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
-        bounds = self._bounds(meeting, walked)
+        bounds = self.bounds(meeting, walked)
         within = bool((counted <= bounds).all())
+        if not within:
+            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, steps > 0)
         return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
     def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
@@ -247,10 +253,10 @@ class Judge:
             "witness": tuple(witness),
         }
 
-    def _bounds(self, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+    def bounds(self, meeting: Meeting, walked: Walked, *, any_codes: bool = False) -> np.ndarray[Any, Any]:
         """By how many steps codes may be off: what each op of the cell may be off by.
 
-        One number for each element, or one for all of them.
+        One number for each element, or one for all of them. ``any_codes``: whatever codes the operands have.
         """
         bounds = np.zeros(())
         for node in self.computing(meeting.trail.ops):
@@ -258,7 +264,7 @@ class Judge:
                 bounds = bounds + self._of_operands(node)
             elif meeting.expected.itemsize == 2:
                 unary = node.info.has(Trait.UNARY)
-                bounds = bounds + (self._of_table(node, meeting, walked) if unary else rescales(node))
+                bounds = bounds + (self._of_table(node, meeting, walked, any_codes) if unary else rescales(node))
         return bounds
 
     def _of_operands(self, node: Node) -> float:
@@ -270,7 +276,7 @@ class Judge:
             return own
         return max(own, math.ceil(min(known) / 2 / out.scale))
 
-    def _of_table(self, node: Node, meeting: Meeting, walked: Walked) -> np.ndarray[Any, Any]:
+    def _of_table(self, node: Node, meeting: Meeting, walked: Walked, any_codes: bool) -> np.ndarray[Any, Any]:
         """What a lookup table may be off by: for each element, where the operand has the shape of the cell's value."""
         data, out, dq = self.view.in_qp(node, 0), self.view.out_qp(node), self.view.in_dq(node, 0)
         read = {ref.name for ref in dq.args if isinstance(ref, Ref)} if dq is not None else set()
@@ -280,8 +286,10 @@ class Judge:
         if (data.dtype, out.dtype) != ("int16", "int16"):
             return np.ones(())
         codes = given.expected if given.actual is None else given.actual
+        if any_codes:
+            codes = np.arange(data.qmin, data.qmax + 1)
         bounds = table_bounds(self.nodes[node.name], data, out, codes)
         if bounds is None:
             return np.ones(())
-        alike = codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
+        alike = not any_codes and codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
         return bounds.at(codes) if alike else np.asarray(bounds.seen)

@@ -43,6 +43,15 @@ def align(values: Array, like: Array) -> Alignment | None:
     return best
 
 
+def order_in(values: Array, aligned: Array) -> Array | None:
+    """By element of ``aligned`` (what :func:`align` made of ``values``), its number among ``values``."""
+    numbers = np.arange(values.size).reshape(values.shape)
+    for candidate, order in zip(_layouts(values, aligned.shape), _layouts(numbers, aligned.shape), strict=True):
+        if np.array_equal(candidate.view(aligned.dtype), aligned):
+            return order
+    return None
+
+
 def _layouts(values: Array, shape: tuple[int, ...]) -> Iterator[Array]:
     """``values`` in every order of its dimensions, in ``shape``.
 

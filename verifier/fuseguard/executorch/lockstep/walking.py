@@ -137,12 +137,13 @@ class Walks:
         self.of_floats = quantizers_of_floats(program)
         self.saturating = saturating_activations(View(read_program(program)))
         self._nodes = {node.name: node for node in program.graph.nodes}
-        self._arguments = arguments(program, inputs)
+        #: One value for each placeholder.
+        self.given = arguments(program, inputs)
 
     def walk(self, assumed: Assumptions) -> Walked:
         interpreter = _Walker(self, assumed)
         with torch.no_grad():
-            outputs = interpreter.run(*map(widen, self._arguments))
+            outputs = interpreter.run(*map(widen, self.given))
         values = results(self.program, outputs)
         return Walked(tuple(interpreter.meetings), values, interpreter.trails(), assumed)
 
@@ -175,7 +176,7 @@ class Walks:
         """
         interpreter = _Eager(self.program.graph_module, found or {})
         with torch.no_grad():
-            outputs = interpreter.run(*self._arguments)
+            outputs = interpreter.run(*self.given)
         return interpreter.codes, results(self.program, outputs)
 
 

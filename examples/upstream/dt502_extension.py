@@ -1,0 +1,103 @@
+"""sigmoid: the Arm backend raises.
+
+Seen with executorch 1.5.1, torch 2.13.0+cpu, torchao 0.18.0, tosa-tools 2026.5.0, Python 3.11.7, for TOSA-1.0+INT:
+
+    TosaValueError: Context TOSA spec TOSA-1.0+INT doesn't support int16
+
+ExecuTorch releases: crash on 1.5.1, 1.5.0, 1.4.1, 1.4.0, 1.3.1, 1.2.0 (the program before it was reduced, for
+TOSA-1.0+INT).
+
+Why: Convolution, table, pooling, clamp and concat of int16 belong to TOSA's EXT-INT16. Arm's quantizer does not ask
+whether the specification has it and the partitioner accepts the nodes; the TOSA dialect or the serializer then
+refuses them and the lowering dies. Arithmetic that runs in int32, bmm and data movement pass. The parts of a
+grouped convolution are put together by concat, so that an int16 result needs it too.
+
+This is rule DT502 of fuseguard (int16-without-extension). The program was quantized by Arm's TOSAQuantizer with the
+configuration a16w8.
+
+Prints the traceback, and exits with 1, if the fault is there.
+
+fuseguard reduce cut this out of a program with 2 ops. The quantization parameters are that program's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import torch
+from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
+from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
+from executorch.exir import to_edge_transform_and_lower
+from torch.export import ExportedProgram
+
+aten, decomposed = torch.ops.aten, torch.ops.quantized_decomposed
+
+TARGET = "TOSA-1.0+INT"
+
+
+class Program(torch.nn.Module):
+    """The quantized program: integer weights, and an explicit Q and DQ for each value."""
+
+    def forward(self, conv2d_value: torch.Tensor) -> Any:
+        quantize_per_tensor_1 = decomposed.quantize_per_tensor.default(conv2d_value, 0.000244140625, 0, -32767,
+            32767, torch.int16)
+        dequantize_per_tensor_1 = decomposed.dequantize_per_tensor.default(quantize_per_tensor_1, 0.000244140625, 0,
+            -32767, 32767, torch.int16)
+        sigmoid = aten.sigmoid.default(dequantize_per_tensor_1)
+        quantize_per_tensor_2 = decomposed.quantize_per_tensor.default(sigmoid, 0.000244140625, 0, -32767, 32767,
+            torch.int16)
+        dequantize_per_tensor_2 = decomposed.dequantize_per_tensor.default(quantize_per_tensor_2, 0.000244140625, 0,
+            -32767, 32767, torch.int16)
+        return (dequantize_per_tensor_2,)
+
+
+def inputs() -> tuple[torch.Tensor, ...]:
+    """What shows the fault."""
+    value_0 = torch.tensor([0.023141205], dtype=torch.float32).reshape(1, 1, 1, 1)
+    return (value_0,)
+
+
+def quantized_program() -> ExportedProgram:
+    """What convert_pt2e and torch.export.export yield."""
+    program = torch.export.export(Program().eval(), inputs())
+    # By module and call: the ops that Arm's quantizer has annotated.
+    annotated = [[2]]
+    modules = [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
+    for module, numbers in zip(modules, annotated, strict=True):
+        calls = [node for node in module.graph.nodes if node.op == "call_function"]
+        for number in numbers:
+            custom = calls[number].meta.get("custom") or {}
+            calls[number].meta["custom"] = {**custom, "_arm_annotation_info": {"quantized": True}}
+    return program
+
+
+def lower(program: ExportedProgram) -> ExportedProgram:
+    """The edge program."""
+    partitioner = TOSAPartitioner(TosaCompileSpec(TARGET))
+    edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    lowered: ExportedProgram = edge.exported_program()
+    return lowered
+
+
+def main() -> int:
+    """1 if the fault is there, else 0."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    program = quantized_program()
+    with torch.no_grad():
+        print("expected (torch)", *program.module()(*inputs()), sep="\n")
+    try:
+        lower(program)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    print("it lowers")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

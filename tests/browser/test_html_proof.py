@@ -1,0 +1,76 @@
+"""The page of a proof in a browser. ``opened`` fails on any request and any error.
+
+Protects: a page that shows a wrong value as right, and one that cannot be read by everyone.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fuseguard.report.proof_html import render
+from fuseguard_testkit.browsing import Open
+from fuseguard_testkit.paths import AXE
+from fuseguard_testkit.proof_fakes import cell, proof
+
+EVIL = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    cells = (
+        cell(value="quantize", status="exact", steps=0.0, differing=0, errors=(), sqnr_db=float("inf")),
+        cell(value=EVIL, status="not found", errors=()),
+        cell(),
+        *(cell(value=f"later_{number}", status="tie", steps=1.0, sqnr_db=40.0, errors=()) for number in range(300)),
+    )
+    return render(proof(outcome="wrong", mismatches=3, cells=cells), "m.pt2", ["random"])
+
+
+def test_the_wrong_place_is_open_with_its_codes_and_a_histogram(opened: Open, text: str) -> None:
+    page = opened(text)
+    assert page.rows.count() == 1
+    body = page.rows.first.locator(".body")
+    rows = [row.split("\t") for row in body.locator("tbody tr").all_inner_texts()]
+    assert [(row[0], row[-1]) for row in rows] == [("given", "3"), ("expected", "10"), ("the lowering has", "-122")]
+    assert body.locator("svg.plot rect").count() == 2
+    assert "70 elements" in body.locator("svg.plot").get_attribute("aria-label")
+
+
+def test_every_value_has_a_row_with_bars(opened: Open, text: str) -> None:
+    page = opened(text).page
+    values = page.locator("table.values tbody tr")
+    assert values.count() == 200
+    page.click(".more")
+    assert values.count() == 303
+    first, second, third = (values.nth(number) for number in range(3))
+    assert first.inner_text().split() == ["quantize", "conv2d", "\u2192", "relu", "exact", "0", "inf"]
+    assert first.locator("rect").count() == 1, "no bar for no error"
+    assert EVIL in second.inner_text()
+    assert second.locator("rect").count() == 0, "nothing is known of it"
+    widths = [float(one.get_attribute("width")) for one in third.locator("rect").all()]
+    assert widths[0] == 119
+    assert 15 < widths[1] < 25, "12.5 of 80 dB"
+
+
+def test_values_are_filtered(opened: Open, text: str) -> None:
+    page = opened(text).page
+    page.keyboard.press("/")
+    page.keyboard.type("LATER_29")
+    assert page.locator("[role=status]").inner_text() == "11 of 303 values"
+    page.fill("#search", "")
+    page.check("#differing")
+    assert page.locator("[role=status]").inner_text() == "302 of 303 values"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(opened: Open, text: str, scheme: str) -> None:
+    page = opened(text, scheme=scheme).page
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]] == []
+
+
+def test_a_proof_without_values(opened: Open) -> None:
+    page = opened(render(proof(outcome="crash", exception="KeyError"), "m.pt2", ["random"])).page
+    assert "No value was looked at" in page.locator("main").inner_text()
+    assert "KeyError" in page.locator(".facts").inner_text()

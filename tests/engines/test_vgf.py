@@ -1,0 +1,200 @@
+"""The engine vgf: delegates whose VGF yields something else than their TOSA, and VGFs that do not run.
+
+The real runs are skipped where the engine does not work; 'fuseguard doctor' says why.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("executorch")
+np = pytest.importorskip("numpy")
+
+import torch  # noqa: E402
+from torch.export import ExportedProgram  # noqa: E402
+
+from fuseguard.engine.registry import load_registry  # noqa: E402
+from fuseguard.engine.rule import Example  # noqa: E402
+from fuseguard.engine.run import run  # noqa: E402
+from fuseguard.executorch import prove, repair  # noqa: E402
+from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult  # noqa: E402
+from fuseguard.executorch.engines import vgf, vgf_worker  # noqa: E402
+from fuseguard.executorch.engines.status import vgf_status  # noqa: E402
+from fuseguard.executorch.engines.vgf import VgfEngine, VgfRun  # noqa: E402
+from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.executorch.outputs import largest_difference  # noqa: E402
+from fuseguard.readers.budget import Budget  # noqa: E402
+from fuseguard.readers.fx import read_program  # noqa: E402
+from fuseguard.readers.vgf import read_vgf  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
+from fuseguard_testkit.paths import DATA  # noqa: E402
+from fuseguard_testkit.quantizing import quantize  # noqa: E402
+
+RULE = load_registry().get("BO606")
+assert RULE is not None
+#: Releases that the table says were measured with the engine.
+MEASURED = {release for row in RULE.effects.rows for release in row.measured_on}
+VGF = (DATA / "dropout.vgf").read_bytes()
+INPUT = np.zeros((1, 3, 8, 8), np.float32)
+_STATUS = vgf_status()
+#: What the table says was measured: on another release, what the engine shows is not held against it.
+needs_engine = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
+measured = pytest.mark.skipif(version("executorch") not in MEASURED, reason="measured on other releases")
+newest = pytest.mark.skipif(version("executorch") != "1.5.1", reason="1.4.1 keeps a value and its dropout apart")
+
+_ABORTS = "import os, sys\nsys.stdin.buffer.read(8)\nsys.stderr.write('lost the device\\n')\nos.abort()\n"
+_HANGS = "import time\ntime.sleep(60)\n"
+_RAISES = """
+import pathlib, sys
+sys.path.insert(0, {folder!r})
+from vgf_worker import receive, send
+receive(sys.stdin.buffer)
+send(sys.stdout.buffer, ("raised", "RuntimeError: no memory", []))
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes an engine whose process is a script."""
+    monkeypatch.setattr(vgf, "require", lambda *_: None)
+    monkeypatch.setattr(vgf.vulkan, "find_driver", lambda: Path("icd.json"))
+    device = vgf.vulkan.Device("", frozenset(vgf.vulkan.EXTENSIONS))
+    monkeypatch.setattr(vgf.vulkan, "probe", lambda icd, layers: device)
+    folder = str(Path(vgf_worker.__file__).parent)
+
+    def make(script: str, seconds: float = 30) -> VgfEngine:
+        path = tmp_path / "worker.py"
+        path.write_text(script.format(folder=folder) if "{folder" in script else script)
+        monkeypatch.setattr(vgf_worker, "__file__", str(path))
+        return VgfEngine(None, seconds)
+
+    return make
+
+
+def test_a_vgf_that_aborts_its_process_is_a_fault_with_its_last_words(engine: Any) -> None:
+    made = engine(_ABORTS)
+    for _ in range(2):  # the second time in another process
+        with pytest.raises(DelegateFault, match=r"died \(exit code -6\): lost the device"):
+            made.run(VGF, [INPUT])
+    made.close()
+
+
+def test_a_vgf_that_hangs_is_ended_and_says_nothing_about_the_lowering(engine: Any) -> None:
+    made = engine(_HANGS, 1.0)
+    with pytest.raises(NotJudged, match=r"ended after 1 s\. That says nothing about the lowering"):
+        made.run(VGF, [INPUT])
+    made.close()
+
+
+def test_a_vgf_that_the_runner_refuses_is_a_fault(engine: Any) -> None:
+    made = engine(_RAISES)
+    with pytest.raises(DelegateFault, match="does not run on Vulkan: RuntimeError: no memory"):
+        made.run(VGF, [INPUT])
+    made.close()
+
+
+def test_a_vgf_that_cannot_be_read_or_takes_other_inputs_starts_no_process(engine: Any) -> None:
+    made = engine("raise SystemExit(3)")
+    with pytest.raises(DelegateFault, match="cannot be read"):
+        made.run(b"VGF1", [INPUT])
+    with pytest.raises(DelegateFault, match="takes 1 inputs and is given 2"):
+        made.run(VGF, [INPUT, INPUT])
+    assert made._child._process is None
+
+
+# --- the comparison ---------------------------------------------------------------------------------------
+
+
+def compared(results: list[Any], wanted: list[Any], given: Any = INPUT) -> Any:
+    """What a run keeps of the two outputs of the fixture."""
+    found = VgfRun.__new__(VgfRun)
+    found.differences = []
+    found._compare(0, read_vgf(VGF, Budget()), [given], results, wanted)
+    return found.differences
+
+
+def test_integers_are_compared_to_the_bit_and_floats_within_the_tolerance() -> None:
+    codes = np.arange(-4, 4, dtype=np.int8)
+    floats = np.linspace(-8, 8, 9, dtype=np.float32)
+    assert compared([codes, floats], [codes, floats]) == []
+    assert compared([codes, floats + np.float32(8e-5 * 0.9)], [codes, floats]) == []
+    [first, second] = compared([codes + np.int8(1), floats + np.float32(8e-5 * 1.2)], [codes, floats])
+    assert (first.output, first.differing, first.elements, first.largest) == (0, 8, 8, 1.0)
+    assert first.shared_with == (1,)
+    assert str(first).endswith("it is one value with output 1 in the VGF")
+    assert second.output == 1
+
+
+def test_nan_where_the_reference_has_nan_is_no_difference_and_elsewhere_it_is_an_infinite_one() -> None:
+    nan = np.array([1, np.nan], np.float32)
+    assert compared([nan, nan], [nan, nan]) == []
+    [first] = compared([nan, nan], [np.array([1, 2], np.float32), nan])
+    assert (first.largest, first.at, first.expected) == (float("inf"), (1,), 2.0)
+
+
+def test_a_difference_on_nan_inputs_is_undefined() -> None:
+    given = np.full((1, 3, 8, 8), np.nan, np.float32)
+    with pytest.raises(UndefinedResult, match="delegate 0 is given NaN"):
+        compared([np.zeros(2, np.float32)] * 2, [np.ones(2, np.float32)] * 2, given)
+
+
+# --- real runs ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dropout() -> tuple[ExportedProgram, tuple[torch.Tensor, ...]]:
+    """(conv y, dropout y) in int8."""
+    example = RULE.bad[0]
+    assert example.program is not None
+    module, inputs = example.program()
+    return quantize(module, inputs, Target.parse("vgf").spec, example.config), inputs
+
+
+@pytest.mark.slow
+@needs_engine
+@newest
+def test_a_value_and_its_dropout_are_wrong_on_vulkan_alone(
+    dropout: tuple[ExportedProgram, tuple[torch.Tensor, ...]],
+) -> None:
+    """The reference model calls it exact, the engine names output 0, and guard and repair make it right."""
+    program, inputs = dropout
+    target = Target.parse("vgf")
+    assert [finding.code for finding in run(read_program(program), target, load_registry().rules).findings] == ["BO606"]
+    tosa = prove(program, inputs, "vgf")
+    assert tosa.outcome == "exact"
+    assert "outputs 0 and 1 of delegate 0 are one value" in tosa.notes[0]
+    vulkan = prove(program, inputs, "vgf", engine="vgf")
+    assert (vulkan.outcome, vulkan.differing, vulkan.engine) == ("wrong", ("output 0",), "vgf")
+    assert [(item.output, item.shared_with) for item in vulkan.engine_differences] == [(0, (1,))]
+    guarded = prove(program, inputs, "vgf", "guard", engine="vgf")
+    assert (guarded.outcome, guarded.engine_differences) == ("exact", ())
+    repaired = repair(program, "vgf")
+    assert [item.finding.code for item in repaired.applied] == ["BO606"]
+    assert repaired.exact
+    assert largest_difference(program, repaired.program, inputs) == 0.0
+    proof = prove(repaired.program, inputs, "vgf", engine="vgf")
+    assert (proof.outcome, proof.engine_differences, proof.cpu_ops) == ("exact", (), ())
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@needs_engine
+@measured
+@pytest.mark.parametrize("example", [*RULE.bad, *RULE.good], ids=lambda example: example.title)
+def test_the_examples_do_on_vulkan_what_the_table_says(example: Example) -> None:
+    """Each bad one is what the rule says, and exact repaired; each good one is exact."""
+    program, inputs = materialize(example.graph())
+    found = run(read_program(program), Target.parse("vgf"), (RULE,)).findings
+    assert bool(found) == (example in RULE.bad)
+    proof = prove(program, inputs, "vgf", engine="vgf")
+    assert proof.outcome == (found[0].effect.value if found else "exact"), proof
+    if proof.outcome == "wrong":
+        assert proof.engine_differences[0].shared_with
+        repaired = repair(program, "vgf", select=["BO606"])
+        assert repaired.applied
+        assert prove(repaired.program, inputs, "vgf", engine="vgf").outcome == "exact"

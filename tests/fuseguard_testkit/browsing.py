@@ -1,0 +1,24 @@
+"""What the browser tests know of a page that is open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass
+class Opened:
+    """A page, and what it did that it should not have done."""
+
+    page: Any
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> Any:
+        return self.page.locator(".finding:visible")
+
+
+#: Opens a page from its text.
+Open: TypeAlias = Callable[..., Opened]

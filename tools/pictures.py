@@ -1,0 +1,65 @@
+"""Makes the pictures of the documentation: pages of fuseguard, opened in a browser and photographed.
+
+    make pictures
+    .venvs/core/bin/python tools/pictures.py
+
+Needs Playwright's Python package, which the core environment has, and Chromium (apt-get install chromium). The program
+is one of the tests' own, so that neither torch nor a training run is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import fuseguard
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+PROGRAM = ROOT / "tests" / "readers" / "data" / "conv_cat.pt2"
+WIDTH = 1180
+
+
+def main() -> int:
+    """Entry point: 0, or 1 with a sentence if there is no browser."""
+    chromium = os.environ.get("FUSEGUARD_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        print("no chromium on PATH; install it or set FUSEGUARD_CHROMIUM", file=sys.stderr)
+        return 1
+    from playwright.sync_api import sync_playwright
+
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = Path(folder) / "report.html"
+        page.write_text(_report(), encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        _photograph(browser, page)
+        browser.close()
+    return 0
+
+
+def _report() -> str:
+    """The page of one program on all measured releases, under the name that a reader would have given it."""
+    os.chdir(PROGRAM.parent)
+    result = fuseguard.check_files([PROGRAM.name], executorch="all")
+    return fuseguard.render(result, "html")
+
+
+def _photograph(browser: Any, path: Path) -> None:
+    """The head of the page, and the drawings of its first finding."""
+    page = browser.new_page(viewport={"width": WIDTH, "height": 760}, color_scheme="light")
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    page.screenshot(path=PICTURES / "report.png")
+    page.set_viewport_size({"width": WIDTH, "height": 2600})  # so that no bar of the page is over the drawings
+    page.click(".finding summary")
+    page.locator(".finding .drawings").screenshot(path=PICTURES / "report-drawing.png")
+    page.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""``fuseguard reduce``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fuseguard.cli import candidates, exits, output
+from fuseguard.cli.early import check_inputs
+from fuseguard.cli.paths import ProgramPath
+from fuseguard.cli.progress import status_line
+from fuseguard.cli.quiet import quiet
+from fuseguard.cli.settings import ir_validity_option
+from fuseguard.readers.trust import check_loadable, refuse_untrusted
+from fuseguard.target import Target, TargetError
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.reducing.reduction import Reduction
+
+EPILOG = """\b
+Examples:
+  fuseguard reduce model.pt2 --trust -o small.pt2 --script bug.py
+  fuseguard reduce model.pt2 --trust --inputs batch.npz --script bug.py
+  fuseguard reduce model.pt2 --trust --budget 900 -o small.pt2
+
+\b
+Exit codes: 0 a small program was written; 1 there is nothing to reduce, because
+the program does not fail on these inputs; 2 usage, missing packages, a failure
+that is lost on the way, or internal error; 3 an input could not be read, or
+--trust is missing; 130 interrupted: the smallest program so far was written."""
+
+#: Seconds, as in fuseguard.executorch.reducing, which imports torch.
+_BUDGET = 300.0
+
+
+@click.command("reduce", epilog=EPILOG, short_help="Make a program small that the backend lowers wrong, for a report.")
+@click.argument("file", type=ProgramPath())
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the small program.")
+@click.option("--script", type=click.Path(path_type=Path), help="Where to write a Python script that shows the fault.")
+@click.option("--force", is_flag=True, help="Write over existing files.")
+@click.option(
+    "--inputs",
+    multiple=True,
+    default=("random",),
+    show_default=True,
+    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    help="What shows the fault. Give it again for more input sets: the worst one is kept.",
+)
+@click.option(
+    "--target",
+    shell_complete=candidates.target,
+    default="TOSA-1.0+INT+FP",
+    show_default=True,
+    help="TOSA specification or accelerator. The release is the installed one.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=_BUDGET,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to look for a smaller program.",
+)
+@ir_validity_option
+@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@output.color_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path,
+    out: Path | None,
+    script: Path | None,
+    force: bool,
+    inputs: tuple[str, ...],
+    target: str,
+    budget: float,
+    no_check_ir_validity: bool,
+    trust: bool,
+    color: str,
+) -> None:
+    """Make a program small that the backend crashes on or lowers wrong, while it fails the same way.
+
+    Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept.
+    Ctrl-C ends the search, and the smallest program so far is written. The script builds, lowers and runs the small
+    program with torch, executorch and the TOSA reference model alone, and states the numbers that were seen.
+    """
+    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    _check_paths(file, out, script, force)
+    if not trust:
+        refuse_untrusted(file, "Reducing a program", "--trust")
+    check_loadable(file)
+    check_inputs(inputs)
+    with quiet(), status_line() as tell:
+        reduction, files = _reduce(file, inputs, resolved, budget, tell, out, script)
+    for path, content in files.items():
+        output.write_file(path, content)
+    from fuseguard.report import reduction as report
+
+    output.write_lines(report.render(reduction, str(file), [str(path) for path in files]), color)
+    ctx.exit(exits.INTERRUPTED if reduction.stopped == "interrupted" else exits.CLEAN)
+
+
+def _check_paths(file: Path, out: Path | None, script: Path | None, force: bool) -> None:
+    if out is None and script is None:
+        raise exits.Failure("name the file to write with -o OUT or --script OUT.py.")
+    for path in (out, script):
+        if path is None:
+            continue
+        if path.exists() and path.resolve() == file.resolve():
+            raise exits.Failure(f"{path} is the program itself, which is never written over; name another file.")
+        if path.exists() and not force:
+            raise exits.Failure(f"{path} exists; pass --force to write over it, or name another file.")
+        if not path.resolve().parent.is_dir():
+            raise exits.Failure(f"{path}: there is no directory {str(path.parent)!r} to write it to; make it first.")
+    if out is not None and script is not None and out.resolve() == script.resolve():
+        raise exits.Failure(f"{out} cannot be both the program and the script; name two files.")
+
+
+def _reduce(
+    file: Path,
+    inputs: tuple[str, ...],
+    target: Target,
+    budget: float,
+    tell: Callable[[str], None],
+    out: Path | None,
+    script: Path | None,
+) -> tuple[Reduction, dict[Path, str | bytes]]:
+    """The small program, and what to write where."""
+    try:
+        from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.hurry import hurry
+        from fuseguard.executorch.loading import load
+        from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, reduce
+        from fuseguard.executorch.repairs import serialized
+    except ImportError as error:
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+    program = load(file)
+    values = [read_inputs(text, program) for text in inputs]
+    hurry()  # this process lowers hundreds of programs, and does nothing else
+    try:
+        reduction = reduce(program, values, target, budget=budget, progress=tell)
+        files: dict[Path, str | bytes] = {}
+        if out is not None:
+            files[out] = serialized(reduction.program)
+        if script is not None:
+            try:
+                files[script] = reduction.script()
+            except (NoScript, LostFailure) as error:
+                if out is None:
+                    raise
+                output.warn(f"{script} was not written: {error}.")
+    except NothingToReduce as error:
+        hint = " Give the inputs that show the fault with --inputs." if error.proof.ok else ""
+        exits.tell(f"{file}: {error}.{hint}")
+        click.get_current_context().exit(exits.FINDINGS)
+    except (LostFailure, NoScript) as error:
+        raise exits.Failure(f"{file}: {error}. Nothing was written.") from error
+    except TargetError:
+        raise
+    except ImportError as error:
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+    except Exception as error:
+        if exits.debugging():
+            exits.internal_error(error)
+        raise exits.Failure(
+            f"{file}: the eager program could not be run on these inputs, or the small one could not be written: "
+            f"{type(error).__name__}: {error}\nFUSEGUARD_DEBUG=1 shows the traceback."
+        ) from error
+    return reduction, files

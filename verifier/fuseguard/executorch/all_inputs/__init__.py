@@ -1,0 +1,1 @@
+"""Proves each piece of a lowered program for every input: ``fuseguard prove --all-inputs``."""

@@ -1,0 +1,111 @@
+"""A process of our own that answers one request after another, and may die of one without ending anybody else."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
+
+from fuseguard.executorch.reference_model_worker import receive, send
+
+#: How much of what a child prints before it dies is worth quoting.
+_LAST_WORDS = 300
+
+
+class ChildDied(RuntimeError):
+    """The child ended while it worked on a request. The text has its exit code and its last printed line."""
+
+
+class ChildTooSlow(RuntimeError):
+    """The child took longer than it may, and was ended."""
+
+
+class Child:
+    """One child process; started at first use, and again after it died.
+
+    Requests and replies are those of :mod:`fuseguard.executorch.reference_model_worker`.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[], Sequence[str]],
+        environment: Callable[[], Mapping[str, str]] | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """``seconds``: how long a request may take; None for as long as it takes."""
+        self.seconds = seconds
+        self._command = command
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+
+    def ask(self, request: Any) -> Any:
+        """The reply to ``request``. Raises ChildDied, ChildTooSlow; the next request starts another process."""
+        with self._lock:
+            process = self._started()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            late = threading.Event()
+            timer = None
+            if self.seconds is not None:
+                timer = threading.Timer(self.seconds, _end_late, (process, late))
+                timer.start()
+            try:
+                send(process.stdin, request)
+                return receive(process.stdout)
+            except (EOFError, BrokenPipeError) as error:
+                code, words = self._ended(process)
+                if late.is_set():
+                    raise ChildTooSlow(f"it was ended after {self.seconds:g} s") from error
+                raise ChildDied(f"(exit code {code}){words}") from error
+            except BaseException:  # as an interrupt: half a message is on its way
+                process.kill()
+                self._ended(process)
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+            self._process = subprocess.Popen(
+                list(self._command()),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=None if self._environment is None else dict(self._environment()),
+            )
+        return self._process
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
+        """Exit code and last printed line of a process that died."""
+        code = process.wait()
+        words = ""
+        if self._stderr is not None:
+            self._stderr.seek(0)
+            lines = self._stderr.read().decode(errors="replace").strip().splitlines()
+            words = f": {lines[-1].strip()[:_LAST_WORDS]}" if lines else ""
+        self.stop()
+        return code, words
+
+    def stop(self) -> None:
+        """Let the process end, if there is one."""
+        if self._process is not None:
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process.wait()
+            self._process = None
+        if self._stderr is not None:
+            self._stderr.close()
+            self._stderr = None
+
+
+def _end_late(process: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    process.kill()

@@ -1,0 +1,100 @@
+"""Runs VGFs on Vulkan through the Python bindings of Arm's scenario runner, in a process of its own.
+
+A driver, an emulation layer or a VGF may abort or hang, and takes its process with it. This file is run by path by
+:mod:`fuseguard.executorch.engines.vgf`, with its environment; it imports neither torch nor fuseguard.
+
+A request is a pickle of (path of the VGF, inputs, outputs, arrays), each input and output as (binding, shape, format).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+LENGTH_BYTES = 8
+#: Compiled VGFs that are kept, the last used ones: compiling the shaders takes nearly all of the time.
+KEPT = 16
+
+#: Name of the format in a VGF -> its name in the scenario runner, and numpy's name of what it holds.
+_FORMATS = {
+    "R8_SINT": ("R8Sint", "int8"), "R8_UINT": ("R8Uint", "uint8"), "R16_SINT": ("R16Sint", "int16"),
+    "R16_UINT": ("R16Uint", "uint16"), "R32_SINT": ("R32Sint", "int32"), "R32_UINT": ("R32Uint", "uint32"),
+    "R64_SINT": ("R64Sint", "int64"), "R16_SFLOAT": ("R16Sfloat", "float16"), "R32_SFLOAT": ("R32Sfloat", "float32"),
+    "R8_BOOL_ARM": ("R8BoolArm", "uint8"),
+}  # fmt: skip
+
+
+def send(stream: IO[bytes], message: Any) -> None:
+    payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(len(payload).to_bytes(LENGTH_BYTES, "little"))
+    stream.write(payload)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """The next message. Raises EOFError when the other side is gone."""
+    header = stream.read(LENGTH_BYTES)
+    if len(header) < LENGTH_BYTES:
+        raise EOFError
+    payload = stream.read(int.from_bytes(header, "little"))
+    return pickle.loads(payload)
+
+
+class Built:
+    """A VGF that is ready to run."""
+
+    def __init__(self, runner: Any, path: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        builder = runner.ScenarioBuilder()
+        source = runner.VgfInfo()
+        source.load_source(path)
+        command = runner.DispatchVgfData(builder.add_vgf(source))
+        self.inputs = inputs
+        self.tensors = []
+        bindings = []
+        for binding, shape, form in (*inputs, *outputs):
+            tensor = builder.add_tensor(list(shape), getattr(runner.Format, _FORMATS[form][0]))
+            self.tensors.append(tensor)
+            bindings.append(runner.TypedBinding(0, binding, tensor, runner.DescriptorType.TensorArm))
+        command.bindings = bindings
+        builder.add_dispatch_vgf(command)
+        self.scenario = builder.build()
+
+    def run(self, arrays: Sequence[Any]) -> list[Any]:
+        import numpy
+
+        given = len(self.inputs)
+        for tensor, array, (_, shape, form) in zip(self.tensors[:given], arrays, self.inputs, strict=True):
+            values = numpy.ascontiguousarray(array).reshape(shape).astype(_FORMATS[form][1], copy=False)
+            self.scenario.upload(tensor, values)
+        self.scenario.run()
+        return [numpy.array(self.scenario.download(tensor)) for tensor in self.tensors[given:]]
+
+
+def main() -> None:
+    # Layers print to file descriptor 1: replies need one of their own.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    import scenario_runner_py as runner
+
+    kept: dict[str, Built] = {}
+    while True:
+        try:
+            path, inputs, outputs, arrays = receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            built = kept.pop(path, None) or Built(runner, path, inputs, outputs)
+            kept[path] = built
+            if len(kept) > KEPT:
+                kept.pop(next(iter(kept)))
+            send(replies, ("ran", "", built.run(arrays)))
+        except Exception as error:  # the parent raises it again
+            kept.pop(path, None)
+            send(replies, ("raised", f"{type(error).__name__}: {error}", []))
+
+
+if __name__ == "__main__":
+    main()

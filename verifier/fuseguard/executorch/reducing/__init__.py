@@ -1,0 +1,1 @@
+"""Failing programs made small (``fuseguard reduce``)."""

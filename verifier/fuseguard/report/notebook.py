@@ -1,0 +1,99 @@
+"""What a notebook shows for a report: a table that every viewer shows, and the HTML report in a frame.
+
+Viewers that clean notebooks of scripts and frames, as code hosts do, leave the table.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.registry import load_registry
+from fuseguard.engine.run import Report
+from fuseguard.gate.result import of_report
+from fuseguard.report import proof_html as proof_page
+from fuseguard.report.effects import effects_short
+from fuseguard.report.html import render
+from fuseguard.report.numbers import counted
+from fuseguard.report.options import Options
+from fuseguard.report.quoting import name, quoted
+
+if TYPE_CHECKING:  # it imports torch
+    from fuseguard.executorch.proof import Proof
+
+#: Rules that the table lists.
+_MOST_ROWS = 20
+#: Characters of a page that a notebook keeps; a larger report is left to the browser.
+_LARGEST_FRAME = 4 * 1024 * 1024
+
+
+def report_html(report: Report) -> str:
+    """The table of a report and its page in a frame. No script of the page reaches the notebook."""
+    counts = ", ".join(
+        counted(number, level.value)
+        for level in Severity
+        if (number := sum(finding.severity is level for finding in report.findings))
+    )
+    targets = ", ".join(map(str, report.targets or (report.target,)))
+    size = f"{counted(report.nodes, 'node')}, {counted(report.islands, 'island')}"
+    heading = f"<b>fuseguard: {html.escape(counts or 'nothing found')}</b> in {size}; {html.escape(quoted(targets))}"
+    return f"<div><p>{heading}</p>{_notices(report)}{_table(report.findings)}{_frame(report)}</div>"
+
+
+def _notices(report: Report) -> str:
+    told = [*report.notices, *(f"rule {failure.code} failed: {failure.error}" for failure in report.failures)]
+    return "".join(f"<p>{html.escape(quoted(text))}</p>" for text in told)
+
+
+def _table(findings: Sequence[Finding]) -> str:
+    """A row for each rule: how often, how bad, where first."""
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.code, []).append(finding)
+    rows = [
+        (
+            f"{quoted(code)} {quoted(found[0].name)}",
+            str(len(found)),
+            effects_short(found[0]),
+            name(found[0].module or found[0].island or (found[0].nodes[0] if found[0].nodes else "")),
+            str(sum(finding.repairable for finding in found)),
+        )
+        for code, found in by_rule.items()
+    ]
+    if not rows:
+        return ""
+    head = _row(("rule", "findings", "worst effect", "first place", "repairable"), "th")
+    more = f"<p>and {len(rows) - _MOST_ROWS} more rules</p>" if len(rows) > _MOST_ROWS else ""
+    return f"<table><thead>{head}</thead><tbody>{''.join(_row(row) for row in rows[:_MOST_ROWS])}</tbody></table>{more}"
+
+
+def _row(cells: Iterable[str], tag: str = "td") -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def proof_html(proof: Proof) -> str:
+    """The outcome of a proof, and its page in a frame."""
+    names = [f"input set {number}" for number in range(1, len(proof.by_inputs) + 1)] or ["inputs"]
+    heading = f"<b>fuseguard: {html.escape(quoted(proof.outcome))}</b> on {html.escape(quoted(proof.target))}"
+    page = proof_page.render(proof, "", names)
+    return f"<div><p>{heading}</p>{frame(page, 'fuseguard prove --report html=PATH')}</div>"
+
+
+def _frame(report: Report) -> str:
+    if not report.findings:
+        return ""
+    rules = {rule.code: rule for rule in load_registry().rules}
+    return frame(render(of_report(report), Options(rules=rules)), "fuseguard.render(report, 'html')")
+
+
+def frame(page: str, written_by: str) -> str:
+    """A page in a frame; of one that is too large for a notebook, how it is written to a file instead."""
+    if len(page) > _LARGEST_FRAME:
+        return f"<p>The whole report is too large for a notebook; write it with {html.escape(written_by)}.</p>"
+    # Without allow-same-origin, the frame can neither read the notebook nor keep anything.
+    return (
+        f'<iframe title="fuseguard report" sandbox="allow-scripts" srcdoc="{html.escape(page)}" '
+        f'style="width:100%;height:640px;border:1px solid #8885"></iframe>'
+    )
