@@ -42,9 +42,9 @@ Examples:
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
-(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece; 2
-usage, missing packages or internal error; 3 an input could not be read, or
---trust is missing. --inputs reads .npz (by name or in order) and .pt (a
+(--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece;
+2 usage, missing packages or internal error; 3 an input could not be read,
+or --trust is missing. --inputs reads .npz (by name or in order) and .pt (a
 tensor, a sequence, or a dict by name); 'random' draws from each input's own
 quantized range."""
 

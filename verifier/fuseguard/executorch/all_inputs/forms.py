@@ -75,6 +75,18 @@ class Elements:
         return first if bool((self.exprs == first).all()) else None
 
 
+@dataclass(eq=False)
+class Constant:
+    """What does not depend on the operands.
+
+    ``codes``: of a dequantized tensor, the codes less the zero point; ``scales``: by element. None for others.
+    """
+
+    value: Any
+    codes: Array | None = None
+    scales: Array | None = None
+
+
 def leaf_elements(table: Expressions, shape: Sequence[int], leaves: Array, kind: Hashable) -> Elements:
     """The elements of a tensor that is given as it is."""
     number = table.number(Expr(("leaf",), kinds=(kind,)))

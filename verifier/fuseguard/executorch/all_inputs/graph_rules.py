@@ -7,7 +7,6 @@ torch itself, on the numbers of the elements.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.all_inputs.forms import (
     Array,
+    Constant,
     Elements,
     Expr,
     Expressions,
@@ -25,6 +25,7 @@ from fuseguard.executorch.all_inputs.forms import (
     joined,
     pointwise,
 )
+from fuseguard.executorch.all_inputs.graph_sums import Sums
 from fuseguard.executorch.all_inputs.monotone import OnAllCodes
 
 MOVES = frozenset((
@@ -54,18 +55,6 @@ POINTWISE = frozenset((
 DROPOUT = frozenset(("dropout", "dropout_", "feature_dropout", "alpha_dropout", "native_dropout"))
 
 
-@dataclass(eq=False)
-class Constant:
-    """What does not depend on the operands.
-
-    ``codes``: of a dequantized tensor, the codes less the zero point; ``scales``: by element. None for others.
-    """
-
-    value: Any
-    codes: Array | None = None
-    scales: Array | None = None
-
-
 Form: TypeAlias = "Elements | Constant | list[Any]"
 
 
@@ -91,14 +80,12 @@ class GraphRules:
         wide: bool,
         unrounded: frozenset[str] = frozenset(),
     ) -> None:
-        from fuseguard.executorch.all_inputs.graph_sums import Sums
-
         self.table = table
         self.leaves = leaves
         self.on_all_codes = on_all_codes
         self.wide = wide
         self.unrounded = unrounded
-        self.sums = Sums(self)
+        self.sums = Sums(table, leaves, on_all_codes)
 
     def apply(self, node: torch.fx.Node, form_of: Callable[[torch.fx.Node], Form]) -> Form:
         """The form of what ``node`` yields. Raises Unsupported."""

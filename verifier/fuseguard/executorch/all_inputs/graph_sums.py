@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,21 +12,23 @@ import torch
 from fuseguard.executorch.all_inputs.forms import (
     Accumulator,
     Array,
+    Constant,
     Elements,
     Expr,
+    Expressions,
+    Leaves,
     Unsupported,
     groups,
     pointwise,
 )
-from fuseguard.executorch.all_inputs.monotone import is_monotone
-
-if TYPE_CHECKING:
-    from fuseguard.executorch.all_inputs.graph_rules import GraphRules
+from fuseguard.executorch.all_inputs.monotone import OnAllCodes, is_monotone
 
 
 class Sums:
-    def __init__(self, rules: GraphRules) -> None:
-        self.rules = rules
+    def __init__(self, table: Expressions, leaves: Leaves, on_all_codes: OnAllCodes) -> None:
+        self.table = table
+        self.leaves = leaves
+        self.on_all_codes = on_all_codes
         self.accumulators: list[Accumulator] = []
 
     def apply(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Elements:
@@ -47,12 +49,12 @@ class Sums:
         taps = np.full(form.exprs.size, -1, np.int64)
         found: set[tuple[float, int, Any]] = set()
         for row, where in groups([form.exprs.reshape(-1)]):
-            expr = self.rules.table[int(row[0])]
+            expr = self.table[int(row[0])]
             if expr.key[0] == "const" and expr.key[2] == 0:
                 continue
-            if expr.key[0] != "fx" or len(expr.args) != 1 or self.rules.table[expr.args[0][0]].key[0] != "leaf":
+            if expr.key[0] != "fx" or len(expr.args) != 1 or self.table[expr.args[0][0]].key[0] != "leaf":
                 raise Unsupported("a sum of values that are no dequantized codes")
-            node = self.rules.table.data[expr.key[1]]
+            node = self.table.data[expr.key[1]]
             quantized = "dequantize_per_tensor" in str(node.target) and isinstance(node.args[1], float)
             if not quantized or isinstance(expr.kinds[0], tuple):
                 raise Unsupported("a sum of values that are no dequantized codes")
@@ -83,10 +85,10 @@ class Sums:
 
     def _rows(self, node: Accumulator, shape: Sequence[int]) -> Elements:
         """The sums as elements, in ``shape``: the filters last."""
-        node.offset = self.rules.leaves.take(node.rows)
+        node.offset = self.leaves.take(node.rows)
         node.shape = tuple(shape)
         self.accumulators.append(node)
-        number = self.rules.table.number(Expr(("leaf",), kinds=(("fx", len(self.accumulators) - 1),)))
+        number = self.table.number(Expr(("leaf",), kinds=(("fx", len(self.accumulators) - 1),)))
         rows = (node.offset + np.arange(node.rows)).reshape(node.shape)
         return Elements(np.full(node.shape, number, np.int64), [rows])
 
@@ -141,8 +143,6 @@ class Sums:
         codes, scales = getattr(other, "codes", None), getattr(other, "scales", None)
         if codes is None or scales is None or codes.ndim != 2:
             raise Unsupported("a matrix product of two computed values is bilinear")
-        from fuseguard.executorch.all_inputs.graph_rules import Constant
-
         turned = Constant(other.value.transpose(0, 1), codes.T, scales.T)
         return self._linear(given, turned)
 
@@ -166,7 +166,7 @@ class Sums:
         sums = self._rows(node, shape)
         distinct, which = np.unique(counts, return_inverse=True)
         return pointwise(
-            self.rules.table, ("divided",), [sums], which.reshape(tuple(shape)), [(int(item),) for item in distinct]
+            self.table, ("divided",), [sums], which.reshape(tuple(shape)), [(int(item),) for item in distinct]
         )
 
     def _mean(self, given: Any, dims: Any = None, keepdim: bool = False, divide: bool = True) -> Elements:
@@ -228,14 +228,14 @@ class Sums:
 
     def _extreme(self, given: Any) -> Array:
         number = given.uniform() if isinstance(given, Elements) else None
-        table = self.rules.table
-        if number is None or len(table[number].kinds) != 1 or not is_monotone(table, number, self.rules.on_all_codes):
+        table = self.table
+        if number is None or len(table[number].kinds) != 1 or not is_monotone(table, number, self.on_all_codes):
             raise Unsupported("a maximum of values that are no monotone function of codes")
         return given.leaves[0]  # type: ignore[no-any-return]
 
     def _windowed(self, given: Elements, patches: Array) -> Elements:
         shape = patches.shape[:-1]
-        leaves = self.rules.leaves.window(patches.reshape(-1, patches.shape[-1])).reshape(shape)
+        leaves = self.leaves.window(patches.reshape(-1, patches.shape[-1])).reshape(shape)
         return Elements(np.full(shape, given.uniform(), np.int64), [leaves])
 
 
