@@ -110,7 +110,7 @@ def test_a_proof_is_written_as_a_page_too(cli: Cli, tmp_path: Path, monkeypatch:
     assert result.exit_code == 1
     assert result.output.startswith("exact: ")
     assert '"kind":"proof"' in page.read_text()
-    *_, locate, _, _, _ = asked[0]
+    locate = asked[0][6]
     assert locate is True
 
 

@@ -292,7 +292,8 @@ def test_all_rules_replace_a_recording_that_was_made_with_other_packages(
     made = in_file(path)
     assert made.packages["torch"] == "2.13.0"
     assert "2026-01-01" not in {item.date for item in made.cases}
-    assert {item.rule for item in made.cases} == {rule.code for rule in load_registry().select()}
+    recorded_rules = {rule.code for rule in load_registry().select() if not rule.accelerator}
+    assert {item.rule for item in made.cases} == recorded_rules
 
 
 def test_a_place_that_cannot_be_written_is_told_first(judged: Judged, cli: Cli, tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_a_constant_reads_nothing_and_what_only_it_read_goes(edit: Edit) -> None
     assert left["x"] == "input", "an input of the program stays"
 
 
+def test_outputs_return_another_value_and_what_nothing_reads_goes() -> None:
+    b = GraphBuilder()
+    relu = b.call("aten.relu.default", b.quantized_input("x", (1, 4), int8(0.5)))
+    copy = b.call("aten.clone.default", relu)
+    made = edits.ReturnInstead(copy, relu)
+    _, after = drawn(made, nodes=(relu, copy), graph=b.output(relu, copy))
+    assert ("relu", "output") in edges(after)
+    assert not [edge for edge in edges(after) if "clone" in edge]
+
+
 def test_every_edit_has_a_drawing() -> None:
     from typing import get_args
 

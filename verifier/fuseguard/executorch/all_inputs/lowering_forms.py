@@ -241,6 +241,3 @@ def _needed(file: TosaFile, name: str, given: set[str]) -> list[str]:
         elif not file.is_constant(current):
             pending += file.producers[current].get("inputs", [])
     return list(found)
-
-
-

@@ -209,4 +209,3 @@ class _Build:
         constant = all(self.values.table[arg].key[0] == "const" for arg, _ in expr.args)
         shape = (1 if constant else self.rows, self.columns)
         return self.builder.op(str(name), (kind, values), inputs, shape, str(dtype)), str(dtype)
-

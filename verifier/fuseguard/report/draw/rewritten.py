@@ -153,6 +153,14 @@ def _fold(sketch: Sketch, edit: edits.Fold) -> None:
     _store(sketch, edit.node, "stored codes")
 
 
+def _return_instead(sketch: Sketch, edit: edits.ReturnInstead) -> None:
+    graph = sketch.view.graph
+    for user in sketch.readers(edit.node):
+        if user in graph and graph[user].op == "output":
+            sketch.reads_instead(user, edit.node, edit.value)
+    _drop_unread(sketch, edit.node)
+
+
 def _store(sketch: Sketch, node: str, text: str) -> None:
     """Make a constant of a box. What only it read goes."""
     read = sketch.inputs.get(node, [])
@@ -195,4 +203,5 @@ _EDITS: dict[type, Callable[[Sketch, Any], None]] = {
     edits.Duplicate: _duplicate,
     edits.MakeConstant: _make_constant,
     edits.Fold: _fold,
+    edits.ReturnInstead: _return_instead,
 }
