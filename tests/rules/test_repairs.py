@@ -34,7 +34,8 @@ def test_a_rule_that_claims_a_repair_fixes_a_bad_example(rule: Rule, release: st
     assert bool(fixes) is (bool(breaking) and (rule.code, release) not in NOT_THERE), [e.title for e in breaking]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+# A rule about one accelerator is judged on its engine: tests/engines.
+@pytest.mark.parametrize("rule", [rule for rule in RULES if not rule.accelerator], ids=lambda rule: rule.code)
 def test_the_short_run_judges_a_repair_of_every_rule(rule: Rule) -> None:
     judged = [
         release
@@ -53,7 +54,7 @@ def test_the_short_run_has_both_profiles() -> None:
 
 #: What a user does to the model, its quantization or its environment; to keep or to repair is fuseguard's.
 ACTIONS = (
-    "add", "bring", "clamp", "correct", "give", "let the op", "mask", "narrow", "quantize", "requantize", "scale",
+    "add", "bring", "clamp", "compute", "correct", "give", "let the op", "mask", "narrow", "quantize", "requantize", "scale",
     "sum", "upgrade", "write",
 )  # fmt: skip
 WITHOUT = [rule for rule in SELECTED if not rule.repairable]

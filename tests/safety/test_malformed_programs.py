@@ -285,8 +285,8 @@ def _attribute_of_an_operator(program: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "word"),
     [
-        (_swap_qparams, "'quant_max' is not in the place"),
-        (_keyword_of_another_op, "'x' is not in the place"),
+        (_swap_qparams, "'quant_max' is not where the operator's schema has it"),
+        (_keyword_of_another_op, "'x' is not where the operator's schema has it"),
         (_other_kind, "is of kind 3"),
         (_result_of_another_name, "another name"),
         (_attribute_of_an_operator, "namespace, name and overload"),

@@ -37,6 +37,8 @@ _TARGETS = (
     ("TOSA-1.0+INT", "1.2.0"),
 )  # fmt: skip
 _COMMAND = re.compile(r"(?:^|[^\w\\])::(?=\S)|##\w*\[|section_(?:start|end):", re.MULTILINE)
+#: What a page shows; the rest of it is the same for every program.
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 _GITHUB = re.compile(r"^::(?:error|warning|notice) ", re.MULTILINE)
 
 
@@ -131,14 +133,17 @@ def faults_of(form: str, text: str) -> Iterator[str]:
         yield "has a lone surrogate"
     if any(map(_is_hidden, _distinct(text))):
         yield "has a control or bidirectional character"
-    if _COMMAND.search(_GITHUB.sub("", text) if form == "github" else text):
+    shown = _DATA.findall(text)[0] if form == "html" else text
+    if _COMMAND.search(_GITHUB.sub("", shown) if form == "github" else shown):
         yield "has a command of a runner"
     if form == "junit":
         xml.etree.ElementTree.fromstring(text)
     elif form == "json-lines":
         for line in text.splitlines():
             yield from _hidden_in(json.loads(line))
-    elif form in DOCUMENTS and form != "github":
+    elif form == "html":
+        yield from _hidden_in(json.loads(shown))
+    elif form in DOCUMENTS and form not in ("github", "markdown"):
         yield from _hidden_in(json.loads(text))
 
 

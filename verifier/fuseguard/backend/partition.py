@@ -5,7 +5,7 @@ Source: ``IndexTensorSupported`` (index_tensor_support.py) and ``TOSA_PRO_INT_Su
 :mod:`fuseguard.backend.proper_quantization`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of early_dtypes and insert_const_shapes and
-int64_results and permute_moves and rewrites and unread_inputs.
+int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
 """
 
 from __future__ import annotations
