@@ -54,8 +54,8 @@ def test_the_short_run_has_both_profiles() -> None:
 
 #: What a user does to the model, its quantization or its environment; to keep or to repair is fuseguard's.
 ACTIONS = (
-    "add", "bring", "clamp", "compute", "correct", "give", "let the op", "mask", "narrow", "quantize", "requantize", "scale",
-    "sum", "upgrade", "write",
+    "add", "bring", "clamp", "compute", "correct", "give", "let the op", "mask", "narrow", "quantize", "requantize",
+    "scale", "sum", "upgrade", "write",
 )  # fmt: skip
 WITHOUT = [rule for rule in SELECTED if not rule.repairable]
 
