@@ -12,6 +12,8 @@ from fuseguard_testkit.browsing import Open
 from fuseguard_testkit.paths import AXE
 from fuseguard_testkit.proof_fakes import cell, proof
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><img src=x onerror=alert(1)>"
 
 

@@ -22,6 +22,8 @@ from fuseguard_testkit.browsing import Open
 from fuseguard_testkit.paths import AXE, DATA
 from fuseguard_testkit.report_programs import islands
 
+pytestmark = pytest.mark.slow
+
 SPECS = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"]
 
 
