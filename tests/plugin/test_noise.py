@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_a_script_prints_what_it_prints_itself() -> None:
     assert "mine" in told[1]
 
 
+@pytest.fixture
+def _logging_on() -> Iterator[None]:
+    """Whatever the tests before have left: logging may be off in this process."""
+    before = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    yield
+    logging.disable(before)
+
+
+@pytest.mark.usefixtures("_logging_on")
 def test_other_messages_come_through(caplog: pytest.LogCaptureFixture) -> None:
     with quiet_imports():
         logging.getLogger("torchao").warning("Failed to load %s", "x.so")

@@ -86,11 +86,3 @@ def test_a_compile_spec_and_a_partitioner_are_targets_of_a_check() -> None:
         assert [item.fingerprint for item in report.findings] == [item.fingerprint for item in by_name.findings]
     with pytest.raises(TargetError, match="of the type int; pass a target such as"):
         fuseguard.check(program, 85)  # type: ignore[arg-type]
-
-
-def test_of_a_manager_of_edge_programs_the_check_says_what_to_pass() -> None:
-    program, _ = materialize(BROKEN.graph())
-    manager = to_edge_transform_and_lower(copy.deepcopy(program))
-    with pytest.raises(TypeError, match=r"pass its .exported_program\(\)"):
-        fuseguard.check(manager)  # type: ignore[arg-type]
-    assert fuseguard.check(manager.exported_program(), "vgf").findings

@@ -132,7 +132,9 @@ def test_what_ends_the_search_keeps_the_best_so_far(
 def test_a_failure_that_is_lost_is_an_error(crashing: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     program, inputs = crashing
     monkeypatch.setattr(Judge, "fails_like", lambda *_: False)
-    right, _ = materialize(conv_relu(-128))
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 2, 3), int8(0.05, 3))
+    right, _ = materialize(b.output(b.requantize(b.call("aten.relu.default", x, shape=(1, 2, 3)), int8(0.05, -128))))
     monkeypatch.setattr("fuseguard.executorch.reducing.piece.Piece.export", lambda self: right)
     with pytest.raises(LostFailure, match="exported again, the program is"):
         reduce(program, inputs, INT)
