@@ -108,21 +108,11 @@ def guard(
     )
     if program is not None:
         exported_program_of(program, "guard")
-    _register_quantized_kernels()
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]
     arm.additional_checks = [*others, *checks]
     arm.fuseguard_report = report_of(checks)
     show_programs(arm, checks, program)
     return partitioner
-
-
-def _register_quantized_kernels() -> None:
-    """Without them, ``to_executorch`` has no out variants for the quantize ops that a guard leaves on the CPU.
-
-    Arm's quantizers import them; a script that lowers a saved program imports no quantizer.
-    """
-    with contextlib.suppress(ImportError):
-        importlib.import_module("executorch.kernels.quantized")
 
 
 def show_programs(
