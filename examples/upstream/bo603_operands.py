@@ -14,7 +14,7 @@ TOSA-1.0+INT+FP+cf).
 Why: The backend folds the DQs in front of a control-flow op and the Qs behind it, the Qs at the entries of its
 bodies and the DQs at their exits, and puts RESCALEs into the bodies for the difference
 (InsertControlFlowRescalesPass). It keeps one set of qparams for all operands, the first's, and one Q for each entry
-of a body, the last. What a loop yields is rescaled to the qparams behind the loop, also where it goes into the next
+of a body, the last. What a loop yields is rescaled to the qparams after the loop, also where it goes into the next
 round, which reads it with those of the operands; where the two are the same, that is one rounding more for each
 round. Arm's quantizer shares qparams among the operands and results, but not with the additional inputs of a
 while_loop; before 1.4 a body that quantizes one of them does not lower at all. A loop that was calibrated on values

@@ -14,7 +14,7 @@ float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is gi
 the end of an INT+FP delegate the cast from codes is decorated as one from floats, unless the op in front still
 carries its qparams; a linear, amax, amin and max_pool2d do not. Arithmetic ends it: add, mul and the like are
 rescaled, which yields integers. Before 1.4 a matrix product of such codes and of int8 ones fails as well, before
-1.3 behind arithmetic too, which is rescaled later there, and behind a relu or clamp, whose bounds are floats until
+1.3 after arithmetic too, which is rescaled later there, and after a relu or clamp, whose bounds are floats until
 then.
 
 This is rule DT508 of fuseguard (table-codes-taken-for-floats). The program was quantized by Arm's TOSAQuantizer

@@ -18,6 +18,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from fuseguard.engine import Finding
 from fuseguard.executorch import prove
+from fuseguard.executorch.reducing.piece import is_dq, is_q
 from fuseguard.target import Target
 
 #: Small clusters are fed more than once, so that about this many codes are seen; each time is a lowering.
@@ -107,7 +108,7 @@ def _entry(value: Node, reader: Node) -> _Entry:
     shape = tuple(int(size) for size in value.meta["val"].shape)
     if not value.meta["val"].is_floating_point():
         raise ValueError(f"{value.name} is cut off and holds no floats")
-    if "quantize_per_tensor" in str(reader.target) and not _is_dq(reader):
+    if "quantize_per_tensor" in str(reader.target) and not is_dq(reader):
         scale, zero_point, low, high = reader.args[1:5]
         return shape, (scale, zero_point, low, high)  # type: ignore[return-value]
     return shape, None
@@ -121,28 +122,20 @@ def _with_boundary(cluster: set[Node]) -> set[Node]:
         node = pending.pop()
         for value in node.all_input_nodes:
             # Back from a DQ to its Q, and to whatever is constant.
-            if value not in kept and (_is_dq(value) or _is_dq(node) or _constant(value)):
+            if value not in kept and (is_dq(value) or is_dq(node) or _constant(value)):
                 kept.add(value)
-                if not _is_q(value):
+                if not is_q(value):
                     pending.append(value)
     for node in list(cluster):
         for user in node.users:
             if user.target is operator.getitem:
-                kept |= {user, *(q for q in user.users if _is_q(q))}
-            elif _is_q(user):
+                kept |= {user, *(q for q in user.users if is_q(q))}
+            elif is_q(user):
                 kept.add(user)
     for node in list(kept):
-        if _is_q(node) and any(value in kept for value in node.all_input_nodes):
-            kept |= {user for user in node.users if _is_dq(user)}
+        if is_q(node) and any(value in kept for value in node.all_input_nodes):
+            kept |= {user for user in node.users if is_dq(user)}
     return kept
-
-
-def _is_q(node: Node) -> bool:
-    return "quantized_decomposed.quantize_per" in str(node.target)
-
-
-def _is_dq(node: Node) -> bool:
-    return "quantized_decomposed.dequantize_per" in str(node.target)
 
 
 def _constant(node: Node) -> bool:

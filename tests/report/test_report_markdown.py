@@ -30,7 +30,7 @@ def text_of(check: CheckResult, **options: bool) -> str:
 
 
 def tokens(text: str) -> list[Token]:
-    """What a parser of GitHub's kind makes of it: tables, strike-through, raw HTML."""
+    """The HTML that a parser like GitHub's renders: tables, strike-through, raw HTML."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     return [token for block in parser.parse(text) for token in (block, *(block.children or ()))]
 

@@ -220,4 +220,4 @@ def test_a_loop_that_no_value_enters_crashes_all_the_same_where_lowering_does() 
     (finding,) = find(ControlFlowBoundary(), graph, CF, "1.2.0")
     assert finding.effect is Effect.CRASH
     (finding,) = find(ControlFlowBoundary(), graph, CF, "1.5.1")
-    assert "is returned unchanged" in finding.message  # y is read behind the loop with the first operand's qparams
+    assert "is returned unchanged" in finding.message  # y is read after the loop with the first operand's qparams

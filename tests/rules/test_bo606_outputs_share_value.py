@@ -66,7 +66,7 @@ FORMS: dict[str, tuple[bool, tuple[Step, ...]]] = {
 
 
 def graph(build: Callable[[GraphBuilder, Ref], Ref]) -> Graph:
-    """A value, and what ``build`` makes of it, as two outputs."""
+    """A value, and the value that ``build`` computes from it, as two outputs."""
     b = GraphBuilder()
     x = b.quantized_input("x", SHAPE, QPARAMS)
     codes = b.quantize(b.call("aten.abs.default", x), QPARAMS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import candidates, exits, output
+from fuseguard.cli import exits, output
 from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
@@ -17,7 +17,7 @@ from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
-from fuseguard.cli.settings import ir_validity_option
+from fuseguard.cli.settings import INPUTS, installed_target_option, ir_validity_option, trust_option
 from fuseguard.engine.run import POLICIES
 from fuseguard.executorch.engines.status import ENGINES
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
@@ -55,7 +55,7 @@ quantized range."""
     multiple=True,
     default=("random",),
     show_default=True,
-    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    metavar=INPUTS,
     help="What to run the program on. Give it again for more input sets: the program is lowered once.",
 )
 @click.option(
@@ -65,13 +65,7 @@ quantized range."""
     metavar="NAME=SIZE",
     help="Judge a program with dynamic shapes for this size. NAME is the program's own (s77) or a place (x[0]).",
 )
-@click.option(
-    "--target",
-    shell_complete=candidates.target,
-    default="TOSA-1.0+INT+FP",
-    show_default=True,
-    help="TOSA specification or accelerator. The release is the installed one.",
-)
+@installed_target_option
 @click.option(
     "--calls",
     type=click.IntRange(min=1),
@@ -123,7 +117,7 @@ quantized range."""
     help="What the guard refuses.",
 )
 @ir_validity_option
-@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@trust_option
 @output.format_option("text", "json")
 @click.option(
     "--report",

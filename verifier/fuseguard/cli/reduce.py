@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fuseguard.cli import candidates, exits, output
+from fuseguard.cli import exits, output
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import ir_validity_option
+from fuseguard.cli.settings import INPUTS, installed_target_option, ir_validity_option, trust_option
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
@@ -47,16 +47,10 @@ _BUDGET = 300.0
     multiple=True,
     default=("random",),
     show_default=True,
-    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    metavar=INPUTS,
     help="What shows the fault. Give it again for more input sets: the worst one is kept.",
 )
-@click.option(
-    "--target",
-    shell_complete=candidates.target,
-    default="TOSA-1.0+INT+FP",
-    show_default=True,
-    help="TOSA specification or accelerator. The release is the installed one.",
-)
+@installed_target_option
 @click.option(
     "--budget",
     type=click.FloatRange(min=0, min_open=True),
@@ -66,7 +60,7 @@ _BUDGET = 300.0
     help="How long to look for a smaller program.",
 )
 @ir_validity_option
-@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@trust_option
 @output.color_option
 @click.pass_context
 def command(

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import candidates, exits, output
+from fuseguard.cli import exits, output
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import ir_validity_option, selection_options, split
+from fuseguard.cli.settings import (
+    INPUTS,
+    installed_target_option,
+    ir_validity_option,
+    selection_options,
+    split,
+    trust_option,
+)
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
 from fuseguard.engine.run import POLICIES
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
@@ -45,13 +52,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 @click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")
-@click.option(
-    "--target",
-    shell_complete=candidates.target,
-    default="TOSA-1.0+INT+FP",
-    show_default=True,
-    help="TOSA specification or accelerator. The release is the installed one.",
-)
+@installed_target_option
 @click.option(
     "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="Which findings to repair."
 )
@@ -60,7 +61,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
     "--inputs",
     default="random",
     show_default=True,
-    metavar="FILE.npz|FILE.pt|random[:SEED]",
+    metavar=INPUTS,
     help="Inputs to compare the two programs on.",
 )
 @click.option("--prove/--no-prove", default=True, help="Lower the repaired program and have the judge run it.")
@@ -68,7 +69,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
     "--unsafe-repairs", is_flag=True, help="Also make repairs that change the program's results; the error is measured."
 )
 @ir_validity_option
-@click.option("--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it.")
+@trust_option
 @output.format_option("text", "json")
 @output.color_option
 @click.pass_context

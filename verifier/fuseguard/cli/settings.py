@@ -148,6 +148,28 @@ def selection_options(command: F) -> F:
     return _SELECT(_IGNORE(command))
 
 
+#: What ``--inputs`` takes where a program is run.
+INPUTS = "FILE.npz|FILE.pt|random[:SEED]"
+
+
+def installed_target_option(command: F) -> F:
+    """``--target``, for commands that lower programs: one target, with the release that is installed."""
+    return click.option(
+        "--target",
+        shell_complete=candidates.target,
+        default="TOSA-1.0+INT+FP",
+        show_default=True,
+        help="TOSA specification or accelerator. The release is the installed one.",
+    )(command)
+
+
+def trust_option(command: F) -> F:
+    """``--trust``, for commands that load a program with torch."""
+    return click.option(
+        "--trust", is_flag=True, help="The file is trusted: loading it for execution runs code from it."
+    )(command)
+
+
 def ir_validity_option(command: F) -> F:
     """``--no-check-ir-validity``, for commands that lower programs."""
     return click.option(

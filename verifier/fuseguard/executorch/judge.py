@@ -40,6 +40,7 @@ from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_ed
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
 from fuseguard.executorch.proof import Proof, of_calls, of_input_sets, with_differences
+from fuseguard.executorch.raised import root_cause, said, typed
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
 from fuseguard.readers.fx import read_program
 from fuseguard.target import HasTosaSpec, Target, TargetError
@@ -147,7 +148,7 @@ def prove(
         raise  # what is missing is the environment's, and no verdict on the program
     except Exception as error:  # the backend raises anything; that it does is the verdict
         common |= {"reference": reference, "elements": sum(tensor.numel() for tensor in reference)}
-        return Proof("crash", exception=_root_cause(error), sqnr_db=-math.inf, calls=0, **common)
+        return Proof("crash", exception=typed(root_cause(error)), sqnr_db=-math.inf, calls=0, **common)
     common |= {
         "cpu_ops": lowered.cpu_ops,
         "delegated_ops": len(lowered.delegated),
@@ -258,15 +259,15 @@ class _Judged:
             else:
                 outputs = observed.outputs
         except UndefinedResult as error:
-            return Proof("undefined", exception=_said(error), sqnr_db=-math.inf, **common)
+            return Proof("undefined", exception=said(error), sqnr_db=-math.inf, **common)
         except NotJudged as error:
-            return Proof("not_judged", exception=_said(error) + _sizes_to_give(program), sqnr_db=-math.inf, **common)
+            return Proof("not_judged", exception=said(error) + _sizes_to_give(program), sqnr_db=-math.inf, **common)
         except DelegateFault as error:
-            return Proof("runtime_fault", exception=_said(error), sqnr_db=-math.inf, **common)
+            return Proof("runtime_fault", exception=said(error), sqnr_db=-math.inf, **common)
         except ImportError:
             raise
         except Exception as error:
-            return Proof("runtime_fault", exception=_root_cause(error), sqnr_db=-math.inf, **common)
+            return Proof("runtime_fault", exception=typed(root_cause(error)), sqnr_db=-math.inf, **common)
         self.progress("comparing the results")
         proof = _compare(program, inputs, reference, outputs, target, self.lowered, names, common)
         if observed is not None:
@@ -356,15 +357,3 @@ def _sizes_to_give(program: ExportedProgram) -> str:
     name = next(iter(sizes))
     listed = "; ".join(map(str, sizes.values()))
     return f" Give the sizes to judge it for: --dim {name}=N, or prove(..., dims={{{name!r}: N}}). They are {listed}."
-
-
-def _said(error: BaseException) -> str:
-    """The text of an exception without the place in the graph that torch's interpreter adds to it."""
-    return str(error).partition("\n\nWhile executing")[0]
-
-
-def _root_cause(error: BaseException) -> str:
-    """Type and text of the exception that started it; Arm's pass manager wraps the real one."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {_said(error)}"

@@ -18,7 +18,7 @@ _QPARAMS = int8(0.0487, 3)
 
 
 def _after_conv(target: str, *args: Arg, shape: tuple[int, ...] = _SHAPE) -> Callable[[], Graph]:
-    """The result of a convolution, and what an op makes of it, with the same qparams."""
+    """The result of a convolution, and the result of an op on it, with the same qparams."""
 
     def build() -> Graph:
         b = GraphBuilder()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -112,16 +112,18 @@ def cells_of(
     graph = read_program(program)
     view = View(graph)
     judge = Judge(view, target, (), program)
-    cells = judge.cells(walks, walked, names)
+    in_float32 = walks.eager_codes(walked)
+    cells = judge.cells(walks, walked, names, in_float32)
     if any(cell.status in ("saturated", "rounded", "wrong") for cell in cells):
         found = run(graph, target, load_registry().rules).findings
-        cells = Judge(view, target, found, program).cells(walks, walked, names)
+        cells = Judge(view, target, found, program).cells(walks, walked, names, in_float32)
     trails = {meeting.name: meeting.trail for meeting in walked.meetings}
     trails |= dict(zip(names, walked.trails, strict=True))
 
     def restored(name: str) -> Verdicts:
         walk = walks.walk(replace(walked.assumed, restored=frozenset((name,))))
-        return {cell.value: cell.status in ("wrong", "not found") for cell in judge.cells(walks, walk, names)}
+        again = judge.cells(walks, walk, names, walks.eager_codes(walk))
+        return {cell.value: cell.status in ("wrong", "not found") for cell in again}
 
     wrong = [cell.value for cell in cells if cell.status == "wrong"]
     certain = certain_values(wrong, trails, lambda name: judge.computable(trails[name]), restored)
@@ -138,9 +140,13 @@ class Judge:
         self.nodes = {node.name: node for node in program.graph.nodes}
         self.findings = [item for item in findings if item.effect.value not in ("exact", "quality", "cpu_fallback")]
 
-    def cells(self, walks: Walks, walked: Walked, names: Sequence[str]) -> list[Cell]:
-        """Those of the values in the program's order, then those of the results."""
-        in_float32 = walks.eager_codes(walked)
+    def cells(
+        self, walks: Walks, walked: Walked, names: Sequence[str], in_float32: Mapping[str, np.ndarray[Any, Any]]
+    ) -> list[Cell]:
+        """Those of the values in the program's order, then those of the results.
+
+        ``in_float32``: ``walks.eager_codes(walked)``, which runs the whole program.
+        """
         cells = [self.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
         return [*cells, *self.results(walked, walks.observed, names)]
 

@@ -19,6 +19,7 @@ from fuseguard.executorch.judge import prove
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
 from fuseguard.executorch.partition import support_checks
 from fuseguard.executorch.proof import Outcome, Proof
+from fuseguard.executorch.raised import root_cause, typed
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
@@ -102,11 +103,8 @@ class Judge:
             raise
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            text = str(cause).partition("\n\nWhile executing")[0]
-            return Crash(f"{type(cause).__name__}: {text}", _site(cause), trace)
+            cause = root_cause(error)
+            return Crash(typed(cause), _site(cause), trace)
         return None
 
     def failure_of(self, program: ExportedProgram, proof: Proof) -> tuple[Failure, str]:

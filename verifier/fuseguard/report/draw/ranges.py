@@ -1,4 +1,4 @@
-"""The range of codes behind an activation beside the activation's own bounds, for a plot."""
+"""The range of codes after an activation and the bounds of the activation, for a plot."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CodeRange:
 
 
 def code_range(view: View, finding: Finding) -> CodeRange | None:
-    """The range behind the first activation that the finding names; None if it names none with a bound and qparams."""
+    """The range after the first activation that the finding names; None if it names none with a bound and qparams."""
     for name in finding.nodes:
         node = view.graph.nodes.get(name)
         found = _behind(view, node) if node is not None and node.info.has(Trait.ACTIVATION) else None
