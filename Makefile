@@ -13,6 +13,9 @@ CORE_BIN := $(CURDIR)/.venvs/core/bin
 # The backend looks for its tools (model-converter, vela) on PATH.
 WITH_ENV := PATH="$(BIN):$$PATH"
 
+# The tests start Python hundreds of times. Without byte code, most of each start is spent compiling fuseguard.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo cost test test-fast test-pythons test-releases release bench fuzz lint types docs pictures env clean
 
 help:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from fuseguard.engine import Rule, load_registry, run
+from fuseguard.engine.collector import collector_paused
 from fuseguard.ir import Graph
 from fuseguard.target import Target
 
@@ -24,9 +25,11 @@ _MOST_RUNS = 4
 def function_calls(graph: Graph) -> int:
     """Function calls of one lint with all rules, for ``TARGET``."""
     profile = cProfile.Profile()
-    profile.enable()
-    report = run(graph, TARGET, RULES)
-    profile.disable()
+    # The collector would call finalizers of other tests' garbage, and hypothesis's hook: no work of the lint.
+    with collector_paused():
+        profile.enable()
+        report = run(graph, TARGET, RULES)
+        profile.disable()
     assert not report.failures
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
 
@@ -41,11 +44,12 @@ def lines_run(graph: Graph, rules: Sequence[Rule], target: Target) -> int:
         return count
 
     before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        report = run(graph, target, rules)
-    finally:
-        sys.settrace(before)
+    with collector_paused():
+        sys.settrace(count)
+        try:
+            report = run(graph, target, rules)
+        finally:
+            sys.settrace(before)
     assert not report.failures
     return lines
 
