@@ -6,6 +6,7 @@ import ast
 import html
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -63,6 +64,7 @@ def picture() -> str:
     )
 
 
+@cache
 def structure() -> nx.DiGraph[str]:
     """Packages as nodes with ``files`` and ``about``, and an edge to each package that one imports."""
     graph: nx.DiGraph[str] = nx.DiGraph()

@@ -45,9 +45,12 @@ def user_repository(folder: Path, *programs: str) -> Path:
     return folder
 
 
-def pre_commit(hook: str, user: Path, hook_repository: tuple[Path, str]) -> subprocess.CompletedProcess[str]:
+def pre_commit(
+    hook: str, user: Path, hook_repository: tuple[Path, str], *args: str
+) -> subprocess.CompletedProcess[str]:
     repository, revision = hook_repository
-    config = {"repos": [{"repo": str(repository), "rev": revision, "hooks": [{"id": hook}]}]}
+    hooks = [{"id": hook, **({"args": list(args)} if args else {})}]
+    config = {"repos": [{"repo": str(repository), "rev": revision, "hooks": hooks}]}
     (user / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
     assert run("git", "add", "-A", cwd=user).returncode == 0
     home = str(repository.parent / "pre-commit-home")
@@ -100,10 +103,16 @@ def test_arguments_and_the_repositorys_configuration_hold(tmp_path: Path, hook_r
 
 def test_rule_packs_are_tested(tmp_path: Path, hook_repository: tuple[Path, str]) -> None:
     user = user_repository(tmp_path / "pack")
-    (user / "rule.py").write_text("")
-    done = pre_commit("fuseguard-test-rules", user, hook_repository)
+    made = run(sys.executable, "-m", "fuseguard", "new-rule", "PA101", "some-fault", cwd=user)
+    assert made.returncode == 0, made
+    done = pre_commit("fuseguard-test-rules", user, hook_repository, "./my_rules")
     assert done.returncode == 0, done
     assert "Passed" in done.stdout
+    rule = user / "my_rules" / "some_fault.py"
+    rule.write_text(rule.read_text().replace("yield self.finding", "return; yield self.finding", 1))
+    done = pre_commit("fuseguard-test-rules", user, hook_repository, "./my_rules")
+    assert done.returncode == 1, done
+    assert "finds nothing in this bad example" in done.stdout
 
 
 @pytest.mark.network

@@ -17,6 +17,7 @@ from fuseguard.measured.announced import RELEASE_NOTES
 
 #: Releases on which the effects tables were measured, oldest first.
 MEASURED_RELEASES = measured.RELEASES
+_MEASURED = frozenset(Version(release) for release in MEASURED_RELEASES)
 OLDEST_SUPPORTED = Version("1.2.0")
 
 PROFILES: tuple[str, ...] = ("INT", "FP")
@@ -184,7 +185,7 @@ def resolve_release(executorch: str | None) -> tuple[Version, str]:
 
 def is_measured(release: Version) -> bool:
     """Whether the effects were measured on exactly this release. A pre-release never is its release."""
-    return any(Version(known) == Version(release.public) for known in MEASURED_RELEASES)
+    return Version(release.public) in _MEASURED
 
 
 def _unmeasured(release: Version) -> str:

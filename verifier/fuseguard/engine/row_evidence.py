@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fuseguard import measured
@@ -65,43 +66,47 @@ def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEv
     ``recordings`` are the rule's own, or those that ship, unless others are given.
     """
     found = recordings or rule.recordings or measured.SHIPPED
-    shown: dict[EffectRow, dict[str, None]] = {}
-    for release in found.releases:
-        for row in rows_shown(rule, release, found):
-            shown.setdefault(row, {})[release] = None
+    shown = rows_shown(rule, found)
     announced: dict[EffectRow, dict[tuple[Announcement, Concern], None]] = {}
     for pair in announced_of(rule.code):
         for row in _rows_announced(rule, *pair):
             announced.setdefault(row, {})[pair] = None
     return tuple(
         RowEvidence(
-            row, row.evidence, row.measured_on or tuple(shown.get(row, ())), tuple(announced.get(row, ()))
+            row, row.evidence, row.measured_on or shown.get(row, ()), tuple(announced.get(row, ()))
         )
         for row in rule.effects.rows
     )
 
 
-def rows_shown(rule: Rule, release: str, recordings: Recordings) -> Iterator[EffectRow]:
-    """The rows that an example of the rule confirms on a recorded release.
+def rows_shown(rule: Rule, recordings: Recordings) -> dict[EffectRow, tuple[str, ...]]:
+    """The rows that an example of the rule confirms, each with the recorded releases on which it does, oldest first.
 
     If a release no longer has the fault, a rule may report nothing. Its examples are still judged there, and show the
     cases that they have on other releases.
     """
-    elsewhere: dict[tuple[str, str, str], dict[str, None]] = {}
-    for other in recordings.releases:
-        for item in _examples(rule, other, recordings):
-            elsewhere.setdefault(_place(item), {}).update(dict.fromkeys(item.own))
-    for item in _examples(rule, release, recordings):
-        target = Target.parse(item.spec, release)
-        for case in item.own or elsewhere[_place(item)]:
-            row = rule.effects.look_up(case, target)
-            if agrees(row.effect, item.seen, item.cpu, in_program=rule.in_program):
-                yield row
-
-
-def _examples(rule: Rule, release: str, recordings: Recordings) -> Iterator[RecordedCase]:
     bad = {example.title for example in rule.bad}
-    return (item for item in recordings.recording(release).cases if item.rule == rule.code and item.example in bad)
+    by_release = {
+        release: [item for item in recordings.recording(release).of_rule(rule.code) if item.example in bad]
+        for release in recordings.releases
+    }
+    elsewhere: dict[tuple[str, str, str], dict[str, None]] = {}
+    for items in by_release.values():
+        for item in items:
+            elsewhere.setdefault(_place(item), {}).update(dict.fromkeys(item.own))
+    shown: dict[EffectRow, dict[str, None]] = {}
+    for release, items in by_release.items():
+        for item in items:
+            for case in item.own or elsewhere[_place(item)]:
+                row = rule.effects.look_up(case, _target(item.spec, release))
+                if agrees(row.effect, item.seen, item.cpu, in_program=rule.in_program):
+                    shown.setdefault(row, {})[release] = None
+    return {row: tuple(releases) for row, releases in shown.items()}
+
+
+@lru_cache(maxsize=1024)
+def _target(spec: str, release: str) -> Target:
+    return Target.parse(spec, release)
 
 
 def _place(item: RecordedCase) -> tuple[str, str, str]:

@@ -10,6 +10,8 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -84,6 +86,15 @@ class Recording(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
             for case in dict.fromkeys(item.own):
                 index.setdefault((item.rule, case, item.profile), []).append(item)
         return {key: tuple(items) for key, items in index.items()}
+
+    @cached_property
+    def _by_rule(self) -> Mapping[str, tuple[RecordedCase, ...]]:
+        cases = sorted(self.cases, key=attrgetter("rule"))  # stable: in the order of the file within a rule
+        return {rule: tuple(items) for rule, items in groupby(cases, attrgetter("rule"))}
+
+    def of_rule(self, code: str) -> tuple[RecordedCase, ...]:
+        """The cases of the rule's examples; none for a rule that was not recorded."""
+        return self._by_rule.get(code, ())
 
     def seen(self, rule: str, case: str, profile: str) -> tuple[RecordedCase, ...]:
         """The rule's own examples in which it found ``case`` of its effects table under ``profile``."""
