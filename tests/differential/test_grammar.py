@@ -33,7 +33,7 @@ from .op_kinds import KINDS
 
 SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
 #: Programs of seed 1 on which verdict and judge are known to disagree, and on which releases for certain; on others
-#: they may. All of them are listed in docs/truth.md.
+#: they may. All of them are listed in docs/lab-notes.md.
 KNOWN: dict[int, tuple[str, str]] = {
     12: (">=1.4,<1.5", "OP701 is announced; a lost annotation (hand-made) makes a runtime fault of it first"),
     13: (">=1.5", "PL406 announces a wrong result for avg_pool2d of floats (hand-made), which crashes"),
@@ -206,7 +206,7 @@ def test_verdict_and_judge_agree_on_a_short_campaign(index: int) -> None:
     faults = campaign.disagreements(record)
     releases, reason = KNOWN.get(index, ("", ""))
     if reason and Target.parse("TOSA-1.0+INT").release_in(releases):
-        assert faults, f"{reason}: this holds no longer, remove it from KNOWN and from docs/truth.md"
+        assert faults, f"{reason}: this holds no longer, remove it from KNOWN and from docs/lab-notes.md"
     if reason and faults:
         pytest.xfail(reason)
     assert not faults, (faults, record)

@@ -1,6 +1,6 @@
 """Repairs of drawn programs, several violations at once: what is computed never changes, and it is lowered right.
 
-``campaign.py --repairs`` judges as many as one likes (docs/truth.md, Repairs); here are a few, by fixed seed.
+``campaign.py --repairs`` judges as many as one likes (docs/lab-notes.md, Repairs); here are a few, by fixed seed.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_several_violations_are_fixed_together_and_lowered_right(index: int) -> 
 
 
 def test_the_summary_names_what_went_wrong() -> None:
-    """Protects the table in docs/truth.md: a fault must not vanish in the counts."""
+    """Protects the table in docs/lab-notes.md: a fault must not vanish in the counts."""
     good = {
         "index": 1, "verdict": "repaired", "applied": ["QD202", "QD203"], "edit": "", "outcome": "exact", "cpu": 0,
         "guarded_cpu": 2, "faults": [],

@@ -24,7 +24,7 @@ pytest.importorskip("tosa_reference_model")
 
 SEED = 7
 SHORT = int(os.environ.get("FUSEGUARD_SHARED", "6"))
-#: Programs on which they are known to disagree. docs/truth.md says why.
+#: Programs on which they are known to disagree. docs/lab-notes.md says why.
 KNOWN = frozenset({0, 7, 34, 40, 41, 49, 53, 60, 64, 81, 88, 103, 113, 121, 127, 135})
 
 
@@ -43,6 +43,6 @@ def test_verdict_and_judge_agree_where_dequantize_ops_are_shared(index: int) -> 
     record = judge_program(shared(index), sampled=True)
     faults = disagreements(record)
     if index in KNOWN:
-        assert faults, "this holds no longer: remove it from KNOWN and from docs/truth.md"
-        pytest.xfail("a known disagreement, see docs/truth.md")
+        assert faults, "this holds no longer: remove it from KNOWN and from docs/lab-notes.md"
+        pytest.xfail("a known disagreement, see docs/lab-notes.md")
     assert not faults, (faults, record)

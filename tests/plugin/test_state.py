@@ -71,7 +71,7 @@ def test_the_second_call_is_judged(target: str) -> None:
     expected = announced(program, target)
     once = prove(program, inputs, target, calls=1)
     if "Buffer output" in once.exception and not FUSES and expected == "exact":
-        pytest.xfail("a known disagreement, see docs/truth.md: ExecuTorch 1.4 loses a buffer that a delegate yields")
+        pytest.xfail("a known disagreement, see docs/lab-notes.md: ExecuTorch 1.4 loses a buffer that a delegate yields")
     if expected == "crash":
         assert once.outcome == "crash"
         return

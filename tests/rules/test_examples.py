@@ -31,7 +31,7 @@ def test_a_rule_holds_against_its_own_examples(rule: Rule) -> None:
 
 
 def test_every_row_that_recordings_grade_has_an_example() -> None:
-    """docs/truth.md rests on this one: what no example shows is in no recording, whatever a table says."""
+    """docs/lab-notes.md rests on this one: what no example shows is in no recording, whatever a table says."""
     found = [(fault.rule, fault.row) for rule in REGISTRY.rules for fault in faults_of(rule.code)
              if fault.kind is FaultKind.UNSHOWN]  # fmt: skip
     assert found == []
