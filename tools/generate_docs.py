@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: a page per rule, the reference of the command line and that of the output.
+"""Writes the generated pages of docs/: a page for each rule, and the references of commands, output and Python API.
 
     python tools/generate_docs.py            # write them
     python tools/generate_docs.py --check    # only say what is stale; exit code 1 if anything is
@@ -21,6 +21,7 @@ from fuseguard.engine.rule import Rule
 from layout_page import page as layout_page
 from layout_page import picture as layout_picture
 from output_page import output_page
+from python_page import python_page
 from rule_pages import housekeeping_page, index_page, rule_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -36,6 +37,7 @@ def pages() -> dict[Path, str]:
         Path("rules/index.md"): index_page(registry),
         Path("reference/cli.md"): cli_page(),
         Path("reference/output.md"): output_page(),
+        Path("reference/python.md"): python_page(),
         Path("reference/layout.md"): layout_page(),
         Path("reference/layout.svg"): layout_picture(),
     }

@@ -15,10 +15,10 @@ from types import ModuleType
 
 import pytest
 
+import fuseguard
+import fuseguard.executorch
 from fuseguard.engine import Finding, Registry, Report, Rule
 from fuseguard_testkit.paths import ROOT
-
-pytest.importorskip("mkdocs")
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +129,55 @@ def test_prose_is_no_markup(generator: ModuleType, text: str, markdown: str) -> 
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("mkdocstrings")  # the core environment has it: the site is built without torch
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(config), "-d", str(site)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    done = build(ROOT / "mkdocs.yml", tmp_path)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site. Building it prints no warning."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    assert "FuseQuantizedActivationPass" in (tmp_path / "rules" / "FU101.html").read_text()
-    pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    return folder
+
+
+def test_the_site_builds_without_a_warning_and_needs_no_network(site: Path) -> None:
+    assert "FuseQuantizedActivationPass" in (site / "rules" / "FU101.html").read_text()
+    pages = "".join(path.read_text() for path in site.rglob("*.html"))
     assert '<script src="http' not in pages, "the site must work offline"
     assert "fonts.googleapis" not in pages
+
+
+def test_the_python_reference_has_every_public_name_with_units_and_errors(site: Path) -> None:
+    page = (site / "reference" / "python.html").read_text()
+    for module in (fuseguard, fuseguard.executorch):
+        for name in module.__all__:
+            assert f'id="{module.__name__}.{name}"' in page or name == "__version__", name
+    for words in ("signal-to-error ratio in dB", "in real units", "in steps of the output", "dtype, shape and qparams"):
+        assert words in page, words
+    proving = page.partition('id="fuseguard.executorch.prove"')[2].partition('id="fuseguard.executorch.Proof"')[0]
+    raised = proving.partition("Raises:")[2]
+    for error in ("UnreadableInput", "TargetError", "EngineUnavailable", "ValueError", "TypeError", "ImportError"):
+        assert f"<code>{error}</code>" in raised or f"{error}</a>" in raised, error
+    assert ":func:" not in page, "tools/docstring_roles.py rewrites roles"
+
+
+def test_roles_of_docstrings_become_code() -> None:
+    pytest.importorskip("griffe")
+    from docstring_roles import as_markdown
+
+    assert as_markdown("as :func:`~a.b` and :class:`C`, ``d``") == "as `a.b` and `C`, ``d``"
 
 
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    for folder in ("verifier", "tools"):  # what mkdocstrings reads
+        (tmp_path / folder).symlink_to(ROOT / folder)
     page = tmp_path / "docs" / "guard.md"
     page.write_text(page.read_text() + "\n[nowhere](nowhere.md) and [lost](repair.md#lost)\n")
     done = build(tmp_path / "mkdocs.yml", tmp_path / "site")
