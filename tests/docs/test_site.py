@@ -5,7 +5,10 @@ Protects: pages that say something else than the code, and links that lead nowhe
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +20,7 @@ import pytest
 
 import fuseguard
 import fuseguard.executorch
+from fuseguard.cli.main import COMMANDS
 from fuseguard.engine import Finding, Registry, Report, Rule
 from fuseguard_testkit.paths import ROOT
 
@@ -164,6 +168,49 @@ def test_the_python_reference_has_every_public_name_with_units_and_errors(site: 
     for error in ("UnreadableInput", "TargetError", "EngineUnavailable", "ValueError", "TypeError", "ImportError"):
         assert f"<code>{error}</code>" in raised or f"{error}</a>" in raised, error
     assert ":func:" not in page, "tools/docstring_roles.py rewrites roles"
+
+
+def test_the_picture_of_the_home_page_shows_the_figures_of_the_readme() -> None:
+    from accuracy_picture import figures, picture
+
+    readme = (ROOT / "README.md").read_text()
+    assert [accuracy for _, accuracy, _ in figures(readme)] == [98.7, 84.7, 98.7, 98.7]
+    assert figures(readme.replace("| TOSA-1.0+INT | **84.7 %**", "| TOSA-1.0+INT | **80.1 %**"))[1][1] == 80.1
+    assert (ROOT / "docs" / "pictures" / "accuracy.svg").read_text() == picture(), "run make pictures"
+    with pytest.raises(ValueError, match=r"README\.md has no"):
+        figures("")
+
+
+def test_the_script_of_the_search_is_the_one_that_its_readme_names() -> None:
+    folder = ROOT / "docs" / "javascripts"
+    digest = hashlib.sha256((folder / "iframe-worker.js").read_bytes()).hexdigest()
+    assert digest in (folder / "README.txt").read_text()
+
+
+def test_the_drawings_of_the_rule_pages_are_current(registry: Registry) -> None:
+    from rule_drawings import FOLDER, drawing_files
+
+    files = list(drawing_files(registry))
+    assert len(files) > 60
+    assert [file.name for file in files if not file.is_current] == [], "run make pictures"
+    assert {path.name for path in FOLDER.iterdir()} == {file.name for file in files}
+    changed = dataclasses.replace(files[0], told={**files[0].told, "label": "another"})
+    assert not changed.is_current
+
+
+def test_every_option_of_the_command_line_has_an_anchor(made: dict[Path, str]) -> None:
+    page = made[Path("reference/cli.md")]
+    anchors = re.findall(r'<a id="([\w-]+)"', page)
+    assert len(anchors) == len(set(anchors)) > 150
+    assert {"fuseguard-check-target", "fuseguard-prove-inputs", "fuseguard-baseline-create-select"} <= set(anchors)
+    for command in COMMANDS:
+        assert f"\n## fuseguard {command}\n" in page
+
+
+def test_what_to_do_comes_first(made: dict[Path, str]) -> None:
+    for path, page in made.items():
+        if path.parent.name == "rules" and path.stem != "index":
+            assert re.findall(r"^## (.*)", page, re.MULTILINE)[0] == "What to do", path
 
 
 def test_roles_of_docstrings_become_code() -> None:
