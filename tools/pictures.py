@@ -18,6 +18,8 @@ from typing import Any
 
 import fuseguard
 from accuracy_picture import picture as accuracy_picture
+from generate_docs import shipped
+from rule_drawings import write as write_rule_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -40,6 +42,7 @@ def main() -> int:
         page.write_text(_report(), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         _photograph(browser, page)
+        write_rule_drawings(shipped(), browser)
         browser.close()
     return 0
 
