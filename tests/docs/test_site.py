@@ -181,6 +181,18 @@ def test_the_picture_of_the_home_page_shows_the_figures_of_the_readme() -> None:
         figures("")
 
 
+def test_a_term_has_a_tooltip_where_a_page_first_uses_it(site: Path) -> None:
+    from glossary import terms
+
+    assert len(terms()) > 20
+    page = (site / "repair.html").read_text()
+    meaning = terms()["quantization domain"]
+    assert meaning == "A quantization domain is a set of values that share one set of codes, and so one set of qparams."
+    assert page.count(f'<abbr title="{meaning}">') == 1
+    assert "<abbr" not in (site / "primer.html").read_text(), "the primer explains the terms itself"
+    assert "<abbr" not in (site / "index.html").read_text().partition("<body")[0]
+
+
 def test_the_script_of_the_search_is_the_one_that_its_readme_names() -> None:
     folder = ROOT / "docs" / "javascripts"
     digest = hashlib.sha256((folder / "iframe-worker.js").read_bytes()).hexdigest()
