@@ -14,7 +14,7 @@ from griffe import Extension, Object
 _ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`~?([\w.]+)`")
 
 
-class DocstringRoles(Extension):
+class DocstringRoles(Extension):  # type: ignore[misc]
     """Rewrites the docstring of every object that griffe reads."""
 
     def on_instance(self, *, obj: Object, **_: Any) -> None:
