@@ -16,6 +16,7 @@ PRIMER = Path(__file__).resolve().parents[1] / "docs" / "primer.md"
 _EVERYDAY = ("Codes", "step", "owner")
 _TERM = re.compile(r"\*\*([^*]+)\*\*")
 _SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z*])")
+_HEADING = re.compile(r"<(h[1-6])\b.*?</\1>", re.DOTALL)
 _ABBR = re.compile(r'<abbr title="([^"]*)">([^<]*)</abbr>')
 
 
@@ -56,7 +57,7 @@ def on_page_markdown(markdown: str, /, *, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, /, **_: Any) -> str:
-    """Called by mkdocs with the HTML of each page. A term has its tooltip once: the page is to be read, too."""
+    """Called by mkdocs with the HTML of each page. A term has one tooltip, and none in a heading."""
     seen: set[str] = set()
 
     def first(match: re.Match[str]) -> str:
@@ -66,4 +67,5 @@ def on_page_content(html: str, /, **_: Any) -> str:
         seen.add(meaning)
         return match[0]
 
-    return _ABBR.sub(first, html)
+    without = _HEADING.sub(lambda heading: _ABBR.sub(r"\2", heading[0]), html)
+    return _ABBR.sub(first, without)

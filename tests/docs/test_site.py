@@ -189,6 +189,8 @@ def test_a_term_has_a_tooltip_where_a_page_first_uses_it(site: Path) -> None:
     meaning = terms()["quantization domain"]
     assert meaning == "A quantization domain is a set of values that share one set of codes, and so one set of qparams."
     assert page.count(f'<abbr title="{meaning}">') == 1
+    heading = (site / "rules" / "FU101.html").read_text().partition("<h1")[2].partition("</h1>")[0]
+    assert "fused-activation" in heading, "a heading has no tooltip"
     assert "<abbr" not in (site / "primer.html").read_text(), "the primer explains the terms itself"
     assert "<abbr" not in (site / "index.html").read_text().partition("<body")[0]
 
