@@ -59,7 +59,7 @@ does not end. When several apply, the largest wins."""
 FIRST_STEPS = """\
 fuseguard finds quantized programs that ExecuTorch's Arm backend lowers wrong.
 
-  fuseguard check model.pt2            Report what breaks, where, and what to do.
+  fuseguard check model.pt2            Show what breaks, where, and what to do.
                                        Needs no torch; runs nothing in the file.
   fuseguard repair model.pt2 --trust -o repaired.pt2
                                        Rewrite the program, bit-exactly.
