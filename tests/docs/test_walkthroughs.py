@@ -69,7 +69,7 @@ def test_the_ten_lines_of_the_home_page_end_with_an_exact_proof(tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert "error FU101 fused-activation-out-of-range at " in done.stdout
-    assert "\nexact on ethos-u85-256" in done.stdout
+    assert "\nexact on TOSA-1.0+INT+int16+int4+cf, " in done.stdout
 
 
 SAVED = """
