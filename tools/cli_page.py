@@ -25,7 +25,8 @@ def cli_page() -> str:
         "| 0 | nothing at or above `--fail-on`; for other commands: success |",
         "| 1 | findings; each command says what counts as one |",
         "| 2 | usage, configuration, rule pack or internal error |",
-        "| 3 | a file could not be read or was refused |", "",
+        "| 3 | a file could not be read or was refused |",
+        "| 4 | `repair`: the repairs of two rules undo one another |", "",
         "If several apply, the exit code is the largest. `NO_COLOR` and `FORCE_COLOR` are respected. "
         "`FUSEGUARD_DEBUG=1` adds the traceback to an internal error.", "",
         "| command | what it does |", "| --- | --- |", *map(_row_of_command, contexts[1:]), "",
