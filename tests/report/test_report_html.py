@@ -30,7 +30,7 @@ from fuseguard_testkit.report_programs import islands
 
 ASSETS = (
     "report.css", "common.js", "drawing.js", "graph_model.js", "graph_panel.js", "graph_view.js", "report.js",
-    "proof.js",
+    "proof.js", "proof_values.js",
 )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def render(
     table of all quantized values.
     """
     style = _STYLES.get(proof.outcome, "error")
-    yield Line((_headline(proof), style), f": {quoted(file)}: {_meaning(proof)}", hang=2)
+    yield Line((headline(proof), style), f": {quoted(file)}: {_meaning(proof)}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
     rows = [("target", proof.target + (" (guarded)" if guard is not None else ""))]
     if proof.by_inputs:
@@ -77,7 +77,7 @@ def render(
         ]
         rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
         if proof.cells:
-            rows += [("cells", cells.summary(proof.cells)), ("end to end", _cross_check(proof))]
+            rows += [("cells", cells.summary(proof.cells)), ("end to end", cross_check(proof))]
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
@@ -99,7 +99,7 @@ def render(
         yield from all_inputs.render(proof.all_inputs)
 
 
-def _headline(proof: Proof) -> str:
+def headline(proof: Proof) -> str:
     """The outcome, with the number of ties where every other code is exact."""
     ties = proof.ties if proof.outcome == "exact" else 0
     return f"exact up to {counted(ties, 'tie')}" if ties else proof.outcome
@@ -110,7 +110,7 @@ def _meaning(proof: Proof) -> str:
     return meanings.get(proof.outcome, "")
 
 
-def _cross_check(proof: Proof) -> str:
+def cross_check(proof: Proof) -> str:
     """What the comparison of the results alone says, and why it may say something else than the cells."""
     if not proof.judges_disagree:
         no_cell = proof.outcome == "wrong" and not any(cell.status == "wrong" for cell in proof.cells)
