@@ -112,7 +112,7 @@ class _Page:
         report = file.report
         if report is None:
             return
-        graph = _graph(file, report)
+        graph = graph_of(file, report)
         drawings = Drawings(graph) if graph is not None else None
         first = len(self.findings)
         for finding in report.findings:
@@ -187,7 +187,7 @@ class _Page:
         return self.shapes.setdefault(key, len(self.shapes))
 
 
-def _graph(file: FileResult, report: Report) -> Graph | None:
+def graph_of(file: FileResult, report: Report) -> Graph | None:
     """The program that was checked: the live one, or the file read once more, which runs nothing in it.
 
     None where it is no longer there or says something else now: a report has no drawings then.

@@ -83,8 +83,8 @@ class Graphs:
         position = {node.name: number for number, node in enumerate(graph)}
         modules = _Texts()
         flags = _flags(view, [finding for _, finding in found], lowered)
-        domains = _domains(view)
-        paths = _modules(graph)
+        domains = domains_of(view)
+        paths = modules_of(graph)
         return {
             "file": file,
             "name": quoted(graph.name),
@@ -169,7 +169,7 @@ def _stored(graph: Graph) -> set[str]:
     return stored
 
 
-def _domains(view: View) -> dict[str, int]:
+def domains_of(view: View) -> dict[str, int]:
     """The number of the domain of each node that is in one with a quantize op, in the program's order."""
     domains: dict[str, int] = {}
     number = 0
@@ -182,7 +182,7 @@ def _domains(view: View) -> dict[str, int]:
     return domains
 
 
-def _modules(graph: Graph) -> dict[str, str]:
+def modules_of(graph: Graph) -> dict[str, str]:
     """The module of each node; of one without, that of the op which makes its value, or else which reads it."""
     modules = {node.name: node.module for node in graph}
     for node in graph:
