@@ -236,3 +236,12 @@ def test_a_page_and_a_notebook_take_no_markup_from_a_proof() -> None:
     for text in (proof_html.render(shown, evil, [evil]), notebook.proof_html(shown)):
         assert "<img" not in text
     assert proof_html.render(shown, evil, [evil]).count("</script>") == 4, "the data, and three scripts"
+
+
+def test_an_exact_lowering_with_ties_does_not_contradict_itself() -> None:
+    tied = proof(mismatches=2, rounding_ties=2, max_error=0.102, max_error_steps=1.0)
+    shown = plain(render(tied, "m.pt2", ["random"]))
+    assert "  mismatches  2 of 64 elements, all of them rounding ties\n" in shown
+    assert "  max error   0.102, 1 step of the output (at a rounding tie, where either code is right)\n" in shown
+    some = proof(outcome="bounded", mismatches=3, rounding_ties=2, max_error=0.2, max_error_steps=2.0)
+    assert "  max error   0.2, 2 steps of the output\n" in plain(render(some, "m.pt2", ["random"]))

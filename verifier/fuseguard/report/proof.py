@@ -67,12 +67,13 @@ def render(
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
-        steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
+        steps = "" if proof.max_error_steps is None else f", {_steps(proof.max_error_steps)} of the output"
         all_ties = proof.rounding_ties == proof.mismatches
         ties = f", {'all' if all_ties else proof.rounding_ties} of them rounding ties" if proof.rounding_ties else ""
+        at_tie = " (at a rounding tie, where either code is right)" if ties and all_ties else ""
         rows += [
             ("mismatches", f"{proof.mismatches} of {counted(proof.elements, 'element')}{ties}"),
-            ("max error", f"{short(proof.max_error)}{steps}"),
+            ("max error", f"{short(proof.max_error)}{steps}{at_tie}"),
             ("SQNR", f"{short(proof.sqnr_db)} dB"),
         ]
         rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
@@ -126,9 +127,13 @@ def _in_short(proof: Proof) -> str:
     """One line on the proof of one input set."""
     if proof.outcome not in ("exact", "bounded", "wrong"):
         return proof.outcome
-    steps = "" if proof.max_error_steps is None else f", by {short(proof.max_error_steps)} steps at most"
+    steps = "" if proof.max_error_steps is None else f", by {_steps(proof.max_error_steps)} at most"
     differ = f"{proof.mismatches} of {counted(proof.elements, 'element')} differ{steps}"
     return f"{proof.outcome}, {differ}, SQNR {short(proof.sqnr_db)} dB"
+
+
+def _steps(number: float) -> str:
+    return f"{short(number)} step{'' if number == 1 else 's'}"
 
 
 def _why(explanation: Explanation) -> str:

@@ -25,7 +25,9 @@
       ran && ["mismatches", data.mismatches.toLocaleString("en") + " of " + counted(data.elements, "element") +
         (data.rounding_ties ? ", " + data.rounding_ties + " of them rounding ties" : "")],
       ran && ["max error", number(data.max_error) +
-        (data.max_error_steps === null ? "" : ", " + number(data.max_error_steps) + " steps of the output")],
+        (data.max_error_steps === null ? "" : ", " + number(data.max_error_steps) + " step" +
+          (data.max_error_steps === 1 ? "" : "s") + " of the output") +
+        (data.rounding_ties > 0 && data.rounding_ties === data.mismatches ? " (at a rounding tie, where either code is right)" : "")],
       ran && ["SQNR", number(data.sqnr_db) + " dB"],
       data.cells_summary && ["values", data.cells_summary],
       data.cross_check && ["end to end", data.cross_check],
