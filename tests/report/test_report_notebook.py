@@ -13,7 +13,7 @@ from typing import Any
 
 import fuseguard
 from fuseguard.engine.rounds import Repair
-from fuseguard.report.notebook import repair_html, verified_repair_html
+from fuseguard.report.notebook import guard_html, repair_html, verified_repair_html
 from fuseguard_testkit.proof_fakes import cell, proof
 from fuseguard_testkit.report_programs import islands
 
@@ -78,3 +78,16 @@ def test_a_repair_takes_no_markup_from_a_file() -> None:
     shown = repair_html(result(prefix=EVIL, target=EVIL))
     assert "<img" not in shown
     assert html.escape(EVIL) in shown
+
+
+def test_a_guard_shows_what_it_refused_and_what_went_wrong_in_it() -> None:
+    findings = fuseguard.check(islands(3, 2), "TOSA-1.0+INT", "1.5.1").findings
+    refused = {name: (item.code,) for item in findings for name in item.cluster}
+    guard: Any = SimpleNamespace(
+        target=EVIL, policy="consistent", findings=findings, refused=refused, fixed=findings[:1], errors=[(EVIL, EVIL)]
+    )
+    shown = guard_html(guard)
+    assert f"<b>fuseguard: {len(refused)} nodes refused</b>" in shown
+    assert shown.count("<table>") == 2
+    assert "<img" not in shown
+    assert shown.count(html.escape(EVIL)) == 3

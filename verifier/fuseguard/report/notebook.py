@@ -22,6 +22,7 @@ from fuseguard.report.quoting import name, quoted
 
 if TYPE_CHECKING:  # they import torch
     from fuseguard.engine.rounds import Repair
+    from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.repairs import RepairResult
     from fuseguard.executorch.verified_repair import VerifiedRepair
@@ -131,6 +132,18 @@ def _before(result: RepairResult) -> str:
     if result.before is None or not result.before.findings:
         return ""
     return f"<p>The program before the repair, with each island as it was and as repaired:</p>{_frame(result.before)}"
+
+
+def guard_html(report: GuardReport) -> str:
+    """What a guard refused, fixed and could not check; the program itself has the places (:func:`report_html`)."""
+    refused = counted(len(report.refused), "node")
+    heading = f"<b>fuseguard: {html.escape(refused)} refused</b> for {html.escape(quoted(report.target))}"
+    parts = [f"<p>{heading}, policy {html.escape(quoted(report.policy))}</p>", _table(report.findings)]
+    if report.fixed:
+        parts += ["<p>Fixed in the program itself:</p>", _table(report.fixed)]
+    parts += [f"<p>error at {html.escape(quoted(where))}: {html.escape(quoted(text))}</p>"
+              for where, text in report.errors]  # fmt: skip
+    return f"<div>{''.join(parts)}</div>"
 
 
 def _frame(report: Report) -> str:
