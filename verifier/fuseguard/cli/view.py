@@ -28,7 +28,7 @@ Examples:
   fuseguard view model.pt2
   fuseguard view model.pt2 --target ethos-u85 --executorch all
   fuseguard view model.pt2 --no-open --output-file report.html
-  fuseguard view edge.exir --no-open --graph-json graph.json
+  fuseguard view model.pt2 --no-open --graph-json graph.json
 
 \b
 Exit codes: 0 whatever was found; 2 usage, target, rule pack or internal
