@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "diff": "Say what is new and what is gone between two programs.",
     "baseline": "Record current findings so that only new ones are reported.",
     "explain": "Say what a rule finds, why it matters and what to do.",
+    "why-not": "Say why a rule does not report a node.",
     "rules": "List all rules.",
     "targets": "List what a program can be checked for.",
     "prove": "Lower a program, run it and compare with the eager program.",
