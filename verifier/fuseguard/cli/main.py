@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "why-not": "Say why a rule does not report a node.",
     "rules": "List all rules.",
     "targets": "List what a program can be checked for.",
+    "placement": "Say which ops stay on the CPU, and why.",
     "prove": "Lower a program, run it and compare with the eager program.",
     "doctor": "Say which engines work here and what is missing.",
     "inspect": "Say what a lowered file holds: .pte, .vgf or .tosa.",

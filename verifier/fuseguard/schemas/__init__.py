@@ -14,6 +14,7 @@ from typing import Any
 SCHEMAS: dict[str, str] = {
     "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
     "doctor": "engines", "inspect": "inspection", "why-not": "whynot",
+    "placement": "placement",
     "recording": "recording",
 }  # fmt: skip
 
