@@ -121,7 +121,7 @@ def test_the_guard_says_what_it_refuses_and_what_is_taken_along() -> None:
     real = lowered(program, SPEC, support_checks(SPEC))
     assert on_cpu(guarded) == real.on_cpu
     assert guarded.partitions == real.delegates
-    assert not {item.before for item in free.ops} & {"conv2d", "relu"}
+    assert on_cpu(free) == lowered(program, SPEC).on_cpu  # before 1.5, Arm's own check refuses the convolution too
     assert ("fuseguard", "FU101") in reasons(guarded, "conv2d")
     texts = [reason.text for item in guarded.left_out for reason in item.reasons]
     assert any(text.startswith("refused together with ") for text in texts)

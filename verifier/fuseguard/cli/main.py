@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
     "view": "Check programs and show the report in the browser.",
     "demo": "Check a small program that ships with fuseguard.",
+    "init": "Write configuration, hook and workflow for a repository.",
     "upgrade-check": "Say what another ExecuTorch release breaks and fixes.",
     "diff": "Say what is new and what is gone between two programs.",
     "baseline": "Record current findings so that only new ones are reported.",
