@@ -90,7 +90,7 @@ def test_globs(programs: list[str], globs: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        ({"url": "https://github.com/a/b.git", "vcs_info": {"commit_id": "123"}}, ("https://github.com/a/b.git", "123")),
+        ({"url": "https://host/a/b.git", "vcs_info": {"commit_id": "123"}}, ("https://host/a/b.git", "123")),
         ({"url": "https://me:pw@host/a/b", "vcs_info": {"commit_id": "123"}}, ("https://host/a/b", "123")),
         ({"url": "ssh://git@github.com/a/b", "vcs_info": {"commit_id": "1"}}, ("https://github.com/a/b", "1")),
         ({"url": "file:///nowhere", "dir_info": {"editable": True}}, None),
@@ -183,7 +183,8 @@ def test_a_hook_that_cannot_be_added_is_told(before: str) -> None:
 
 
 def test_the_local_hook_is_the_one_of_this_repository() -> None:
-    (own,) = [item for item in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text()) if item["id"] == "fuseguard"]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    (own,) = [item for item in hooks if item["id"] == "fuseguard"]
     change = scaffold.hooks(None, None)
     assert change.content is not None
     [repo] = yaml.safe_load(change.content)["repos"]

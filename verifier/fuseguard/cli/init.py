@@ -134,7 +134,8 @@ class _Known:
         folder = root / ".github" / "workflows"
         names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         names = [item for item in names if item.endswith((".yml", ".yaml"))]
-        self.workflows = [(f".github/workflows/{item}", self._text(f".github/workflows/{item}") or "") for item in names]
+        paths = [f".github/workflows/{item}" for item in names]
+        self.workflows = [(path, self._text(path) or "") for path in paths]
 
     @property
     def config(self) -> Path | None:

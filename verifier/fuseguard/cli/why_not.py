@@ -15,7 +15,7 @@ EPILOG = """\b
 Examples:
   fuseguard why-not FU101 relu model.pt2
   fuseguard why-not FU101 relu model.pt2 --target vgf --executorch 1.5.1
-  fuseguard why-not duplicate-consumers-merged sigmoid_1 model.pt2
+  fuseguard why-not duplicate-consumers-merged cat model.pt2
 
 \b
 Exit codes: 0 whatever the answer; 2 usage or internal error, or the program

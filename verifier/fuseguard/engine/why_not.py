@@ -14,11 +14,12 @@ from types import FunctionType
 from typing import Any
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.instrumenting import NotTraceable
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.parts import judged_graphs, programs
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import run
-from fuseguard.engine.tracing import Event, NotTraceable, Trace, trace
+from fuseguard.engine.tracing import Event, Trace, trace
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.view import View
 from fuseguard.target import MEASURED_RELEASES, Target, TargetError

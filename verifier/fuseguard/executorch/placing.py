@@ -34,6 +34,7 @@ from fuseguard.executorch.lowering import ancestry, backend_quiet, compile_spec_
 from fuseguard.executorch.partition import guard, target_of
 from fuseguard.executorch.placements import LeftOut, Placement, Reason
 from fuseguard.ir.graph import Graph
+from fuseguard.ir.graph import Node as ReadNode
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program, target_name
 from fuseguard.target import Target, TargetError
@@ -255,8 +256,8 @@ class _Asking:
         known = {reason.text for reason in found} | {_IN_NO_LIST}
         own = [text for other, text in during if other is node and text not in known]
         own = [text for text in own if not text.startswith("Rejected by ")]
-        for text in dict.fromkeys(own):
-            found.append(Reason("partition", "TOSAPartitioner", text, _without_names(text, node)))
+        taken_out = dict.fromkeys(own)
+        found += [Reason("partition", "TOSAPartitioner", text, _without_names(text, node)) for text in taken_out]
         if node in self._boundary:
             what = "quantize" if node.target in Q_OPS else "dequantize"
             found.append(Reason("boundary", "TOSAPartitioner", self._boundary[node], what))
@@ -330,12 +331,17 @@ class _Asking:
         return self._graphs[id(module)]
 
     def _described(self, node: Node, view: View, reasons: tuple[Reason, ...]) -> LeftOut:
-        read = view.graph[node.name] if node.name in view.graph else None
+        read = self._node(view, node)
         placed = placed_by(view, [read]) if read is not None else None
         return LeftOut(
             node.name, name_before(node, self._names), target_name(node), view.graph.name,
             read.module if read is not None else "", placed.source if placed is not None else None, reasons,
         )  # fmt: skip
+
+    @staticmethod
+    def _node(view: View, node: Node) -> ReadNode | None:
+        """What the reader made of a node; None where it has none."""
+        return view.graph[node.name] if node.name in view.graph else None  # noqa: SIM401 - a Graph is no mapping
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ class Found:
 
 
 def discover(folder: Path) -> Found:
-    """What can be found out about the repository that ``folder`` is in. Runs git where there is one, and nothing else."""
+    """What can be found out about the repository that ``folder`` is in. Runs nothing but git."""
     root = _root(folder)
     files = tuple(_files(root))
     release, where = _release(root, files)
@@ -187,7 +187,7 @@ def _text(path: Path) -> str:
 
 
 def _release(root: Path, files: Iterable[str]) -> tuple[str, str]:
-    """The ExecuTorch release and where it was found: installed, or pinned in the repository; else the newest measured."""
+    """The ExecuTorch release and where it was found: installed, pinned in the repository, or the newest measured."""
     try:
         metadata.version("executorch")
         return str(resolve_release(None)[0].public), "installed"

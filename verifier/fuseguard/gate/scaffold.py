@@ -77,7 +77,7 @@ def configuration(
     try:
         toml_lines.loads(merged)
     except toml_lines.TOMLDecodeError:
-        return Change("pyproject.toml", note=f"has an inline table 'tool', which cannot be added to; add there:\n{text}")
+        return Change("pyproject.toml", note=f"has an inline table 'tool'; add to it by hand:\n{text}")
     return Change("pyproject.toml", merged, text)
 
 

@@ -111,7 +111,7 @@ def test_the_reasons_are_those_of_the_checks(found: Placement) -> None:
     assert ("support", "CheckInt64InputsAndOutputs") in reasons(found, "argmax")
     [add] = [item for item in found.left_out if item.before == "add"]
     assert add.source is not None
-    assert Path(add.source.file).name == "test_placement.py"
+    assert Path(add.source.file).name == "test_placing.py"
     assert "wide = " in add.source.code
 
 
@@ -150,7 +150,8 @@ def test_control_flow_that_is_left_out_has_its_body_named() -> None:
     example = next(item for item in flow.GOOD if "cond" in item.title)
     program, _ = materialize(example.graph())
     without, inside = placement(program, SPEC), placement(program, f"{SPEC}+cf")
-    assert [(item.op, item.reasons[0].check) for item in without.ops] == [("higher_order.cond", "ControlFlowOpSupported")]
+    [cond] = without.ops
+    assert (cond.op, cond.reasons[0].check) == ("higher_order.cond", "ControlFlowOpSupported")
     assert not inside.ops
     assert inside.partitions == lowered(program, f"{SPEC}+cf").delegates == 1
 
@@ -180,14 +181,14 @@ def test_what_the_backend_raises_is_told(mixed: torch.export.ExportedProgram) ->
 
 
 def test_a_file_needs_trust() -> None:
-    with pytest.raises(UntrustedFile, match="Partitioning a program needs torch.export.load"):
+    with pytest.raises(UntrustedFile, match="Partitioning a program needs"):
         placement(DATA / "conv_cat.pt2")
 
 
 def test_the_report_is_short_and_the_json_complete(found: Placement) -> None:
     text = plain(render(found, "model.pt2"))
     assert "RankCheck" in text
-    assert "test_placement.py" in text
+    assert "test_placing.py" in text
     assert len(str(found).splitlines()) <= 10
     document = json.loads(dump(to_dict(found, "model.pt2")))
     jsonschema.Draft202012Validator(load_schema("placement")).validate(document)
