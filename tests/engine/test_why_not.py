@@ -173,6 +173,17 @@ def test_a_string_that_equals_the_name_of_the_node_is_not_taken_for_it() -> None
     assert answer.outcome == "not-considered"
 
 
+def test_the_model_that_has_left_a_node_out_says_why() -> None:
+    rule = named("OP707")
+    answer = asked(rule, program(rule, "maximum of one scale"), Target.parse("vgf", NEWEST), "maximum")
+    assert answer.outcome == "not-considered"
+    assert [step.text for step in answer.steps[:2]] == [
+        "for name, scale in smallest_scales(view).items()",
+        "len(scales) > 1",
+    ]
+    assert answer.steps[0].doc.startswith("By name of an op that compares its quantized operands")
+
+
 PACK = '''
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Rule
 

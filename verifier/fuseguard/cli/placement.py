@@ -20,6 +20,11 @@ from fuseguard.target import Target
 if TYPE_CHECKING:
     from fuseguard.executorch.placements import Placement
 
+_MISSING = (
+    "the placement of ops needs torch and executorch, and this failed: {error}.\nInstall them from a checkout of "
+    "fuseguard, with: pip install '.[prove]'"
+)
+
 EPILOG = """\b
 Examples:
   fuseguard placement model.pt2 --trust --target ethos-u85
@@ -91,11 +96,11 @@ def _placement(file: Path, target: Target, guard: bool, policy: str) -> Placemen
         from fuseguard.executorch.lowering import unchecked_config
         from fuseguard.executorch.placing import PartitionError, placement
     except ImportError as error:
-        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+        raise exits.Failure(_MISSING.format(error=error)) from error
     config = None if target.ir_validity else unchecked_config()
     try:
         return placement(load(file), target, guarded=guard, policy=policy, compile_config=config)
     except ImportError as error:
-        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
+        raise exits.Failure(_MISSING.format(error=error)) from error
     except PartitionError as error:
         raise exits.Failure(f"{file}: {error}\n'fuseguard check' says which ops break the lowering.") from error

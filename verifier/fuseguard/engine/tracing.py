@@ -12,6 +12,7 @@ import contextlib
 import enum
 import importlib
 import importlib.util
+import reprlib
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from typing import Any
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.instrumenting import CALL, ENTER, LOOP, PROBE, NotTraceable, Site, instrumented
 from fuseguard.engine.rule import Rule
-from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.graph import Graph, Node, Ref
 from fuseguard.ir.view import Island, View
 from fuseguard.target import Target
 
@@ -208,6 +209,35 @@ def mentions(value: Any, name: str, is_name: bool = False, depth: int = 3) -> bo
     return False
 
 
+class _Short(reprlib.Repr):
+    """Shows a few items of a container, however long it is, and of an object no more than what is small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 4 * _LONGEST_VALUE
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        del level
+        if isinstance(x, Node | Ref):
+            return x.name
+        if isinstance(x, enum.Enum):
+            return str(x.name).lower()
+        if is_dataclass(x):
+            values = [getattr(x, item.name, None) for item in fields(x)]
+        else:
+            values = list(x) if isinstance(x, tuple) else [x]
+        if not all(isinstance(value, str | int | float | bool | None) or _is_short(value) for value in values):
+            return type(x).__name__
+        return str(x)
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) <= 4 and all(isinstance(item, int | float | str) for item in value)
+
+
+_SHORT = _Short()
+
+
 def shown(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, Node):
@@ -219,9 +249,6 @@ def shown(value: Any) -> str:
     if isinstance(value, Island):
         return f"the island of {value.name}"
     with contextlib.suppress(Exception):
-        own = is_dataclass(value) and type(value).__str__ is not object.__str__
-        text = value.name.lower() if isinstance(value, enum.Enum) else str(value) if own else repr(value)
-        if "Node(" in text or " at 0x" in text:
-            return type(value).__name__
+        text = _SHORT.repr(value)
         return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
     return type(value).__name__

@@ -6,6 +6,7 @@ The answer is taken from a run of the rule itself (:mod:`fuseguard.engine.tracin
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 from types import FunctionType
 from typing import Any
 
+from fuseguard.engine.effort import limited_effort
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.instrumenting import NotTraceable
+from fuseguard.engine.isolation import stdout_kept
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.parts import judged_graphs, programs
 from fuseguard.engine.rule import Rule
@@ -26,6 +29,7 @@ from fuseguard.target import MEASURED_RELEASES, Target, TargetError
 
 _DECIDING = ("if", "filter", "choice", "return")
 _MOST_STEPS = 4
+_WORD = re.compile(r"[A-Za-z_]\w*")
 
 
 class UnknownNode(ValueError):
@@ -103,7 +107,7 @@ def why_not(rule: Rule, graph: Graph, target: Target, node: str) -> tuple[WhyNot
     if not bodies:
         raise UnknownNode(_unknown(graph, node))
     findings = run(graph, target, [rule]).findings
-    return tuple(_answer(rule, graph, body, target, node, findings) for body in bodies)
+    return tuple(_answer(rule, body, target, node, findings) for body in bodies)
 
 
 def _unknown(graph: Graph, node: str) -> str:
@@ -116,9 +120,7 @@ def _unknown(graph: Graph, node: str) -> str:
     return f"The program has no node {node!r}. {nearest(node, names)}".rstrip()
 
 
-def _answer(
-    rule: Rule, graph: Graph, body: Graph, target: Target, name: str, findings: Sequence[Finding]
-) -> WhyNot:
+def _answer(rule: Rule, body: Graph, target: Target, name: str, findings: Sequence[Finding]) -> WhyNot:
     view, node = View(body), body[name]
     answer = WhyNot(rule.code, rule.name, name, node.target or node.op, body.name, str(target), "condition")
     own = [item for item in findings if item.graph == body.name]
@@ -132,23 +134,26 @@ def _answer(
         return replace(answer, outcome="profile")
     if not view.is_live(node):
         return replace(answer, outcome="dead")
-    answer = replace(answer, elsewhere=tuple(_elsewhere(rule, graph, body, target, name)))
+    answer = replace(answer, elsewhere=tuple(_elsewhere(rule, body, target, name)))
     try:
-        traced = trace(rule, view, target, node)
+        with limited_effort(), stdout_kept():
+            traced = trace(rule, view, target, node)
     except NotTraceable as error:
         return replace(answer, outcome="untraceable", note=str(error))
-    except Exception as error:  # what a third party's rule raises; check says so too
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what a third party's rule raises, SystemExit too; check says so as well
         return replace(answer, outcome="untraceable", note=f"the rule raised {type(error).__name__}: {error}")
     outcome, steps = _Decision(traced).explain()
     return replace(answer, outcome=outcome, steps=steps)
 
 
-def _elsewhere(rule: Rule, graph: Graph, body: Graph, target: Target, name: str) -> Iterator[str]:
+def _elsewhere(rule: Rule, body: Graph, target: Target, name: str) -> Iterator[str]:
     """The other measured releases, and the other integer profile, for which the rule reports the node."""
     for other in _others(rule, target):
-        found = run(graph, other, [rule]).findings
-        if any(item.graph == body.name and name in item.nodes for item in found):
-            yield str(other)
+        with suppress(Exception), limited_effort(), stdout_kept():
+            if any(name in finding.nodes for finding in rule.check(View(body), other)):
+                yield str(other)
 
 
 def _others(rule: Rule, target: Target) -> Iterator[Target]:
@@ -196,7 +201,7 @@ class _Decision:
         if not loops:
             asked = [number for number, event in own if event.site.kind == "if"]
             return "not-applicable", tuple(self._steps(asked[-1])) if asked else ()
-        return "not-considered", (*self._loops(loops), *self._passed_over())
+        return "not-considered", (*self._loops(loops), *self._passed_over(loops))
 
     def _statement_first(self, numbers: Sequence[int]) -> int:
         """The last event, one of a statement where there is one."""
@@ -212,18 +217,31 @@ class _Decision:
                 seen.add(items)
                 yield replace(_step("loop", event, False), doc=_iterated(event))
 
-    def _passed_over(self) -> Iterator[Step]:
-        """Why one of the models that the rule asks has not put the node among what the rule looks at."""
+    def _passed_over(self, loops: Sequence[Event]) -> Iterator[Step]:
+        """Why a function that yields what the rule goes through has left the node out."""
+        names = {word for event in loops for word in _WORD.findall(event.site.text)}
+        for number in self._of[self._check]:
+            site = self._events[number].site
+            if site.kind == "assign" and names.intersection(site.names):
+                names.update(_WORD.findall(site.text))
+        entered = {event.call: event.site.function for event in self._events}
         found = [
             number for number, event in enumerate(self._events)
             if event.call != self._check and event.concerns and event.site.in_loop
             and event.site.kind in ("if", "filter", "yield") and not event.site.function.startswith("__")
+            and entered.get(self._asked_by_check(event.call), "") in names
         ]  # fmt: skip
         if not found:
             return
         depth = {number: self._depth(self._events[number].call) for number in found}
         nearest_call = [number for number in found if depth[number] == min(depth.values())]
         yield from self._steps(self._statement_first(nearest_call))
+
+    def _asked_by_check(self, call: int) -> int:
+        """The call of check() that led to ``call``."""
+        while self._callers.get(call, 0) not in (0, self._check):
+            call = self._callers[call]
+        return call
 
     def _depth(self, call: int) -> int:
         depth = 0
