@@ -15,7 +15,8 @@ from fuseguard.engine import why_not as module
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import run
 from fuseguard.engine.tracing import shown, trace
-from fuseguard.engine.why_not import UnknownNode, WhyNot, why_not
+from fuseguard.engine.why_not import UnknownNode, why_not
+from fuseguard.engine.why_not_answer import WhyNot
 from fuseguard.ir import Graph, View
 from fuseguard.target import MEASURED_RELEASES, Target
 

@@ -37,7 +37,7 @@ internal error, or the backend raised before it had decided; 3 the file could
 not be read, or --trust is missing."""
 
 
-@click.command("placement", epilog=EPILOG, short_help="Say which ops stay on the CPU, and why.")
+@click.command("placement", epilog=EPILOG, short_help="List the ops that stay on the CPU, and why.")
 @click.argument("file", type=ProgramPath())
 @installed_target_option
 @click.option(

@@ -22,7 +22,7 @@ Exit codes: 0 whatever the answer; 2 usage or internal error, or the program
 has no such node; 3 the file could not be read."""
 
 
-@click.command("why-not", epilog=EPILOG, short_help="Say why a rule does not report a node.")
+@click.command("why-not", epilog=EPILOG, short_help="Explain why a rule does not report a node.")
 @click.argument("rule", shell_complete=candidates.rules)
 @click.argument("node")
 @click.argument("file", type=ProgramPath())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fuseguard.engine.rule import Rule
-from fuseguard.engine.why_not import Part, Step, WhyNot
+from fuseguard.engine.why_not_answer import Part, Step, WhyNot
 from fuseguard.report.json import envelope, finding_dict
 from fuseguard.report.lines import Line
 from fuseguard.report.quoting import name, quoted
