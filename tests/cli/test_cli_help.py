@@ -91,6 +91,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
     shutil.copy(DATA / "guarded.pte", tmp_path / "model.pte")
     shutil.copy(DATA / "dropout.vgf", tmp_path / "delegate.vgf")
+    (tmp_path / "sweep.toml").write_text(
+        'steps = ["check"]\ntargets = "vgf"\nreleases = "1.5.1"\n[[models]]\nfiles = "models/*.pt2"\n'
+    )
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()

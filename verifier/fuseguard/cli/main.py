@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Say which engines work here and what is missing.",
     "inspect": "Say what a lowered file holds: .pte, .vgf or .tosa.",
     "repair": "Rewrite a program so that the backend lowers it right.",
+    "sweep": "Check, prove and repair many models for many releases.",
     "reduce": "Make a program small that the backend lowers wrong, for a report.",
     "selftest": "Compare what the rules say with what the installed backend does.",
     "test-rules": "Hold the rules of a pack against their own examples.",

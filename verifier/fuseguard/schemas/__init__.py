@@ -13,7 +13,7 @@ from typing import Any
 #: formats of ``fuseguard check``, the next ones commands with ``--output-format json``, the last one is a file.
 SCHEMAS: dict[str, str] = {
     "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
-    "doctor": "engines", "inspect": "inspection",
+    "doctor": "engines", "inspect": "inspection", "sweep": "sweep",
     "recording": "recording",
 }  # fmt: skip
 
@@ -30,5 +30,7 @@ def _written_by(name: str) -> str:
     """The command that writes such a document."""
     if name == "recording":
         return "selftest --record"
+    if name == "sweep":
+        return "sweep --report json=PATH"
     command, form = ("check", name) if name.startswith("json") else (name, "json")
     return f"{command} --output-format {form}"
