@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {
     "selftest": "Compare what the rules say with what the installed backend does.",
     "test-rules": "Hold the rules of a pack against their own examples.",
     "new-rule": "Write a rule, its test and its pack to start from.",
+    "cache": "Show or clear the cache of proofs.",
     "schema": "Print the JSON Schema of what fuseguard writes.",
     "completion": "Print the completion script of a shell.",
     "version": "Show versions of fuseguard and of what it works with.",
