@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "rules": "List all rules.",
     "targets": "List what a program can be checked for.",
     "prove": "Lower a program, run it and compare with the eager program.",
+    "evaluate": "Task accuracy before and after lowering, on your own data.",
     "doctor": "Say which engines work here and what is missing.",
     "inspect": "Say what a lowered file holds: .pte, .vgf or .tosa.",
     "repair": "Rewrite a program so that the backend lowers it right.",

@@ -13,7 +13,8 @@ from typing import Any
 #: formats of ``fuseguard check``, the next ones commands with ``--output-format json``, the last one is a file.
 SCHEMAS: dict[str, str] = {
     "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
-    "doctor": "engines", "inspect": "inspection", "sweep": "sweep",
+    "doctor": "engines", "inspect": "inspection", "evaluate": "evaluation",
+    "sweep": "sweep",
     "recording": "recording",
 }  # fmt: skip
 
