@@ -21,45 +21,12 @@ import pytest
 
 from fuseguard.schemas import load_schema
 from fuseguard_testkit.cli_process import environment
-from fuseguard_testkit.sweeping import manifest, models, statuses, stored
+from fuseguard_testkit.sweeping import COMMAND, manifest, models, pack, statuses, stored, sweep
 
-COMMAND = [sys.executable, "-m", "fuseguard.cli.main", "sweep"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-#: A rule pack that does something at a program of a certain file.
-PACK = """
-import os, sys, time
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Rule
-from fuseguard.ir.builder import GraphBuilder
-def graph():
-    b = GraphBuilder(); return b.output(b.call("aten.relu.default", b.input()))
-class Acting(Rule):
-    code, name, summary, why, remedy, scope, message = "ZZ100", "acts", "s", "w", "r", "node", "m"
-    effects = EffectsTable([EffectRow("*", ">=1", "*", Effect.WRONG)])
-    bad = good = (Example("x", graph),)
-    def check(self, view, target):
-        {act}
-        return iter(())
-INTERFACE, RULES = 1, (Acting,)
-"""
 #: conv_cat.pt2, and not linear.pt2, has such an op.
 AT_CONV_CAT = "any('cat' in node.target for node in view.calls()) and "
-
-
-def pack(folder: Path, act: str) -> dict[str, str]:
-    """The environment of a process in which a rule pack that does ``act`` is installed."""
-    (folder / "acting_pack.py").write_text(PACK.replace("{act}", act))
-    info = folder / "acting_pack-1.0.dist-info"
-    info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acting-pack\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[fuseguard.rules]\nacting = acting_pack\n")
-    return environment(PYTHONPATH=str(folder))
-
-
-def sweep(path: Path, *args: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, str(path), *args], capture_output=True, text=True, env=variables or environment(), timeout=120
-    )
 
 
 def test_a_sweep_has_a_row_for_each_item_and_runs_nothing_twice(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,13 @@ class Manifest:
         return tuple(step for step in STEPS if any(step in models.steps for models in self.models))
 
 
-def load_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises ConfigError naming file, line and key, and what is valid."""
+def load_manifest(path: Path, releases: Sequence[str] = ()) -> Manifest:
+    """Read a manifest. ``releases`` take the place of those in it, if there are any.
+
+    Raises ConfigError naming file, line and key, and what is valid; TargetError for one of ``releases``.
+    """
     file = ConfigFile.read(path, "manifest")
-    table = file.table or {}
+    table = dict(file.table or {})
     file.check_keys((), table, _Table.__struct_encode_fields__)
     for key in ("models", "targets", "releases"):
         if not table.get(key):
@@ -109,7 +112,9 @@ def load_manifest(path: Path) -> Manifest:
         read = msgspec.convert(table, _Table)
     except msgspec.ValidationError as error:
         raise file.invalid(error) from error
-    return _checked(file, read)
+    for release in releases:
+        Target.parse("TOSA-1.0+INT", release)
+    return _checked(file, read, tuple(releases))
 
 
 _NEEDED = {
@@ -119,13 +124,14 @@ _NEEDED = {
 }
 
 
-def _checked(file: ConfigFile, table: _Table) -> Manifest:
+def _checked(file: ConfigFile, table: _Table, chosen: tuple[str, ...]) -> Manifest:
     folder = file.path.absolute().parent
-    targets, releases = _strings(table.targets), _strings(table.releases)
-    for number, release in enumerate(releases):
+    targets, written = _strings(table.targets), _strings(table.releases)
+    releases = chosen or written
+    for number, release in enumerate(written):
         _target(file, ("releases", number), targets[0], release, about_release=True)
     for number, target in enumerate(targets):
-        _target(file, ("targets", number), target, releases[0])
+        _target(file, ("targets", number), target, written[0])
     if table.seconds <= 0:
         raise file.error(("seconds",), f"{table.seconds:g} is not valid; give the seconds that one item may take.")
     if table.memory_mib is not None and table.memory_mib < 1:
@@ -138,7 +144,7 @@ def _checked(file: ConfigFile, table: _Table) -> Manifest:
         models=models,
         targets=tuple(dict.fromkeys(targets)),
         releases=tuple(dict.fromkeys(releases)),
-        pythons=_pythons(file, table.python, releases, folder),
+        pythons=_pythons(file, table.python, releases, written, folder),
         store=folder / table.store,
         seconds=float(table.seconds),
         memory_mib=table.memory_mib,
@@ -195,7 +201,11 @@ def _glob(file: ConfigFile, at: KeyPath, folder: Path, pattern: str) -> list[Pat
 
 
 def _pythons(
-    file: ConfigFile, python: str | dict[str, str] | None, releases: tuple[str, ...], folder: Path
+    file: ConfigFile,
+    python: str | dict[str, str] | None,
+    releases: tuple[str, ...],
+    written: tuple[str, ...],
+    folder: Path,
 ) -> dict[str, str]:
     if python is None:
         return {}
@@ -204,7 +214,7 @@ def _pythons(
             hint = "write it where the path has the release, or make this a table with one Python per release."
             raise file.error(("python",), f"has no {PLACE}, and there are {len(releases)} releases; {hint}")
         return {release: str(folder / python.replace(PLACE, release)) for release in releases}
-    file.check_keys(("python",), python, releases)
+    file.check_keys(("python",), python, tuple(dict.fromkeys((*releases, *written))))
     return {release: str(folder / path) for release, path in python.items()}
 
 
