@@ -79,7 +79,7 @@ def test_repaired_and_guarded_score_as_the_quantized_program_does(
         chosen = [(start + place) % count for place in range(batch)]
         parts.append(run_eager(program, [values[chosen] for values in inputs.values()])[0])
     labels = torch.cat(parts)[:count]
-    np.savez("data.npz", y=labels.numpy(), **{name: values.double().numpy() for name, values in inputs.items()})
+    np.savez("data.npz", labels=labels.numpy(), **{name: values.double().numpy() for name, values in inputs.items()})
     options = ("--trust", "--data", "data.npz", "--metric", "my_metric:score", "--float", str(DATA / "conv_cat.pt2"))
     found = evaluate(str(DATA / "conv_cat.pt2"), *options, "--output-format", "json")
     document = json.loads(found.stdout)
@@ -118,7 +118,7 @@ def test_top_counts_labels_among_the_largest_outputs() -> None:
     ("arrays", "told"),
     [
         ({"x": [1, 3]}, "the data have x"),
-        ({}, "must hold y"),
+        ({}, "must hold labels or y"),
     ],
 )
 def test_data_that_do_not_fit_are_told(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -260,3 +261,31 @@ def test_a_release_proves_and_repairs_in_its_own_environment(tmp_path: Path) -> 
     assert found["guard"] == found["repair"] == ("done", "exact"), done
     assert found["prove"][0] == "done"
     assert done.returncode == (0 if found["prove"][1] == "exact" else 1)
+
+
+def test_what_changed_since_an_earlier_summary_is_told(tmp_path: Path) -> None:
+    models(tmp_path, 2)
+    path, before = manifest(tmp_path), tmp_path / "before.json"
+    sweep(path, "--report", f"json={before}")
+    assert json.loads(before.read_text())["changes"] is None
+    shutil.copy(tmp_path / "models" / "m0000.pt2", tmp_path / "models" / "m0001.pt2")
+    now, text = tmp_path / "now.json", tmp_path / "now.md"
+    done = sweep(path, "--since", str(before), "--report", f"json={now}", "--report", f"markdown={text}")
+    assert "changed  check models/m0001.pt2 TOSA-1.0+INT 1.5.1: clean -> error" in done.stdout
+    document = json.loads(now.read_text())
+    jsonschema.validate(document, load_schema("sweep"))
+    assert [(change["model"], change["before"], change["after"]) for change in document["changes"]] == [
+        ("models/m0001.pt2", "clean", "error")
+    ]
+    assert "1 items changed" in text.read_text()
+    done = sweep(path, "--since", str(path))
+    assert done.returncode == 3
+    assert "is not what --report json=PATH writes" in done.stderr
+
+
+def test_another_release_than_those_of_the_manifest(tmp_path: Path) -> None:
+    models(tmp_path, 1)
+    listed = sweep(manifest(tmp_path), "--dry-run", "--release", "1.4.1").stdout
+    assert "--executorch 1.4.1" in listed
+    assert "1 items" in listed
+    assert sweep(manifest(tmp_path), "--release", "soon").returncode == 2

@@ -45,7 +45,7 @@ METRICS = ("top-1", "top-5")
 @click.argument("file", type=ProgramPath())
 @click.option(
     "--data", required=True, metavar="FILE.npz|MODULE:FUNCTION",
-    help="Samples and labels: a .npz file with y, and x or the names of the inputs; or a function of yours that "
+    help="Samples and labels: a .npz file with y (or labels), and x or the names of the inputs; or a function of yours that "
     "returns inputs and labels.",
 )  # fmt: skip
 @click.option(
@@ -223,7 +223,9 @@ def _read(text: str) -> tuple[Any, Any]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise exits.Refused(f"--data {text!r} cannot be read: {error}") from error
-    if "y" not in arrays or len(arrays) < 2:
-        raise exits.Failure(f"--data {text!r} must hold y, and x or the names of the inputs; it holds {list(arrays)}.")
-    labels = arrays.pop("y")
+    name = "labels" if "labels" in arrays else "y"  # a program may have an input called y
+    if name not in arrays or len(arrays) < 2:
+        known = "labels or y, and x or the names of the inputs"
+        raise exits.Failure(f"--data {text!r} must hold {known}; it holds {', '.join(arrays)}.")
+    labels = arrays.pop(name)
     return ([arrays["x"]] if list(arrays) == ["x"] else arrays), labels
