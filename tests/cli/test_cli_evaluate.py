@@ -117,7 +117,8 @@ def test_top_counts_labels_among_the_largest_outputs() -> None:
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"x": [1, 3]}, "the data have x"),
+        ({"x": [4, 3]}, "the data have 1 of 2 inputs"),
+        ({"x": [4, 3], "z": [4, 3]}, "the data have x, z"),
         ({}, "must hold labels or y"),
     ],
 )

@@ -45,8 +45,8 @@ METRICS = ("top-1", "top-5")
 @click.argument("file", type=ProgramPath())
 @click.option(
     "--data", required=True, metavar="FILE.npz|MODULE:FUNCTION",
-    help="Samples and labels: a .npz file with y (or labels), and x or the names of the inputs; or a function of yours that "
-    "returns inputs and labels.",
+    help="Samples and labels: a .npz file with y (or labels), and x or the names of the inputs; or a function of yours "
+    "that returns inputs and labels.",
 )  # fmt: skip
 @click.option(
     "--metric", default="top-1", show_default=True, metavar="top-1|top-5|MODULE:FUNCTION",

@@ -189,7 +189,7 @@ def data_for(program: ExportedProgram, inputs: Mapping[str, Any] | Sequence[Any]
             raise InputsError(f"the inputs are {', '.join(metas)}, and the data have {', '.join(inputs)}")
         inputs = [inputs[name] for name in metas]
     if len(inputs) != len(metas):
-        raise InputsError(f"the program takes {len(metas)} inputs, and the data have {len(inputs)}")
+        raise InputsError(f"the data have {len(inputs)} of {len(metas)} inputs, which are {', '.join(metas)}")
     labels = np.asarray(labels)
     tensors = []
     for value, (name, meta) in zip(inputs, metas.items(), strict=True):
