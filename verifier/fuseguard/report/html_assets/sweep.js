@@ -17,7 +17,7 @@
 
   const outcomes = el("section", { "aria-labelledby": "outcomes" },
     el("h2", { id: "outcomes" }, "Outcomes"),
-    table("Outcomes", ["step", "target", "release", "outcomes"], data.groups.map((group) => [
+    table("Table of outcomes", ["step", "target", "release", "outcomes"], data.groups.map((group) => [
       group.step, group.target, group.release,
       Object.entries(group.counts).map(([name, number]) => [badge(of(name), number + " " + name.replace("_", " ")), " "]),
     ])));
@@ -27,7 +27,7 @@
     const shown = data.items.length < data.notable ? ", of which the worst " + counted(data.items.length, "item") + " are here" : "";
     return el("section", { "aria-labelledby": "items" },
       el("h2", { id: "items" }, counted(data.notable, "item") + " to look at" + shown),
-      table("Items", ["model", "step", "target", "release", "outcome", "what happened", "to repeat it"], data.items.map((item) => [
+      table("Table of items", ["model", "step", "target", "release", "outcome", "what happened", "to repeat it"], data.items.map((item) => [
         item.model, item.step, item.target, item.release,
         badge(of(item.outcome || item.status), (item.outcome || item.status).replace("_", " ")),
         item.message, el("code", {}, item.command),
