@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -215,17 +216,12 @@ def _checked(metric: Callable[..., Any], text: str) -> Callable[..., float]:
 
 
 def _read(text: str) -> tuple[Any, Any]:
-    """Inputs, by name or the only one, and labels of a .npz file. Nothing in it is run."""
-    import numpy as np
+    from fuseguard.executorch.evaluating import read_npz
+    from fuseguard.executorch.inputs import InputsError
 
     try:
-        with np.load(text, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        return read_npz(Path(text))
+    except InputsError as error:
+        raise exits.Failure(f"--data {text!r} {error}.") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise exits.Refused(f"--data {text!r} cannot be read: {error}") from error
-    name = "labels" if "labels" in arrays else "y"  # a program may have an input called y
-    if name not in arrays or len(arrays) < 2:
-        known = "labels or y, and x or the names of the inputs"
-        raise exits.Failure(f"--data {text!r} must hold {known}; it holds {', '.join(arrays)}.")
-    labels = arrays.pop(name)
-    return ([arrays["x"]] if list(arrays) == ["x"] else arrays), labels

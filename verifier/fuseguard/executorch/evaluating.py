@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -201,3 +202,18 @@ def data_for(program: ExportedProgram, inputs: Mapping[str, Any] | Sequence[Any]
             tensor = tensor.to(meta.dtype)
         tensors.append(tensor)
     return Data(tuple(tensors), labels)
+
+
+def read_npz(path: Path) -> tuple[dict[str, Any] | list[Any], Any]:
+    """Inputs, by name or the only one, and labels of a .npz file. Nothing in it is run.
+
+    Raises InputsError: an array is missing. What numpy raises for a file that it cannot read.
+    """
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    name = "labels" if "labels" in arrays else "y"  # a program may have an input called y
+    if name not in arrays or len(arrays) < 2:
+        known = "labels or y, and x or the names of the inputs"
+        raise InputsError(f"must hold {known}; it holds {', '.join(arrays)}")
+    labels = arrays.pop(name)
+    return ([arrays["x"]] if list(arrays) == ["x"] else arrays), labels
