@@ -82,5 +82,5 @@ def pack(folder: Path, act: str) -> dict[str, str]:
 def sweep(path: Path, *args: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run ``fuseguard sweep`` on a manifest."""
     return subprocess.run(
-        [*COMMAND, str(path), *args], capture_output=True, text=True, env=variables or environment(), timeout=120
+        [*COMMAND, str(path), *args], capture_output=True, text=True, env=variables or environment(), timeout=600
     )
