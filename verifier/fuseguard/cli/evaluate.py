@@ -42,7 +42,9 @@ WAYS = ("lowered", "guarded", "repaired")
 METRICS = ("top-1", "top-5")
 
 
-@click.command("evaluate", epilog=EPILOG, short_help="Measure task accuracy before and after lowering, on your own data.")
+@click.command(
+    "evaluate", epilog=EPILOG, short_help="Measure task accuracy before and after lowering, on your own data."
+)
 @click.argument("file", type=ProgramPath())
 @click.option(
     "--data", required=True, metavar="FILE.npz|MODULE:FUNCTION",
@@ -88,8 +90,8 @@ def command(
 ) -> None:
     """Measure task accuracy of the float, quantized, lowered, guarded and repaired program.
 
-    The data are your own. Delegates run in the TOSA reference model. The samples run in batches of the size that the program was exported for.
-    A function of yours is imported from the current folder or from an installed module.
+    The data are your own. Delegates run in the TOSA reference model. The samples run in batches of the size that the
+    program was exported for. A function of yours is imported from the current folder or from an installed module.
     """
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
     if not trust:
