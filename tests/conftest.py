@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from fuseguard.engine.registry import Registry, load_registry
+
+# A test must see what the code does now, and the user's own cache is not its business.
+os.environ["FUSEGUARD_CACHE"] = "off"
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,11 @@ from typing import Any
 from compare_backend import Comparison, change_text, compare_installed, list_text, render
 from recordings import Recording, differences, read_recording
 from release_env import EnvError, HeavyEnv, Overlay, known_releases
-from release_pins import PinError, Releases, derive, metadata_of, nearest, resolve_with
+from release_pins import PinError, Releases, derive, metadata_of, nearest, newest_release, resolve_with
 from rule_mentions import Mention
+
+#: Stands for the newest release in the package index.
+NEWEST = "newest"
 
 STEPS = ("constraints", "environment", "compare", "record")
 
@@ -189,7 +192,7 @@ def add(addition: Addition, by_hand: Mapping[str, str], jobs: int, until: str) -
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: 0 if every step was done, whatever it found; 1 with the reason if one could not be."""
     parser = argparse.ArgumentParser(description="Add an ExecuTorch release.")
-    parser.add_argument("release", help="such as 1.5.0")
+    parser.add_argument("release", help="such as 1.5.0, or newest: that of the package index")
     parser.add_argument("--base", help="the measured release to start from; default: the nearest")
     parser.add_argument("--pin", action="append", default=[], metavar="NAME==VERSION", help="a version, chosen by hand")
     parser.add_argument("--jobs", "-j", type=int, default=2, help="lower this many examples at once; default: 2")
@@ -200,6 +203,8 @@ def main(arguments: list[str] | None = None) -> int:
     if len(by_hand) != len(options.pin):
         parser.error("write a pin as NAME==VERSION")
     try:
+        if options.release == NEWEST:
+            options.release = newest_release(_built(measured_releases(checkout)[0], checkout).python)
         base = options.base or nearest(options.release, measured_releases(checkout))
         addition = Addition(options.release, base, checkout)
         say(f"{options.release} starts from {base}")

@@ -174,6 +174,12 @@ def metadata_of(python: Path, release: str) -> list[str]:
     return list(found.get("requires_dist", []))
 
 
+def newest_release(python: Path) -> str:
+    """The newest ExecuTorch release in the package index that the Python can install. Raises PinError."""
+    (found,) = _pip_report(python, ["--no-deps", "--only-binary", "executorch", "executorch"])
+    return Version(found["version"]).public
+
+
 def resolve_with(python: Path) -> Resolve:
     """A resolver: pip of that Python, which installs nothing."""
 

@@ -21,7 +21,7 @@ from fuseguard.cli.main import COMMANDS, cli
 from fuseguard_testkit.paths import DATA
 
 #: These lower programs, so their examples are parsed and not run.
-WITH_TORCH = {"placement", "prove", "reduce", "repair", "selftest"}
+WITH_TORCH = {"evaluate", "placement", "prove", "reduce", "repair", "selftest"}
 #: test_cli_rule_packs runs it over all installed packs, which takes seconds.
 ELSEWHERE = ("test-rules",)
 #: Groups do nothing themselves, and theirs are the examples.
@@ -91,6 +91,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
     shutil.copy(DATA / "guarded.pte", tmp_path / "model.pte")
     shutil.copy(DATA / "dropout.vgf", tmp_path / "delegate.vgf")
+    (tmp_path / "sweep.toml").write_text(
+        'steps = ["check"]\ntargets = "vgf"\nreleases = "1.5.1"\n[[models]]\nfiles = "models/*.pt2"\n'
+    )
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()
@@ -107,7 +110,7 @@ def test_examples_work(line: str, folder: Path) -> None:
     args: list[str] = []
     for part in shlex.split(line):
         args += sorted(str(path.relative_to(folder)) for path in folder.glob(part)) if "*" in part else [part]
-    if args[0] in WITH_TORCH or tuple(args) == ELSEWHERE:
+    if args[0] in WITH_TORCH or tuple(args) == ELSEWHERE or "--scheduler" in args:
         command = dict(all_commands(cli))[(args[0],)]
         command.make_context(args[0], args[1:])  # raises for what it does not understand
         return

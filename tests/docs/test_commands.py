@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from fuseguard.cli.main import cli
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.config import load_config
+from fuseguard.sweep.manifest import load_manifest
 from fuseguard_testkit.documents import FIRST_HOUR, SCRIPTS, Block, Command, blocks, commands
 from fuseguard_testkit.paths import DATA, ROOT
 
@@ -86,6 +87,8 @@ def folder(tmp_path: Path) -> Path:
         shutil.copy(DATA / "conv_cat.pt2", tmp_path / name)
     shutil.copy(DATA / "linear.pt2", tmp_path / "models" / "second.pt2")
     shutil.copy(DATA / "several.etrecord", tmp_path / "model.etrecord")
+    (manifest,) = blocks("toml", pages=[ROOT / "docs" / "sweep.md"])
+    (tmp_path / "sweep.toml").write_text(manifest.text)
     return tmp_path
 
 
@@ -185,5 +188,10 @@ def test_configurations_can_be_used(block: Block, tmp_path: Path, registry: Regi
         (tmp_path / "shared" / "fuseguard.toml").touch()  # what an example extends
         (tmp_path / "pyproject.toml").write_text(block.text)
         load_config(tmp_path / "pyproject.toml", registry)
+    elif "models" in document:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "first.pt2").touch()
+        (tmp_path / "sweep.toml").write_text(block.text)
+        load_manifest(tmp_path / "sweep.toml")
     else:
         assert "fuseguard.rules" in document["project"]["entry-points"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import cached_proof, exits, output
 from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
@@ -119,6 +119,7 @@ quantized range."""
 )
 @ir_validity_option
 @trust_option
+@click.option("--no-cache", is_flag=True, help="Neither answer from the cache nor add to it ('fuseguard cache').")
 @output.format_option("text", "json")
 @click.option(
     "--report",
@@ -149,6 +150,7 @@ def command(
     policy: str,
     no_check_ir_validity: bool,
     trust: bool,
+    no_cache: bool,
     output_format: str,
     report: tuple[str, ...],
     color: str,
@@ -169,6 +171,21 @@ def command(
     check_inputs(inputs)
     if engine != "tosa":
         _require(engine, vulkan_icd)
+    options = {
+        "dims": sizes, "calls": calls, "locate": locate, "all_inputs": all_inputs, "layers": layers,
+        "min_sqnr": min_sqnr, "max_steps": max_steps, "engine": engine, "guard": guard, "policy": policy,
+        "report": bool(reports),
+    }  # fmt: skip
+    key = None if no_cache else cached_proof.key_for(file, inputs, float_file, resolved, options)
+    if (answer := cached_proof.load(key)) is not None:
+        exits.tell(cached_proof.said(answer))
+        for item in reports:
+            output.write_file(item.path, answer.page)
+        if output_format == "json":
+            output.write_text(cached_proof.document_of(answer))
+        else:
+            output.write_lines(cached_proof.lines_of(answer), color)
+        ctx.exit(answer.exit_code)
     running: dict[str, Any] = {"engine": engine, "vulkan_icd": vulkan_icd, "engine_timeout": engine_timeout}
     with quiet(), status_line() as tell:
         refused, where = policy if guard else None, locate or layers or bool(reports)
@@ -189,7 +206,9 @@ def command(
     else:
         output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
     refuted = proof.all_inputs is not None and proof.all_inputs.refuted
-    ctx.exit(exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS)
+    code = exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS
+    cached_proof.save(key, code, proof, file, inputs, guarded, exceeded, layers)
+    ctx.exit(code)
 
 
 def _not_to_be_lost(file: Path, inputs: Sequence[str]) -> dict[Path, str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -33,9 +36,16 @@ class Child:
         command: Callable[[], Sequence[str]],
         environment: Callable[[], Mapping[str, str]] | None = None,
         seconds: float | None = None,
+        *,
+        group: bool = False,
     ) -> None:
-        """``seconds``: how long a request may take; None for as long as it takes."""
+        """``seconds``: how long a request may take; None for as long as it takes.
+
+        ``group``: the child leads a process group of its own, which is ended as a whole when it takes too long: what it
+        has started ends with it, and Ctrl-C at a terminal does not reach it.
+        """
         self.seconds = seconds
+        self._group = group
         self._command = command
         self._environment = environment
         self._lock = threading.Lock()
@@ -51,7 +61,7 @@ class Child:
             late = threading.Event()
             timer = None
             if self.seconds is not None:
-                timer = threading.Timer(self.seconds, _end_late, (process, late))
+                timer = threading.Timer(self.seconds, self._end_late, (process, late))
                 timer.start()
             try:
                 send(process.stdin, request)
@@ -62,7 +72,7 @@ class Child:
                     raise ChildTooSlow(f"it was ended after {self.seconds:g} s") from error
                 raise ChildDied(f"(exit code {code}){words}") from error
             except BaseException:  # as an interrupt: half a message is on its way
-                process.kill()
+                self._kill(process)
                 self._ended(process)
                 raise
             finally:
@@ -79,6 +89,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env=None if self._environment is None else dict(self._environment()),
+                start_new_session=self._group,
             )
         return self._process
 
@@ -105,7 +116,18 @@ class Child:
             self._stderr.close()
             self._stderr = None
 
+    def kill(self) -> None:
+        """End the process at once, from any thread. A request on its way raises ChildDied."""
+        process = self._process
+        if process is not None:
+            self._kill(process)
 
-def _end_late(process: subprocess.Popen[bytes], late: threading.Event) -> None:
-    late.set()
-    process.kill()
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        if self._group:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+
+    def _end_late(self, process: subprocess.Popen[bytes], late: threading.Event) -> None:
+        late.set()
+        self._kill(process)

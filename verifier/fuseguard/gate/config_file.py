@@ -65,20 +65,20 @@ class ConfigFile:
     table: dict[str, Any] | None
 
     @classmethod
-    def read(cls, path: Path) -> ConfigFile:
-        """Raises ConfigError for a file that cannot be read or is not TOML."""
+    def read(cls, path: Path, what: str = "configuration") -> ConfigFile:
+        """Raises ConfigError for a file that cannot be read or is not TOML. ``what`` names its kind."""
         name = displayed(path)
         try:
             with open(path, "rb") as stream:
                 data = stream.read(_LIMIT + 1)
             text = data.decode("utf-8-sig")  # Windows' editors begin a file with a byte order mark
         except OSError as error:
-            raise ConfigError(f"{name}: cannot read the configuration: {error.strerror or error}.") from error
+            raise ConfigError(f"{name}: cannot read the {what}: {error.strerror or error}.") from error
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
             raise ConfigError(f"{name}:{line}: not UTF-8, which TOML requires.") from error
         if len(data) > _LIMIT:
-            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a fuseguard configuration.")
+            raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a fuseguard {what}.")
         try:
             document = toml_lines.loads(text)
         except toml_lines.TOMLDecodeError as error:

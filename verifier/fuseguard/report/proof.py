@@ -214,6 +214,7 @@ def to_dict(
         "cpu_ops": list(proof.cpu_ops),
         "exception": proof.exception,
         "exceeded": list(exceeded),
+        "cached": None,
         "cells": [cells.to_dict(cell) for cell in proof.cells],
         "all_inputs": None if proof.all_inputs is None else all_inputs.to_dict(proof.all_inputs),
         "guard": guard.to_dict() if guard is not None else None,

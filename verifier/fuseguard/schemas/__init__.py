@@ -14,7 +14,8 @@ from typing import Any
 SCHEMAS: dict[str, str] = {
     "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
     "doctor": "engines", "inspect": "inspection", "why-not": "whynot",
-    "placement": "placement",
+    "placement": "placement", "evaluate": "evaluation",
+    "sweep": "sweep",
     "recording": "recording",
 }  # fmt: skip
 
@@ -31,5 +32,7 @@ def _written_by(name: str) -> str:
     """The command that writes such a document."""
     if name == "recording":
         return "selftest --record"
+    if name == "sweep":
+        return "sweep --report json=PATH"
     command, form = ("check", name) if name.startswith("json") else (name, "json")
     return f"{command} --output-format {form}"
