@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import IO, Any
 
-from fuseguard.executorch.reference_model_worker import receive, send
+from fuseguard.executorch import serving
+from fuseguard.executorch.serving import receive, send
 
 #: How much of what a child prints before it dies is worth quoting.
 _LAST_WORDS = 300
+
+
+class ChildRaised(RuntimeError):
+    """The worker raised for a request, and answers the next one. The text has the error's type and its message."""
 
 
 class ChildDied(RuntimeError):
@@ -23,27 +30,30 @@ class ChildTooSlow(RuntimeError):
 
 
 class Child:
-    """One child process; started at first use, and again after it died.
+    """One child process that runs a worker (:mod:`fuseguard.executorch.serving`).
 
-    Requests and replies are those of :mod:`fuseguard.executorch.reference_model_worker`.
+    It is started at first use, and again after it died.
     """
 
     def __init__(
         self,
-        command: Callable[[], Sequence[str]],
+        worker: ModuleType,
         environment: Callable[[], Mapping[str, str]] | None = None,
         seconds: float | None = None,
     ) -> None:
-        """``seconds``: how long a request may take; None for as long as it takes."""
+        """``worker``: the module whose file is run. ``seconds``: how long a request may take; None for no limit."""
         self.seconds = seconds
-        self._command = command
+        self._worker = worker
         self._environment = environment
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
 
     def ask(self, request: Any) -> Any:
-        """The reply to ``request``. Raises ChildDied, ChildTooSlow; the next request starts another process."""
+        """The answer to ``request``.
+
+        Raises ChildRaised. Raises ChildDied, ChildTooSlow: the next request starts another process.
+        """
         with self._lock:
             process = self._started()
             assert process.stdin is not None
@@ -55,7 +65,7 @@ class Child:
                 timer.start()
             try:
                 send(process.stdin, request)
-                return receive(process.stdout)
+                kind, answer = receive(process.stdout)
             except (EOFError, BrokenPipeError) as error:
                 code, words = self._ended(process)
                 if late.is_set():
@@ -68,13 +78,16 @@ class Child:
             finally:
                 if timer is not None:
                     timer.cancel()
+        if kind == "raised":
+            raise ChildRaised(answer)
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
-                list(self._command()),
+                [sys.executable, str(serving.__file__), str(self._worker.__file__)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
