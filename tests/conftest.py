@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from fuseguard.engine.registry import Registry, load_registry
@@ -15,7 +17,12 @@ def registry() -> Registry:
 
 @pytest.fixture(autouse=True)
 def _quick_torch(request: pytest.FixtureRequest) -> None:
-    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time."""
+    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time.
+
+    A slow test that is not marked torch, as those in a browser, runs in the environment without torch too.
+    """
+    if request.node.get_closest_marker("torch") is None and find_spec("torch") is None:
+        return
     if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
         pytest.importorskip("torch").set_num_threads(1)
     if request.node.get_closest_marker("slow"):
