@@ -1,8 +1,8 @@
 """The judge under test: right lowerings with one thing corrupted.
 
 Every mutant that computes another function must be refuted, at the cell that has the corrupted operator. A mutant that
-is proved must compute the same function, which is tried on drawn inputs. docs/lab-notes.md lists these, with the reason for
-each.
+is proved must compute the same function, which is tried on drawn inputs. docs/lab-notes.md lists these, with the
+reason for each.
 """
 
 from __future__ import annotations
