@@ -27,7 +27,7 @@ from fuseguard.executorch.engines.vela import VelaEngine  # noqa: E402
 from fuseguard.executorch.proof import Proof, with_npu  # noqa: E402
 from fuseguard.report.proof import to_dict  # noqa: E402
 from fuseguard.schemas import load_schema  # noqa: E402
-from fuseguard.target import TargetError  # noqa: E402
+from fuseguard.target import Target, TargetError  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 _STATUS = vela_status()
@@ -145,6 +145,31 @@ def test_a_program_that_vela_compiles_has_cycles_for_each_operator(target: str) 
     assert {op.place for op in delegate.ops if op.kind == "RESCALE"} <= {"NPU", "fused"}
     assert delegate.sram >= 8 * 8 * (3 + 4), "input and output are in it"
     assert delegate.binary > 0
+
+
+class Fork(nn.Module):
+    """Two readers of one convolution, whose sum is requantized twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value = self.conv(x)
+        return torch.relu(value) + value
+
+
+@needs_vela
+@newest
+def test_a_fork_of_an_int16_convolution_is_right_as_tosa_and_vela_refuses_it_for_u55() -> None:
+    torch.manual_seed(0)
+    inputs = (torch.randn(1, 3, 8, 8),)
+    program = quantize(Fork().eval(), inputs, Target.parse("ethos-u55-128").spec, "a16w8")
+    proof = prove(program, inputs, "ethos-u55-128", engine="vela")
+    assert (proof.outcome, proof.ok) == ("crash", False)
+    assert proof.npu is not None
+    assert proof.npu.tosa == "bounded"
+    assert "Non-passthrough operation (Conv2D) could not run on NPU" in proof.exception
 
 
 @needs_vela
