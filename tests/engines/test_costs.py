@@ -15,7 +15,7 @@ from fuseguard.executorch.engines import status
 from fuseguard_testkit.paths import DATA
 
 PROGRAM = DATA / "conv_cat.pt2"
-INSTALLED = {name: "1.0" for name in ("torch", "executorch", "torchao", "tosa-tools", "ethos-u-vela")}
+INSTALLED = dict.fromkeys(("torch", "executorch", "torchao", "tosa-tools", "ethos-u-vela"), "1.0")
 
 
 def _run(*arguments: str) -> Result:
