@@ -43,7 +43,7 @@ def _table(name: str, header: str, rows: list[str]) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Vela's files: the first operator has two commands, the second one that is in no stream, the rest none."""
+    """Vela's files: the first operator has two commands, the second one that is for the CPU, the rest none."""
     places = _positions()
     source = [f'{number},"Op",1,1,1,1,1,{place}' for number, place in places.items()]
     perf = ['10,0,20,"Conv2D","y, z",64,700,600', '11,0,21,"Conv2D","y",64,50,50', '12,1,22,"Passthrough","z",0,9,9']
@@ -51,8 +51,6 @@ def folder(tmp_path: Path) -> Path:
     tables = (
         _table("source", '"id","operator","kernel_w","kernel_h","ofm_w","ofm_h","ofm_d","ext_key"', source),
         _table("perf", perf_header, perf),
-        _table("queue", '"offset","cmdstream_id","optimised_id","scheduled_id"', ["0,1,20,10"]),
-        _table("group", '"id","group_id"', ["11,1"]),
     )
     (tmp_path / "out_debug.xml").write_text("<debug>\n" + "".join(tables) + "</debug>\n")
     (tmp_path / "out_summary_System.csv").write_text("network,cycles_total,sram_memory_used\nout,771.0,1.25\n")

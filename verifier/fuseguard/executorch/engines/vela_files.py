@@ -12,6 +12,7 @@ from fuseguard.readers.budget import Budget
 from fuseguard.readers.tosa import read_tosa
 
 _TABLE = re.compile(r'<table name="(\w+)">\s*<!\[CDATA\[\n(.*?)\]\]>', re.DOTALL)
+_ON_CPU = "Passthrough"
 _CONSTANTS = ("CONST", "CONST_SHAPE")
 
 
@@ -32,19 +33,17 @@ def read_ops(folder: Path, tosa: bytes) -> tuple[NpuOp, ...]:
     """What Vela makes of each operator of a TOSA graph, in the graph's order; () without a debug database.
 
     The table ``source`` has the position of each operator in the TOSA graph (``ext_key``), ``perf`` the estimate of
-    each command, and ``queue`` and ``group`` say which of those are in the command stream
-    (ethosu/vela/stats_writer.py: regor_operations_from_database).
+    each command. A command runs on the NPU unless it is a ``Passthrough`` (ethosu/vela/stats_writer.py:
+    postprocess_regor_performance_database). The table ``queue`` does not tell: it lacks what DMA does.
     """
     tables = {name: list(csv.DictReader(rows.splitlines())) for name, rows in _tables(folder)}
-    if not {"source", "perf", "queue"} <= tables.keys():
+    if not {"source", "perf"} <= tables.keys():
         return ()
     positions = {row["id"]: int(row["ext_key"]) for row in tables["source"]}
-    streamed = {row["optimised_id"] for row in tables["queue"]}
-    grouped = {row["id"] for row in tables.get("group", ())}
     commands: dict[int, list[tuple[bool, int]]] = {}
     for row in tables["perf"]:
         if row["source_id"] in positions:
-            on_npu = row["optimised_id"] in streamed or row["id"] in grouped
+            on_npu = row["operator"] != _ON_CPU
             commands.setdefault(positions[row["source_id"]], []).append((on_npu, int(row["op_cycles"])))
     return tuple(
         _op(op.kind, op.outputs[0] if op.outputs else "", commands.get(number, []))
