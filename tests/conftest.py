@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import pytest
 
 from fuseguard.engine.registry import Registry, load_registry
@@ -19,9 +17,9 @@ def registry() -> Registry:
 def _quick_torch(request: pytest.FixtureRequest) -> None:
     """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time.
 
-    A slow test that is not marked torch, as those in a browser, runs in the environment without torch too.
+    A slow test with a browser lowers nothing: it runs in the core environment, which has the browser and no torch.
     """
-    if request.node.get_closest_marker("torch") is None and find_spec("torch") is None:
+    if "browser" in request.fixturenames:
         return
     if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
         pytest.importorskip("torch").set_num_threads(1)

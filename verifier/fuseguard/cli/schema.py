@@ -17,7 +17,7 @@ Examples:
   fuseguard schema > report.schema.json"""
 
 
-@click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of what fuseguard writes.")
+@click.command("schema", epilog=EPILOG, short_help="Print the JSON Schema of fuseguard's output.")
 @click.argument("name", metavar="[NAME]", type=Choice(tuple(SCHEMAS)), default="json")
 def command(name: str) -> None:
     """Print the JSON Schema of what fuseguard writes.

@@ -16,9 +16,12 @@ _MOST_LINES = 11  # that are printed
 class GuardReport:
     """Filled while a guarded partitioner runs; complete when lowering returns.
 
-    ``analyses`` holds one engine Report per graph analysed (control-flow bodies are graphs of their own),
-    ``errors`` the internal errors as (node or rule, text), ``fixed`` what no refusal could prevent and the guard put
-    right in the program itself.
+    Attributes:
+        target: what is lowered for.
+        policy: the policy that decides what is refused.
+        analyses: a Report for each graph analysed. Control-flow bodies are graphs of their own.
+        errors: internal errors as (node or rule, text).
+        fixed: faults that no refusal could prevent, and that the guard fixed in the program itself.
     """
 
     target: str

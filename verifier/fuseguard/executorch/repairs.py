@@ -32,8 +32,12 @@ from fuseguard.readers.fx import read_program
 class RepairResult:
     """A repaired program, and what was repaired in it.
 
-    ``program`` is a new program, or a plain copy where nothing was repaired; weights that no run changes are shared
-    with the original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
+    Attributes:
+        program: a new program, or a plain copy if nothing was repaired. Weights that no run changes are shared with the
+            original.
+        applied: the repairs in the order made.
+        remaining: what the rules still find in the new program.
+        target: what the program was repaired for.
     """
 
     program: ExportedProgram
@@ -89,18 +93,23 @@ def repair(
         target: TOSA specification, accelerator, compile spec or partitioner.
         policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
             target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
-        select, ignore: rule codes, prefixes or names.
+        select: the rules to use, as codes, prefixes or names; empty means all.
+        ignore: the rules to leave out, likewise.
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
         compile_config: what the program will be lowered with; None means ExecuTorch's default.
         skip: whether to leave a finding as it is. It is then among ``remaining``.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
 
+    Returns:
+        The repaired program, the repairs made and what remains.
+
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
-        TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
+        TargetError: as for :func:`fuseguard.executorch.support_checks`.
+        ValueError: as for :func:`fuseguard.executorch.support_checks`.
         TypeError: ``exported_program`` is something else.
-        RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
+        RepairFault: a planned repair does not fit the program, or (EndlessRepair) repairs undo one another.
     """
     exported_program = program_of(exported_program, "repair", trust)
     resolved = target_of(target, executorch, compile_config)
@@ -141,18 +150,30 @@ def lower(
 ) -> EdgeProgramManager:
     """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
 
-    The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
-    ``partitioner.fuseguard_repair``. ``compile_config`` and ``options`` go to ``to_edge_transform_and_lower``. The
-    program itself is not changed.
-
-    The program may be the path of a file, if ``trust`` says that the file is trusted: ``torch.export.load`` runs code
-    from it.
+    The partitioner is guarded in place. ``partitioner.fuseguard_report`` says what it refused, and
+    ``partitioner.fuseguard_repair`` what was repaired.
 
     A dict of programs by method name is lowered as one. Each method has a copy of the partitioner, guarded with its own
     program, and ``fuseguard_report`` and ``fuseguard_repair`` are dicts by method name.
 
-    Raises TypeError for a partitioner that cannot be guarded and for what is not a program, RepairFault as
-    :func:`repair` does (``repair=False`` then leaves all that is found to the guard), and what the backend raises.
+    Args:
+        exported_program: a quantized program in the ATen dialect, or a dict of them by method name. It is not changed.
+            Or the path of a file with one, which needs ``trust``.
+        partitioner: a TOSAPartitioner, VgfPartitioner or EthosUPartitioner.
+        repair: False leaves everything that is found to the guard.
+        policy: as for :func:`repair`.
+        compile_config: goes to ``to_edge_transform_and_lower``.
+        trust: the file is trusted. ``torch.export.load`` runs code from it.
+        **options: go to ``to_edge_transform_and_lower``.
+
+    Returns:
+        What ``to_edge_transform_and_lower`` returns.
+
+    Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
+        TypeError: the partitioner cannot be guarded, or ``exported_program`` is something else.
+        RepairFault: as for :func:`repair`. ``repair=False`` avoids it.
+        Exception: whatever the backend raises.
     """
     if isinstance(exported_program, Mapping):
         return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)
