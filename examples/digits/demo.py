@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 # torch, torchao and the backend warn of much that is not the reader's concern here, some of it while imported.
 warnings.simplefilter("ignore")
@@ -84,8 +84,8 @@ def _prove(
 ) -> Proof:
     if way == "repaired":
         program = repair(program, target).program
-    checks = "guard" if way == "guarded" else None
-    return prove(program, (digits.test_images,), target, checks=checks, engine=engine)
+    guarded: Literal["guard"] | None = "guard" if way == "guarded" else None
+    return prove(program, (digits.test_images,), target, checks=guarded, engine=engine)
 
 
 def _on_vulkan(program: torch.export.ExportedProgram, digits: Digits, target: str, way: str) -> str:
