@@ -15,12 +15,7 @@ def registry() -> Registry:
 
 @pytest.fixture(autouse=True)
 def _quick_torch(request: pytest.FixtureRequest) -> None:
-    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time.
-
-    A slow test with a browser lowers nothing: it runs in the core environment, which has the browser and no torch.
-    """
-    if "browser" in request.fixturenames:
-        return
+    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time."""
     if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
         pytest.importorskip("torch").set_num_threads(1)
     if request.node.get_closest_marker("slow"):

@@ -55,7 +55,7 @@ def _report() -> str:
 
 
 def _photograph(browser: Any, path: Path) -> None:
-    """The head of the page, and the drawings of its first finding."""
+    """The head of the page, the drawings of its first finding, and the whole graph."""
     page = browser.new_page(viewport={"width": WIDTH, "height": 760}, color_scheme="light")
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]", state="attached")
@@ -63,6 +63,10 @@ def _photograph(browser: Any, path: Path) -> None:
     page.set_viewport_size({"width": WIDTH, "height": 2600})  # so that no bar of the page is over the drawings
     page.click(".finding summary")
     page.locator(".finding .drawings").screenshot(path=PICTURES / "report-drawing.png")
+    page.set_viewport_size({"width": WIDTH, "height": 900})
+    page.click(".in-graph")
+    page.keyboard.press("0")
+    page.locator(".stage").screenshot(path=PICTURES / "report-graph.png")
     page.close()
 
 

@@ -58,7 +58,7 @@ NOT_RUN = {
 RUN_AS = {"make demo": "python examples/digits/demo.py"}
 #: Commands that begin like this train or lower.
 WITH_TORCH = (
-    "make demo", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
+    "make demo", "fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
     ".venvs/1.5.1/bin/fuseguard",
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import lines_of, one_line
+from fuseguard.engine.shown import lines_of, one_line, page_of
 
 _MOST_LINES = 11  # that are printed
 
@@ -66,6 +66,10 @@ class GuardReport:
             "fixed": [_as_dict(finding) for finding in self.fixed],
             "errors": [{"where": where, "error": text} for where, text in self.errors],
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many nodes were refused, and a table of the findings."""
+        return page_of("guard_html", self)
 
     def __str__(self) -> str:
         """In short; :meth:`lines` has it all."""

@@ -163,7 +163,8 @@ class Proof:
         if self.exception:
             lines.append(one_line(f"  exception: {self.exception.strip().partition(chr(10))[0]}"))
         if self.outcome in ("exact", "bounded", "wrong"):
-            steps = "" if self.max_error_steps is None else f" ({self.max_error_steps:.6g} steps)"
+            plural = "" if self.max_error_steps == 1 else "s"
+            steps = "" if self.max_error_steps is None else f" ({self.max_error_steps:.6g} step{plural})"
             lines.append(
                 f"  {self.mismatches} of {self.elements} elements differ, by {self.max_error:.6g}{steps} at most; "
                 f"SQNR {self.sqnr_db:.4g} dB"

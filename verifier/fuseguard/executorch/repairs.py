@@ -6,7 +6,7 @@ import copy
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
@@ -38,17 +38,23 @@ class RepairResult:
         applied: the repairs in the order made.
         remaining: what the rules still find in the new program.
         target: what the program was repaired for.
+        before: the report of the program as it was, with its graph, for drawings.
     """
 
     program: ExportedProgram
     applied: tuple[Repair, ...]
     remaining: tuple[Finding, ...]
     target: str
+    before: Report | None = field(default=None, repr=False, compare=False)
 
     @property
     def exact(self) -> bool:
         """Whether the repaired program computes what the original does, to the bit."""
         return all(repair.exact for repair in self.applied)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the repairs, and the HTML report with each island before and after."""
+        return page_of("repair_html", self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data: target, whether it is exact, the repairs made and the findings that remain."""
@@ -128,13 +134,19 @@ def repair(
                     f"a repair does not fit the program: {fault}. This is a bug in rule {rules}, please report it."
                 ) from fault
 
+    before: list[Report] = []
+
     def check() -> Report:
-        return run(read_program(program), resolved, rules, policy)
+        graph = read_program(program)
+        report = run(graph, resolved, rules, policy)
+        if not before:
+            before.append(replace(report, graph=graph))
+        return report
 
     applied, report = repair_in_rounds(check, rewrite, rules, unsafe, skip)
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
-    return RepairResult(program, applied, report.findings, str(resolved))
+    return RepairResult(program, applied, report.findings, str(resolved), before[0])
 
 
 @one_at_a_time

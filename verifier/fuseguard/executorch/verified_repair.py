@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.rounds import Repair, RepairFault
-from fuseguard.engine.shown import data_of
+from fuseguard.engine.shown import data_of, page_of
 from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.judge import prove
@@ -77,6 +77,10 @@ class VerifiedRepair:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data, with the keys of ``fuseguard repair --output-format json``."""
         return data_of("repair", "to_dict", self, "", "")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that of the repair, what was tried on it, and the page of the proof."""
+        return page_of("verified_repair_html", self)
 
     def __str__(self) -> str:
         """In short: the repairs, the eager comparison and the judge's verdict."""
