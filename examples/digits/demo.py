@@ -2,7 +2,7 @@
 
 Trains a classifier, quantizes it with Arm's quantizer, checks the exported file, then lowers it as the backend
 would, with fuseguard's checks and after fuseguard's repair, and runs every delegate in the TOSA reference model on all
-test images.
+test images. Where the engine vgf works (``fuseguard doctor``), the VGF of the same program also runs on Vulkan.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 # torch, torchao and the backend warn of much that is not the reader's concern here, some of it while imported.
 warnings.simplefilter("ignore")
@@ -23,6 +23,7 @@ import torch  # noqa: E402
 from train import Digits, quantize, train  # noqa: E402
 
 from fuseguard.executorch import prove, repair  # noqa: E402
+from fuseguard.executorch.engines.status import vgf_status  # noqa: E402
 
 if TYPE_CHECKING:
     from fuseguard.executorch import Proof
@@ -36,6 +37,8 @@ HEADER = (
     "delegated/CPU",
 )  # fmt: skip
 WIDTHS = (15, 9, 7, 12, 4, 13, 19, 8, 13)
+#: One more column where the engine vgf works: the outcome, and whether Vulkan yields what the reference model does.
+VULKAN = "VGF on Vulkan"
 NOTES = """
    wrong logits   have another code than the eager program computes, rounding ties left out
    ties           lie halfway between two codes: the eager program rounds to even, TOSA rounds up, and both are right
@@ -68,22 +71,35 @@ def main() -> int:
     )
     print(f"\n   exit code {check.returncode}\n", flush=True)
 
+    vgf = vgf_status()
     proofs = [(target, way, _prove(program, digits, target, way)) for target in TARGETS for way in WAYS]
     print(f"3. Lowered with ExecuTorch {proofs[0][2].release}, every delegate run in the TOSA reference model\n")
-    _print_row(HEADER)
+    _print_row((*HEADER, VULKAN) if vgf.works else HEADER)
     for target, way, proof in proofs:
-        _print_row((target, way, *_cells(proof, digits)))
+        on_vulkan = (_on_vulkan(program, digits, target, way),) if vgf.works else ()
+        _print_row((target, way, *_cells(proof, digits), *on_vulkan))
     for target, way, proof in proofs:
         if proof.exception:
             print(f"\n   {target}, {way}: {proof.exception.splitlines()[0]}")
     print(f"{NOTES}\n\n   Took {time.monotonic() - started:.0f} s.")
+    if not vgf.works:
+        print("\n   There is no column for VGF on Vulkan: " + vgf.explained().replace("\n", "\n   "))
     return 0 if all(proof.ok for _, way, proof in proofs if way != "unguarded") else 1
 
 
-def _prove(program: torch.export.ExportedProgram, digits: Digits, target: str, way: str) -> Proof:
+def _prove(
+    program: torch.export.ExportedProgram, digits: Digits, target: str, way: str, engine: str = "tosa"
+) -> Proof:
     if way == "repaired":
         program = repair(program, target).program
-    return prove(program, (digits.test_images,), target, checks="guard" if way == "guarded" else None)
+    guarded: Literal["guard"] | None = "guard" if way == "guarded" else None
+    return prove(program, (digits.test_images,), target, checks=guarded, engine=engine)
+
+
+def _on_vulkan(program: torch.export.ExportedProgram, digits: Digits, target: str, way: str) -> str:
+    proof = _prove(program, digits, target, way, "vgf")
+    differing = len(proof.engine_differences)
+    return f"{proof.outcome}, {differing} outputs not as TOSA" if differing else proof.outcome
 
 
 def _cells(proof: Proof, digits: Digits) -> tuple[str, ...]:
@@ -118,7 +134,8 @@ def _accuracy(logits: torch.Tensor, digits: Digits) -> float:
 
 
 def _print_row(cells: tuple[str, ...]) -> None:
-    print("   " + "  ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS, strict=True)).rstrip())
+    widths = (*WIDTHS, len(VULKAN))[: len(cells)]
+    print("   " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
 def _shown(path: Path) -> str:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fuseguard.executorch.engines.npu import NpuDelegate, NpuOp, NpuReport
 from fuseguard.report.proof_html import render
 from fuseguard_testkit.browsing import Open
 from fuseguard_testkit.paths import AXE
@@ -137,3 +138,19 @@ def test_a_proof_without_values(opened: Open) -> None:
     page = opened(render(proof(outcome="crash", exception="KeyError"), "m.pt2", ["random"])).page
     assert "No value was looked at" in page.locator("main").inner_text()
     assert "KeyError" in page.locator(".facts").inner_text()
+
+
+def test_what_vela_says_has_a_table(opened: Open) -> None:
+    ops = (NpuOp("CONV2D", EVIL, "NPU", 1, 1136), NpuOp("RESCALE", "z", "fused"), NpuOp("PAD", "p", "left out"))
+    delegates = (NpuDelegate(0, cycles=1544, sram=720, ops=ops), NpuDelegate(1, "refused", "Mul:\n - Unsupported"))
+    for chosen, said in ((delegates[:1], "1,544 cycles, 0.7 KiB of SRAM at the peak."), (delegates, "1 of 2")):
+        report = NpuReport("ethos-u55-128", "5.1.0", "High_End", "Shared_Sram", chosen, "exact")
+        page = opened(render(proof(engine="vela", npu=report), "m.pt2", ["random"])).page
+        section = page.locator("section[aria-labelledby=npu]")
+        assert said in section.inner_text()
+        rows = [row.split("\t") for row in section.locator("tbody tr").all_inner_texts()]
+        assert rows[0] == ["0", "CONV2D", EVIL, "NPU", "1,136"]
+        assert [row[3] for row in rows[1:]] == ["NPU, in another op", "nowhere: Vela leaves it out"]
+    assert "delegate 1: Mul:\n - Unsupported" in section.locator("pre").inner_text()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    assert page.evaluate("axe.run().then((result) => result.violations.map((one) => one.id))") == []

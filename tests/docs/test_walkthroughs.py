@@ -9,10 +9,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from fuseguard.ir.pte import PteProgram
+from fuseguard.readers.lowered import read_lowered
 from fuseguard_testkit.documents import SCRIPTS, blocks
 from fuseguard_testkit.paths import ROOT
 
@@ -47,8 +50,19 @@ def test_the_page_runs_from_the_model_to_the_file(page: str, compiler: str, tmp_
     assert "1 repair for " in done.stdout
     assert "fuseguard: nothing refused for " in done.stdout
     assert "\nexact on " in done.stdout
-    assert done.stdout.endswith("wrong\n")
-    assert (tmp_path / "model.pte").read_bytes()[4:8] == b"ET12"
+    assert "\nwrong\n" in done.stdout
+    sizes = {}
+    for name in ("model.pte", "guarded.pte"):
+        read = read_lowered(tmp_path / name).program
+        assert isinstance(read, PteProgram)
+        [method] = read.methods
+        [delegate] = method.delegates
+        sizes[name] = f"{(tmp_path / name).stat().st_size:,} | {delegate.size:,} bytes |"
+        assert any("convolution" in op for op in method.cpu_ops) == (name == "guarded.pte")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    if version("executorch") == "1.5.1":
+        assert f"| `model.pte` (repaired) | {sizes['model.pte']} nothing |" in text, sizes
+        assert f"| `guarded.pte` | {sizes['guarded.pte']} a convolution and its ReLU |" in text, sizes
     assert (tmp_path / "model.pt2").is_file()
 
 

@@ -129,6 +129,17 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(
     assert ("Install what is missing" in text) == bool(command)
 
 
+@pytest.mark.parametrize("name", ["ethos-u-vela", "tosa-tools"])
+def test_without_vela_or_the_reference_model_the_engine_vela_says_what_to_install(machine: Machine, name: str) -> None:
+    require("vela")
+    machine.versions[name] = None
+    with pytest.raises(EngineUnavailable, match=rf"{name}: is not installed") as told:
+        require("vela")
+    assert ("pip install ethos-u-vela" in str(told.value)) == (name == "ethos-u-vela")
+    document = json.loads(_run("doctor", "--output-format", "json").output)
+    assert {engine["name"]: engine["works"] for engine in document["engines"]}["vela"] is False
+
+
 @pytest.mark.parametrize("what", ["driver", "layer version"])
 def test_prove_says_the_same_and_exits_with_2(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str

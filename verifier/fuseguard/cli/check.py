@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fuseguard.cli import exits, output, settings
+from fuseguard.cli import costs, exits, output, settings
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
@@ -29,6 +29,7 @@ Examples:
   fuseguard check model.pt2 --report sarif=fuseguard.sarif --report junit=fuseguard.xml
   fuseguard check model.pt2 --output-format concise --source-root src
   fuseguard check model.pt2 --report html=report.html
+  fuseguard check model.pt2 --target ethos-u85-256 --cost --trust
 
 \b
 Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 usage, target, rule
@@ -45,6 +46,8 @@ refused (the others are still checked). If several apply, it is the largest."""
 @settings.program_options
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 instead of 1. Errors (2, 3) still count.")
 @settings.jobs_option
+@costs.COST_OPTION
+@settings.trust_option
 @click.option("--time", is_flag=True, help="Print to stderr how long each rule took.")
 @click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices or summary.")
 @click.option(
@@ -63,6 +66,8 @@ def command(
     statistics: bool,
     exit_zero: bool,
     jobs: int,
+    cost: bool,
+    trust: bool,
     time: bool,
     quiet: bool,
     verbose: bool,
@@ -78,14 +83,18 @@ def command(
     gate = settings.resolve(load_registry(), **options)
     reports = parse_reports(report, output_file, settings.not_to_be_lost(files, gate, options["config"]))
     check_formats((output_format, *(item.format for item in reports)), files)
+    if cost:
+        costs.prepare_check(gate, files, trust)
     started = perf_counter()
     with progress(len(set(files)), quiet) as step:
         result = check_with(gate, files, jobs, step, exit_zero=exit_zero)
     spent = perf_counter() - started
+    if cost:
+        result = costs.of_check(result, gate)
     rules = {rule.code: rule for rule in gate.rules}
     written = write_reports(
         result,
-        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn, verbose),
+        Options(source_root or Path.cwd(), rules, quiet, statistics, output.warn, verbose or cost),
         output_format=output_format,
         output_file=output_file,
         reports=reports,

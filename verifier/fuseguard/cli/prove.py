@@ -19,7 +19,7 @@ from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
 from fuseguard.cli.settings import INPUTS, installed_target_option, ir_validity_option, trust_option
 from fuseguard.engine.run import POLICIES
-from fuseguard.executorch.engines.status import ENGINES
+from fuseguard.executorch.engines.status import ENGINES, require_target
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
@@ -39,6 +39,7 @@ Examples:
   fuseguard prove model.pt2 --trust --dim s77=4
   fuseguard prove model.pt2 --trust --report html=proof.html
   fuseguard prove model.pt2 --trust --target vgf --engine vgf
+  fuseguard prove model.pt2 --trust --target ethos-u85-256 --engine vela
 
 \b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
@@ -100,14 +101,15 @@ quantized range."""
     type=Choice(ENGINES),
     default="tosa",
     show_default=True,
-    help="What runs the delegates: the TOSA reference model, or the VGF on Vulkan. 'fuseguard doctor' says what works.",
+    help="What takes the delegates: the TOSA reference model, the VGF on Vulkan, or Vela, which compiles them for "
+    "Ethos-U while they run as TOSA. 'fuseguard doctor' says what works.",
 )
 @ICD_OPTION
 @click.option(
     "--engine-timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="How long the engine vgf may take for one run of a delegate. Default: 300.",
+    help="How long vgf may take to run a delegate once, or vela to compile it. Default: 300.",
 )
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @click.option(
@@ -157,11 +159,13 @@ def command(
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
 
-    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit. The
-    file must be trusted.
+    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit.
+    With --engine vela, Vela compiles them too; no simulator of Ethos-U is available to run the result. The file must
+    be trusted.
     """
     layers = layers or float_file is not None
     resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    require_target(engine, resolved)
     sizes = _sizes(dims)
     reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     if not trust:

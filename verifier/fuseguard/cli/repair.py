@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import exits, output
+from fuseguard.cli import costs, exits, output
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
+from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import (
     INPUTS,
@@ -36,6 +37,7 @@ Examples:
   fuseguard repair model.pt2 --trust --diff
   fuseguard repair model.pt2 --trust -o repaired.pt2
   fuseguard repair model.pt2 --trust -o repaired.pt2 --target TOSA-1.0+INT --no-prove
+  fuseguard repair model.pt2 --trust --diff --target ethos-u85-256 --cost
 
 \b
 Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
@@ -68,6 +70,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
 @click.option(
     "--unsafe-repairs", is_flag=True, help="Also make repairs that change the program's results; the error is measured."
 )
+@costs.COST_OPTION
 @ir_validity_option
 @trust_option
 @output.format_option("text", "json")
@@ -86,6 +89,7 @@ def command(
     inputs: str,
     prove: bool,
     unsafe_repairs: bool,
+    cost: bool,
     no_check_ir_validity: bool,
     trust: bool,
     output_format: str,
@@ -103,6 +107,8 @@ def command(
         refuse_untrusted(file, "Repairing a program", "--trust")
     check_loadable(file)
     check_inputs([inputs])
+    if cost:
+        costs.prepare(resolved)
     from fuseguard.report import repair as report
 
     options: dict[str, Any] = {
@@ -110,6 +116,8 @@ def command(
     }  # fmt: skip
     with quiet():
         program, verified = _repair(file, inputs, resolved, prove, options)
+        if cost:
+            verified = _with_costs(verified, program, str(file), resolved, options)
         before, after = (_lines(item) for item in (program, verified.program))
     if diff and output_format == "text":
         output.write_lines(report.difference(before, after, str(file)), color)
@@ -160,6 +168,20 @@ def _repair(
         raise exits.Failure(
             exits.MISSING_PROVE.format(error=error) + "\nOr pass --no-prove to repair without the judge."
         ) from error
+
+
+def _with_costs(
+    verified: VerifiedRepair, program: ExportedProgram, file: str, target: Target, options: dict[str, Any]
+) -> VerifiedRepair:
+    """The repair, with costs among the details of what it repaired."""
+    from fuseguard.executorch.costs import with_costs
+
+    chosen = {name: value for name, value in options.items() if name in ("select", "ignore")}
+    with status_line() as tell:
+        found = costs.estimated(program, file, target, options["policy"], chosen, tell)
+    findings = with_costs([item.finding for item in verified.applied], found)
+    applied = tuple(replace(item, finding=finding) for item, finding in zip(verified.applied, findings, strict=True))
+    return replace(verified, result=replace(verified.result, applied=applied))
 
 
 def _lines(program: ExportedProgram) -> list[str]:

@@ -1,7 +1,7 @@
 """A process that runs one item of a sweep after another: ``fuseguard``'s own commands, without starting it again.
 
 It is a child of ``fuseguard sweep``, whose requests and replies are those of
-:mod:`fuseguard.executorch.reference_model_worker`. Its Python is that of the item's release.
+:mod:`fuseguard.executorch.serving`. Its Python is that of the item's release.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import click
 from fuseguard.cache.identity import file_digest
 from fuseguard.cli import exits
 from fuseguard.cli.main import cli
-from fuseguard.executorch.reference_model_worker import receive, send
+from fuseguard.executorch.serving import receive, send
 
 if TYPE_CHECKING:
     from fuseguard.gate.gate import Gate
@@ -47,7 +47,7 @@ def main() -> None:
             request = receive(sys.stdin.buffer)
         except (EOFError, KeyboardInterrupt):
             return
-        send(replies, start(**request) if "modules" in request else run(**request))
+        send(replies, ("ran", start(**request) if "modules" in request else run(**request)))
 
 
 def start(modules: Sequence[str], memory_mib: int | None) -> dict[str, Any]:

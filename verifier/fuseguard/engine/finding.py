@@ -10,6 +10,9 @@ from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.source_lines import calling_line
 
+#: The label among ``Finding.details`` of what a finding costs, where that was asked for.
+COST = "cost"
+
 
 class Severity(str, enum.Enum):
     """The severity of an effect for the user.

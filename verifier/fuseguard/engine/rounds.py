@@ -65,6 +65,7 @@ def repair_in_rounds(
     rewrite: Callable[[Sequence[Repair]], None],
     rules: Iterable[Rule],
     unsafe: bool = False,
+    skip: Callable[[Finding], bool] | None = None,
 ) -> tuple[tuple[Repair, ...], Report]:
     """The repairs made, in order, and the report of the repaired program.
 
@@ -73,6 +74,7 @@ def repair_in_rounds(
         rewrite: makes the rewrites of the repairs that it is given, no two of which touch the same node.
         rules: those that ``check`` runs.
         unsafe: also repair where the program's results change.
+        skip: whether to leave a finding as it is; None repairs all.
 
     Raises:
         EndlessRepair: a round made no progress.
@@ -89,6 +91,7 @@ def repair_in_rounds(
             if finding.rewrite is not None
             and (finding.rewrite.exact or unsafe)
             and _is_to_be_repaired(finding, by_code[finding.code])
+            and not (skip is not None and skip(finding))
         ]
         if not wanted:
             return tuple(applied), report

@@ -6,15 +6,23 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
 from typing import IO, Any
 
-from fuseguard.executorch.reference_model_worker import receive, send
+from fuseguard.executorch import serving
+from fuseguard.executorch.serving import receive, send
 
 #: How much of what a child prints before it dies is worth quoting.
 _LAST_WORDS = 300
+
+
+class ChildRaised(RuntimeError):
+    """The worker raised for a request, and answers the next one. The text has the error's type and its message."""
 
 
 class ChildDied(RuntimeError):
@@ -25,35 +33,43 @@ class ChildTooSlow(RuntimeError):
     """The child took longer than it may, and was ended."""
 
 
-class Child:
-    """One child process; started at first use, and again after it died.
+def _serving(worker: ModuleType) -> Sequence[str]:
+    return sys.executable, str(serving.__file__), str(worker.__file__)
 
-    Requests and replies are those of :mod:`fuseguard.executorch.reference_model_worker`.
+
+class Child:
+    """One child process that runs a worker (:mod:`fuseguard.executorch.serving`).
+
+    It is started at first use, and again after it died.
     """
 
     def __init__(
         self,
-        command: Callable[[], Sequence[str]],
+        worker: ModuleType | Callable[[], Sequence[str]],
         environment: Callable[[], Mapping[str, str]] | None = None,
         seconds: float | None = None,
         *,
         group: bool = False,
     ) -> None:
-        """``seconds``: how long a request may take; None for as long as it takes.
+        """``worker``: the module whose file is run, or what gives the command of a process that speaks like one.
 
-        ``group``: the child leads a process group of its own, which is ended as a whole when it takes too long: what it
-        has started ends with it, and Ctrl-C at a terminal does not reach it.
+        ``seconds``: how long a request may take; None for no limit. ``group``: the child leads a process group of its
+        own, which is ended as a whole when it takes too long: what it has started ends with it, and Ctrl-C at a
+        terminal does not reach it.
         """
         self.seconds = seconds
         self._group = group
-        self._command = command
+        self._command = partial(_serving, worker) if isinstance(worker, ModuleType) else worker
         self._environment = environment
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
 
     def ask(self, request: Any) -> Any:
-        """The reply to ``request``. Raises ChildDied, ChildTooSlow; the next request starts another process."""
+        """The answer to ``request``.
+
+        Raises ChildRaised. Raises ChildDied, ChildTooSlow: the next request starts another process.
+        """
         with self._lock:
             process = self._started()
             assert process.stdin is not None
@@ -65,7 +81,7 @@ class Child:
                 timer.start()
             try:
                 send(process.stdin, request)
-                return receive(process.stdout)
+                kind, answer = receive(process.stdout)
             except (EOFError, BrokenPipeError) as error:
                 code, words = self._ended(process)
                 if late.is_set():
@@ -78,13 +94,16 @@ class Child:
             finally:
                 if timer is not None:
                     timer.cancel()
+        if kind == "raised":
+            raise ChildRaised(answer)
+        return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self.stop()
             self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
             self._process = subprocess.Popen(
-                list(self._command()),
+                self._command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,

@@ -4,7 +4,8 @@ A right lowering of a quantized program is bit-exact against the eager Q/DQ prog
 graph can be proved. Delegates are run in the TOSA reference model (package tosa-tools), whatever the
 accelerator: for VGF and Ethos-U the same TOSA specification is lowered with the TOSA partitioner. With the engine
 ``vgf`` the program is lowered with the VGF partitioner, its delegates run on Vulkan, and each is compared with the
-reference model. What Vela makes of the TOSA is not judged.
+reference model. With the engine ``vela`` it is lowered with the Ethos-U partitioner, and Vela compiles its delegates;
+no simulator is available from the package indexes, so what Vela makes of the TOSA is not run.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedRe
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
 from fuseguard.executorch.engines.lowering import lower_to_vgf
 from fuseguard.executorch.engines.notes import notes_on_vgf
-from fuseguard.executorch.engines.status import ENGINES
+from fuseguard.executorch.engines.status import ENGINES, require_target
 from fuseguard.executorch.explaining import explain
 from fuseguard.executorch.inputs import flat_inputs, input_sets
 from fuseguard.executorch.loading import program_of
@@ -39,7 +40,7 @@ from fuseguard.executorch.lockstep.walking import silent
 from fuseguard.executorch.lowering import Lowered, compile_spec_for, lower_to_edge, unchecked_config
 from fuseguard.executorch.outputs import output_grids, run_eager
 from fuseguard.executorch.partition import support_checks, target_of
-from fuseguard.executorch.proof import Proof, of_calls, of_input_sets, with_differences
+from fuseguard.executorch.proof import Proof, of_calls, of_input_sets, with_differences, with_npu
 from fuseguard.executorch.raised import root_cause, said, typed
 from fuseguard.executorch.state import CALLS_WITH_STATE, HeldState, carry_on, functional_program, slots
 from fuseguard.readers.fx import read_program
@@ -47,6 +48,7 @@ from fuseguard.target import HasTosaSpec, Target, TargetError
 
 if TYPE_CHECKING:
     from fuseguard.executorch.all_inputs.results import AllInputs
+    from fuseguard.executorch.engines.vela import VelaEngine
     from fuseguard.executorch.engines.vgf import VgfEngine
 
 
@@ -95,9 +97,12 @@ def prove(
         progress: is called with what is being done now: ``lowering``, ``cell 3 of 24``.
         engine: what runs the delegates: ``"tosa"``, the TOSA reference model, or ``"vgf"``, the VGF on Vulkan, which
             is compared with the reference model delegate by delegate. For ``"vgf"``, the target is ``vgf`` or a TOSA
-            specification, and the program is lowered with VgfPartitioner.
+            specification, and the program is lowered with VgfPartitioner. For ``"vela"``, the target is an Ethos-U: the
+            program is lowered with EthosUPartitioner, Vela compiles the delegates (``Proof.npu``), and they run in the
+            reference model.
         vulkan_icd: for ``"vgf"``, the JSON manifest of the Vulkan driver; None means lavapipe.
-        engine_timeout: for ``"vgf"``, how many seconds one run of a delegate may take; None means 300.
+        engine_timeout: for ``"vgf"``, how many seconds one run of a delegate may take; for ``"vela"``, how many it may
+            take to compile one. None means 300.
         trust: the files are trusted. ``torch.export.load`` runs code from them.
 
     Raises:
@@ -115,6 +120,8 @@ def prove(
     if isinstance(checks, str) and checks != "guard":
         raise ValueError(f"checks is {checks!r}; valid are 'guard', None and a list of operator-support checks")
     judging = _engine(engine, vulkan_icd, engine_timeout)
+    vela = _vela(engine, engine_timeout)
+    npu = None
     exported_program = program_of(exported_program, "prove", trust)
     if dims is not None:
         exported_program = with_sizes(exported_program, dims)
@@ -124,6 +131,7 @@ def prove(
         for values in sets:
             flat_inputs(floats, values)
     resolved = target_of(target, None, compile_config)
+    require_target(engine, resolved)
     if not resolved.ir_validity and compile_config is None:
         compile_config = unchecked_config()
     spec = compile_spec_for(resolved)
@@ -140,7 +148,9 @@ def prove(
     reference = run_eager(eager, sets[0])
     progress("lowering, guarded" if checks else "lowering")
     try:
-        if judging is None:
+        if vela is not None:
+            lowered, npu = vela.lower(copy_program(exported_program), resolved, checks, compile_config)
+        elif judging is None:
             lowered = lower_to_edge(copy_program(exported_program), spec, checks, compile_config)
         else:
             lowered = lower_to_vgf(copy_program(exported_program), resolved, checks, compile_config)
@@ -162,6 +172,8 @@ def prove(
     proof = of_input_sets([
         judged.proof(values, calls, None if number else reference) for number, values in enumerate(sets)
     ])  # fmt: skip
+    if npu is not None:
+        proof = with_npu(proof, npu)
     if not all_inputs or proof.outcome not in ("exact", "bounded", "wrong"):
         return proof
     return replace(proof, all_inputs=judged.for_every_input(sets[0], reference))
@@ -171,11 +183,20 @@ def _engine(name: str, icd: str | os.PathLike[str] | None, seconds: float | None
     """What runs delegates, None for the reference model. Raises ValueError, EngineUnavailable."""
     if name not in ENGINES:
         raise ValueError(f"engine is {name!r}; valid are {', '.join(map(repr, ENGINES))}")
-    if name == "tosa":
+    if name != "vgf":
         return None
     from fuseguard.executorch.engines.vgf import SECONDS, vgf_engine
 
     return vgf_engine(Path(icd) if icd is not None else None, seconds or SECONDS)
+
+
+def _vela(name: str, seconds: float | None) -> VelaEngine | None:
+    """What compiles delegates, if anything does. Raises EngineUnavailable."""
+    if name != "vela":
+        return None
+    from fuseguard.executorch.engines.vela import SECONDS, vela_engine
+
+    return vela_engine(seconds or SECONDS)
 
 
 class _Judged:

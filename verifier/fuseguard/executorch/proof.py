@@ -11,6 +11,7 @@ import torch
 
 from fuseguard.engine.shown import data_of, one_line, page_of
 from fuseguard.executorch.engines.difference import EngineDifference
+from fuseguard.executorch.engines.npu import NpuReport
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Proof:
         engine_differences: the outputs of delegates for which this engine and the reference model differ. The outcome
             is then ``wrong``.
         notes: sentences about what this engine does not show.
+        npu: what Vela says about the delegates, with the engine ``vela``. If Vela refuses one of them, lowering raises:
+            the outcome is ``crash``, and ``npu.tosa`` has the outcome on the TOSA.
         outputs: the results of the lowered program, then the new values of what it changes. Each has the shape of the
             eager one.
         reference: those of the eager program.
@@ -120,6 +123,7 @@ class Proof:
     engine: str = "tosa"
     engine_differences: tuple[EngineDifference, ...] = ()
     notes: tuple[str, ...] = ()
+    npu: NpuReport | None = field(default=None, repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
     reference: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
 
@@ -225,6 +229,26 @@ def with_differences(proof: Proof, differences: Sequence[EngineDifference]) -> P
         differing=proof.differing or outputs,
         engine_differences=tuple(differences),
     )
+
+
+def with_npu(proof: Proof, report: NpuReport) -> Proof:
+    """The proof of a program that Vela has compiled: a ``crash`` if Vela refuses a delegate or its process dies of one.
+
+    If Vela only takes too long, it is ``not_judged``.
+    """
+    report = replace(report, tosa=proof.outcome)
+    if not report.faults:
+        return replace(proof, npu=report)
+    worst = min(report.faults, key=lambda item: item.fault == "slow")
+    changes: dict[str, Any] = {
+        "outcome": "not_judged" if worst.fault == "slow" else "crash",
+        "exception": f"delegate {worst.number}: {worst.reason}",
+        "max_error_steps": None, "max_error": 0.0, "sqnr_db": -math.inf, "mismatches": 0, "rounding_ties": 0,
+        "explained_by": (), "calls": 0, "call": 0, "differing": (), "cells": (), "end_to_end": "", "outputs": (),
+    }  # fmt: skip
+    note = f"Without Vela, the TOSA of the same delegates is {proof.outcome} in the reference model."
+    sets = tuple(replace(one, **changes) for one in proof.by_inputs)
+    return replace(proof, **changes, by_inputs=sets, notes=(*proof.notes, note), npu=report)
 
 
 def of_calls(proofs: Sequence[Proof]) -> Proof:

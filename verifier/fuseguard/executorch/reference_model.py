@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fuseguard.executorch import reference_model_worker
-from fuseguard.executorch.child import Child, ChildDied
+from fuseguard.executorch.child import Child, ChildDied, ChildRaised
 
 
 class ReferenceModelAborted(RuntimeError):
@@ -21,15 +19,17 @@ class _Worker:
     """The process that runs the reference model."""
 
     def __init__(self) -> None:
-        self._child = Child(lambda: (sys.executable, str(Path(reference_model_worker.__file__))))
+        self._child = Child(reference_model_worker)
         self.stop = self._child.stop
 
-    def run(self, serialized: bytes, arrays: Sequence[Any]) -> tuple[str, str, list[Any]]:
+    def run(self, serialized: bytes, arrays: Sequence[Any]) -> tuple[str, list[Any]]:
         try:
-            reply: tuple[str, str, list[Any]] = self._child.ask((serialized, list(arrays)))
+            answer: tuple[str, list[Any]] = self._child.ask((serialized, list(arrays)))
+        except ChildRaised as error:
+            raise RuntimeError(str(error)) from error
         except ChildDied as error:
             raise ReferenceModelAborted(f"the TOSA reference model aborted {error}") from error
-        return reply
+        return answer
 
 
 _WORKER = _Worker()
@@ -46,7 +46,5 @@ def run_reference_model(serialized: bytes, arrays: Sequence[Any]) -> tuple[list[
     """
     if importlib.util.find_spec("tosa_reference_model") is None:
         raise ModuleNotFoundError("No module named 'tosa_reference_model'", name="tosa_reference_model")
-    kind, text, results = _WORKER.run(serialized, arrays)
-    if kind == "raised":
-        raise RuntimeError(text)
-    return results, text
+    status, results = _WORKER.run(serialized, arrays)
+    return results, status

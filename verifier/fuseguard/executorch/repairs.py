@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +85,7 @@ def repair(
     executorch: str | None = None,
     unsafe: bool = False,
     compile_config: EdgeCompileConfig | None = None,
+    skip: Callable[[Finding], bool] | None = None,
     trust: bool = False,
 ) -> RepairResult:
     """Rewrite ``exported_program`` until no rule finds anything more that it can repair.
@@ -103,6 +104,7 @@ def repair(
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
         compile_config: what the program will be lowered with; None means ExecuTorch's default.
+        skip: whether to leave a finding as it is. It is then among ``remaining``.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
 
     Returns:
@@ -141,7 +143,7 @@ def repair(
             before.append(replace(report, graph=graph))
         return report
 
-    applied, report = repair_in_rounds(check, rewrite, rules, unsafe)
+    applied, report = repair_in_rounds(check, rewrite, rules, unsafe, skip)
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
     return RepairResult(program, applied, report.findings, str(resolved), before[0])

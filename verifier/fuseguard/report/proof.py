@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fuseguard.report import all_inputs, cells
+from fuseguard.report import all_inputs, cells, npu
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.numbers import counted, json_number, short
@@ -93,6 +93,8 @@ def render(
         yield Line(("  limit       ", "error"), text, hang=14)
     for line in guard.lines() if guard is not None else ():
         yield Line(f"  {quoted(line)}", hang=6)
+    if proof.npu is not None:
+        yield from npu.render(proof.npu, proof.cpu_ops)
     yield from cells.places(proof.cells, proof.outcome)
     if layers:
         yield from cells.layers(proof.cells)
@@ -193,6 +195,7 @@ def to_dict(
             for item in proof.engine_differences
         ],
         "notes": list(proof.notes),
+        "npu": None if proof.npu is None else npu.to_dict(proof.npu),
         "guarded": guard is not None,
         **_figures(proof),
         "explained_by": [

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.finding import COST
 from fuseguard.engine.rounds import Repair
 from fuseguard.report.json import envelope, finding_dict
 from fuseguard.report.lines import Line
@@ -31,6 +32,9 @@ def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
         yield Line((f"  repaired[{finding.code}]", "good"), f" {quoted(finding.island)}{where}: {state}", hang=4)
         for edit in repair.rewrite.edits:
             yield Line(f"    {quoted(str(edit))}", hang=6)
+        for label, value in finding.details:
+            if label == COST:
+                yield Line(("    cost", "dim"), f": {quoted(value)}", hang=6)
     yield from _tried(verified)
     for finding in result.remaining:
         if finding.refuse or finding.severity.rank == 2:

@@ -15,9 +15,10 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from fuseguard.executorch.engines import vulkan
+from fuseguard.target import Target, TargetError
 
 #: What ``prove`` can run delegates in.
-ENGINES: tuple[str, ...] = ("tosa", "vgf")
+ENGINES: tuple[str, ...] = ("tosa", "vgf", "vela")
 
 #: Distribution -> the version that the VGF engine was measured with. Older emulation layers do not load, or lack ops.
 VGF_PACKAGES: dict[str, str] = {
@@ -75,15 +76,24 @@ class EngineStatus:
 
 
 def statuses(icd: Path | None = None) -> tuple[EngineStatus, ...]:
-    """All engines, and Vela, which compiles for Ethos-U and runs nothing. ``icd``: the Vulkan driver's manifest."""
+    """All engines. ``icd``: the manifest of the Vulkan driver."""
     return tosa_status(), vgf_status(icd), vela_status()
 
 
 def require(name: str, icd: Path | None = None) -> None:
     """Raises EngineUnavailable unless the engine works here."""
-    status = vgf_status(icd) if name == "vgf" else tosa_status()
+    status = {"vgf": lambda: vgf_status(icd), "vela": vela_status}.get(name, tosa_status)()
     if not status.works:
         raise EngineUnavailable(status.explained())
+
+
+def require_target(name: str, target: Target) -> None:
+    """Raises TargetError if the engine is vela and the target is not an Ethos-U."""
+    if name == "vela" and not target.accelerator.startswith("ethos-u"):
+        raise TargetError(
+            f"the engine vela compiles for Ethos-U, and not for {target.name}. Give a target such as ethos-u55-128 or "
+            f"ethos-u85-256; 'fuseguard targets' lists all of them."
+        )
 
 
 def tosa_status() -> EngineStatus:
@@ -93,9 +103,9 @@ def tosa_status() -> EngineStatus:
 
 
 def vela_status() -> EngineStatus:
-    """Vela, Arm's compiler for Ethos-U. No engine: there is no simulator to install."""
-    pieces = (_installed("executorch", _PROVE), _installed("ethos-u-vela", "pip install ethos-u-vela"))
-    return EngineStatus("vela", "compiles for Ethos-U, and runs nothing", pieces)
+    """Vela, Arm's compiler for Ethos-U, which runs nothing: there is no simulator to install."""
+    pieces = (*tosa_status().pieces, _installed("ethos-u-vela", "pip install ethos-u-vela"))
+    return EngineStatus("vela", "compiles the targets ethos-u*; what they compute is judged on their TOSA", pieces)
 
 
 def vgf_status(icd: Path | None = None) -> EngineStatus:

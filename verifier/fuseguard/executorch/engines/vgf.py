@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fuseguard.executorch.child import Child, ChildDied, ChildTooSlow
+from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSlow
 from fuseguard.executorch.comparing import FLOAT_TOLERANCE
 from fuseguard.executorch.delegates import (
     DelegateFault,
@@ -58,7 +57,7 @@ class VgfEngine:
         layers = None if vulkan.probe(driver, None).has_extensions else vulkan.find_layers()
         self._folder = vulkan.scratch()
         self._child = Child(
-            lambda: (sys.executable, str(Path(vgf_worker.__file__))),
+            vgf_worker,
             lambda: vulkan.environment(driver, layers, self._folder),
             seconds,
         )
@@ -79,7 +78,7 @@ class VgfEngine:
             for tensors in (program.inputs, program.outputs)
         ]
         try:
-            kind, text, results = self._child.ask((str(path), *interface, list(arrays)))
+            results: list[np.ndarray[Any, Any]] = self._child.ask((str(path), *interface, list(arrays)))
         except ChildTooSlow as error:
             raise NotJudged(
                 f"the VGF does not finish on Vulkan: {error}. That says nothing about the lowering. Give it more time "
@@ -87,10 +86,9 @@ class VgfEngine:
             ) from error
         except ChildDied as error:
             raise DelegateFault(f"the process that runs VGFs on Vulkan died {error}") from error
-        if kind == "raised":
-            raise DelegateFault(f"the VGF does not run on Vulkan: {text}")
-        found: list[np.ndarray[Any, Any]] = results
-        return found
+        except ChildRaised as error:
+            raise DelegateFault(f"the VGF does not run on Vulkan: {error}") from error
+        return results
 
     def runner(self, compiled: Mapping[bytes, bytes]) -> VgfRun:
         """What runs the delegates of a lowered program, of which ``compiled`` has the VGF by TOSA."""

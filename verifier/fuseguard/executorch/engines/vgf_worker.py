@@ -1,20 +1,14 @@
 """Runs VGFs on Vulkan through the Python bindings of Arm's scenario runner, in a process of its own.
 
-A driver, an emulation layer or a VGF may abort or hang, and takes its process with it. This file is run by path by
-:mod:`fuseguard.executorch.engines.vgf`, with its environment; it imports neither torch nor fuseguard.
-
-A request is a pickle of (path of the VGF, inputs, outputs, arrays), each input and output as (binding, shape, format).
+A driver, an emulation layer or a VGF may abort or hang, and takes its process with it. The process is that of
+:mod:`fuseguard.executorch.serving`, with the environment that :mod:`fuseguard.executorch.engines.vgf` gives it.
 """
 
 from __future__ import annotations
 
-import os
-import pickle
-import sys
-from collections.abc import Sequence
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-LENGTH_BYTES = 8
 #: Compiled VGFs that are kept, the last used ones: compiling the shaders takes nearly all of the time.
 KEPT = 16
 
@@ -25,22 +19,6 @@ _FORMATS = {
     "R64_SINT": ("R64Sint", "int64"), "R16_SFLOAT": ("R16Sfloat", "float16"), "R32_SFLOAT": ("R32Sfloat", "float32"),
     "R8_BOOL_ARM": ("R8BoolArm", "uint8"),
 }  # fmt: skip
-
-
-def send(stream: IO[bytes], message: Any) -> None:
-    payload = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(len(payload).to_bytes(LENGTH_BYTES, "little"))
-    stream.write(payload)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """The next message. Raises EOFError when the other side is gone."""
-    header = stream.read(LENGTH_BYTES)
-    if len(header) < LENGTH_BYTES:
-        raise EOFError
-    payload = stream.read(int.from_bytes(header, "little"))
-    return pickle.loads(payload)
 
 
 class Built:
@@ -73,28 +51,19 @@ class Built:
         return [numpy.array(self.scenario.download(tensor)) for tensor in self.tensors[given:]]
 
 
-def main() -> None:
-    # Layers print to file descriptor 1: replies need one of their own.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+def prepare() -> Callable[[Any], Any]:
+    """Answers (path of a VGF, inputs, outputs, arrays) with arrays; inputs and outputs are (binding, shape, format)."""
     import scenario_runner_py as runner
 
     kept: dict[str, Built] = {}
-    while True:
-        try:
-            path, inputs, outputs, arrays = receive(sys.stdin.buffer)
-        except EOFError:
-            return
-        try:
-            built = kept.pop(path, None) or Built(runner, path, inputs, outputs)
-            kept[path] = built
-            if len(kept) > KEPT:
-                kept.pop(next(iter(kept)))
-            send(replies, ("ran", "", built.run(arrays)))
-        except Exception as error:  # the parent raises it again
-            kept.pop(path, None)
-            send(replies, ("raised", f"{type(error).__name__}: {error}", []))
 
+    def answer(request: tuple[str, Sequence[Any], Sequence[Any], Sequence[Any]]) -> list[Any]:
+        path, inputs, outputs, arrays = request
+        built = kept.pop(path, None) or Built(runner, path, inputs, outputs)
+        results = built.run(arrays)
+        kept[path] = built  # only one that ran, and as the last used one
+        if len(kept) > KEPT:
+            kept.pop(next(iter(kept)))
+        return results
 
-if __name__ == "__main__":
-    main()
+    return answer

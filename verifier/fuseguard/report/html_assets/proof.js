@@ -52,6 +52,26 @@
         el("ul", {}, data.guard_lines.map((line) => el("li", {}, line)))));
   }
 
+  // --- Vela ------------------------------------------------------------------------------------------------
+
+  const PLACES = { NPU: "NPU", fused: "NPU, in another op", "left out": "nowhere: Vela leaves it out" };
+
+  function npu() {
+    const report = data.npu;
+    if (!report) return null;
+    const faults = report.delegates.filter((one) => one.fault);
+    const rows = report.delegates.flatMap((one) => one.ops.map((op) => [
+      String(one.number), op.kind, op.tensor, op.place === "left out" ? badge("error", PLACES[op.place]) : PLACES[op.place],
+      op.place === "NPU" ? op.cycles.toLocaleString("en") : ""]));
+    return el("section", { class: "group", "aria-labelledby": "npu" },
+      el("h2", { id: "npu" }, "On " + report.accelerator + ", compiled by Vela " + report.vela),
+      el("p", {}, faults.length ? faults.length + " of " + counted(report.delegates.length, "delegate") + " cannot be compiled."
+        : report.cycles.toLocaleString("en") + " cycles, " + number(Math.round(report.sram_bytes / 10.24) / 100) + " KiB of SRAM at the peak."),
+      faults.map((one) => el("pre", { class: "message" }, "delegate " + one.number + ": " + one.message)),
+      el("p", { class: "muted" }, report.note),
+      rows.length > 0 && table("What runs where", ["delegate", "op", "tensor", "runs on", "cycles"], rows));
+  }
+
   // --- the places that are wrong -----------------------------------------------------------------------------
 
   const wrong = data.cells.filter((cell) => cell.status === "wrong" && (cell.certain || data.outcome === "wrong"));
@@ -151,7 +171,7 @@
     return codes.join(", ") + more + ": expected " + number(one.expected) + ", the lowering has " + number(one.actual);
   }
 
-  document.getElementById("app").append(header(), el("main", {}, summary(), places(), values.element, everyInput()));
+  document.getElementById("app").append(header(), el("main", {}, summary(), npu(), places(), values.element, everyInput()));
   fuseguard.startTheme();
   values.show();
   document.addEventListener("keydown", (event) => {

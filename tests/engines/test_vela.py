@@ -1,0 +1,180 @@
+"""The engine vela: programs that Vela compiles, refuses, dies of or hangs on.
+
+The real runs are skipped where Vela is not installed; 'fuseguard doctor' says why.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+pytestmark = pytest.mark.torch
+pytest.importorskip("executorch")
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.executorch.engines import vela, vela_worker  # noqa: E402
+from fuseguard.executorch.engines.npu import NpuDelegate, NpuReport  # noqa: E402
+from fuseguard.executorch.engines.status import vela_status  # noqa: E402
+from fuseguard.executorch.engines.vela import VelaEngine  # noqa: E402
+from fuseguard.executorch.proof import Proof, with_npu  # noqa: E402
+from fuseguard.report.proof import to_dict  # noqa: E402
+from fuseguard.schemas import load_schema  # noqa: E402
+from fuseguard.target import Target, TargetError  # noqa: E402
+from fuseguard_testkit.quantizing import quantize  # noqa: E402
+
+_STATUS = vela_status()
+needs_vela = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
+newest = pytest.mark.skipif(version("executorch") != "1.5.1", reason="measured on 1.5.1")
+
+_ABORTS = "import os, sys\nsys.stderr.write('regor: assertion failed\\n')\nsys.stderr.flush()\nos.abort()\n"
+_HANGS = "import time\ntime.sleep(60)\n"
+_RAISES = """
+def prepare():
+    def answer(request):
+        raise RuntimeError("Compilation failed: Validation error:\\nConv2D:\\n - Unsupported operation\\n")
+    return answer
+"""
+_WRITES_NOTHING = "def prepare():\n    return lambda request: 0\n"
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Compiles a graph as the backend does, in a process that runs a script."""
+    monkeypatch.setattr(vela, "require", lambda *_: None)
+    from executorch.backends.arm.ethosu import backend
+
+    def run(script: str, seconds: float = 30) -> tuple[NpuDelegate, bytes]:
+        path = tmp_path / "worker.py"
+        path.write_text(script)
+        monkeypatch.setattr(vela_worker, "__file__", str(path))
+        engine = VelaEngine(seconds)
+        before = backend.vela_compile
+        with engine._compilations() as found:
+            result = backend.vela_compile(b"a graph", ["--accelerator-config=ethos-u55-128"])
+        assert backend.vela_compile is before
+        engine.close()
+        return found[b"a graph"], getattr(result, "processed_bytes", result)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("script", "seconds", "fault", "said"),
+    [
+        (_ABORTS, 30.0, "died", "died (exit code -6): regor: assertion failed. A lowering without fuseguard"),
+        (_HANGS, 1.0, "slow", "ended after 1 s. Give it more time (--engine-timeout)"),
+        (_RAISES, 30.0, "refused", "RuntimeError: Compilation failed: Validation error: Conv2D: Unsupported operation"),
+        (_WRITES_NOTHING, 30.0, "refused", "ValueError: Vela has written no summary"),
+    ],
+    ids=["aborts", "hangs", "refuses", "writes nothing"],
+)
+def test_what_vela_does_not_compile_is_a_fault_of_the_delegate_and_its_tosa_goes_on(
+    compiled: Any, script: str, seconds: float, fault: str, said: str
+) -> None:
+    delegate, result = compiled(script, seconds)
+    assert delegate.fault == fault
+    assert said in delegate.reason
+    assert result == b"a graph"
+
+
+def _report(*faults: str) -> NpuReport:
+    delegates = tuple(NpuDelegate(number, fault, fault and "why") for number, fault in enumerate(faults))  # type: ignore[arg-type]
+    return NpuReport("ethos-u55-128", "5.1.0", "", "", delegates)
+
+
+def test_a_refused_delegate_is_a_crash_and_a_slow_one_is_not_judged() -> None:
+    made = Proof("exact", "ethos-u55-128", "1.5.1", elements=4, engine="vela")
+    right = with_npu(made, _report("", ""))
+    assert (right.outcome, right.exception, right.npu and right.npu.tosa) == ("exact", "", "exact")
+    slow = with_npu(made, _report("", "slow"))
+    assert (slow.outcome, slow.exception) == ("not_judged", "delegate 1: why")
+    for fault in ("refused", "died"):
+        crash = with_npu(made, _report("slow", fault))
+        assert (crash.outcome, crash.exception, crash.calls, crash.ok) == ("crash", "delegate 1: why", 0, False)
+        assert crash.npu is not None
+        assert crash.npu.tosa == "exact"
+        assert "is exact in the reference model" in crash.notes[0]
+
+
+def test_several_input_sets_are_all_refused() -> None:
+    one = Proof("exact", "ethos-u55-128", "1.5.1", elements=4, engine="vela")
+    made = with_npu(Proof("exact", "ethos-u55-128", "1.5.1", engine="vela", by_inputs=(one, one)), _report("refused"))
+    assert [item.outcome for item in made.by_inputs] == ["crash", "crash"]
+    document = to_dict(made, "m.pt2", ["a", "b"])
+    jsonschema.Draft202012Validator(load_schema("prove")).validate(json.loads(json.dumps(document)))
+
+
+# --- real runs ----------------------------------------------------------------------------------------------
+
+
+class Convolution(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(x))
+
+
+@needs_vela
+@newest
+@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u85-256"])
+def test_a_program_that_vela_compiles_has_cycles_for_each_operator(target: str) -> None:
+    torch.manual_seed(0)
+    inputs = (torch.randn(1, 3, 8, 8),)
+    program = quantize(Convolution().eval(), inputs, "TOSA-1.0+INT")
+    proof = prove(program, inputs, target, engine="vela")
+    assert (proof.outcome, proof.engine) == ("exact", "vela")
+    assert all("quantize_per" in op for op in proof.cpu_ops)
+    npu = proof.npu
+    assert npu is not None
+    assert (npu.accelerator, npu.tosa, npu.faults, len(npu.delegates)) == (target, "exact", (), 1)
+    assert npu.system_config.startswith("Ethos_U")
+    [delegate] = npu.delegates
+    conv = next(op for op in delegate.ops if op.kind == "CONV2D")
+    assert conv.place == "NPU"
+    assert 0 < conv.cycles <= delegate.cycles
+    assert {op.place for op in delegate.ops if op.kind == "RESCALE"} <= {"NPU", "fused"}
+    assert delegate.sram >= 8 * 8 * (3 + 4), "input and output are in it"
+    assert delegate.binary > 0
+
+
+class Fork(nn.Module):
+    """Two readers of one convolution, whose sum is requantized twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value = self.conv(x)
+        return torch.relu(value) + value
+
+
+@needs_vela
+@newest
+def test_a_fork_of_an_int16_convolution_is_right_as_tosa_and_vela_refuses_it_for_u55() -> None:
+    torch.manual_seed(0)
+    inputs = (torch.randn(1, 3, 8, 8),)
+    program = quantize(Fork().eval(), inputs, Target.parse("ethos-u55-128").spec, "a16w8")
+    proof = prove(program, inputs, "ethos-u55-128", engine="vela")
+    assert (proof.outcome, proof.ok) == ("crash", False)
+    assert proof.npu is not None
+    assert proof.npu.tosa == "bounded"
+    assert "Non-passthrough operation (Conv2D) could not run on NPU" in proof.exception
+
+
+@needs_vela
+def test_another_target_is_refused_before_anything_is_lowered() -> None:
+    inputs = (torch.randn(1, 3, 8, 8),)
+    program = torch.export.export(Convolution().eval(), inputs)
+    with pytest.raises(TargetError, match="the engine vela compiles for Ethos-U, and not for vgf"):
+        prove(program, inputs, "vgf", engine="vela")
