@@ -111,13 +111,24 @@ class Subject:
         if not found.refuted:
             outcome: Outcome = "sampled" if found.remaining else "proved"
             return Verdict(outcome, home=tuple(sorted(home)), reason=self.changes(mutant))
-        places = set(home)
-        if mutant.kind == "permutation":
-            # A value may be found in the swapped layout, which is right for itself: what reads it is wrong then.
-            places |= {cell.value for cell in self.right.cells if not home.isdisjoint(cell.operands)}
+        places = self._past_swapped(home, found) if mutant.kind == "permutation" else home
         values = {cell.value for cell in found.refuted}
         placed = not values.isdisjoint(places) or _joined(found.refuted, places)
         return Verdict("refuted", tuple(sorted(values)), tuple(sorted(home)), placed)
+
+    def _past_swapped(self, home: set[str], found: AllInputs) -> set[str]:
+        """``home``, and what reads those of its values that are proved, and so on.
+
+        A value may be found in the swapped layout, which is right for itself, and so may what is computed from it
+        element by element. What is not is wrong.
+        """
+        proved = {cell.value for cell in found.cells if cell.status == "proved"}
+        places, pending = set(home), home & proved
+        while pending:
+            readers = {cell.value for cell in self.right.cells if not pending.isdisjoint(cell.operands)} - places
+            places |= readers
+            pending = readers & proved
+        return places
 
     def changes(self, mutant: Mutant, times: int = 40) -> str:
         """What changes for some of the inputs drawn: the results, tensors of codes, or nothing.
