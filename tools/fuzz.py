@@ -87,8 +87,9 @@ def _replay(path: Path, number: int, subject: str) -> int:
 
 def _write(folder: Path, seed: int, number: int, maker: Maker) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{seed}-{number}.pt2"
-    path.write_bytes(maker.make(number).data)
+    made = maker.make(number)
+    path = folder / f"{seed}-{number}{made.suffix}"
+    path.write_bytes(made.data)
     return path
 
 

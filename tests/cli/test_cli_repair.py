@@ -247,6 +247,8 @@ def test_a_file_size_limit_is_told_in_a_sentence(broken: Path, tmp_path: Path) -
         command,
         capture_output=True,
         text=True,
+        # CPython would cut its byte code short, too, and fail to read it from then on.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)),
     )
     assert done.returncode == 2, done.stderr

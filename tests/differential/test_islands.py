@@ -28,7 +28,7 @@ from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 from .island_programs import IslandSpec, build, island_specs  # noqa: E402
 
-SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))
+SHORT = int(os.environ.get("FUSEGUARD_SHORT", "12"))
 LONG = int(os.environ.get("FUSEGUARD_CAMPAIGN", "300"))
 COMMON = {
     "deadline": None,

@@ -7,6 +7,8 @@ from fuzzing.corpus import FORMATS
 from fuzzing.worker import Settings
 
 INPUTS = 3000
+#: Nearly every byte of these is part of the program.
+LOWERED = ("pte", "vgf", "TOSA")
 
 
 def test_every_file_ends_in_a_report_or_a_refusal() -> None:
@@ -16,5 +18,7 @@ def test_every_file_ends_in_a_report_or_a_refusal() -> None:
     assert not tally.failures, tally.failures[0]
     outcomes = campaign.summary()["outcomes"]
     assert set(outcomes) == set(FORMATS)
-    # Of each format some are read, some are refused, and some have another program than the good file.
-    assert all(min(counts[kind] for kind in ("report", "unchanged", "refused")) > 5 for counts in outcomes.values())
+    # Of each format some are read and some are refused. Of each archive, some hold the program of the good file.
+    for name, counts in outcomes.items():
+        kinds = ("report", "refused") if name in LOWERED else ("report", "unchanged", "refused")
+        assert min(counts.get(kind, 0) for kind in kinds) > 5, (name, counts)

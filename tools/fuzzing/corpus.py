@@ -25,6 +25,7 @@ FIXTURES = Path(__file__).parents[2] / "tests" / "readers" / "data"
 #: How often a format is chosen: there are ten files of one of them, and a few of the others.
 FORMAT_WEIGHTS = {
     "pt2": 45, "pt2, several programs": 10, "torch 2.6": 10, "exir": 10, "exir, lowered": 15, "ETRecord": 10,
+    "pte": 5, "vgf": 5, "TOSA": 5,
 }  # fmt: skip
 #: Which committed files are of which format.
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -39,7 +40,13 @@ FORMATS: dict[str, tuple[str, ...]] = {
         "conv_cat_guarded.exir", "conv_cat_lowered.exir", "conv_cat_lowered_1.2.0.exir", "xnnpack_lowered.exir",
     ),
     "ETRecord": ("several.etrecord", "lowered.etrecord"),
+    "pte": ("guarded.pte",),
+    "vgf": ("dropout.vgf",),
+    "TOSA": ("dropout.tosa",),
 }  # fmt: skip
+
+#: Names of files that ``fuseguard inspect`` reads. All others are read by ``fuseguard check``.
+LOWERED = (".pte", ".vgf", ".tosa")
 
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _MOST_NESTED = 6
@@ -73,6 +80,12 @@ class Base:
     name: str
     data: bytes
     parts: dict[str, tuple[Part, ...]]
+
+    @property
+    def suffix(self) -> str:
+        """What the name of a changed copy ends with: it says which command reads it."""
+        suffix = Path(self.name).suffix
+        return suffix if suffix in LOWERED else ".pt2"
 
 
 def load(folder: Path = FIXTURES) -> dict[str, tuple[Base, ...]]:
@@ -125,7 +138,7 @@ def kind_of(data: bytes) -> str:
     """What some bytes are, as the kind of a part."""
     if data[:4] == b"PK\x03\x04":
         return "zip"
-    if data[4:8] == b"TOSA":
+    if data[4:8] == b"TOSA" or data[4:6] == b"ET" or data[:4] == b"VGF1":  # a VGF has words at even places, too
         return "flatbuffer"
     if data[:1] == b"\x80" and data[-1:] == b".":
         return "pickle"

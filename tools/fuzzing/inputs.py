@@ -15,12 +15,13 @@ WEIGHTS = {"file": 32, "zip": 28, "json": 30, "flatbuffer": 6, "pickle": 3, "dat
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A file: its number, the format of the good file, the kinds of part and change, and its bytes."""
+    """A file: its number, the format of the good file, the kinds of part and change, its bytes, and its name's end."""
 
     number: int
     format: str
     mutator: str
     data: bytes
+    suffix: str = ".pt2"
 
 
 class Maker:
@@ -43,7 +44,7 @@ class Maker:
         kind = rng.choices(kinds, [WEIGHTS[kind] for kind in kinds])[0]
         part = rng.choice(base.parts[kind]) if rng.random() < 0.5 else _largest(base.parts[kind])
         name, data = _changed(rng, kind, part, other)
-        return Input(number, chosen, f"{kind}: {name}", part.build(data))
+        return Input(number, chosen, f"{kind}: {name}", part.build(data), base.suffix)
 
 
 def _largest(parts: Sequence[Part]) -> Part:
@@ -54,9 +55,9 @@ def _largest(parts: Sequence[Part]) -> Part:
 def _changed(rng: Random, kind: str, part: Part, other: Base) -> tuple[str, bytes]:
     if kind == "json":
         # Further programs are JSON too, so that the largest of the other file fits best.
-        return json_text.change(rng, part.index, _largest(other.parts["json"]).index)
+        return json_text.change(rng, part.index, _largest(other.parts.get("json", (part,))).index)
     if kind == "zip":
-        return zips.change(rng, part.entries, other.parts["zip"][0].entries)
+        return zips.change(rng, part.entries, other.parts.get("zip", (part,))[0].entries)
     spliced = rng.choice(other.parts.get(kind, (part,))).data
     if kind == "flatbuffer":
         return flatbuffers.change(rng, part.data, spliced)

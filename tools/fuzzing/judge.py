@@ -1,7 +1,8 @@
 """What a check does with one file, and whether that is a report or one clear error.
 
 Everything that ``fuseguard check`` runs is run: the reader, all rules for one target and, for a share of the files, two
-report formats. What is no report and no refusal is a :class:`Fault`.
+report formats. For a lowered file, that is everything that ``fuseguard inspect`` runs. What is no report and no refusal
+is a :class:`Fault`.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from fuseguard.gate.gate import Gate, make_gate
 from fuseguard.gate.result import CheckResult, FileError, FileResult
 from fuseguard.ir.graph import Graph
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.lowered import read_lowered
 from fuseguard.readers.open import read_file
+from fuseguard.report import inspection
 from fuseguard.report.formats import DOCUMENTS, LINES, render_document
+from fuseguard.report.json import dump
+from fuseguard.report.lines import plain
 from fuseguard.report.options import Options
+from fuzzing.corpus import LOWERED
 
 #: One in so many files is rendered, refused ones included.
 RENDERED = 4
@@ -61,10 +67,14 @@ class Judge:
         ]
         self._options = Options(Path("source"), {rule.code: rule for rule in registry.rules})
         self._known: frozenset[int] = frozenset()
-        for path in known:
+        self._known_lowered: frozenset[int] = frozenset()
+        paths = tuple(known)
+        for path in paths:
             for number in range(len(self._gates)):
                 self(path, number * RENDERED * len(DOCUMENTS))
-        self._known = frozenset(_identity(read_file(path)) for path in known)
+        lowered = [path for path in paths if path.suffix in LOWERED]
+        self._known = frozenset(_identity(read_file(path)) for path in paths if path not in lowered)
+        self._known_lowered = frozenset(hash(repr(read_lowered(path).program)) for path in lowered)
 
     def __call__(self, path: Path, number: int) -> str:
         """``report``, ``unchanged`` (a report on the program of a good file) or ``refused``.
@@ -72,6 +82,11 @@ class Judge:
         ``number`` chooses the target and the formats. Raises Fault.
         """
         name = f"{number}{path.suffix}"
+        if path.suffix in LOWERED:
+            try:
+                return self._inspected(path)
+            except Exception as error:
+                raise _unforeseen(error) from error
         gate = self._gates[number % len(self._gates)]
         try:
             result = self._checked(path, name, gate)
@@ -87,6 +102,21 @@ class Judge:
             except Exception as error:
                 raise _unforeseen(error) from error
         return "report" if result.report is not None else "refused"
+
+    def _inspected(self, path: Path) -> str:
+        """As ``fuseguard inspect``, in both of its formats."""
+        try:
+            read = read_lowered(path)
+        except UnreadableInput as error:
+            _check_refusal(error, path)
+            return "refused"
+        if hash(repr(read.program)) in self._known_lowered:
+            return "unchanged"
+        texts = {"text": plain(inspection.render(path.name, read)), "json": dump(inspection.to_dict(path.name, read))}
+        for form, text in texts.items():
+            for fault in faults_of(form, text):
+                raise Fault(f"inspection {form} {fault}", f"{form}: {fault}")
+        return "report"
 
     def _checked(self, path: Path, name: str, gate: Gate) -> FileResult | None:
         try:

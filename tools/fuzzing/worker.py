@@ -111,7 +111,7 @@ def run(connection: Connection, settings: Settings, started: MutableSequence[flo
     gc.freeze()  # the collector need not look through the good files again and again
     resource.setrlimit(resource.RLIMIT_AS, (settings.memory, settings.memory))
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=scratch()) as folder:
-        path = Path(folder, "input.pt2")
+        path = Path(folder, "input")
         connection.send(None)  # ready
         while (numbers := connection.recv()) is not None:
             connection.send(_judge_all(maker, subject, path, range(*numbers), started, 2 * slot))
@@ -124,6 +124,7 @@ def _judge_all(
     before = time.process_time()
     for number in numbers:
         made = maker.make(number)
+        path = path.with_suffix(made.suffix)
         path.write_bytes(made.data)
         begun = time.monotonic()
         started[at], started[at + 1] = number, begun

@@ -11,8 +11,8 @@ Rules that depend on it: DT503, DT505, DT506.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
@@ -55,6 +55,8 @@ class TableError(NamedTuple):
         return self.steps <= self.largest * _TOLERABLE
 
 
+#: Values from which on QParams.quantize must say what becomes of them.
+_LARGE = 2.0**62
 _NONE = TableError(0, 0)
 
 
@@ -175,6 +177,14 @@ class _Codes:
         # outside of the table, whatever range a file claims.
         self.least = max(given[0] - _BESIDE, data.qmin, _LOWEST)
         self.most = min(given[1] + _BESIDE, data.qmax, _HIGHEST)
+        # Attributes: those of qparams are computed each time.
+        self._scale, self._zero_point = data.scale, data.zero_point
+        self._out_scale, self._out_zero_point = out.scale, out.zero_point
+        self._qmin, self._qmax = out.qmin, out.qmax
+        # Beyond the codes of the output by one step, where all values saturate.
+        self._limits = out.qmin - out.zero_point - 1.0, out.qmax - out.zero_point + 1.0
+        # By their code: entries, and what lies between them, ask for the same ones.
+        self._values: dict[int, float] = {}
 
     @property
     def segments(self) -> tuple[int, int]:
@@ -185,20 +195,20 @@ class _Codes:
         """The function at a code, in steps of the output; NaN where it has none."""
         value = self._values.get(code)
         if value is None:
-            scale, zero_point, out_scale, _ = self._numbers
-            value = value_of(self.function, (code - zero_point) * scale, self.parameters) / out_scale
+            argument = (code - self._zero_point) * self._scale
+            value = value_of(self.function, argument, self.parameters) / self._out_scale
             self._values[code] = value
         return value
 
     def code(self, code: int) -> int | None:
-        value = self.value(code)
-        if value != value:
-            return None
-        _, _, scale, zero_point = self._numbers
-        if abs(value) >= 2**62:
-            return self.out.quantize(value * scale)
-        found = round(value * scale / scale) + zero_point  # as QParams.quantize
-        return max(self.out.qmin, min(self.out.qmax, found))
+        value = self._values.get(code)
+        if value is None:
+            value = self.value(code)
+        if -_LARGE < value < _LARGE:  # and is no NaN
+            found = round(value * self._out_scale / self._out_scale) + self._out_zero_point  # as QParams.quantize
+            # Faster than max and min: a table asks for two thousand codes.
+            return self._qmin if found < self._qmin else self._qmax if found > self._qmax else found
+        return None if value != value else self.out.quantize(value * self._out_scale)
 
     def bends(self, index: int) -> bool:
         """Whether the middle of a segment is further from the chord than the rounding of its ends may hide."""
@@ -208,40 +218,26 @@ class _Codes:
 
     def _clamped(self, code: int) -> float:
         low, high = self._limits
-        return max(low, min(high, self.value(code)))
-
-    @cached_property
-    def _limits(self) -> tuple[float, float]:
-        """Beyond the codes of the output by one step, where all values saturate."""
-        return self.out.qmin - self.out.zero_point - 1.0, self.out.qmax - self.out.zero_point + 1.0
-
-    @cached_property
-    def _numbers(self) -> tuple[float, int, float, int]:
-        return self.data.scale, self.data.zero_point, self.out.scale, self.out.zero_point
-
-    @cached_property
-    def _values(self) -> dict[int, float]:
-        """Those that are known by their code: entries, and what lies between them, ask for the same ones."""
-        return {}
-
-
-def _between(left: int, right: int, fraction: int) -> int:
-    """TOSA TABLE between two entries, and the RESCALE that takes its seven fractional bits off."""
-    return ((left << _SEGMENT_BITS) + (right - left) * fraction + _SEGMENT // 2) >> _SEGMENT_BITS
+        value = self.value(code)
+        return low if value < low else value if value < high else high  # a NaN is high
 
 
 def _segment_error(exact: _Codes, entries: list[int | None], index: int, stride: int) -> int:
-    return max(_differences(exact, entries, index, stride), default=0)
-
-
-def _differences(exact: _Codes, entries: list[int | None], index: int, stride: int) -> Iterator[int]:
+    """The largest difference between the program and the table in a segment, at every ``stride``-th code."""
     start = _start(index)
     left, right = entries[index], entries[index + 1]
     if left is None or right is None:
-        return
+        return 0
+    worst = 0
+    least, most, code_of = exact.least, exact.most, exact.code
+    # TOSA TABLE between two entries, and the RESCALE that takes its seven fractional bits off.
+    base, rise = (left << _SEGMENT_BITS) + _SEGMENT // 2, right - left
     # The last code of a segment is looked at whatever the stride: the endpoint is at fault there first.
     for code in (*range(start + stride, start + _SEGMENT - 1, stride), start + _SEGMENT - 1):
-        if exact.least <= code <= exact.most:
-            want = exact.code(code)
+        if least <= code <= most:
+            want = code_of(code)
             if want is not None:
-                yield abs(want - _between(left, right, code - start))
+                difference = abs(want - ((base + rise * (code - start)) >> _SEGMENT_BITS))
+                if difference > worst:
+                    worst = difference
+    return worst
