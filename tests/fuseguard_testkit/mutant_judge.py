@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -14,7 +13,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.executorch.all_inputs.lowering_forms import Lowering
 from fuseguard.executorch.all_inputs.prover import prove_all_inputs
-from fuseguard.executorch.all_inputs.results import AllInputs, CellProof
+from fuseguard.executorch.all_inputs.results import AllInputs
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.lockstep.observing import Observed, Place, observe
 from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge
@@ -104,17 +103,20 @@ class Subject:
         try:
             with lowered_to(self.lowering, mutant):
                 found = self.proved(home if briefly else None)
-                if briefly and not found.refuted:
+                if briefly and not self._placed(mutant, home, found):
                     found = self.proved(None)
         except RuntimeError:
             return Verdict("refused", home=tuple(sorted(home)))
         if not found.refuted:
             outcome: Outcome = "sampled" if found.remaining else "proved"
             return Verdict(outcome, home=tuple(sorted(home)), reason=self.changes(mutant))
+        refuted = tuple(sorted(cell.value for cell in found.refuted))
+        return Verdict("refuted", refuted, tuple(sorted(home)), self._placed(mutant, home, found))
+
+    def _placed(self, mutant: Mutant, home: set[str], found: AllInputs) -> bool:
+        """Whether a refuted cell is in the right place, or is joined with a value that is."""
         places = self._past_swapped(home, found) if mutant.kind == "permutation" else home
-        values = {cell.value for cell in found.refuted}
-        placed = not values.isdisjoint(places) or _joined(found.refuted, places)
-        return Verdict("refuted", tuple(sorted(values)), tuple(sorted(home)), placed)
+        return any(cell.value in places or not places.isdisjoint(cell.joined) for cell in found.refuted)
 
     def _past_swapped(self, home: set[str], found: AllInputs) -> set[str]:
         """``home``, and what reads those of its values that are proved, and so on.
@@ -160,8 +162,3 @@ class Subject:
         if number not in self._runs:
             self._runs[number] = observe(self.lowering.program, self._drawn(number))
         return self._runs[number]
-
-
-def _joined(refuted: Sequence[CellProof], places: set[str]) -> bool:
-    """Whether a value that was not found any more is part of a refuted cell."""
-    return any(not places.isdisjoint(cell.joined) for cell in refuted)

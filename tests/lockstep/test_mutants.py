@@ -41,6 +41,16 @@ def test_mutants_are_refuted_in_their_place(small: Subject) -> None:
     assert counts["proved"] + counts["sampled"] <= 2
 
 
+def test_a_wrong_table_entry_is_refuted_where_its_value_is_not_found_any_more() -> None:
+    """The cell that the value is joined with ends with an average, in which random codes hide the entry."""
+    subject = Subject.of(Network(1), 1)
+    entries = (mutant for mutant in mutants(subject.lowering, 2) if mutant.kind == "table entry")
+    mutant = next(item for item in entries if "[116] 82 -> 18" in item.what)
+    verdict = subject.judge(mutant, briefly=True)
+    assert verdict.outcome == "refuted"
+    assert verdict.placed
+
+
 @pytest.mark.campaign
 def test_five_hundred_mutants(tmp_path: Path) -> None:
     out = tmp_path / "mutants.jsonl"
