@@ -240,6 +240,11 @@ class _Walker(Float64Interpreter):
             self._unrounded[n.name] = value, trail
         found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
         actual, tensor = found if found is not None else (None, None)
+        # A network has millions of codes: what is equal is held once.
+        if actual is not None and np.array_equal(actual, expected):
+            actual = expected
+        if np.array_equal(unclipped, expected):
+            unclipped = expected
         self.meetings.append(Meeting(n.name, expected, actual, tensor, ties, unclipped, trail))
         if actual is None or tensor is None:
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
