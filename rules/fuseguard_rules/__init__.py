@@ -37,6 +37,7 @@ from fuseguard_rules.operator.op715_tensor_bounds_lose_scale import TensorBounds
 from fuseguard_rules.operator.op716_norm_side_results_lost import NormSideResultsLost
 from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotExpanded
 from fuseguard_rules.operator.op718_dynamic_size_needs_shape_ops import DynamicSizeNeedsShapeOps
+from fuseguard_rules.operator.op719_like_constant_loses_dtype import LikeConstantLosesDtype
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -113,4 +114,5 @@ RULES = (
     NormSideResultsLost,
     PutValuesNotExpanded,
     DynamicSizeNeedsShapeOps,
+    LikeConstantLosesDtype,
 )

@@ -50,6 +50,17 @@ ENDS: dict[str, _End] = {
     "fill": lambda v, x, n: torch.fill(x, n),
     "plus_ones_like": lambda v, x, n: v + torch.ones_like(x if x.shape == v.shape else v),
     "copy_onto": _copy_onto,
+    "bool_ones_like": lambda v, x, n: torch.ones_like(v, dtype=torch.bool),
+    "int32_full_like": lambda v, x, n: torch.full_like(x, 100 * n, dtype=torch.int32),
+    "int8_zeros_like": lambda v, x, n: torch.zeros_like(v, dtype=torch.int8),
+    "chosen_by_ones": lambda v, x, n: torch.where(torch.ones_like(v, dtype=torch.bool), v, -v),
+    "filled_by_zeros": lambda v, x, n: v.masked_fill(torch.zeros_like(v, dtype=torch.bool), n),
+    "int32_compared": lambda v, x, n: torch.where(torch.full_like(v, 100 * n, dtype=torch.int32) > 60, v, -v),
+    "int32_in_shape_of_mask": lambda v, x, n: torch.where(
+        torch.full_like(v > 0, 2 * n, dtype=torch.int32) > 2, v, -v
+    ),
+    "int32_cast": lambda v, x, n: v + torch.full_like(v, 100 * n, dtype=torch.int32).to(torch.float32),
+    "not_ones": lambda v, x, n: ~torch.ones_like(x, dtype=torch.bool),
     "int64_ones": lambda v, x, n: torch.ones(2, dtype=torch.int64),
     "int64_zeros": lambda v, x, n: torch.zeros(2, dtype=torch.int64),
     "int64_arange": lambda v, x, n: torch.arange(5),

@@ -1,4 +1,4 @@
-"""Float modules of the examples of OP712, OP713 and OP714, all about what a program puts out.
+"""Float modules of the examples of OP712, OP713, OP714 and OP719, all about constants and what a program returns.
 
 Imports torch: only ``Example.program`` imports this file.
 """
@@ -53,3 +53,15 @@ def with_int64_ones() -> _Made:
 
 def largest_channel() -> _Made:
     return _made(lambda conv, x: conv(x).argmax(1))
+
+
+def chosen_by_ones() -> _Made:
+    return _made(lambda _, x: torch.where(torch.ones_like(x, dtype=torch.bool), x, -x))
+
+
+def int32_zeros() -> _Made:
+    return _made(lambda conv, x: (conv(x), torch.zeros_like(x, dtype=torch.int32)))
+
+
+def compared_in_shape_of_mask() -> _Made:
+    return _made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))

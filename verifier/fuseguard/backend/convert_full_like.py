@@ -1,0 +1,152 @@
+"""Which constants in the shape of a value get that value's dtype in a delegate, and what the wrong dtype breaks.
+
+Source: ``ConvertFullLikeToFullPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It makes a ``full`` of a
+``full_like`` with the dtype of the tensor that gives the shape, and ignores the dtype that the op asks for. The pass
+runs after the DQs are folded, so a dequantized tensor has the dtype of its codes.
+
+Rules that depend on it: OP719.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.proper_quantization import refusal
+from fuseguard.backend.rewrites import moves_values
+from fuseguard.ir import Node, View
+from fuseguard.target import Target
+
+#: What becomes a ``full_like`` in the edge dialect, with the value that it is filled with.
+FILLED: dict[str, float | None] = {"full_like": None, "ones_like": 1.0, "zeros_like": 0.0}
+
+#: What goes wrong: a value of the wrong dtype leaves the delegate; an op cannot take it; it does not hold the number.
+Fault: TypeAlias = Literal["leaves", "refused", "bool", "codes"]
+
+#: What the partitioner leaves on the CPU whatever the op is.
+_NOT_TAKEN = ("int64", "float64")
+_LIMITS = {"bool": (0, 1), "int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1)}
+_FLOATS = ("float16", "bfloat16", "float32")
+#: Their result is a bool, whatever they compare.
+_COMPARISONS = frozenset(("eq", "ge", "gt", "le", "lt", "ne"))
+#: Their result has a dtype that they are given.
+_CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
+#: Two operands of these may have different dtypes: the result is the wider one.
+_LOGICAL = frozenset((
+    "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and", "logical_or", "logical_xor", "__and__", "__or__",
+    "__xor__",
+))  # fmt: skip
+_NEGATIONS = frozenset(("bitwise_not", "logical_not"))
+
+
+@dataclass(frozen=True, slots=True)
+class WrongDtype:
+    """``node`` should yield ``wanted`` and yields ``given`` in a delegate, which ``reader`` shows.
+
+    ``taken`` is whether an INT-only backend takes the op into a delegate.
+    """
+
+    node: Node
+    wanted: str
+    given: str
+    fault: Fault
+    reader: Node
+    taken: bool
+
+
+def wrong_dtypes(view: View, target: Target) -> Iterator[WrongDtype]:
+    """Each constant that has another dtype in a delegate, where that changes a result."""
+    for node in view.ops:
+        if name_of(node) not in FILLED or node.meta is None or view.out_q(node):
+            continue
+        given, wanted = _given(view, node), node.meta.dtype
+        if given is None or given == wanted or wanted in _NOT_TAKEN or given in _NOT_TAKEN:
+            continue
+        fault = _fault(view, target, node, given)
+        if fault is not None:
+            yield WrongDtype(node, wanted, given, *fault, refusal(view, node, target) is None)
+
+
+def filled_value(node: Node) -> int | float | None:
+    """The number that a constant is filled with; None if it is not known."""
+    known = FILLED[name_of(node)]
+    value = node.arg(1, "fill_value") if known is None else known
+    return value if isinstance(value, int | float) else None
+
+
+def name_of(node: Node) -> str:
+    """``ones_like`` of ``aten.ones_like.default``; "" for what is no op."""
+    parts = node.target.split(".")
+    return parts[1] if node.op == "call" and len(parts) > 1 else ""
+
+
+def _given(view: View, node: Node) -> str | None:
+    """The dtype, in the delegate, of what gives the shape."""
+    operand = view.graph.node_of(node.args[0]) if node.args else None
+    if operand is None or operand.meta is None:
+        return None
+    if view.is_dq(operand):
+        qparams = view.qparams(operand)
+        return "int8" if qparams.dtype == "uint8" else qparams.dtype or None
+    return operand.meta.dtype
+
+
+def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, Node] | None:
+    """What the wrong dtype breaks first, and the reader at which it does."""
+    stays = stays_on_cpu_with_float if target.has_float else stays_on_cpu
+    held = _holds(given, filled_value(node))
+    pending, seen = [node], {node.name}
+    while pending:
+        item = pending.pop(0)
+        for user in view.users(item):
+            if user.op == "output" or _is_cast_on_cpu(user, target) or stays(view, user, target) or _sums(user):
+                return "leaves", user
+            if name_of(user) in ("where", "masked_fill") and item in view.graph.inputs(user)[_mask_at(user)]:
+                return "refused", user
+            if name_of(user) in _NEGATIONS and given in _FLOATS:
+                return "refused", user
+            if _takes_any_dtype(user) or (name_of(user) in _LOGICAL and given in _FLOATS):
+                if not held:
+                    return ("bool" if given == "bool" else "codes"), user
+                continue
+            if user.name not in seen and _keeps_dtype(view, user):
+                seen.add(user.name)
+                pending.append(user)
+    return None
+
+
+def _holds(dtype: str, value: float | None) -> bool:
+    """Whether a constant of ``dtype`` may have the value."""
+    if value is None or dtype not in _LIMITS:
+        return True
+    low, high = _LIMITS[dtype]
+    return low <= value <= high
+
+
+def _takes_any_dtype(user: Node) -> bool:
+    """Whether the result has its dtype whatever the operands have: a comparison, a cast, arithmetic with floats."""
+    return name_of(user) in _COMPARISONS | _CASTS or (user.meta is not None and user.meta.is_float)
+
+
+def _mask_at(user: Node) -> slice:
+    return slice(0, 1) if name_of(user) == "where" else slice(1, 2)
+
+
+def _sums(user: Node) -> bool:
+    """A sum of integers that are left as they are stays on the CPU."""
+    return user.kind == "sum" and user.meta is not None and not user.meta.is_float
+
+
+def _is_cast_on_cpu(user: Node, target: Target) -> bool:
+    """A cast to float without a quantize op after it is a float op, which an INT-only backend leaves on the CPU."""
+    to_float = user.meta is not None and user.meta.is_float
+    return name_of(user) in _CASTS and to_float and not user.annotated and not target.has_float
+
+
+def _keeps_dtype(view: View, user: Node) -> bool:
+    """Whether the dtype of the result follows that of the operands: moves, arithmetic of integers, logic."""
+    if user.meta is None or user.meta.is_float or view.is_q(user):
+        return False
+    return moves_values(user) or name_of(user) in _NEGATIONS | _LOGICAL or user.kind in ("add", "sub", "mul", "neg")
