@@ -227,7 +227,7 @@ def _inputs(inputs: Sequence[torch.Tensor]) -> str:
 def _head(reduction: Reduction, notes: Sequence[str], title: str) -> str:
     proof = reduction.proof
     paragraphs = [
-        title or f"{' -> '.join(map(short_name, reduction.ops))}: {_SAYS[proof.outcome]}.",
+        title or f"{' -> '.join(map(short_name, reduction.ops)) or 'a constant'}: {_SAYS[proof.outcome]}.",
         f"Seen with {_versions()}, for {reduction.judge.target.spec}:",
         *_seen(proof),
         *notes,
