@@ -54,7 +54,7 @@ types: env
 test: lint
 	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
 	@$(PYTHON) tools/release_env.py core > /dev/null
-	$(CORE_BIN)/python -m pytest tests/browser
+	$(CORE_BIN)/python -m pytest tests/browser tests/docs/test_site.py
 
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null

@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/: a page per rule, the reference of the command line and that of the output.
+"""Writes the generated pages of docs/: a page for each rule, and the references of commands, output and Python API.
 
     python tools/generate_docs.py            # write them
     python tools/generate_docs.py --check    # only say what is stale; exit code 1 if anything is
@@ -20,7 +20,9 @@ from fuseguard.engine.registry import Registry, load_registry
 from fuseguard.engine.rule import Rule
 from layout_page import page as layout_page
 from layout_page import picture as layout_picture
+from notebook_page import notebook_page
 from output_page import output_page
+from python_page import python_page
 from rule_pages import housekeeping_page, index_page, rule_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -36,8 +38,10 @@ def pages() -> dict[Path, str]:
         Path("rules/index.md"): index_page(registry),
         Path("reference/cli.md"): cli_page(),
         Path("reference/output.md"): output_page(),
+        Path("reference/python.md"): python_page(),
         Path("reference/layout.md"): layout_page(),
         Path("reference/layout.svg"): layout_picture(),
+        Path("tutorial.md"): notebook_page(),
     }
     for rule in registry.everything:
         made[Path(f"rules/{rule.code}.md")] = _page(rule, registry)
@@ -56,6 +60,7 @@ def _page(rule: Rule | HousekeepingRule, registry: Registry) -> str:
 def stale(made: dict[Path, str]) -> list[str]:
     """What is missing, differs or should not be there."""
     there = {path.relative_to(DOCS) for folder in GENERATED for path in (DOCS / folder).rglob("*") if path.is_file()}
+    there |= {path for path in made if (DOCS / path).is_file()}
     faults = [f"{path} should not be there" for path in sorted(there - set(made))]
     for path, text in sorted(made.items()):
         if path not in there:

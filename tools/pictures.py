@@ -1,4 +1,4 @@
-"""Makes the pictures of the documentation: pages of fuseguard, opened in a browser and photographed.
+"""Makes the pictures of the documentation: a drawing for the home page, and photographs of fuseguard's own pages.
 
     make pictures
     .venvs/core/bin/python tools/pictures.py
@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import fuseguard
+from accuracy_picture import picture as accuracy_picture
+from generate_docs import shipped
+from rule_drawings import write as write_rule_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
@@ -26,18 +29,20 @@ WIDTH = 1180
 
 def main() -> int:
     """Entry point: 0, or 1 with a sentence if there is no browser."""
+    PICTURES.mkdir(exist_ok=True)
+    (PICTURES / "accuracy.svg").write_text(accuracy_picture(), encoding="utf-8")
     chromium = os.environ.get("FUSEGUARD_CHROMIUM") or shutil.which("chromium")
     if chromium is None:
         print("no chromium on PATH; install it or set FUSEGUARD_CHROMIUM", file=sys.stderr)
         return 1
     from playwright.sync_api import sync_playwright
 
-    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "report.html"
         page.write_text(_report(), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         _photograph(browser, page)
+        write_rule_drawings(shipped(), browser)
         browser.close()
     return 0
 
@@ -50,7 +55,7 @@ def _report() -> str:
 
 
 def _photograph(browser: Any, path: Path) -> None:
-    """The head of the page, and the drawings of its first finding."""
+    """The head of the page, the drawings of its first finding, and the whole graph."""
     page = browser.new_page(viewport={"width": WIDTH, "height": 760}, color_scheme="light")
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]", state="attached")
@@ -58,6 +63,10 @@ def _photograph(browser: Any, path: Path) -> None:
     page.set_viewport_size({"width": WIDTH, "height": 2600})  # so that no bar of the page is over the drawings
     page.click(".finding summary")
     page.locator(".finding .drawings").screenshot(path=PICTURES / "report-drawing.png")
+    page.set_viewport_size({"width": WIDTH, "height": 900})
+    page.click(".in-graph")
+    page.keyboard.press("0")
+    page.locator(".stage").screenshot(path=PICTURES / "report-graph.png")
     page.close()
 
 

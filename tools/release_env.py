@@ -7,7 +7,8 @@
 
 What runs a VGF on Vulkan (``constraints/vgf-engine.txt``) is an environment of its own that each release sees. Two
 Debian packages come with it, which this script does not install: ``apt-get install --no-install-recommends
-mesa-vulkan-drivers libvulkan1``. ``fuseguard doctor`` says whether they are there.
+mesa-vulkan-drivers libvulkan1``. ``fuseguard doctor`` says whether they are there. So is what the documentation's
+walkthroughs need (``constraints/walkthrough-<release>.txt``).
 
 There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
 lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the
@@ -39,6 +40,10 @@ CORE = "core"
 
 #: What runs a VGF on Vulkan, beside every release: constraints/vgf-engine.txt.
 VGF_ENGINE = "vgf-engine"
+
+#: What the walkthroughs of the documentation need beside a release, where there are constraints for it: a model that is
+#: not ours, and what runs a notebook. An environment of its own, so that a change does not rebuild the heavy one.
+WALKTHROUGH = "walkthrough-"
 
 #: What lowering imports first. It fails where the release and the pinned torch do not go together.
 BACKEND_IMPORT = "import executorch.backends.arm.quantizer, executorch.backends.arm.tosa.partitioner"
@@ -128,7 +133,8 @@ class HeavyEnv:
 
     @classmethod
     def of(cls, release: str, checkout: Path) -> HeavyEnv:
-        name = release if release in (CORE, VGF_ENGINE) else f"executorch-{release}"
+        whole = release in (CORE, VGF_ENGINE) or release.startswith(WALKTHROUGH)
+        name = release if whole else f"executorch-{release}"
         constraints = checkout / "constraints" / f"{name}.txt"
         if not constraints.is_file():
             known = ", ".join((CORE, *known_releases(checkout)))
@@ -204,7 +210,7 @@ class Overlay:
     heavy: HeavyEnv
     checkout: Path
     name: str
-    engine: HeavyEnv | None = None
+    beside: tuple[HeavyEnv, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -227,8 +233,8 @@ class Overlay:
         """What the overlay depends on. The metadata of an editable install is a copy, so pyproject counts."""
         project = hashlib.sha256((self.checkout / "pyproject.toml").read_bytes())
         project.update(Path(__file__).read_bytes())
-        engine = f"{self.engine.path}\n" if self.engine is not None else ""
-        return f"{self.heavy.path}\n{engine}{self.checkout}\n{project.hexdigest()}\n"
+        beside = "".join(f"{env.path}\n" for env in self.beside)
+        return f"{self.heavy.path}\n{beside}{self.checkout}\n{project.hexdigest()}\n"
 
     def build(self) -> None:
         """Build it unless it is up to date. Raises EnvError."""
@@ -242,7 +248,7 @@ class Overlay:
             _run([str(self.heavy.python), "-m", "venv", "--without-pip", str(self.path)])
             # addsitedir and not just the path: the .pth files of the heavy environment count too. The engine comes
             # first, because a release may pin an older emulation layer.
-            below = [env.path for env in (self.engine, self.heavy) if env is not None]
+            below = [env.path for env in (*self.beside, self.heavy)]
             hook = "".join(f"import site; site.addsitedir({str(_site_packages(path))!r})\n" for path in below)
             (_site_packages(self.path) / "fuseguard-heavy.pth").write_text(hook, encoding="utf-8")
             pip = [str(self.heavy.python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -287,17 +293,30 @@ def _run(command: list[str]) -> None:
         raise EnvError(f"failed with exit code {done.returncode}: {' '.join(command)}\n{done.stdout}")
 
 
-def _engine(release: str, checkout: Path, *, build: bool) -> HeavyEnv | None:
-    """What runs a VGF, beside a release. None where it cannot be had: everything else works without it."""
-    if release == CORE or not (checkout / "constraints" / f"{VGF_ENGINE}.txt").is_file():
-        return None
-    engine = HeavyEnv.of(VGF_ENGINE, checkout)
-    try:
-        if build:
-            engine.build()
-    except EnvError as error:
-        _say(f"'fuseguard prove --engine vgf' will not work: {error}")
-    return engine if engine.finished() else None
+def _beside(release: str, checkout: Path, *, build: bool) -> tuple[HeavyEnv, ...]:
+    """What stands beside a release: what runs a VGF, and what the walkthroughs need.
+
+    Left out where it cannot be had: everything else works without it.
+    """
+    if release == CORE:
+        return ()
+    found = []
+    needed_by = {
+        VGF_ENGINE: "'fuseguard prove --engine vgf'",
+        f"{WALKTHROUGH}{release}": "the tests of docs/first-hour.md and docs/tutorial.ipynb",
+    }
+    for name, what in needed_by.items():
+        if not (checkout / "constraints" / f"{name}.txt").is_file():
+            continue
+        env = HeavyEnv.of(name, checkout)
+        try:
+            if build:
+                env.build()
+        except EnvError as error:
+            _say(f"{what} will not work: {error}")
+        if env.finished():
+            found.append(env)
+    return tuple(found)
 
 
 def _say(text: str) -> None:
@@ -321,8 +340,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a release, or core")
     try:
         heavy = HeavyEnv.of(options.release, checkout)
-        engine = _engine(options.release, checkout, build=not options.only_print)
-        overlay = Overlay(heavy, checkout, options.overlay or options.release, engine)
+        beside = _beside(options.release, checkout, build=not options.only_print)
+        overlay = Overlay(heavy, checkout, options.overlay or options.release, beside)
         if options.only_print:
             if not (heavy.finished() and overlay.ready()):
                 raise EnvError(f"the environment {options.release} is not built or is out of date")

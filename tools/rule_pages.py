@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from fuseguard.engine.archive_rules import ArchiveRule
 from fuseguard.engine.evidence import announced_of, announced_text
-from fuseguard.engine.finding import Finding
+from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.housekeeping import HousekeepingRule
 from fuseguard.engine.registry import Registry
 from fuseguard.engine.row_evidence import evidence_of
@@ -17,6 +17,7 @@ from fuseguard.engine.rule import Example, Rule
 from fuseguard.engine.rule_examples import PROFILES
 from fuseguard.engine.run import run
 from fuseguard.ir.graph import Graph
+from fuseguard.report.draw.islands import Drawing, Drawings
 from fuseguard.report.lines import plain
 from fuseguard.report.text import finding_lines
 from fuseguard.target import MEASURED_RELEASES, Target
@@ -61,10 +62,12 @@ def rule_page(rule: Rule, registry: Registry) -> str:
 
 def _rule_lines(rule: Rule, registry: Registry) -> Iterator[str]:
     yield from (f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "")
-    yield from _facts(rule)
     yield from ("## What to do", "", prose(rule.remedy), "")
-    yield from _repair(rule, registry)
+    drawing = drawing_of(rule, registry)
+    yield from _drawn(rule, drawing)
+    yield from _repair(rule, registry, drawing)
     yield from ("## Why is this wrong?", "", prose(rule.why), "")
+    yield from ("## At a glance", "", *_facts(rule))
     yield from _effects(rule)
     yield from _bad(rule, registry)
     yield from _good(rule)
@@ -90,18 +93,17 @@ def _facts(rule: Rule) -> Iterator[str]:
 
 def _effects(rule: Rule) -> Iterator[str]:
     yield from ("## Effect by release", "")
-    yield "| case | releases | profile | effect | severity | evidence | known from |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    yield "| case | releases | profile | effect | known from |"
+    yield "| --- | --- | --- | --- | --- |"
     for known in evidence_of(rule):
         row = known.row
         cells = (
             "any" if row.case == "*" else row.case,
             "all" if row.releases == "*" else f"`{row.releases}`",
             "all" if row.profile == "*" else row.profile,
-            f"`{row.effect.value}`{f' ({prose(row.condition)})' if row.condition else ''}",
-            row.effect.severity.value,
-            prose(str(known)),
-            prose(row.reference) or "-",
+            f"`{row.effect.value}`, {_with_article(row.effect.severity)}"
+            + (f" ({prose(row.condition)})" if row.condition else ""),
+            prose(f"{known}: {row.reference}" if row.reference else str(known)),
         )
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
     yield from ("", "The first matching row applies.", "")
@@ -113,6 +115,10 @@ def _effects(rule: Rule) -> Iterator[str]:
         yield from ("### Announced upstream", "", "Pull requests announce these changes. They are not measured:", "")
         yield from (f"- {prose(announced_text(item, concern))}." for item, concern in announced)
         yield ""
+
+
+def _with_article(severity: Severity) -> str:
+    return f"an {severity.value}" if severity is Severity.ERROR else f"a {severity.value}"
 
 
 def _bad(rule: Rule, registry: Registry) -> Iterator[str]:
@@ -130,16 +136,35 @@ def _good(rule: Rule) -> Iterator[str]:
     yield from (f"This is *{prose(example.title)}*:", "", "```text", *_cut(example.graph()), "```", "")
 
 
-def _repair(rule: Rule, registry: Registry) -> Iterator[str]:
+def drawing_of(rule: Rule, registry: Registry) -> Drawing | None:
+    """The drawing of the finding that the page shows. None for a rule whose findings are about no node."""
+    _, shown = worst(rule, registry)
+    return Drawings(shown.graph).draw(shown.finding)
+
+
+def _drawn(rule: Rule, drawing: Drawing | None) -> Iterator[str]:
+    if drawing is None:
+        return
+    outlined = " The dashed outline is the closed cluster that the guard refuses." if drawing.before.cluster else ""
+    yield from (f"![The offending part of a program, drawn](../pictures/rules/{rule.code}.svg)", "")
+    yield from (f"*An example, drawn as in the HTML report: the offending nodes and edges are red.{outlined}*", "")
+
+
+def _repair(rule: Rule, registry: Registry, drawing: Drawing | None) -> Iterator[str]:
     if not rule.repairable:
         return
-    rewrites = (shown.finding.rewrite for _, shown in _all_shown(rule, registry))
+    # That of the drawn finding first, so that the text and the drawing are about one repair.
+    found = [worst(rule, registry), *_all_shown(rule, registry)]
+    rewrites = (shown.finding.rewrite for _, shown in found)
     rewrite = next((rewrite for rewrite in rewrites if rewrite is not None), None)
     if rewrite is None:
         return
     exact = "keeps every result the same to the bit" if rewrite.exact else "changes the program's results"
     yield from ("## How it is repaired", "", f"`fuseguard repair` {exact}. In one of the examples below:", "")
     yield from (*(f"- {prose(str(edit))}" for edit in rewrite.edits), "")
+    if drawing is not None and drawing.after is not None:
+        yield from (f"![The same part after the repair](../pictures/rules/{rule.code}-repaired.svg)", "")
+        yield from ("*The same part after the repair: what it inserts or changes is green.*", "")
 
 
 def _suppress(rule: Rule) -> Iterator[str]:
@@ -189,10 +214,11 @@ def housekeeping_page(rule: HousekeepingRule) -> str:
         about, page = "a program as a whole, or its delegates", "[the files that fuseguard reads](../formats.md)"
     lines = (
         f"# {rule.code}: {rule.name}", "", prose(rule.summary), "", PRIMER, "",
-        "| property | value |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
-        f"| About | {about} |", "",
         "## What to do", "", prose(rule.remedy), "",
         "## Why does this matter?", "", prose(rule.why), "",
+        "## At a glance", "",
+        "| property | value |", "| --- | --- |", f"| Severity | {rule.severity.value}, unless configured |",
+        f"| About | {about} |", "",
         f"See {page}.", "",
     )  # fmt: skip
     return "\n".join(lines)

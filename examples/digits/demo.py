@@ -31,8 +31,16 @@ TARGETS = ("TOSA-1.0+INT+FP", "TOSA-1.0+INT")
 WAYS = ("unguarded", "guarded", "repaired")
 OUTPUT = Path(__file__).parent / "out"
 
-HEADER = ("target", "lowering", "outcome", "logits off", "worst by", "predictions changed", "accuracy", "delegated/CPU")
-WIDTHS = (15, 9, 7, 12, 8, 19, 8, 13)
+HEADER = (
+    "target", "lowering", "outcome", "wrong logits", "ties", "largest error", "predictions changed", "accuracy",
+    "delegated/CPU",
+)  # fmt: skip
+WIDTHS = (15, 9, 7, 12, 4, 13, 19, 8, 13)
+NOTES = """
+   wrong logits   have another code than the eager program computes, rounding ties left out
+   ties           lie halfway between two codes: the eager program rounds to even, TOSA rounds up, and both are right
+   largest error  of all logits, ties included; a step is the distance between two codes
+   delegated/CPU  counts ops other than quantize and dequantize"""
 
 
 def main() -> int:
@@ -68,7 +76,7 @@ def main() -> int:
     for target, way, proof in proofs:
         if proof.exception:
             print(f"\n   {target}, {way}: {proof.exception.splitlines()[0]}")
-    print(f"\n   delegated/CPU counts ops other than quantize and dequantize. Took {time.monotonic() - started:.0f} s.")
+    print(f"{NOTES}\n\n   Took {time.monotonic() - started:.0f} s.")
     return 0 if all(proof.ok for _, way, proof in proofs if way != "unguarded") else 1
 
 
@@ -81,18 +89,28 @@ def _prove(program: torch.export.ExportedProgram, digits: Digits, target: str, w
 def _cells(proof: Proof, digits: Digits) -> tuple[str, ...]:
     """The row's columns after the first two. A lowering that raised has no numbers."""
     if not proof.outputs:
-        return (proof.outcome, "-", "-", "-", "-", "-")
+        return (proof.outcome, *"-" * (len(HEADER) - 3))
     logits, eager = proof.outputs[0], proof.reference[0]
     changed = (logits.argmax(1) != eager.argmax(1)).float().mean().item()
     on_cpu = sum("quantize_per" not in name for name in proof.cpu_ops)
     return (
         proof.outcome,
         f"{proof.mismatches - proof.rounding_ties} of {proof.elements}",
-        f"{proof.max_error:.3g}",
+        str(proof.rounding_ties),
+        _largest(proof),
         f"{changed:.1%}",
         f"{_accuracy(logits, digits):.1%}",
         f"{proof.delegated_ops} / {on_cpu}",
     )
+
+
+def _largest(proof: Proof) -> str:
+    """The largest error in steps of the output. Where no logit is wrong, it is that of a tie."""
+    if not proof.mismatches:
+        return "0"
+    steps = f"{proof.max_error_steps:.3g}"
+    tie = ", a tie" if proof.mismatches == proof.rounding_ties else ""
+    return f"{steps} step{'' if steps == '1' else 's'}{tie}"
 
 
 def _accuracy(logits: torch.Tensor, digits: Digits) -> float:

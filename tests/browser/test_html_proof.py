@@ -5,6 +5,8 @@ Protects: a page that shows a wrong value as right, and one that cannot be read 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fuseguard.report.proof_html import render
@@ -45,7 +47,7 @@ def test_every_value_has_a_row_with_bars(opened: Open, text: str) -> None:
     page.click(".more")
     assert values.count() == 303
     first, second, third = (values.nth(number) for number in range(3))
-    assert first.inner_text().split() == ["quantize", "conv2d", "\u2192", "relu", "exact", "0", "inf"]
+    assert first.inner_text().split() == ["quantize", "conv2d", "\u2192", "relu", "exact", "0", "0", "of", "144", "inf"]
     assert first.locator("rect").count() == 1, "no bar for no error"
     assert EVIL in second.inner_text()
     assert second.locator("rect").count() == 0, "nothing is known of it"
@@ -62,6 +64,65 @@ def test_values_are_filtered(opened: Open, text: str) -> None:
     page.fill("#search", "")
     page.check("#differing")
     assert page.locator("[role=status]").inner_text() == "302 of 303 values"
+    page.select_option("#status", "wrong")
+    assert page.locator("[role=status]").inner_text() == "1 of 303 values"
+
+
+def test_the_chart_has_a_bar_for_each_value_that_leads_to_its_row(opened: Open, text: str) -> None:
+    page = opened(text).page
+    layers = page.locator("svg.layers .layer")
+    assert layers.count() == 302, "what was not found has no error"
+    assert page.locator("svg.layers .beyond").count() == 1
+    heights = [float(one.get_attribute("height")) for one in layers.nth(1).locator("rect:not(.hit)").all()]
+    assert heights == pytest.approx([78, 12.5 / 80 * 78]), "the largest error, and 12.5 of 80 dB"
+    assert float(layers.nth(0).locator("rect.codes").get_attribute("height")) == 0
+    layers.nth(1).click()
+    assert page.locator("#search").input_value() == "quantize_1"
+    assert page.locator("table.values tbody tr").count() == 1
+
+
+def test_a_program_of_many_values_has_a_chart_of_at_most_400_bars(opened: Open) -> None:
+    cells = tuple(cell(value=f"v{number}", steps=float(number == 777), errors=()) for number in range(1000))
+    page = opened(render(proof(cells=cells), "m.pt2", ["random"])).page
+    layers = page.locator("svg.layers .layer")
+    assert layers.count() == 334
+    assert layers.nth(777 // 3).locator("title").text_content().startswith("3 values, the worst v777: wrong, 1 steps")
+
+
+def test_what_was_proved_for_every_input_is_listed_the_refuted_first(opened: Open) -> None:
+    example = SimpleNamespace(codes=(("quantize", (0,), 3), (EVIL, (1,), 4)), at=(0, 2), expected=1.0, actual=-128.0)
+    found = [
+        SimpleNamespace(
+            value=value, status=status, method="all codes", count=65536, ops=("relu",), operands=(), joined=(),
+            tensor="", reason="", ties=0, rounded=0, bound=0.0, saturated=False, source="", module="",
+            counterexample=shown,
+        )
+        for value, status, shown in (("one", "proved", None), ("two", "refuted", example))
+    ]  # fmt: skip
+    judged = proof(all_inputs=SimpleNamespace(cells=tuple(found), share_proved=0.5, seconds=1.0))
+    page = opened(render(judged, "m.pt2", ["random"])).page
+    section = page.locator("section[aria-labelledby=every-input]")
+    assert section.locator("h2").inner_text() == "For every input: 1 of 2 cells proved"
+    first, second = section.locator("tbody tr").all_inner_texts()
+    assert first.startswith("two")
+    assert f"quantize[0] = 3, {EVIL}[1] = 4: expected 1, the lowering has -128" in first
+    assert "65,536" in second
+
+
+def test_the_summary_says_what_the_text_report_says(opened: Open) -> None:
+    judged = proof(
+        outcome="exact", end_to_end="wrong", ties=2, engine="vgf", notes=("a note",), cells=(cell(status="tie"),),
+        engine_differences=(
+            SimpleNamespace(
+                delegate=0, output=1, tensor="out", differing=3, elements=9, largest=2, at=(0, 1), expected=5, actual=7,
+                shared_with=(),
+            ),
+        ),
+    )  # fmt: skip
+    page = opened(render(judged, "m.pt2", ["random"])).page
+    summary = page.locator("section.summary").inner_text()
+    for told in ("exact up to 2 ties", "1 tie", "too strict", "vgf", "a note", "3 of 9", "[0, 1]"):
+        assert told in summary
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

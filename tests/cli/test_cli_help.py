@@ -21,7 +21,7 @@ from fuseguard.cli.main import COMMANDS, cli
 from fuseguard_testkit.paths import DATA
 
 #: These lower programs, so their examples are parsed and not run.
-WITH_TORCH = {"prove", "reduce", "repair", "selftest"}
+WITH_TORCH = {"placement", "prove", "reduce", "repair", "selftest"}
 #: test_cli_rule_packs runs it over all installed packs, which takes seconds.
 ELSEWHERE = ("test-rules",)
 #: Groups do nothing themselves, and theirs are the examples.

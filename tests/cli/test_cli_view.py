@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,3 +58,30 @@ def test_it_overwrites_no_program(cli: Cli, opened: list[str]) -> None:
     assert result.exit_code == 2
     assert "would overwrite" in result.output
     assert opened == []
+
+
+def test_the_graph_is_written_for_model_explorer(cli: Cli, opened: list[str], tmp_path: Path) -> None:
+    page, graph = tmp_path / "report.html", tmp_path / "graph.json"
+    result = cli("view", "wrong.pt2", "--no-open", "-o", str(page), "--graph-json", str(graph))
+    assert (result.exit_code, result.output) == (0, f"{page}\n{graph}\n")
+    data = json.loads(graph.read_text())
+    assert data["label"] == "wrong.pt2"
+    assert data["graphs"][0]["id"] == "graph"
+
+
+def test_the_graph_json_is_about_one_program_and_overwrites_none(cli: Cli, opened: list[str], tmp_path: Path) -> None:
+    for arguments, told in (
+        (("wrong.pt2", "other.pt2", "--graph-json", str(tmp_path / "g.json")), "one program"),
+        (("wrong.pt2", "--graph-json", "other.pt2"), "would overwrite"),
+        (("wrong.pt2", "--graph-json", "x", "-o", "x"), "one file"),
+    ):
+        result = cli("view", *arguments)
+        assert result.exit_code == 2
+        assert told in result.output
+    assert opened == []
+
+
+def test_of_a_file_that_cannot_be_read_there_is_no_graph(cli: Cli, opened: list[str], tmp_path: Path) -> None:
+    result = cli("view", "unreadable.pt2", "--no-open", "-o", str(tmp_path / "p"), "--graph-json", str(tmp_path / "g"))
+    assert result.exit_code == 3
+    assert not (tmp_path / "g").exists()

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from fuseguard.cli.main import cli
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.config import load_config
-from fuseguard_testkit.documents import SCRIPTS, Block, Command, blocks, commands
+from fuseguard_testkit.documents import FIRST_HOUR, SCRIPTS, Block, Command, blocks, commands
 from fuseguard_testkit.paths import DATA, ROOT
 
 _TWO_RELEASES = "needs two releases installed; tests/tools/test_compare_backend.py compares smaller ones"
@@ -61,11 +61,11 @@ NOT_RUN = {
 RUN_AS = {"make demo": "python examples/digits/demo.py"}
 #: Commands that begin like this train or lower.
 WITH_TORCH = (
-    "make demo", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
+    "make demo", "fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
     ".venvs/1.5.1/bin/fuseguard",
 )  # fmt: skip
 
-SHELL = blocks("sh", "console", "bash", "shell")
+SHELL = [block for block in blocks("sh", "console", "bash", "shell") if block.page != FIRST_HOUR]
 RUNNABLE: dict[str, list[Command]] = {}
 for _block in SHELL:
     RUNNABLE.setdefault(_block.page, []).extend(c for c in commands(_block) if c.text not in NOT_RUN)
@@ -163,7 +163,7 @@ def test_a_wrong_promise_is_noticed(folder: Path) -> None:
         run(Command("fuseguard check model.pt2 --executorch 1.5.1"), folder)
 
 
-PYTHON = [block for block in blocks("python") if block.page not in SCRIPTS]
+PYTHON = [block for block in blocks("python") if block.page not in (*SCRIPTS, FIRST_HOUR)]
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.id) for block in PYTHON])

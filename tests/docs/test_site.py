@@ -5,7 +5,10 @@ Protects: pages that say something else than the code, and links that lead nowhe
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,10 +18,11 @@ from types import ModuleType
 
 import pytest
 
+import fuseguard
+import fuseguard.executorch
+from fuseguard.cli.main import COMMANDS
 from fuseguard.engine import Finding, Registry, Report, Rule
 from fuseguard_testkit.paths import ROOT
-
-pytest.importorskip("mkdocs")
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +133,112 @@ def test_prose_is_no_markup(generator: ModuleType, text: str, markdown: str) -> 
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    pytest.importorskip("mkdocstrings")  # the core environment has it: the site is built without torch
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(config), "-d", str(site)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    done = build(ROOT / "mkdocs.yml", tmp_path)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site. Building it prints no warning."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT / "mkdocs.yml", folder)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
-    assert "FuseQuantizedActivationPass" in (tmp_path / "rules" / "FU101.html").read_text()
-    pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
+    return folder
+
+
+def test_the_site_builds_without_a_warning_and_needs_no_network(site: Path) -> None:
+    assert "FuseQuantizedActivationPass" in (site / "rules" / "FU101.html").read_text()
+    pages = "".join(path.read_text() for path in site.rglob("*.html"))
     assert '<script src="http' not in pages, "the site must work offline"
     assert "fonts.googleapis" not in pages
+
+
+def test_the_python_reference_has_every_public_name_with_units_and_errors(site: Path) -> None:
+    page = (site / "reference" / "python.html").read_text()
+    for module in (fuseguard, fuseguard.executorch):
+        for name in module.__all__:
+            assert f'id="{module.__name__}.{name}"' in page or name == "__version__", name
+    for words in ("signal-to-error ratio in dB", "in real units", "in steps of the output", "dtype, shape and qparams"):
+        assert words in page, words
+    proving = page.partition('id="fuseguard.executorch.prove"')[2].partition('id="fuseguard.executorch.Proof"')[0]
+    raised = re.sub(r"<[^>]+>", "", proving.partition("Raises:")[2])
+    for error in ("UnreadableInput", "TargetError", "EngineUnavailable", "ValueError", "TypeError", "ImportError"):
+        assert re.search(rf"\b{error}\b", raised), error
+    assert ":func:" not in page, "tools/docstring_roles.py rewrites roles"
+
+
+def test_the_picture_of_the_home_page_shows_the_figures_of_the_readme() -> None:
+    from accuracy_picture import figures, picture
+
+    readme = (ROOT / "README.md").read_text()
+    assert [accuracy for _, accuracy, _ in figures(readme)] == [98.7, 84.7, 98.7, 98.7]
+    assert figures(readme.replace("| TOSA-1.0+INT | **84.7 %**", "| TOSA-1.0+INT | **80.1 %**"))[1][1] == 80.1
+    assert (ROOT / "docs" / "pictures" / "accuracy.svg").read_text() == picture(), "run make pictures"
+    with pytest.raises(ValueError, match=r"README\.md has no"):
+        figures("")
+
+
+def test_a_term_has_a_tooltip_where_a_page_first_uses_it(site: Path) -> None:
+    from glossary import terms
+
+    assert len(terms()) > 20
+    page = (site / "repair.html").read_text()
+    meaning = terms()["quantization domain"]
+    assert meaning == "A quantization domain is a set of values that share one set of codes, and so one set of qparams."
+    assert page.count(f'<abbr title="{meaning}">') == 1
+    heading = (site / "rules" / "FU101.html").read_text().partition("<h1")[2].partition("</h1>")[0]
+    assert "fused-activation" in heading, "a heading has no tooltip"
+    assert "<abbr" not in (site / "primer.html").read_text(), "the primer explains the terms itself"
+    assert "<abbr" not in (site / "index.html").read_text().partition("<body")[0]
+
+
+def test_the_script_of_the_search_is_the_one_that_its_readme_names() -> None:
+    folder = ROOT / "docs" / "javascripts"
+    digest = hashlib.sha256((folder / "iframe-worker.js").read_bytes()).hexdigest()
+    assert digest in (folder / "README.txt").read_text()
+
+
+def test_the_drawings_of_the_rule_pages_are_current(registry: Registry) -> None:
+    from rule_drawings import FOLDER, drawing_files
+
+    files = list(drawing_files(registry))
+    assert len(files) > 60
+    assert [file.name for file in files if not file.is_current] == [], "run make pictures"
+    assert {path.name for path in FOLDER.iterdir()} == {file.name for file in files}
+    changed = dataclasses.replace(files[0], told={**files[0].told, "label": "another"})
+    assert not changed.is_current
+
+
+def test_every_option_of_the_command_line_has_an_anchor(made: dict[Path, str]) -> None:
+    page = made[Path("reference/cli.md")]
+    anchors = re.findall(r'<a id="([\w-]+)"', page)
+    assert len(anchors) == len(set(anchors)) > 150
+    assert {"fuseguard-check-target", "fuseguard-prove-inputs", "fuseguard-baseline-create-select"} <= set(anchors)
+    for command in COMMANDS:
+        assert f"\n## fuseguard {command}\n" in page
+
+
+def test_what_to_do_comes_first(made: dict[Path, str]) -> None:
+    for path, page in made.items():
+        if path.parent.name == "rules" and path.stem != "index":
+            assert re.findall(r"^## (.*)", page, re.MULTILINE)[0] == "What to do", path
+
+
+def test_roles_of_docstrings_become_code() -> None:
+    pytest.importorskip("griffe")
+    from docstring_roles import as_markdown
+
+    assert as_markdown("as :func:`~a.b` and :class:`C`, ``d``") == "as `a.b` and `C`, ``d``"
 
 
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    for folder in ("verifier", "tools"):  # what mkdocstrings reads
+        (tmp_path / folder).symlink_to(ROOT / folder)
     page = tmp_path / "docs" / "guard.md"
     page.write_text(page.read_text() + "\n[nowhere](nowhere.md) and [lost](repair.md#lost)\n")
     done = build(tmp_path / "mkdocs.yml", tmp_path / "site")

@@ -52,6 +52,26 @@ def test_the_page_runs_from_the_model_to_the_file(page: str, compiler: str, tmp_
     assert (tmp_path / "model.pt2").is_file()
 
 
+@pytest.mark.thorough
+def test_the_ten_lines_of_the_home_page_end_with_an_exact_proof(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "readers" / "data" / "conv_cat.pt2", tmp_path / "model.pt2")
+    (block,) = blocks("python", pages=[ROOT / "docs" / "index.md"])
+    assert sum(bool(line) for line in block.text.splitlines()) == 10
+    shapes = "inputs = [torch.randn(node.meta['val'].shape) for node in program.graph.find_nodes(op='placeholder')"
+    script = block.text.replace(
+        "target = ", f"{shapes} if node.name in program.graph_signature.user_inputs]\ntarget = ", 1
+    )
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if shutil.which("vela", path=environment["PATH"]) is None:
+        pytest.skip("vela is not on PATH")
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "error FU101 fused-activation-out-of-range at " in done.stdout
+    assert "\nexact on TOSA-1.0+INT+int16+int4+cf, " in done.stdout
+
+
 SAVED = """
 import torch
 from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec

@@ -15,6 +15,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 #: Pages whose Python is one script, which tests/docs/test_walkthroughs.py runs.
 SCRIPTS = ("docs/ethos-u85.md", "docs/vgf.md")
 
+#: The page whose commands and Python tests/docs/test_first_hour.py runs, in one go.
+FIRST_HOUR = "docs/first-hour.md"
+
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _EXIT = re.compile(r"#.*\bexits with (\d+)")
 

@@ -143,3 +143,13 @@ def test_the_data_are_those_of_the_reports(repaired: RepairResult) -> None:
     data = repaired.to_dict()
     assert json.loads(json.dumps(data)) == data
     assert [(item["code"], item["exact"], len(item["edits"])) for item in data["repairs"]] == [("FU101", True, 1)]
+
+
+def test_a_notebook_shows_a_repair_with_the_program_as_it_was(repaired: RepairResult) -> None:
+    assert repaired.before is not None
+    assert [item.code for item in repaired.before.findings] == ["FU101"]
+    assert repaired.before.graph is not None
+    shown = repaired._repr_html_()
+    assert "1 repair, bit-exact" in shown
+    assert "srcdoc=" in shown
+    assert "equal to the bit, on 2 sets of inputs" in VerifiedRepair(repaired, 0.0, 2)._repr_html_()

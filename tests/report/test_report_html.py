@@ -28,7 +28,10 @@ from fuseguard_testkit.paths import DATA
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, UNREADABLE, finding, of, result
 from fuseguard_testkit.report_programs import islands
 
-ASSETS = ("report.css", "common.js", "drawing.js", "report.js")
+ASSETS = (
+    "report.css", "common.js", "drawing.js", "graph_model.js", "graph_panel.js", "graph_view.js", "report.js",
+    "proof.js", "proof_values.js",
+)  # fmt: skip
 
 
 class Page(HTMLParser):

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from fuseguard.engine import Severity, run
+from fuseguard.engine import Effect, Severity, run
 from fuseguard.engine.registry import load_registry
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.readers.pt2 import read_pt2
@@ -41,6 +41,8 @@ SCHEMA = {
                 "name": {"type": "string"},
                 "results": {"type": "object", "additionalProperties": {"$ref": "#/$defs/result"}},
                 "showExpandedSummaryOnGroupNode": {"type": "boolean"},
+                "hideInAggregatedStatsTable": {"type": "boolean"},
+                "showLabelCountColumnsInChildrenStatsTable": {"type": "boolean"},
             },
             "additionalProperties": False,
         },
@@ -64,8 +66,8 @@ def test_the_keys_are_the_nodes_of_the_file() -> None:
     found = run(graph, TARGET, REGISTRY.rules, file="conv_cat.pt2")
     told = overlay(result(FileResult("conv_cat.pt2", found)))
     assert told["results"].keys() <= {node.name for node in graph}
-    assert told["results"]["relu"] == {"value": "error: FU101", "bgColor": "#d93025"}
-    assert told["results"]["dequantize_per_tensor"]["value"] == "cluster of FU101"
+    assert told["results"]["relu"] == {"value": "error, wrong: FU101", "bgColor": "#c5221f", "textColor": "#ffffff"}
+    assert told["results"]["dequantize_per_tensor"]["value"] == "refused with FU101"
     assert set(told["results"]) == set(found.findings[0].cluster)
     assert told["name"].startswith("fuseguard: 1 error")
 
@@ -88,8 +90,41 @@ def test_of_several_findings_at_a_node_the_worst_has_the_colour() -> None:
         for code, severity in (("QD205", Severity.NOTE), ("FU101", Severity.ERROR))
     )
     told = overlay(of(note, error))["results"]
-    assert told["relu"] == {"value": "error: FU101, QD205", "bgColor": "#d93025"}
-    assert told["conv"]["value"] == "cluster of FU101, QD205"
+    assert told["relu"] == {"value": "error, wrong: FU101, QD205", "bgColor": "#c5221f", "textColor": "#ffffff"}
+    assert told["conv"]["value"] == "refused with FU101, QD205"
+
+
+def test_a_cluster_that_is_not_refused_is_not_said_to_be() -> None:
+    item = finding(severity=Severity.NOTE, effect=Effect.CPU_FALLBACK, refuse=False)
+    told = overlay(of(item))["results"]
+    assert told["relu"]["value"] == "note, cpu fallback: FU101"
+    assert told["dequantize"]["value"] == "cluster of FU101"
+
+
+def test_words_have_no_minimum_and_no_sum() -> None:
+    """Else Model Explorer shows an empty table of them."""
+    told = overlay(of(finding()))
+    assert told["hideInAggregatedStatsTable"]
+    assert told["showLabelCountColumnsInChildrenStatsTable"]
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_labels_can_be_read_on_their_background(severity: Severity) -> None:
+    told = overlay(of(finding(severity=severity)))["results"]
+    for node in ("relu", "dequantize"):
+        assert contrast(told[node]["bgColor"], told[node]["textColor"]) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.1's contrast ratio."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_what_was_not_checked_is_no_clean_program() -> None:

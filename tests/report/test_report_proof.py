@@ -224,6 +224,8 @@ def test_the_page_of_a_proof_holds_what_the_json_holds() -> None:
     page = proof_html.render(shown, "m.pt2", ["random"])
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     assert data.pop("kind") == "proof"
+    told = {key: data.pop(key) for key in ("headline", "cells_summary", "cross_check", "guard_lines")}
+    assert told == {"headline": "wrong", "cells_summary": "1 exact, 1 wrong", "cross_check": "", "guard_lines": []}
     assert data == json.loads(dump(to_dict(shown, "m.pt2", ["random"])))
     assert data["cells"][1]["errors"] == [[-132.0, 70], [-100.0, 8]]
 
@@ -233,4 +235,13 @@ def test_a_page_and_a_notebook_take_no_markup_from_a_proof() -> None:
     shown = proof(outcome=evil, target=evil, exception=evil, cells=(cell(value=evil, ops=(evil,), module=evil),))
     for text in (proof_html.render(shown, evil, [evil]), notebook.proof_html(shown)):
         assert "<img" not in text
-    assert proof_html.render(shown, evil, [evil]).count("</script>") == 3, "the data, and two scripts"
+    assert proof_html.render(shown, evil, [evil]).count("</script>") == 4, "the data, and three scripts"
+
+
+def test_an_exact_lowering_with_ties_does_not_contradict_itself() -> None:
+    tied = proof(mismatches=2, rounding_ties=2, max_error=0.102, max_error_steps=1.0)
+    shown = plain(render(tied, "m.pt2", ["random"]))
+    assert "  mismatches  2 of 64 elements, all of them rounding ties\n" in shown
+    assert "  max error   0.102, 1 step of the output (at a rounding tie, where either code is right)\n" in shown
+    some = proof(outcome="bounded", mismatches=3, rounding_ties=2, max_error=0.2, max_error_steps=2.0)
+    assert "  max error   0.2, 2 steps of the output\n" in plain(render(some, "m.pt2", ["random"]))

@@ -54,10 +54,11 @@ def check(
         target: a TOSA specification (``TOSA-1.0+INT``), an accelerator (``vgf``, ``ethos-u85``), a compile spec or
             partitioner of the backend, or several; ``all`` is one of each kind. None means ``TOSA-1.0+INT+FP``.
         executorch: the release to check for, or several, for every target in turn; ``all`` are those measured. None
-            means the installed one, else the newest measured.
+            means the installed one or, if none is installed, the newest measured.
         policy: ``consistent`` (the default), ``measured`` or ``bit-exact``: which findings the plug-in would refuse.
-        select, ignore: rule codes, prefixes or names.
-        severity: severities by code, prefix or name, in the place of the effects'.
+        select: the rules to run, as codes, prefixes or names. None means the configuration's, or else all.
+        ignore: the rules to leave out, likewise.
+        severity: severities by code, prefix or name. They replace those of the effects.
         suppressions: what not to report. Suppressed findings are in ``report.suppressed``.
         baseline: a file made by ``fuseguard baseline``; what it knows is in ``report.suppressed`` as well.
         fail_on: the least severity for which ``report.ok`` is False; None means error.
@@ -68,6 +69,9 @@ def check(
             ``torch.export.load`` would run of it. Accepted ones are in ``report.suppressed``.
         config: a ``fuseguard.toml`` or ``pyproject.toml``; it says what the arguments above do not. None means none:
             unlike the command line, this function looks for no configuration.
+
+    Returns:
+        The findings, errors first, and what else the check saw.
 
     Raises:
         TargetError: the target or release is not valid.
@@ -106,10 +110,23 @@ def check_files(
     """Check ``.pt2`` files as one run of ``fuseguard check`` does.
 
     Unlike :func:`check` once per file, a suppression counts as unused (SU001) only if it matches in none of them, and a
-    file that cannot be read keeps none of the others from being checked: it has an ``error`` in the place of a report.
+    file that cannot be read does not keep the others from being checked: it has an ``error`` instead of a report.
 
     Args:
-        files: paths. The other arguments are those of :func:`check`.
+        files: paths. At least one.
+        target: as for :func:`check`, and so are all arguments that follow, up to ``config``.
+        executorch: see :func:`check`.
+        policy: see :func:`check`.
+        select: see :func:`check`.
+        ignore: see :func:`check`.
+        severity: see :func:`check`.
+        suppressions: see :func:`check`.
+        baseline: see :func:`check`.
+        fail_on: see :func:`check`.
+        require_quantized: see :func:`check`.
+        method: see :func:`check`.
+        allow_code: see :func:`check`.
+        config: see :func:`check`.
         jobs: the number of processes, 0 for one per processor.
 
     Returns:
@@ -117,7 +134,9 @@ def check_files(
         which is what ``fuseguard check`` exits with.
 
     Raises:
-        TargetError, RulePackError, ValueError: as :func:`check` does. UnreadableInput is not raised.
+        TargetError: as for :func:`check`.
+        RulePackError: as for :func:`check`.
+        ValueError: as for :func:`check`, and if ``files`` is empty. UnreadableInput is not raised.
     """
     from fuseguard.gate.files import check_with
 
@@ -146,8 +165,11 @@ def render(
             ``gitlab``, ``html``, ``markdown`` or, of one program, ``model-explorer``.
         source_root: the directory that source lines are relative to; None means the current one.
         quiet: leave out notices and the summary, in formats for people.
-        verbose: write out every finding, in the text format, where those with one cause are else one entry.
-        statistics: counts by rule in the place of findings, in formats for people.
+        verbose: write out every finding in the text format. Otherwise, findings with one cause are one entry.
+        statistics: counts by rule instead of findings, in formats for people.
+
+    Returns:
+        The report, without colours.
 
     Raises:
         ValueError: there is no such format, or it is about one program and there are several.

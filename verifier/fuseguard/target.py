@@ -64,10 +64,15 @@ class TargetError(ValueError):
 class Target:
     """One configuration of the backend.
 
-    ``profiles`` is INT, FP or both; ``extensions`` the rest of the TOSA string; ``accelerator`` is ``tosa``
-    for a bare specification. ``release`` is an ExecuTorch version. ``notice`` says when the release was not
-    measured. ``ir_validity`` is ``EdgeCompileConfig._check_ir_validity``, by default True: whether ExecuTorch
-    checks the edge IR, that of a delegate after the backend's passes too.
+    Attributes:
+        spec: the TOSA specification.
+        profiles: INT, FP or both.
+        extensions: the rest of the TOSA specification, such as ``int16``.
+        accelerator: ``vgf`` or an Ethos-U with its size; ``tosa`` for a bare specification.
+        release: the version of ExecuTorch.
+        notice: says so if the release was not measured, or if the name of a family stands for one size.
+        ir_validity: whether ExecuTorch checks the edge IR, also that of a delegate after the backend's passes
+            (``EdgeCompileConfig._check_ir_validity``).
     """
 
     spec: str
@@ -84,7 +89,9 @@ class Target:
 
         The name of a family (``ethos-u85``) stands for one of its sizes, and ``notice`` says for which.
         ``executorch=None`` means the installed release, or the newest measured one if none is installed.
-        Raises TargetError naming the valid choices.
+
+        Raises:
+            TargetError: the target or release is not valid. The text names the valid choices.
         """
         name = FAMILIES.get(text.lower(), text.lower())
         accelerator = name if name in ACCELERATORS else "tosa"

@@ -22,7 +22,7 @@ from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.boundary import bo604 as examples
 
-_FLOAT = "FoldAndAnnotateQParamsPass folds the Q behind an op whose DQ is in another delegate"
+_FLOAT = "FoldAndAnnotateQParamsPass folds the Q after an op whose DQ is in another delegate"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
 
 #: Traits of data movement that does more than pass on one value.

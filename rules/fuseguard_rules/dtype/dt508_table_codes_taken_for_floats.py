@@ -39,7 +39,7 @@ _EXTREMES = ("amax", "amin")
 _POOL = "RewriteAvgPool2dPass runs before InsertTableOpsPass"
 _SELECT = "MatchArgDtypePass casts the second branch to the first one's dtype, before InsertTableOpsPass"
 _CAST = "DecorateFp32toInt32CastingPass runs before InsertTableOpsPass"
-_PROMOTED = "FoldAndAnnotateQParamsPass and the passes behind it: bmm wants one dtype"
+_PROMOTED = "FoldAndAnnotateQParamsPass and the passes after it: bmm wants one dtype"
 _NO_DQ = "the DQ at the end of the delegate stays on the CPU"
 
 

@@ -17,7 +17,7 @@ from fuseguard_rules.examples.placement import pl401 as examples
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"
 _NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
-_READER = "the op behind it is given no input qparams"
+_READER = "the op after it gets no input qparams"
 _STRANDED = "the reader is de-tagged for its float operand, and the DQ of its other one stays"
 _RAW = "the int32 accumulator goes on as it is"
 _WEIGHT = "the linear is decomposed, and its transposed weight delegated on its own"

@@ -89,6 +89,8 @@ def _given(view: View, node: Node) -> str | None:
         return None
     if view.is_dq(operand):
         qparams = view.qparams(operand)
+        if qparams is None:
+            return None
         return "int8" if qparams.dtype == "uint8" else qparams.dtype or None
     return operand.meta.dtype
 

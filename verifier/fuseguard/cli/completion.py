@@ -20,7 +20,7 @@ Examples:
 Open a new shell, and try: fuseguard check --target <TAB>"""
 
 
-@click.command("completion", epilog=EPILOG, short_help="Print the completion script of a shell.")
+@click.command("completion", epilog=EPILOG, short_help="Print the completion script for a shell.")
 @click.argument("shell", type=Choice(SHELLS))
 def command(shell: str) -> None:
     """Print the script that makes SHELL complete fuseguard's commands, options, targets and rules."""

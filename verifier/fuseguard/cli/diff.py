@@ -28,7 +28,7 @@ Exit codes: 0 nothing at or above --fail-on is new or got worse; 1 something is;
 could not be read or was refused."""
 
 
-@click.command("diff", epilog=EPILOG, short_help="Say what is new and what is gone between two programs.")
+@click.command("diff", epilog=EPILOG, short_help="Compare two programs: show the new findings and those that are gone.")
 @click.argument("before", type=ProgramPath())
 @click.argument("after", type=ProgramPath())
 @settings.gate_options
@@ -51,7 +51,7 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """Say what is new and what is gone between two programs (.pt2 files), usually two exports of one model.
+    """Compare the findings of two programs (.pt2 files), usually two exports of one model.
 
     A finding is the same one as long as its place in the model is the same, whatever its nodes are called and however
     the model was calibrated. Baselines are ignored.

@@ -33,12 +33,12 @@ ICD_OPTION = click.option(
 )
 
 
-@click.command("doctor", epilog=EPILOG, short_help="Say which engines work here and what is missing.")
+@click.command("doctor", epilog=EPILOG, short_help="Show which engines work here and what is missing.")
 @ICD_OPTION
 @output.format_option("text", "json")
 @output.color_option
 def command(vulkan_icd: Path | None, output_format: str, color: str) -> None:
-    """Say which engines work here: what 'fuseguard prove' can run a lowered program in.
+    """Show which engines work here. 'fuseguard prove' runs a lowered program in an engine.
 
     Each piece that is missing is named with the command that installs it. Nothing is installed or changed.
     """

@@ -26,13 +26,13 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [key for key in keys if key.lower().startswith(incomplete.lower())]
 
 
-@click.command("explain", epilog=EPILOG, short_help="Say what a rule finds, why it matters and what to do.")
+@click.command("explain", epilog=EPILOG, short_help="Explain a rule: what it finds, why it matters and what to do.")
 @click.argument("rules", nargs=-1, metavar="[CODE|NAME|FAMILY]...", shell_complete=_complete)
 @click.option("--all", "everything", is_flag=True, help="Explain every rule.")
 @output.format_option("text", "json")
 @output.color_option
 def command(rules: tuple[str, ...], everything: bool, output_format: str, color: str) -> None:
-    """Say what a rule finds, why it matters, what happens on each release and what to do."""
+    """Explain a rule: what it finds, why it matters, what happens on each release and what to do."""
     if everything == bool(rules):
         raise click.UsageError("Name a rule ('fuseguard rules' lists them) or use --all, not both.")
     registry = load_registry()

@@ -19,7 +19,7 @@ Exit codes: 0, whatever the file holds; 2 usage or internal error; 3 the file
 could not be read."""
 
 
-@click.command("inspect", epilog=EPILOG, short_help="Say what a lowered file holds: .pte, .vgf or .tosa.")
+@click.command("inspect", epilog=EPILOG, short_help="Show what a lowered file contains: .pte, .vgf or .tosa.")
 @click.argument("file", type=ProgramPath())
 @output.format_option("text", "json")
 @output.color_option

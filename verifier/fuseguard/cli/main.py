@@ -20,23 +20,26 @@ COMMANDS: dict[str, str] = {
     "check": "Check quantized programs.",
     "view": "Check programs and show the report in the browser.",
     "demo": "Check a small program that ships with fuseguard.",
-    "upgrade-check": "Say what another ExecuTorch release breaks and fixes.",
-    "diff": "Say what is new and what is gone between two programs.",
+    "init": "Write configuration, hook and workflow for a repository.",
+    "upgrade-check": "Show what another ExecuTorch release breaks and fixes.",
+    "diff": "Compare two programs: show the new findings and those that are gone.",
     "baseline": "Record current findings so that only new ones are reported.",
-    "explain": "Say what a rule finds, why it matters and what to do.",
+    "explain": "Explain a rule: what it finds, why it matters and what to do.",
+    "why-not": "Explain why a rule does not report a node.",
     "rules": "List all rules.",
-    "targets": "List what a program can be checked for.",
-    "prove": "Lower a program, run it and compare with the eager program.",
-    "doctor": "Say which engines work here and what is missing.",
-    "inspect": "Say what a lowered file holds: .pte, .vgf or .tosa.",
-    "repair": "Rewrite a program so that the backend lowers it right.",
-    "reduce": "Make a program small that the backend lowers wrong, for a report.",
-    "selftest": "Compare what the rules say with what the installed backend does.",
-    "test-rules": "Hold the rules of a pack against their own examples.",
-    "new-rule": "Write a rule, its test and its pack to start from.",
-    "schema": "Print the JSON Schema of what fuseguard writes.",
-    "completion": "Print the completion script of a shell.",
-    "version": "Show versions of fuseguard and of what it works with.",
+    "targets": "List the targets that a program can be checked for.",
+    "placement": "List the ops that stay on the CPU, and why.",
+    "prove": "Lower a program, run it and compare it with the eager program.",
+    "doctor": "Show which engines work here and what is missing.",
+    "inspect": "Show what a lowered file contains: .pte, .vgf or .tosa.",
+    "repair": "Rewrite a program so that the backend lowers it correctly.",
+    "reduce": "Reduce a program that the backend lowers wrong, for a bug report.",
+    "selftest": "Compare the effects tables of the rules with the installed backend.",
+    "test-rules": "Test the rules of a pack on their own examples.",
+    "new-rule": "Create a rule with its test and its pack, as a start.",
+    "schema": "Print the JSON Schema of fuseguard's output.",
+    "completion": "Print the completion script for a shell.",
+    "version": "Show the versions of fuseguard and of the packages it works with.",
 }
 
 EPILOG = """\b
@@ -59,7 +62,7 @@ does not end. When several apply, the largest wins."""
 FIRST_STEPS = """\
 fuseguard finds quantized programs that ExecuTorch's Arm backend lowers wrong.
 
-  fuseguard check model.pt2            Say what breaks, where, and what to do.
+  fuseguard check model.pt2            Show what breaks, where, and what to do.
                                        Needs no torch; runs nothing in the file.
   fuseguard repair model.pt2 --trust -o repaired.pt2
                                        Rewrite the program, bit-exactly.

@@ -52,7 +52,7 @@ class _Place:
         return self.tests / f"test_{self.module}.py"
 
 
-@click.command("new-rule", epilog=EPILOG, short_help="Write a rule, its test and its pack to start from.")
+@click.command("new-rule", epilog=EPILOG, short_help="Create a rule with its test and its pack, as a start.")
 @click.argument("code")
 @click.argument("name")
 @click.option(

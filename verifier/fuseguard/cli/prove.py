@@ -48,7 +48,8 @@ or --trust is missing. --inputs reads .npz (by name or in order) and .pt (a
 tensor, a sequence, or a dict by name); 'random' draws from each input's own
 quantized range."""
 
-@click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare with the eager program.")
+
+@click.command("prove", epilog=EPILOG, short_help="Lower a program, run it and compare it with the eager program.")
 @click.argument("file", type=ProgramPath())
 @click.option(
     "--inputs",

@@ -47,7 +47,7 @@ _NOTHING = "Nothing was written."
 _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix that, or name another place with -o."
 
 
-@click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it right.")
+@click.command("repair", epilog=EPILOG, short_help="Rewrite a program so that the backend lowers it correctly.")
 @click.argument("file", type=ProgramPath())
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the repaired program.")
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")

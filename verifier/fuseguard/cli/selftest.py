@@ -39,7 +39,9 @@ _NEEDED = ("torch", "executorch", "torchao", "tosa_reference_model", "numpy")
 _SHIPPED = ""
 
 
-@click.command("selftest", epilog=EPILOG, short_help="Compare what the rules say with what the installed backend does.")
+@click.command(
+    "selftest", epilog=EPILOG, short_help="Compare the effects tables of the rules with the installed backend."
+)
 @selection_options
 @click.option(
     "--target",
@@ -123,9 +125,7 @@ def command(
     ctx.exit(exits.CLEAN if all(result.agrees for result in results) else exits.FINDINGS)
 
 
-def _judged(
-    chosen: Sequence[Case], jobs: int, recorder: Recorder | None, *, check_ir_validity: bool
-) -> list[Result]:
+def _judged(chosen: Sequence[Case], jobs: int, recorder: Recorder | None, *, check_ir_validity: bool) -> list[Result]:
     from fuseguard.executorch.selftest import run_cases
 
     compile_config = None

@@ -110,6 +110,13 @@ def rule_options(command: F) -> F:
     return command
 
 
+def target_options(command: F) -> F:
+    """The options that say which target, for a command that is about one rule."""
+    for option in reversed((_TARGET, _EXECUTORCH, _METHOD, _CONFIG, _NO_CONFIG)):
+        command = option(command)
+    return command
+
+
 def baseline_options(command: F) -> F:
     """``--baseline`` and ``--no-baseline``."""
     command = click.option("--no-baseline", is_flag=True, help="Ignore the configuration's baseline.")(command)

@@ -16,7 +16,7 @@ Examples:
   fuseguard targets --output-format json"""
 
 
-@click.command("targets", epilog=EPILOG, short_help="List what a program can be checked for.")
+@click.command("targets", epilog=EPILOG, short_help="List the targets that a program can be checked for.")
 @output.format_option("text", "json")
 @output.color_option
 def command(output_format: str, color: str) -> None:

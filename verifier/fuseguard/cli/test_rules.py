@@ -26,7 +26,7 @@ tested. Exit codes: 0 nothing is wrong with the rules; 1 something is; 2 usage,
 a pack that cannot be loaded, or internal error."""
 
 
-@click.command("test-rules", epilog=EPILOG, short_help="Hold the rules of a pack against their own examples.")
+@click.command("test-rules", epilog=EPILOG, short_help="Test the rules of a pack on their own examples.")
 @click.argument("packs", nargs=-1, metavar="[PACK]...", shell_complete=candidates.packs)
 @output.format_option("text", "json")
 @output.color_option

@@ -30,7 +30,7 @@ release is an error with the second; 2 usage, configuration, rule pack or intern
 error, or a rule failed; 3 a file could not be read or was refused."""
 
 
-@click.command("upgrade-check", epilog=EPILOG, short_help="Say what another ExecuTorch release breaks and fixes.")
+@click.command("upgrade-check", epilog=EPILOG, short_help="Show what another ExecuTorch release breaks and fixes.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ProgramPath())
 @click.option(
     "--from", "before", required=True, metavar="VERSION", shell_complete=candidates.release,

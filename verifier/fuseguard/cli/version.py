@@ -24,7 +24,7 @@ Examples:
 PACKAGES: tuple[str, ...] = ("executorch", "torch", "torchao", "tosa-tools")
 
 
-@click.command("version", epilog=EPILOG, short_help="Show versions of fuseguard and of what it works with.")
+@click.command("version", epilog=EPILOG, short_help="Show the versions of fuseguard and of the packages it works with.")
 @output.format_option("text", "json")
 @output.color_option
 @click.pass_context

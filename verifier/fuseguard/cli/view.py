@@ -16,7 +16,11 @@ from fuseguard.cli.reports import source_root_option
 from fuseguard.engine.registry import load_registry
 from fuseguard.gate.exit_codes import exit_code
 from fuseguard.gate.files import check_with
+from fuseguard.gate.result import CheckResult
+from fuseguard.ir.graph import Graph
+from fuseguard.report import model_explorer_graph
 from fuseguard.report.formats import render_document
+from fuseguard.report.html_data import graph_of
 from fuseguard.report.options import Options
 
 EPILOG = """\b
@@ -24,6 +28,7 @@ Examples:
   fuseguard view model.pt2
   fuseguard view model.pt2 --target ethos-u85 --executorch all
   fuseguard view model.pt2 --no-open --output-file report.html
+  fuseguard view model.pt2 --no-open --graph-json graph.json
 
 \b
 Exit codes: 0 whatever was found; 2 usage, target, rule pack or internal
@@ -44,6 +49,12 @@ error, or a rule failed; 3 a file could not be read or was refused."""
     help="Write the page to this file. Default: a new temporary file.",
 )
 @click.option("--open/--no-open", "opens", default=True, show_default=True, help="Open the page in the browser.")
+@click.option(
+    "--graph-json",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Also write the graphs of the one program as JSON that Model Explorer opens.",
+)
 @settings.jobs_option
 @click.pass_context
 def command(
@@ -53,6 +64,7 @@ def command(
     source_root: Path | None,
     output_file: Path | None,
     opens: bool,
+    graph_json: Path | None,
     jobs: int,
     **options: Any,
 ) -> None:
@@ -62,9 +74,14 @@ def command(
     """
     files = settings.programs(files)
     gate = settings.resolve(load_registry(), **options)
-    if output_file is not None:
-        kept = settings.not_to_be_lost(files, gate, options["config"])
-        output.refuse_to_overwrite(output_file, "--output-file", kept)
+    if graph_json is not None and len(files) > 1:
+        raise click.UsageError("--graph-json is about one program; view one at a time.")
+    if graph_json is not None and graph_json == output_file:
+        raise click.UsageError("--graph-json and --output-file name one file; give each its own.")
+    kept = settings.not_to_be_lost(files, gate, options["config"])
+    for written, option in ((output_file, "--output-file"), (graph_json, "--graph-json")):
+        if written is not None:
+            output.refuse_to_overwrite(written, option, kept)
     with progress(len(set(files)), False) as step:
         result = check_with(gate, files, jobs, step)
     for file in result.files:
@@ -75,6 +92,15 @@ def command(
     path = output_file or Path(tempfile.mkdtemp(prefix="fuseguard-")) / "report.html"
     output.write_file(path, page)
     output.write_text(f"{path}\n")
+    if graph_json is not None and (program := _program(result)) is not None:
+        output.write_file(graph_json, model_explorer_graph.render(program, files[0].name))
+        output.write_text(f"{graph_json}\n")
     if opens and not webbrowser.open(path.absolute().as_uri()):
         exits.tell("No browser could be started here; open the file in one.")
     ctx.exit(exit_code(result.files, gate.fail_on, exit_zero=True))
+
+
+def _program(result: CheckResult) -> Graph | None:
+    """The one program that was checked; None if it could not be read, which has been said."""
+    file = result.programs[0]
+    return graph_of(file, file.report) if file.report is not None else None

@@ -12,7 +12,13 @@ from fuseguard.ir.source_lines import calling_line
 
 
 class Severity(str, enum.Enum):
-    """The severity of an effect for the user."""
+    """The severity of an effect for the user.
+
+    Attributes:
+        ERROR: the lowering fails or its results are wrong.
+        WARNING: the program loses accuracy, or something needs attention.
+        NOTE: nothing breaks on this target.
+    """
 
     ERROR = "error"
     WARNING = "warning"
@@ -25,19 +31,33 @@ class Severity(str, enum.Enum):
 
 
 class Effect(str, enum.Enum):
-    """What the backend does with the place, on one target."""
+    """What the backend does with the place, on one target.
 
-    CRASH = "crash"  # lowering raises
-    WRONG = "wrong"  # lowers, and silently computes something else
-    UNDEFINED = "undefined"  # TOSA_UNPREDICTABLE
-    RUNTIME_FAULT = "runtime_fault"  # lowers, and fails when run
-    QUALITY = "quality"  # lowers as written; what is written loses accuracy
-    BOUNDED = "bounded"  # differs from eager by no more than the stated steps, and only by saturation
-    CPU_FALLBACK = "cpu_fallback"  # right, but left outside the delegate
-    EXACT = "exact"  # right on this target although the invariant is violated
-    UNJUDGED = "unjudged"  # no effect of the backend: the program, or a part of it, is not what rules judge (PG codes)
-    RUNS_CODE = "runs_code"  # no effect of the backend: loading the file with torch runs code of the file (AR codes)
-    UPKEEP = "upkeep"  # no effect of the backend: a suppression or a baseline is out of date (SU codes)
+    Attributes:
+        CRASH: lowering raises.
+        WRONG: lowers, and silently computes something else.
+        UNDEFINED: the result is TOSA_UNPREDICTABLE.
+        RUNTIME_FAULT: lowers, and fails when run.
+        QUALITY: lowers as written, but what is written loses accuracy.
+        BOUNDED: differs from eager by no more than the stated steps, and only by saturation.
+        CPU_FALLBACK: right, but left outside the delegate.
+        EXACT: right on this target although the invariant is violated.
+        UNJUDGED: not an effect of the backend. The program, or a part of it, is not what rules judge (PG codes).
+        RUNS_CODE: not an effect of the backend. Loading the file with torch runs code from the file (AR codes).
+        UPKEEP: not an effect of the backend. A suppression or a baseline is out of date (SU codes).
+    """
+
+    CRASH = "crash"
+    WRONG = "wrong"
+    UNDEFINED = "undefined"
+    RUNTIME_FAULT = "runtime_fault"
+    QUALITY = "quality"
+    BOUNDED = "bounded"
+    CPU_FALLBACK = "cpu_fallback"
+    EXACT = "exact"
+    UNJUDGED = "unjudged"
+    RUNS_CODE = "runs_code"
+    UPKEEP = "upkeep"
 
     @property
     def severity(self) -> Severity:
@@ -124,22 +144,42 @@ class Suppression:
 class Finding:
     """One violation of one invariant, for one target.
 
-    ``source`` is the model's line that made the first node, or the nearest one that has a line, and ``stack`` all that
-    was recorded of it, outermost first.
-    ``nodes`` are the offending nodes, ``cluster`` the closed cluster that must be refused or rewritten
-    together (a superset). ``qparams`` maps a label to readable qparams. ``bound_steps`` is the exact worst
-    error at the cluster's output in steps of its own scale and ``bound_value`` the same in real units; None
-    where no bound exists or nothing goes wrong. ``graph`` is the path of the control-flow body the nodes are
-    in, "" at the top. ``caused_by`` is the code of the finding that this one only follows from.
-    ``rewrite`` is the repair that the rule plans, None where none is known; ``run`` asks the rule for it, once.
-    ``refuse`` says whether the plug-in keeps the cluster off the accelerator under the policy in force.
-    ``case`` is the case of the rule's effects table that the effect was looked up for. ``evidence`` says how the effect
-    is known and ``evidence_note`` from what; ``evidence_release`` is the measured release that showed it, "" where
-    none did. A finding about no program has no evidence.
-    ``fingerprint`` names the finding across exports (see :mod:`fuseguard.engine.fingerprint`); ``run`` sets it.
-    In a check for several targets, ``effect`` and what goes with it are those of the worst one, ``refuse`` holds if it
-    does on any, and ``outcomes`` says what each makes of it, in the order of the targets. ``suppression`` is set on
-    findings that are not reported. A finding about a suppression or a baseline (SU codes) has no nodes.
+    In a check for several targets, ``effect`` and what goes with it are those of the worst one, and ``refuse`` holds if
+    it does on any. A finding about a suppression or a baseline (SU codes) has no nodes and no evidence.
+
+    Attributes:
+        code: the code of the rule.
+        name: the name of the rule.
+        effect: what the backend does with the place.
+        severity: how bad that is.
+        nodes: the offending nodes.
+        cluster: the closed cluster that must be refused or rewritten together; a superset of ``nodes``.
+        message: what is wrong here.
+        remedy: what to do.
+        evidence: how the effect is known.
+        evidence_note: the source of this knowledge, such as a pass of the backend.
+        evidence_release: the measured release that showed the effect, "" if none did.
+        case: the case of the rule's effects table that applies.
+        source: the line of the model that made the first node, or the nearest node that has a line.
+        stack: all lines recorded of that node, outermost first.
+        module: the path of the module that made the node.
+        module_type: the class of that module.
+        island: the island that the nodes belong to, for people.
+        island_key: the same, for the fingerprint.
+        qparams: pairs of a label and readable qparams.
+        bound_steps: the exact worst error at the cluster's output, in steps of its own scale. None if no bound exists
+            or nothing goes wrong.
+        bound_value: the same in real units.
+        rewrite: the repair that the rule plans, None if none is known.
+        refuse: whether the guard keeps the cluster off the accelerator under the policy in force.
+        graph: the path of the control-flow body that the nodes are in, "" at the top.
+        target: what the program was checked for.
+        caused_by: the code of the finding that this one only follows from.
+        file: the file, "" for a live program.
+        details: more for people, as pairs of a label and a text.
+        fingerprint: names the finding across exports (see :mod:`fuseguard.engine.fingerprint`).
+        outcomes: the effect on each target, in their order, in a check for several.
+        suppression: what keeps the finding from being reported, if anything does.
     """
 
     code: str

@@ -48,11 +48,24 @@ class RuleFailure:
 class Report:
     """All that one check of one program found.
 
-    ``target`` is the first of ``targets`` where it was checked for several. ``suppressed`` are findings that a
-    suppression or the baseline keeps from being reported. ``quantized`` is False when the program has no Q or DQ at
-    all, ``unread`` names the Q and DQ whose qparams could not be read. ``notices`` are sentences for the user that are
-    no findings. ``interface`` are the inputs and outputs of the program with their qparams. ``seconds`` is how long
-    each rule took, by code. ``graph`` is the program, for drawings; None where it can be read from the file again.
+    Attributes:
+        findings: the findings, errors first.
+        target: what the program was checked for; the first of ``targets`` if there are several.
+        policy: the policy that decides what a guard would refuse.
+        file: the path of the file, "" for a live program.
+        nodes: the number of nodes.
+        islands: the number of islands.
+        quantized: False if the program has no Q or DQ at all.
+        failures: rules that raised. Their findings are missing.
+        notices: sentences for the user that are not findings.
+        rules: the codes of the rules that ran.
+        targets: all targets, if the program was checked for several.
+        suppressed: findings that a suppression or the baseline keeps from being reported.
+        unread: the names of the Q and DQ whose qparams could not be read.
+        fail_on: the least severity for which ``ok`` is False.
+        interface: the inputs and outputs of the program with dtype, shape and qparams.
+        seconds: how long each rule took, by code.
+        graph: the program, for drawings. None if it can be read from the file again.
     """
 
     findings: tuple[Finding, ...]

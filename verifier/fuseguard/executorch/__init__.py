@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
+    from fuseguard.executorch.placements import Placement
+    from fuseguard.executorch.placing import PartitionError, placement
     from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, Reduction, reduce
     from fuseguard.executorch.repairs import RepairResult, lower, repair
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "LostFailure", "NoScript", "NothingToReduce",
-    "Proof", "Reduction", "RepairFault", "RepairResult", "UntrustedFile", "VerifiedRepair", "guard", "lower", "prove",
-    "reduce", "repair", "repair_and_verify", "report_of", "support_checks", "target_of",
+    "PartitionError", "Placement", "Proof", "Reduction", "RepairFault", "RepairResult", "UntrustedFile",
+    "VerifiedRepair", "guard", "lower", "placement", "prove", "reduce", "repair", "repair_and_verify", "report_of",
+    "support_checks", "target_of",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
@@ -30,6 +33,7 @@ _LATE = {
     "Explanation": "explanations", "Proof": "judge", "prove": "judge",
     "LostFailure": "reducing.reduction", "NothingToReduce": "reducing.reduction",
     "NoScript": "reducing.reduction", "Reduction": "reducing.reduction", "reduce": "reducing.reduction",
+    "PartitionError": "placing", "Placement": "placements", "placement": "placing",
     "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",
 }  # fmt: skip

@@ -29,10 +29,12 @@ _SHARED = "fuseguard.backend."
 class Explanation:
     """Why elements that differ from the eager program's are accepted.
 
-    ``name`` is a key of MEANINGS. ``models`` are the functions that say so, by their dotted names: the judge's own, and
-    those of fuseguard.backend, on which rules rely as well (``shared``). ``elements`` counts the elements of results
-    that it has a part in; several explanations may have a part in one. ``results`` names the results that these
-    elements are in, as ``Proof.differing`` does.
+    Attributes:
+        name: a key of MEANINGS.
+        models: the functions that yield the accepted values, by their dotted names: the judge's own, and those of
+            fuseguard.backend, on which rules rely as well (``shared``).
+        elements: the number of elements of results that it has a part in. Several explanations may share an element.
+        results: the results that these elements are in, named as in ``Proof.differing``.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import lines_of, one_line
+from fuseguard.engine.shown import lines_of, one_line, page_of
 
 _MOST_LINES = 11  # that are printed
 
@@ -16,9 +16,12 @@ _MOST_LINES = 11  # that are printed
 class GuardReport:
     """Filled while a guarded partitioner runs; complete when lowering returns.
 
-    ``analyses`` holds one engine Report per graph analysed (control-flow bodies are graphs of their own),
-    ``errors`` the internal errors as (node or rule, text), ``fixed`` what no refusal could prevent and the guard put
-    right in the program itself.
+    Attributes:
+        target: what is lowered for.
+        policy: the policy that decides what is refused.
+        analyses: a Report for each graph analysed. Control-flow bodies are graphs of their own.
+        errors: internal errors as (node or rule, text).
+        fixed: faults that no refusal could prevent, and that the guard fixed in the program itself.
     """
 
     target: str
@@ -63,6 +66,10 @@ class GuardReport:
             "fixed": [_as_dict(finding) for finding in self.fixed],
             "errors": [{"where": where, "error": text} for where, text in self.errors],
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how many nodes were refused, and a table of the findings."""
+        return page_of("guard_html", self)
 
     def __str__(self) -> str:
         """In short; :meth:`lines` has it all."""

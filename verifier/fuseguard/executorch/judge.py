@@ -78,7 +78,7 @@ def prove(
             several such sets, as a sequence of sequences. The program is lowered once for all of them.
         target: TOSA specification, accelerator, compile spec or partitioner; the release is always the installed one.
         checks: operator-support checks for the partitioner; ``"guard"`` means fuseguard's own; None lowers as
-            the backend would by itself.
+            the backend alone would.
         calls: how many times to run the program in a row, on the state that it leaves; None means three times where
             it changes a buffer or an input, else once. All calls are on the same inputs, but for those it changes.
         kwargs: the inputs that the program takes by keyword, the same for all input sets.
@@ -108,7 +108,7 @@ def prove(
         InputsError: a ValueError; the inputs or ``dims`` do not fit the program, or the inputs not the float program.
         TypeError: ``exported_program`` is something else.
         ImportError: executorch or tosa-tools is not installed.
-        Whatever the eager program itself raises on ``inputs``.
+        Exception: whatever the eager program itself raises on ``inputs``.
     """
     if calls is not None and calls < 1:
         raise ValueError(f"calls is {calls}, and a program that is never run proves nothing")

@@ -14,7 +14,10 @@ from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.trust import check_loadable, refuse_untrusted
 
 #: Function -> what it does, in the words of the command line.
-_DOING = {"prove": "Proving", "repair": "Repairing", "repair_and_verify": "Repairing", "lower": "Lowering"}
+_DOING = {
+    "prove": "Proving", "repair": "Repairing", "repair_and_verify": "Repairing", "lower": "Lowering",
+    "placement": "Partitioning",
+}  # fmt: skip
 
 
 def program_of(value: object, what: str, trust: bool) -> ExportedProgram:

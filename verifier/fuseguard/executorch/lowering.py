@@ -67,8 +67,8 @@ def lower_to_edge(
     """
     partitioner = partitioner_type(compile_spec, additional_checks=list(checks) if checks else None)
     show_programs(partitioner, checks or (), program)
-    names = {(node.name, *_ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
-    with _quiet():
+    names = {(node.name, *ancestry(node)): node.name for node in program.graph.nodes if node.op == "call_function"}
+    with backend_quiet():
         manager = to_edge_transform_and_lower(program, partitioner=[partitioner], compile_config=compile_config)
     return describe(manager.exported_program(), names)
 
@@ -97,11 +97,11 @@ def describe(program: ExportedProgram, before: Mapping[tuple[str, ...], str] | N
             elif "getitem" not in text:
                 cpu_ops.append(target_name(node))
                 outside.append(node)
-    quantizers, others = ({_name_before(node, before or {}) for node in nodes} - {""} for nodes in (left, outside))
+    quantizers, others = ({name_before(node, before or {}) for node in nodes} - {""} for nodes in (left, outside))
     return Lowered(program, tuple(delegated), tuple(cpu_ops), delegates, frozenset(quantizers), frozenset(others))
 
 
-def _ancestry(node: Node) -> tuple[str, ...]:
+def ancestry(node: Node) -> tuple[str, ...]:
     """The names of the nodes that ``node`` was made from, the last one first: each pass adds one."""
     names = []
     sources = node.meta.get("from_node")
@@ -111,10 +111,10 @@ def _ancestry(node: Node) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
+def name_before(node: Node, names: Mapping[tuple[str, ...], str]) -> str:
     """The name that a node had before lowering; "" if it was made since."""
-    ancestry = _ancestry(node)
-    return next((names[tail] for start in range(len(ancestry)) if (tail := ancestry[start:]) in names), "")
+    names_so_far = ancestry(node)
+    return next((names[tail] for start in range(len(names_so_far)) if (tail := names_so_far[start:]) in names), "")
 
 
 def is_quantizer(node: Node) -> bool:
@@ -145,7 +145,7 @@ def _modules(module: GraphModule) -> Iterator[GraphModule]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def backend_quiet() -> Iterator[None]:
     """The backend logs each rejected node and warns of its own deprecations; a proof is about the outcome."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

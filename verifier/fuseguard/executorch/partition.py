@@ -57,14 +57,20 @@ def support_checks(
             a target string or a Target.
         policy: ``consistent`` refuses every violation on every profile and release alike; ``measured`` only what
             breaks on this target; ``bit-exact`` also what deviates within a proved bound.
-        select, ignore: rule codes, prefixes or names.
+        select: the rules to use, as codes, prefixes or names; empty means all.
+        ignore: the rules to leave out, likewise.
         executorch: the release whose effects apply; None means the installed one.
         strict: on an internal error refuse every node instead of accepting it. Either way it is logged and
             kept in the report; nothing is raised into a lowering.
         compile_config: what ``to_edge_transform_and_lower`` will be given; None means ExecuTorch's default.
 
+    Returns:
+        The checks. :func:`report_of` gives the report that they fill.
+
     Raises:
-        ValueError: unknown policy or selector. TargetError: unknown target. RulePackError: broken rule pack.
+        ValueError: an unknown policy or selector.
+        TargetError: an unknown target.
+        RulePackError: an installed rule pack is broken.
     """
     if policy not in POLICIES:
         raise ValueError(f"{policy!r} is not a policy; valid are {', '.join(POLICIES)}")
@@ -88,13 +94,25 @@ def guard(
     The partitioner itself is extended, so the result may be ignored; guarding one twice replaces the first
     guard. What was refused and why is in ``partitioner.fuseguard_report`` after lowering.
 
-    ``program`` is what is about to be lowered. A partitioner is given a copy without the values of its parameters
-    and buffers; with the program the guard knows the per-channel scales in them, as a lint of the program does.
-    ``compile_config`` is what ``to_edge_transform_and_lower`` is about to be given: some faults are there only while it
-    checks the edge IR (``_check_ir_validity``, by default True).
+    Args:
+        partitioner: the partitioner to extend, in place.
+        policy: as for :func:`support_checks`.
+        select: as for :func:`support_checks`.
+        ignore: as for :func:`support_checks`.
+        strict: as for :func:`support_checks`.
+        program: what is about to be lowered. A partitioner is given a copy without the values of its parameters and
+            buffers. With the program, the guard knows the per-channel scales in them, as a check of the program does.
+        compile_config: what ``to_edge_transform_and_lower`` is about to be given. Some faults exist only while it
+            checks the edge IR (``_check_ir_validity``, by default True).
 
-    Raises TypeError for a partitioner that takes no ``additional_checks`` and for a ``program`` that is something else;
-    else as :func:`support_checks`.
+    Returns:
+        The same partitioner.
+
+    Raises:
+        TypeError: the partitioner takes no ``additional_checks``, or ``program`` is something else.
+        ValueError: as for :func:`support_checks`.
+        TargetError: as for :func:`support_checks`.
+        RulePackError: as for :func:`support_checks`.
     """
     if not hasattr(partitioner, "additional_checks") or not hasattr(partitioner, "tosa_spec"):
         raise TypeError(
@@ -138,7 +156,11 @@ def show_programs(
 
 
 def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
-    """The report that a list of checks from :func:`support_checks` fills. Raises ValueError for others."""
+    """The report that a list of checks from :func:`support_checks` fills.
+
+    Raises:
+        ValueError: the checks are not from :func:`support_checks`.
+    """
     for check in checks:
         if isinstance(check, _RuleCheck):
             return check.analysis.report
@@ -148,9 +170,16 @@ def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
 def target_of(
     compile_spec: Any, executorch: str | None = None, compile_config: EdgeCompileConfig | None = None
 ) -> Target:
-    """The Target of a compile spec or partitioner, a target string or a Target. Raises TargetError.
+    """The Target of a compile spec or partitioner, a target string or a Target.
 
-    ``compile_config``: what the program is lowered with; None leaves a Target as it is, and else means the default.
+    Args:
+        compile_spec: a compile spec or partitioner of the backend, a target such as ``vgf``, or a Target.
+        executorch: the release; None means the installed one, or that of a Target.
+        compile_config: what the program is lowered with. None leaves a Target as it is, and otherwise means the
+            default.
+
+    Raises:
+        TargetError: the target or release is not valid.
     """
     given = as_target(compile_spec)
     target = given if isinstance(given, Target) else Target.parse(given, executorch)

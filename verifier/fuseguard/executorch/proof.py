@@ -28,51 +28,69 @@ _FROM_BEST: tuple[Outcome, ...] = ("exact", "bounded", "not_judged", "wrong", "u
 class Proof:
     """What lowering and running one program on one target showed.
 
-    ``outcome``:
-        ``exact``: every output code equals the eager one (float outputs: within comparing.FLOAT_TOLERANCE of the
-        largest value) or, at a rounding tie, that of the same program computed in float64
-        (``rounding_ties`` counts those elements);
-        ``bounded``: equal to the eager program whose Q ops saturate at the dtype's limits instead of at
-        qmin/qmax, and so different from the program itself only where a code was clipped; or whose maximum,
-        minimum and comparisons round their operands to the smaller of the two scales and whose ops that work in
-        int32 read one another without the rounding and saturation of the Q between; or, for int16
-        outputs and for what is computed from int16 codes, within one step for each anchor upstream, whose INT48
-        accumulator is rescaled with a 16-bit multiplier, each average and each elementwise op, whose
-        operands are rounded in int32, and the interpolation error of each 16-bit lookup table, all of
-        them amplified as the program amplifies them;
-        ``wrong``: different; ``crash``: lowering raised; ``undefined``: the reference model calls the result
-        TOSA_UNPREDICTABLE; ``runtime_fault``: a delegate could not be run or yielded another dtype than it
-        declares; ``not_judged``: lowered, and the reference model cannot run it for a reason that says nothing about
-        the lowering (dynamic shapes, tensors without elements). ``exception`` says what to do.
-    ``max_error_steps`` is in steps of the output's own scale, None if no output has one. ``max_error`` is in
-    real units, ``sqnr_db`` the signal to error ratio in dB (inf if equal). ``mismatches`` of ``elements``
-    output elements differ. ``cpu_ops`` are the targets left outside the delegates, in order, Q and DQ
-    included; ``delegated_ops`` counts the calls inside the ``delegates``, Q and DQ left out;
-    ``delegated`` names their nodes. ``explained_by`` says by which models elements are accepted that are not the
-    eager program's; it is empty where nothing differs, and where the outcome is neither ``exact`` nor ``bounded``.
+    The outcomes are:
 
-    The new values of the buffers and inputs that the program changes are results like its outputs: ``outputs`` and
-    ``reference`` have them at the end. The program was run ``calls`` times in a row, each on the state that the
-    lowered program had left, and all figures are about all calls. ``differing`` names the results that differ
-    (``output 0``, ``buffer k``) in the ``call`` that the outcome is about, counted from 1: the first that is not
-    ``ok``, which is the last one run, else the first with the worst outcome. ``call`` is 0 if nothing differs, and
-    both are if lowering raises.
+    - ``exact``: every output code equals the eager one or, at a rounding tie, that of the same program computed in
+      float64. Float outputs differ by less than comparing.FLOAT_TOLERANCE of the largest value.
+    - ``bounded``: the result differs from the eager program's, and one of these accounts for every difference:
+        - The Q ops saturate at the dtype's limits instead of at qmin and qmax. Results then differ only where a code
+          was clipped.
+        - Maximum, minimum and comparisons round their operands to the smaller of the two scales, and ops that work in
+          int32 read one another without the rounding and saturation of the Q between them.
+        - For int16 outputs and for what is computed from int16 codes: one step for each anchor upstream, whose INT48
+          accumulator is rescaled with a 16-bit multiplier, for each average and for each elementwise op, whose operands
+          are rounded in int32, and the interpolation error of each 16-bit lookup table. The program may amplify them.
+    - ``wrong``: the result is different.
+    - ``crash``: lowering raised.
+    - ``undefined``: the reference model calls the result TOSA_UNPREDICTABLE.
+    - ``runtime_fault``: a delegate could not be run, or yielded another dtype than it declares.
+    - ``not_judged``: the program was lowered, but the reference model cannot run it for a reason that says nothing
+      about the lowering (dynamic shapes, tensors without elements). ``exception`` says what to do.
 
-    ``by_inputs``: where several input sets were given, the proof of each, in order. All else is then that of the worst
-    one, which ``worst`` counts from 1.
+    The new values of the buffers and inputs that the program changes are results like its outputs.
 
-    ``cells``: the program piece by piece, each judged on the lowering's own inputs to it
-    (:class:`fuseguard.executorch.lockstep.cells.Cell`), in the call that ``call`` names, or the first. They are empty
-    unless asked for, and where lowering or a delegate failed. Where there are cells, ``outcome`` is that of the worst
-    of them (:func:`fuseguard.executorch.lockstep.deciding.outcome_of`), and ``end_to_end`` what the comparison of the
-    results alone says; it is "" where there are none. ``explained_by`` and ``rounding_ties`` belong to that comparison.
+    If several input sets were given, all figures are those of the worst one. If there are ``cells``, ``outcome`` is
+    that of the worst of them (:func:`fuseguard.executorch.lockstep.deciding.outcome_of`).
 
-    ``all_inputs``: the cells, each proved or refuted for all codes of its operands
-    (:class:`fuseguard.executorch.all_inputs.results.AllInputs`); None unless asked for, and where nothing could be run.
-
-    ``engine`` is what ran the delegates. Where that is not the reference model, ``engine_differences`` says at which
-    outputs of which delegates it yields something else; then the outcome is ``wrong``. ``notes`` are sentences about
-    what this engine does not show.
+    Attributes:
+        outcome: one of the above.
+        target: what the program was lowered for.
+        release: the version of ExecuTorch that lowered it.
+        guarded: whether fuseguard's guard was on.
+        max_error_steps: the largest error, in steps of the output's own scale. None if no output has a scale.
+        max_error: the largest error, in real units.
+        sqnr_db: the signal-to-error ratio in dB; inf if the results are equal.
+        mismatches: how many output elements differ.
+        rounding_ties: how many of these are rounding ties, which are accepted.
+        elements: the number of output elements.
+        cpu_ops: the targets of the ops outside the delegates, in order, with Q and DQ.
+        delegated_ops: the number of calls inside the delegates, without Q and DQ.
+        delegated: the names of their nodes.
+        delegates: the number of delegates.
+        exception: what was raised, "" if nothing was.
+        end_to_end: the outcome that the comparison of the results alone gives, if there are ``cells``; otherwise "".
+        explained_by: the models by which elements are accepted that are not the eager program's. Empty if nothing
+            differs, and if ``end_to_end``, or without cells ``outcome``, is neither ``exact`` nor ``bounded``.
+        calls: how many times the program was run in a row, each time on the state that the lowered program had left.
+            All figures are about all calls. 0 if lowering raised.
+        call: the call that the outcome is about, counted from 1: the first that is not ``ok``, which is the last one
+            run, or else the first with the worst outcome. 0 if nothing differs.
+        differing: the results that differ in this call (``output 0``, ``buffer k``).
+        by_inputs: the proof of each input set, in order, if several were given.
+        worst: which of them is the worst, counted from 1.
+        cells: the program piece by piece, each judged on the lowering's own inputs to it, in the call that ``call``
+            names or the first (:class:`fuseguard.executorch.lockstep.cells.Cell`). Empty unless asked for, and if
+            lowering or a delegate failed.
+        all_inputs: the cells, each proved or refuted for all codes of its operands
+            (:class:`fuseguard.executorch.all_inputs.results.AllInputs`). None unless asked for, and if nothing could be
+            run.
+        engine: what ran the delegates.
+        engine_differences: the outputs of delegates for which this engine and the reference model differ. The outcome
+            is then ``wrong``.
+        notes: sentences about what this engine does not show.
+        outputs: the results of the lowered program, then the new values of what it changes. Each has the shape of the
+            eager one.
+        reference: those of the eager program.
     """
 
     outcome: Outcome
@@ -141,7 +159,8 @@ class Proof:
         if self.exception:
             lines.append(one_line(f"  exception: {self.exception.strip().partition(chr(10))[0]}"))
         if self.outcome in ("exact", "bounded", "wrong"):
-            steps = "" if self.max_error_steps is None else f" ({self.max_error_steps:.6g} steps)"
+            plural = "" if self.max_error_steps == 1 else "s"
+            steps = "" if self.max_error_steps is None else f" ({self.max_error_steps:.6g} step{plural})"
             lines.append(
                 f"  {self.mismatches} of {self.elements} elements differ, by {self.max_error:.6g}{steps} at most; "
                 f"SQNR {self.sqnr_db:.4g} dB"

@@ -6,7 +6,7 @@ import copy
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
+from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
@@ -32,19 +32,29 @@ from fuseguard.readers.fx import read_program
 class RepairResult:
     """A repaired program, and what was repaired in it.
 
-    ``program`` is a new program, or a plain copy where nothing was repaired; weights that no run changes are shared
-    with the original. ``applied`` lists the repairs in the order made, ``remaining`` what the rules still find in it.
+    Attributes:
+        program: a new program, or a plain copy if nothing was repaired. Weights that no run changes are shared with the
+            original.
+        applied: the repairs in the order made.
+        remaining: what the rules still find in the new program.
+        target: what the program was repaired for.
+        before: the report of the program as it was, with its graph, for drawings.
     """
 
     program: ExportedProgram
     applied: tuple[Repair, ...]
     remaining: tuple[Finding, ...]
     target: str
+    before: Report | None = field(default=None, repr=False, compare=False)
 
     @property
     def exact(self) -> bool:
         """Whether the repaired program computes what the original does, to the bit."""
         return all(repair.exact for repair in self.applied)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the repairs, and the HTML report with each island before and after."""
+        return page_of("repair_html", self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data: target, whether it is exact, the repairs made and the findings that remain."""
@@ -88,17 +98,22 @@ def repair(
         target: TOSA specification, accelerator, compile spec or partitioner.
         policy: findings that the guard would refuse under it are repaired: ``consistent`` all that breaks on any
             target, ``measured`` what breaks on this one, ``bit-exact`` also what deviates within a bound.
-        select, ignore: rule codes, prefixes or names.
+        select: the rules to use, as codes, prefixes or names; empty means all.
+        ignore: the rules to leave out, likewise.
         executorch: the release whose effects apply; None means the installed one.
         unsafe: also make rewrites that change the program's results within its quantization error.
         compile_config: what the program will be lowered with; None means ExecuTorch's default.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
 
+    Returns:
+        The repaired program, the repairs made and what remains.
+
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
-        TargetError, ValueError: as for :func:`fuseguard.executorch.support_checks`.
+        TargetError: as for :func:`fuseguard.executorch.support_checks`.
+        ValueError: as for :func:`fuseguard.executorch.support_checks`.
         TypeError: ``exported_program`` is something else.
-        RepairFault: a rule planned what does not fit the program, or (EndlessRepair) repairs that undo one another.
+        RepairFault: a planned repair does not fit the program, or (EndlessRepair) repairs undo one another.
     """
     exported_program = program_of(exported_program, "repair", trust)
     resolved = target_of(target, executorch, compile_config)
@@ -117,13 +132,19 @@ def repair(
                     f"a repair does not fit the program: {fault}. This is a bug in rule {rules}, please report it."
                 ) from fault
 
+    before: list[Report] = []
+
     def check() -> Report:
-        return run(read_program(program), resolved, rules, policy)
+        graph = read_program(program)
+        report = run(graph, resolved, rules, policy)
+        if not before:
+            before.append(replace(report, graph=graph))
+        return report
 
     applied, report = repair_in_rounds(check, rewrite, rules, unsafe)
     if applied:
         program.validate()  # type: ignore[no-untyped-call]
-    return RepairResult(program, applied, report.findings, str(resolved))
+    return RepairResult(program, applied, report.findings, str(resolved), before[0])
 
 
 @one_at_a_time
@@ -139,18 +160,30 @@ def lower(
 ) -> EdgeProgramManager:
     """Repair, guard what remains, and lower: ``to_edge_transform_and_lower`` that can be trusted.
 
-    The partitioner is guarded in place; what it refused is in ``partitioner.fuseguard_report``, what was repaired in
-    ``partitioner.fuseguard_repair``. ``compile_config`` and ``options`` go to ``to_edge_transform_and_lower``. The
-    program itself is not changed.
-
-    The program may be the path of a file, if ``trust`` says that the file is trusted: ``torch.export.load`` runs code
-    from it.
+    The partitioner is guarded in place. ``partitioner.fuseguard_report`` says what it refused, and
+    ``partitioner.fuseguard_repair`` what was repaired.
 
     A dict of programs by method name is lowered as one. Each method has a copy of the partitioner, guarded with its own
     program, and ``fuseguard_report`` and ``fuseguard_repair`` are dicts by method name.
 
-    Raises TypeError for a partitioner that cannot be guarded and for what is not a program, RepairFault as
-    :func:`repair` does (``repair=False`` then leaves all that is found to the guard), and what the backend raises.
+    Args:
+        exported_program: a quantized program in the ATen dialect, or a dict of them by method name. It is not changed.
+            Or the path of a file with one, which needs ``trust``.
+        partitioner: a TOSAPartitioner, VgfPartitioner or EthosUPartitioner.
+        repair: False leaves everything that is found to the guard.
+        policy: as for :func:`repair`.
+        compile_config: goes to ``to_edge_transform_and_lower``.
+        trust: the file is trusted. ``torch.export.load`` runs code from it.
+        **options: go to ``to_edge_transform_and_lower``.
+
+    Returns:
+        What ``to_edge_transform_and_lower`` returns.
+
+    Raises:
+        UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
+        TypeError: the partitioner cannot be guarded, or ``exported_program`` is something else.
+        RepairFault: as for :func:`repair`. ``repair=False`` avoids it.
+        Exception: whatever the backend raises.
     """
     if isinstance(exported_program, Mapping):
         return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)

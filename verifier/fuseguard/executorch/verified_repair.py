@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.rounds import Repair, RepairFault
-from fuseguard.engine.shown import data_of
+from fuseguard.engine.shown import data_of, page_of
 from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.judge import prove
@@ -26,7 +26,9 @@ from fuseguard.executorch.repairs import RepairResult, repair
 class InexactRepair(RepairFault):
     """Every repair made should be exact, but the repaired program's results differ from the original's.
 
-    ``difference`` is the largest of them, in real units; ``rules`` are the codes whose repairs were made.
+    Attributes:
+        difference: the largest difference, in real units.
+        rules: the codes of the rules whose repairs were made.
     """
 
     def __init__(self, difference: float, rules: Sequence[str]) -> None:
@@ -45,9 +47,13 @@ class InexactRepair(RepairFault):
 class VerifiedRepair:
     """A repair and what was tried on it.
 
-    ``eager_error`` is the largest difference between the eager outputs of the repaired program and of the original, in
-    real units (0.0: equal to the bit), on ``runs`` sets of inputs. ``proof`` is the judge's on the lowering of the
-    repaired program, with what remains to be refused kept off the accelerator; None where the judge was not asked.
+    Attributes:
+        result: the repair.
+        eager_error: the largest difference between the eager outputs of the repaired program and of the original, in
+            real units; 0.0 means equal to the bit.
+        runs: the number of input sets that ``eager_error`` is about.
+        proof: the judge's proof of the repaired program's lowering, in which the guard refuses what remains. None if
+            the judge was not asked.
     """
 
     result: RepairResult
@@ -71,6 +77,10 @@ class VerifiedRepair:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data, with the keys of ``fuseguard repair --output-format json``."""
         return data_of("repair", "to_dict", self, "", "")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: that of the repair, what was tried on it, and the page of the proof."""
+        return page_of("verified_repair_html", self)
 
     def __str__(self) -> str:
         """In short: the repairs, the eager comparison and the judge's verdict."""
@@ -108,7 +118,10 @@ def repair_and_verify(
             with one, which needs ``trust``.
         inputs: example inputs as for ``exported_program.module()(*inputs)``.
         target: TOSA specification, accelerator, compile spec or partitioner; the release is the installed one.
-        policy, select, ignore, unsafe: as for :func:`fuseguard.executorch.repair`.
+        policy: as for :func:`fuseguard.executorch.repair`.
+        select: as for :func:`fuseguard.executorch.repair`.
+        ignore: as for :func:`fuseguard.executorch.repair`.
+        unsafe: as for :func:`fuseguard.executorch.repair`.
         judge: False leaves out lowering and judging, which take nearly all the time.
         compile_config: what the program is lowered with; None means ExecuTorch's default.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
@@ -117,10 +130,11 @@ def repair_and_verify(
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         InputsError: a ValueError; the inputs do not fit the program.
         InexactRepair: every repair made should be exact, and the results differ.
-        EndlessRepair, RepairFault: as for :func:`fuseguard.executorch.repair`, both of them RepairFaults.
-        TargetError, ValueError: as for :func:`fuseguard.executorch.repair`.
+        RepairFault: as for :func:`fuseguard.executorch.repair`.
+        TargetError: as for :func:`fuseguard.executorch.repair`.
+        ValueError: as for :func:`fuseguard.executorch.repair`.
         ImportError: tosa-tools is not installed, which only the judge needs.
-        What the program itself raises on ``inputs``.
+        Exception: whatever the program itself raises on ``inputs``.
     """
     exported_program = program_of(exported_program, "repair_and_verify", trust)
     inputs = flat_inputs(exported_program, inputs)

@@ -48,8 +48,14 @@ class FileResult:
 class CheckResult:
     """All files of one run, in the order given on the command line, then those with SU findings.
 
-    ``target`` is the first of ``targets``, where there are several. ``rules`` are the codes that ran. ``exit_code`` is
-    what the command is about to exit with, ``fail_on`` the severity from which on it counts a finding.
+    Attributes:
+        target: what the files were checked for; the first of ``targets`` if there are several.
+        policy: the policy that decides what a guard would refuse.
+        files: the results by file. Each has a ``report`` or an ``error``.
+        rules: the codes of the rules that ran.
+        exit_code: the exit code of ``fuseguard check``.
+        targets: all targets, if the files were checked for several.
+        fail_on: the least severity that counts for ``exit_code``.
     """
 
     target: Target

@@ -24,7 +24,11 @@ SCOPES: tuple[str, ...] = ("module", "op", "node")
 
 
 class SuppressionError(ValueError):
-    """A suppression that is refused. ``key`` is the one of its keys that is at fault."""
+    """A suppression that is refused.
+
+    Attributes:
+        key: the key that is at fault.
+    """
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -35,10 +39,21 @@ class SuppressionError(ValueError):
 class SuppressionRule:
     """Suppresses the findings of one rule in one place.
 
-    ``rule`` is a code or name. ``module`` is a glob for the module path, ``op`` for the kind (``relu``) or the target
-    (``aten.relu.default``) of one of the finding's nodes, ``node`` for the name of one of them; ``*`` matches dots
-    too. All that are given must match. ``file`` limits it to files whose path ends like this glob. ``until`` is the
-    last day on which it holds. ``origin`` is where it is written down.
+    At least one of ``module``, ``op`` and ``node`` is needed. All that are given must match; ``*`` matches dots too.
+
+    Attributes:
+        rule: a code or name.
+        reason: why the finding may stay.
+        module: a glob for the module path.
+        op: a glob for the kind (``relu``) or the target (``aten.relu.default``) of one of the finding's nodes.
+        node: a glob for the name of one of the finding's nodes.
+        file: a glob for the end of the file's path; "" means every file.
+        kind: whether the finding is to stay (``ignore``) or to be fixed later (``fixme``).
+        until: the last day on which the suppression holds; None means for ever.
+        origin: the line of the configuration that it comes from.
+
+    Raises:
+        SuppressionError: it has no rule, no place or no reason, or matches everything.
     """
 
     rule: str

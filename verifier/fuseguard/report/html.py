@@ -23,7 +23,9 @@ from fuseguard.report.quoting import name, quoted_tree
 
 _ASSETS = "html_assets"
 #: Of the page of a check.
-CHECK_SCRIPTS = ("dagre.min.js", "common.js", "drawing.js", "report.js")
+CHECK_SCRIPTS = (
+    "dagre.min.js", "common.js", "drawing.js", "graph_model.js", "graph_panel.js", "graph_view.js", "report.js"
+)  # fmt: skip
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -18,6 +18,7 @@ from fuseguard.report.draw.islands import Drawings, Picture
 from fuseguard.report.draw.ranges import CodeRange, code_range
 from fuseguard.report.draw.shapes import Shape
 from fuseguard.report.excerpts import Excerpts
+from fuseguard.report.html_graph import Graphs
 from fuseguard.report.json import envelope, failure_dict, finding_dict, summary_dict, target_dict
 from fuseguard.report.locations import Locator
 from fuseguard.report.numbers import json_number
@@ -48,6 +49,7 @@ def check_data(result: CheckResult, options: Options) -> dict[str, Any]:
         "groups": page.groups,
         "findings": page.findings,
         "shapes": list(page.shapes),
+        "whole": page.graphs.to_dict(),
         "rules": {code: _rule(options, code) for code in sorted(page.codes) if code in options.rules},
     }
 
@@ -98,6 +100,7 @@ class _Page:
     findings: list[dict[str, Any]] = field(default_factory=list)
     shapes: dict[tuple[Any, ...], int] = field(default_factory=dict)
     codes: set[str] = field(default_factory=set)
+    graphs: Graphs = field(default_factory=Graphs)
     _group_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _anchors: set[str] = field(default_factory=set)
 
@@ -107,13 +110,16 @@ class _Page:
 
     def add(self, number: int, file: FileResult) -> None:
         report = file.report
-        if report is None or not report.findings:
+        if report is None:
             return
-        graph = _graph(file, report)
+        graph = graph_of(file, report)
         drawings = Drawings(graph) if graph is not None else None
+        first = len(self.findings)
         for finding in report.findings:
             self.findings.append(self._finding(number, finding, drawings))
             self.codes.add(finding.code)
+        if graph is not None:
+            self.graphs.add(number, graph, enumerate(report.findings, first))
 
     def _finding(self, file: int, finding: Finding, drawings: Drawings | None) -> dict[str, Any]:
         told = finding_dict(finding)
@@ -181,7 +187,7 @@ class _Page:
         return self.shapes.setdefault(key, len(self.shapes))
 
 
-def _graph(file: FileResult, report: Report) -> Graph | None:
+def graph_of(file: FileResult, report: Report) -> Graph | None:
     """The program that was checked: the live one, or the file read once more, which runs nothing in it.
 
     None where it is no longer there or says something else now: a report has no drawings then.

@@ -153,8 +153,8 @@ def finding_dict(finding: Finding) -> dict[str, Any]:
         "nodes": array(finding.nodes),
         "cluster": array(finding.cluster),
         "graph": name(finding.graph),
-        "source": _source(finding.source),
-        "called_from": _source(finding.called_from),
+        "source": source_dict(finding.source),
+        "called_from": source_dict(finding.called_from),
         "module": name(finding.module),
         "module_type": name(finding.module_type),
         "island": name(finding.island),
@@ -196,11 +196,11 @@ def _suppression(suppression: Suppression | None) -> dict[str, Any] | None:
         "reason": suppression.reason,
         "until": suppression.until.isoformat() if suppression.until else None,
         "scope": suppression.scope,
-        "origin": _source(suppression.origin),
+        "origin": source_dict(suppression.origin),
     }
 
 
-def _source(source: SourceLine | None) -> dict[str, Any] | None:
+def source_dict(source: SourceLine | None) -> dict[str, Any] | None:
     if source is None:
         return None
     return {"file": source.file, "line": source.line, "function": source.function, "code": source.code}

@@ -7,6 +7,7 @@ as the stock adapter for ``.pt2`` files has them. Nothing of Model Explorer is i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
@@ -15,9 +16,15 @@ from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import quoted, quoted_tree
 
-_GRAPH = "graph"  # what the stock adapter calls the graph of every .pt2 file
-_COLOURS = {Severity.ERROR: "#d93025", Severity.WARNING: "#f9ab00", Severity.NOTE: "#4285f4"}
-_CLUSTER = "#e8d5d3"
+#: What the stock adapter calls the graph of every .pt2 file, and so what the top level of a program is called here.
+TOP = "graph"
+#: Background and text, with a contrast of at least 4.5 to 1.
+_COLOURS = {
+    Severity.ERROR: ("#c5221f", "#ffffff"),
+    Severity.WARNING: ("#f9ab00", "#202124"),
+    Severity.NOTE: ("#1a73e8", "#ffffff"),
+}
+_CLUSTER = ("#f6d5d1", "#202124")
 
 
 def render(result: CheckResult, options: Options | None = None) -> str:
@@ -32,15 +39,21 @@ def render(result: CheckResult, options: Options | None = None) -> str:
         options.warn(
             f"{hidden} in control-flow bodies left out of the overlay: Model Explorer shows no nodes of these."
         )
-    data = {
-        "name": _name(result),
-        "results": _results(shown),
+    return json.dumps(quoted_tree({TOP: node_data(overlay_name(result), shown)}), indent=2) + "\n"
+
+
+def node_data(name: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """The overlay of one graph with the findings in it. The values are words: sums and averages of them are hidden."""
+    return {
+        "name": name,
+        "results": _results(findings),
         "showExpandedSummaryOnGroupNode": True,  # how many of each value are in a collapsed module
+        "hideInAggregatedStatsTable": True,
+        "showLabelCountColumnsInChildrenStatsTable": True,
     }
-    return json.dumps(quoted_tree({_GRAPH: data}), indent=2) + "\n"
 
 
-def _name(result: CheckResult) -> str:
+def overlay_name(result: CheckResult) -> str:
     """What the overlay is called in the list of them, which has to say if something was not checked."""
     if any(file.error is not None for file in result.programs):
         return "fuseguard: the program could not be checked"
@@ -50,8 +63,8 @@ def _name(result: CheckResult) -> str:
     return f"fuseguard: {counts or 'nothing found'}{failed} ({target})"
 
 
-def _results(findings: list[Finding]) -> dict[str, dict[str, Any]]:
-    """By node: its worst severity and all codes; for the rest of a closed cluster, which one it belongs to."""
+def _results(findings: Sequence[Finding]) -> dict[str, dict[str, Any]]:
+    """By node: its worst severity and effect and all codes; for the rest of a closed cluster, whose it is."""
     at: dict[str, list[Finding]] = {}
     around: dict[str, list[Finding]] = {}
     seen: set[tuple[int, str]] = set()
@@ -64,12 +77,19 @@ def _results(findings: list[Finding]) -> dict[str, dict[str, Any]]:
                 around.setdefault(name, []).append(finding)
     results: dict[str, dict[str, Any]] = {}
     for name, found in at.items():
-        worst = max((finding.severity for finding in found), key=lambda severity: severity.rank)
-        results[name] = {"value": f"{worst.value}: {_codes(found)}", "bgColor": _COLOURS[worst]}
+        worst = max(found, key=lambda finding: finding.severity.rank)
+        effect = worst.effect.value.replace("_", " ")
+        value = f"{worst.severity.value}, {effect}: {_codes(found)}"
+        results[name] = _result(value, _COLOURS[worst.severity])
     for name, found in around.items():
         if name not in results:
-            results[name] = {"value": f"cluster of {_codes(found)}", "bgColor": _CLUSTER}
+            refused = "refused with" if any(finding.refuse for finding in found) else "cluster of"
+            results[name] = _result(f"{refused} {_codes(found)}", _CLUSTER)
     return results
+
+
+def _result(value: str, colours: tuple[str, str]) -> dict[str, str]:
+    return {"value": value, "bgColor": colours[0], "textColor": colours[1]}
 
 
 def _codes(findings: list[Finding]) -> str:

@@ -1,4 +1,4 @@
-"""What a notebook shows for a report: a table that every viewer shows, and the HTML report in a frame.
+"""What a notebook shows for a result: a table that every viewer shows, and the HTML report in a frame.
 
 Viewers that clean notebooks of scripts and frames, as code hosts do, leave the table.
 """
@@ -16,14 +16,18 @@ from fuseguard.gate.result import of_report
 from fuseguard.report import proof_html as proof_page
 from fuseguard.report.effects import effects_short
 from fuseguard.report.html import render
-from fuseguard.report.numbers import counted
+from fuseguard.report.numbers import counted, short
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted
 
-if TYPE_CHECKING:  # it imports torch
+if TYPE_CHECKING:  # they import torch
+    from fuseguard.engine.rounds import Repair
+    from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.proof import Proof
+    from fuseguard.executorch.repairs import RepairResult
+    from fuseguard.executorch.verified_repair import VerifiedRepair
 
-#: Rules that the table lists.
+#: Rules that a table of findings lists, and repairs that a table of repairs lists.
 _MOST_ROWS = 20
 #: Characters of a page that a notebook keeps; a larger report is left to the browser.
 _LARGEST_FRAME = 4 * 1024 * 1024
@@ -57,16 +61,27 @@ def _table(findings: Sequence[Finding]) -> str:
             f"{quoted(code)} {quoted(found[0].name)}",
             str(len(found)),
             effects_short(found[0]),
-            name(found[0].module or found[0].island or (found[0].nodes[0] if found[0].nodes else "")),
+            _place(found[0]),
             str(sum(finding.repairable for finding in found)),
         )
         for code, found in by_rule.items()
     ]
+    return _rows_of(("rule", "findings", "worst effect", "first place", "repairable"), rows, "rule")
+
+
+def _place(finding: Finding) -> str:
+    """The module of a finding, or its island, or its first node."""
+    return name(finding.module or finding.island or (finding.nodes[0] if finding.nodes else ""))
+
+
+def _rows_of(headings: Sequence[str], rows: Sequence[Sequence[str]], noun: str) -> str:
+    """A table of the first rows, and how many more there are; "" without any."""
     if not rows:
         return ""
-    head = _row(("rule", "findings", "worst effect", "first place", "repairable"), "th")
-    more = f"<p>and {len(rows) - _MOST_ROWS} more rules</p>" if len(rows) > _MOST_ROWS else ""
-    return f"<table><thead>{head}</thead><tbody>{''.join(_row(row) for row in rows[:_MOST_ROWS])}</tbody></table>{more}"
+    left = len(rows) - _MOST_ROWS
+    more = f"<p>and {html.escape(counted(left, f'more {noun}'))}</p>" if left > 0 else ""
+    body = "".join(_row(row) for row in rows[:_MOST_ROWS])
+    return f"<table><thead>{_row(headings, 'th')}</thead><tbody>{body}</tbody></table>{more}"
 
 
 def _row(cells: Iterable[str], tag: str = "td") -> str:
@@ -79,6 +94,56 @@ def proof_html(proof: Proof) -> str:
     heading = f"<b>fuseguard: {html.escape(quoted(proof.outcome))}</b> on {html.escape(quoted(proof.target))}"
     page = proof_page.render(proof, "", names)
     return f"<div><p>{heading}</p>{frame(page, 'fuseguard prove --report html=PATH')}</div>"
+
+
+def repair_html(result: RepairResult) -> str:
+    """The repairs made, what remains, and the page of the program as it was: each island before and after."""
+    return f"<div>{_repair_parts(result)}{_before(result)}</div>"
+
+
+def verified_repair_html(verified: VerifiedRepair) -> str:
+    """As :func:`repair_html`, with the comparison of the results, and the proof's page where the judge was asked."""
+    error = verified.eager_error
+    equal = "equal to the bit" if error == 0 else f"off by {short(error)} at most"
+    tried = f"<p>Eager results: {html.escape(equal)}, on {counted(verified.runs, 'set')} of inputs.</p>"
+    proof = proof_html(verified.proof) if verified.proof is not None else "<p>The judge was not asked.</p>"
+    return f"<div>{_repair_parts(verified.result)}{tried}{_before(verified.result)}{proof}</div>"
+
+
+def _repair_parts(result: RepairResult) -> str:
+    made = counted(len(result.applied), "repair")
+    kind = "" if not result.applied else ", bit-exact" if result.exact else ", not all of them bit-exact"
+    heading = f"<b>fuseguard: {html.escape(made + kind)}</b> for {html.escape(quoted(result.target))}"
+    rows = [_repair_row(repair) for repair in result.applied]
+    repairs = _rows_of(("repaired", "place", "change", "exact"), rows, "repair")
+    remaining = _table(result.remaining)
+    return f"<p>{heading}</p>{repairs}{'<p>Remaining:</p>' if remaining else ''}{remaining}"
+
+
+def _repair_row(repair: Repair) -> tuple[str, ...]:
+    finding = repair.finding
+    change = "; ".join(quoted(str(edit)) for edit in repair.rewrite.edits)
+    exact = "bit-exact" if repair.exact else "inexact"
+    return (f"{quoted(finding.code)} {quoted(finding.name)}", _place(finding), change, exact)
+
+
+def _before(result: RepairResult) -> str:
+    """The page of the program as it was before the repair."""
+    if result.before is None or not result.before.findings:
+        return ""
+    return f"<p>The program before the repair, with each island as it was and as repaired:</p>{_frame(result.before)}"
+
+
+def guard_html(report: GuardReport) -> str:
+    """What a guard refused, fixed and could not check; the program itself has the places (:func:`report_html`)."""
+    refused = counted(len(report.refused), "node")
+    heading = f"<b>fuseguard: {html.escape(refused)} refused</b> for {html.escape(quoted(report.target))}"
+    parts = [f"<p>{heading}, policy {html.escape(quoted(report.policy))}</p>", _table(report.findings)]
+    if report.fixed:
+        parts += ["<p>Fixed in the program itself:</p>", _table(report.fixed)]
+    parts += [f"<p>error at {html.escape(quoted(where))}: {html.escape(quoted(text))}</p>"
+              for where, text in report.errors]  # fmt: skip
+    return f"<div>{''.join(parts)}</div>"
 
 
 def _frame(report: Report) -> str:

@@ -48,7 +48,7 @@ def render(
     table of all quantized values.
     """
     style = _STYLES.get(proof.outcome, "error")
-    yield Line((_headline(proof), style), f": {quoted(file)}: {_meaning(proof)}", hang=2)
+    yield Line((headline(proof), style), f": {quoted(file)}: {_meaning(proof)}", hang=2)
     ran = proof.outcome in ("exact", "bounded", "wrong")
     rows = [("target", proof.target + (" (guarded)" if guard is not None else ""))]
     if proof.by_inputs:
@@ -67,17 +67,18 @@ def render(
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
-        steps = "" if proof.max_error_steps is None else f", {short(proof.max_error_steps)} steps of the output"
+        steps = "" if proof.max_error_steps is None else f", {_steps(proof.max_error_steps)} of the output"
         all_ties = proof.rounding_ties == proof.mismatches
         ties = f", {'all' if all_ties else proof.rounding_ties} of them rounding ties" if proof.rounding_ties else ""
+        at_tie = " (at a rounding tie, where either code is right)" if ties and all_ties else ""
         rows += [
             ("mismatches", f"{proof.mismatches} of {counted(proof.elements, 'element')}{ties}"),
-            ("max error", f"{short(proof.max_error)}{steps}"),
+            ("max error", f"{short(proof.max_error)}{steps}{at_tie}"),
             ("SQNR", f"{short(proof.sqnr_db)} dB"),
         ]
         rows += [("explained" if number == 0 else "", _why(item)) for number, item in enumerate(proof.explained_by)]
         if proof.cells:
-            rows += [("cells", cells.summary(proof.cells)), ("end to end", _cross_check(proof))]
+            rows += [("cells", cells.summary(proof.cells)), ("end to end", cross_check(proof))]
     if proof.outcome != "crash":
         rows += [
             ("delegated", f"{counted(proof.delegated_ops, 'op')} in {counted(proof.delegates, 'delegate')}"),
@@ -99,7 +100,7 @@ def render(
         yield from all_inputs.render(proof.all_inputs)
 
 
-def _headline(proof: Proof) -> str:
+def headline(proof: Proof) -> str:
     """The outcome, with the number of ties where every other code is exact."""
     ties = proof.ties if proof.outcome == "exact" else 0
     return f"exact up to {counted(ties, 'tie')}" if ties else proof.outcome
@@ -110,7 +111,7 @@ def _meaning(proof: Proof) -> str:
     return meanings.get(proof.outcome, "")
 
 
-def _cross_check(proof: Proof) -> str:
+def cross_check(proof: Proof) -> str:
     """What the comparison of the results alone says, and why it may say something else than the cells."""
     if not proof.judges_disagree:
         no_cell = proof.outcome == "wrong" and not any(cell.status == "wrong" for cell in proof.cells)
@@ -126,9 +127,13 @@ def _in_short(proof: Proof) -> str:
     """One line on the proof of one input set."""
     if proof.outcome not in ("exact", "bounded", "wrong"):
         return proof.outcome
-    steps = "" if proof.max_error_steps is None else f", by {short(proof.max_error_steps)} steps at most"
+    steps = "" if proof.max_error_steps is None else f", by {_steps(proof.max_error_steps)} at most"
     differ = f"{proof.mismatches} of {counted(proof.elements, 'element')} differ{steps}"
     return f"{proof.outcome}, {differ}, SQNR {short(proof.sqnr_db)} dB"
+
+
+def _steps(number: float) -> str:
+    return f"{short(number)} step{'' if number == 1 else 's'}"
 
 
 def _why(explanation: Explanation) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 #: formats of ``fuseguard check``, the next ones commands with ``--output-format json``, the last one is a file.
 SCHEMAS: dict[str, str] = {
     "json": "report", "json-lines": "record", "upgrade-check": "upgrade", "diff": "difference", "prove": "proof",
-    "doctor": "engines", "inspect": "inspection",
+    "doctor": "engines", "inspect": "inspection", "why-not": "whynot",
+    "placement": "placement",
     "recording": "recording",
 }  # fmt: skip
 

@@ -27,7 +27,11 @@ BUDGET = 300.0
 
 
 class NothingToReduce(ValueError):
-    """The program does not fail. ``proof``: what the judge says of it."""
+    """The program does not fail.
+
+    Attributes:
+        proof: the judge's proof of the program.
+    """
 
     def __init__(self, proof: Proof) -> None:
         self.proof = proof
@@ -39,7 +43,7 @@ class NothingToReduce(ValueError):
 
 
 class LostFailure(RuntimeError):
-    """What was made of the program does not fail the same way."""
+    """A program that was derived from the given one does not fail the same way."""
 
 
 class NoScript(ValueError):
@@ -50,11 +54,17 @@ class NoScript(ValueError):
 class Reduction:
     """A small program that fails as the given one did.
 
-    ``program``, ``inputs``: the small one, and the inputs that show it, one tensor for each input. ``proof``: the
-    judge's, with its cells. ``failure``: what stayed the same. ``trace``: the traceback if lowering raises. ``ops``:
-    the targets of its ops in order, Q and DQ left out; ``ops_before`` counts the given program's. ``tried`` counts the
-    candidates, ``seconds`` the time. ``stopped`` says why there may be a smaller one: ``"budget"``, ``"interrupted"``,
-    or "" if every edit was tried.
+    Attributes:
+        program: the small program.
+        inputs: the inputs that show the failure, one tensor for each input of ``program``.
+        proof: the judge's proof of ``program``, with its cells.
+        failure: what stayed the same.
+        ops: the targets of the small program's ops in order, without Q and DQ.
+        ops_before: the number of ops of the given program, without Q and DQ.
+        tried: the number of candidates judged.
+        seconds: how long the search took.
+        stopped: why there may be a smaller program: ``"budget"``, ``"interrupted"``, or "" if every edit was tried.
+        trace: the traceback, if lowering raises.
     """
 
     program: ExportedProgram
@@ -119,7 +129,12 @@ def reduce(
     Args:
         exported_program: a quantized program in the ATen dialect. It is copied, never changed.
         inputs: example inputs, or several sets, as for ``prove``. The worst set is kept.
-        target, checks, calls, kwargs, dims, compile_config: as for ``prove``. ``checks`` is ``"guard"`` or None.
+        target: as for ``prove``.
+        checks: as for ``prove``. Only ``"guard"`` or None.
+        calls: as for ``prove``.
+        kwargs: as for ``prove``.
+        dims: as for ``prove``.
+        compile_config: as for ``prove``.
         budget: seconds after which no further candidate is judged. Ctrl-C (KeyboardInterrupt) ends the search too, and
             what was found until then is returned.
         progress: is given a line of text before each candidate.
@@ -128,8 +143,11 @@ def reduce(
         NothingToReduce: the program does not fail.
         LostFailure: exported again, it does not fail the same way.
         ValueError: ``budget`` is not positive, or ``checks`` is something else.
-        TargetError, InputsError, TypeError, ImportError: as for ``prove``.
-        Whatever the eager program itself raises on ``inputs``.
+        TargetError: as for ``prove``.
+        InputsError: as for ``prove``.
+        TypeError: as for ``prove``.
+        ImportError: as for ``prove``.
+        Exception: whatever the eager program itself raises on ``inputs``.
     """
     if not budget > 0:
         raise ValueError(f"the budget is {budget} seconds, and must be positive")

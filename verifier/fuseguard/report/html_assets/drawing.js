@@ -22,7 +22,7 @@
     if (graph.hasNode("cluster")) root.append(outline(graph.node("cluster")));
     told.edges.forEach(([from, to], index) => {
       const edge = graph.edge(String(from), String(to));
-      if (edge) root.append(arrow(edge.points, told.offending_edges.includes(index)));
+      if (edge) root.append(fuseguard.arrow(edge.points, told.offending_edges.includes(index) ? "edge offending" : "edge"));
     });
     boxes.forEach((one, index) => root.append(drawn(one, graph.node(String(index)), marks(told, index))));
     return root;
@@ -86,7 +86,7 @@
       }));
   }
 
-  function arrow(points, offending) {
+  fuseguard.arrow = function arrow(points, css) {
     const [before, end] = points.slice(-2);
     const length = Math.hypot(end.x - before.x, end.y - before.y) || 1;
     const along = { x: (end.x - before.x) / length, y: (end.y - before.y) / length };
@@ -94,10 +94,10 @@
     const head = [
       [end.x, end.y], [back.x - along.y * 3.5, back.y + along.x * 3.5], [back.x + along.y * 3.5, back.y - along.x * 3.5],
     ];
-    return svg("g", { class: offending ? "edge offending" : "edge" },
+    return svg("g", { class: css },
       svg("path", { d: curve([...points.slice(0, -1), back]) }),
       svg("polygon", { points: head.map((point) => point.join(",")).join(" ") }));
-  }
+  };
 
   // A path through the middles between the points that dagre names, rounded at each of these.
   function curve(points) {

@@ -3,14 +3,9 @@
 
 (function () {
   const { data, el, svg, counted, number, badge, table } = fuseguard;
-  const SHOWN = 200; // values before one asks for more
-  const SEVERITY = {
-    exact: "good", bounded: "note", not_judged: "note", tie: "good", saturated: "note", rounded: "note", "not found": "none",
-  };
-  const MOST_DB = 80; // a bar of SQNR is full from here on
-
-  const of = (status) => SEVERITY[status] || "error";
-  const finite = (value) => typeof value === "number";
+  const values = fuseguard.valuesOfProof();
+  const MOST_CODES = 8; // of a counterexample
+  const of = fuseguard.severityOf;
 
   function header() {
     return el("header", { class: "top" },
@@ -30,29 +25,41 @@
       ran && ["mismatches", data.mismatches.toLocaleString("en") + " of " + counted(data.elements, "element") +
         (data.rounding_ties ? ", " + data.rounding_ties + " of them rounding ties" : "")],
       ran && ["max error", number(data.max_error) +
-        (data.max_error_steps === null ? "" : ", " + number(data.max_error_steps) + " steps of the output")],
+        (data.max_error_steps === null ? "" : ", " + number(data.max_error_steps) + " step" +
+          (data.max_error_steps === 1 ? "" : "s") + " of the output") +
+        (data.rounding_ties > 0 && data.rounding_ties === data.mismatches ? " (at a rounding tie, where either code is right)" : "")],
       ran && ["SQNR", number(data.sqnr_db) + " dB"],
+      data.cells_summary && ["values", data.cells_summary],
+      data.cross_check && ["end to end", data.cross_check],
       ...data.explained_by.map((one) => ["explained", one.name + ": " + counted(one.elements, "element")]),
       ["delegated", counted(data.delegated_ops, "op") + " in " + counted(data.delegates, "delegate")],
       ["on the CPU", data.cpu_ops.length ? [...new Set(data.cpu_ops)].join(", ") : "nothing"],
+      data.engine !== "tosa" && ["engine", data.engine],
+      ...data.notes.map((text) => ["note", text]),
       ...data.exceeded.map((text) => ["limit", text]),
     ];
     return el("section", { class: "summary", "aria-label": "Summary" },
-      el("p", { class: "tally" }, el("span", { class: "count " + of(data.outcome) }, el("b", {}, data.outcome.replace("_", " ")))),
+      el("p", { class: "tally" }, el("span", { class: "count " + of(data.outcome) }, el("b", {}, data.headline.replace("_", " ")))),
       el("p", {}, data.outcome_meaning + "."),
       el("dl", { class: "facts" }, rows.filter(Boolean).map(([label, value]) => [el("dt", {}, label), el("dd", {}, value)])),
       data.input_sets.length > 1 && table("Input sets", ["inputs", "outcome", "mismatches", "SQNR (dB)"],
-        data.input_sets.map((one) => [one.inputs, badge(of(one.outcome), one.outcome), one.mismatches, number(one.sqnr_db)])));
+        data.input_sets.map((one) => [one.inputs, badge(of(one.outcome), one.outcome), one.mismatches, number(one.sqnr_db)])),
+      data.engine_differences.length > 0 && table("Outputs of delegates that are not the reference model's",
+        ["delegate", "output", "differing", "largest (codes)", "at", "reference model", data.engine],
+        data.engine_differences.map((one) => [one.delegate, one.tensor || one.output, one.differing + " of " + one.elements,
+          number(one.largest), "[" + one.at.join(", ") + "]", number(one.expected), number(one.actual)])),
+      data.guard_lines.length > 0 && el("details", { class: "why" }, el("summary", {}, "What the guard refused"),
+        el("ul", {}, data.guard_lines.map((line) => el("li", {}, line)))));
   }
 
   // --- the places that are wrong -----------------------------------------------------------------------------
 
-  const wrong = data.cells.filter((cell) => cell.status === "wrong");
+  const wrong = data.cells.filter((cell) => cell.status === "wrong" && (cell.certain || data.outcome === "wrong"));
 
   function places() {
     if (wrong.length === 0) {
       const text = data.cells.length === 0 ? "No value was looked at on its own."
-        : data.outcome === "wrong" ? "No single op is wrong: what each may round adds up to the error." : "No value is wrong.";
+        : data.outcome === "wrong" ? "No value is wrong: the fault is in control flow, or a value was not found." : "No value is wrong.";
       return el("p", { class: "muted" }, text);
     }
     return el("section", { class: "group error", "aria-labelledby": "wrong" },
@@ -84,6 +91,7 @@
       el("dl", { class: "facts" }, [
         ["rule", cell.findings.join(", ") || "no rule knows this; please report it"],
         ["source", cell.source], ["module", cell.module],
+        ["largest error", number(cell.steps) + " steps, where " + number(cell.bound) + " are allowed"],
         ["differing", cell.differing.toLocaleString("en") + " of " + counted(cell.elements, "element")],
         ["SQNR", number(cell.sqnr_db) + " dB"],
         ["tensor", cell.tensor === cell.value ? "" : cell.tensor], ["joined", cell.joined.join(", ")],
@@ -116,81 +124,45 @@
     return el("figure", { class: "range" }, root, el("figcaption", {}, words));
   }
 
-  // --- every value -------------------------------------------------------------------------------------------
+  // --- for every input ---------------------------------------------------------------------------------------
 
-  let limit = SHOWN;
-  const filter = { text: "", differing: false };
-  const body_ = el("tbody");
-  const more = el("button", { type: "button", class: "more", click: () => { limit += 1000; show(); } });
-  const shown = el("p", { class: "muted shown", role: "status", "aria-live": "polite" });
-  const search = el("input", {
-    type: "search", id: "search", placeholder: "Search value, op, module", "aria-label": "Search values",
-    input: () => { filter.text = search.value.trim().toLowerCase(); show(); },
-  });
-  const differing = el("input", {
-    type: "checkbox", id: "differing", change: () => { filter.differing = differing.checked; show(); },
-  });
-  const largest = Math.max(1, ...data.cells.map((cell) => (finite(cell.steps) ? cell.steps : 0)));
+  const METHODS = { proved: "good", refuted: "error", sampled: "note" };
 
-  function values() {
-    if (data.cells.length === 0) return null;
-    return el("section", { class: "group", "aria-labelledby": "values" },
-      el("h2", { id: "values" }, "Error by value"),
-      el("p", { class: "muted" }, "Each value is judged on the lowering's own operands, so that an error is shown where it is made."),
-      el("form", { class: "filters inside", role: "search", submit: (event) => event.preventDefault() },
-        search, el("label", { class: "chip" }, differing, " only values that differ"), shown),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of values" },
-        el("table", { class: "values" },
-          el("thead", {}, el("tr", {}, ["value", "ops", "status", "largest error (steps)", "SQNR (dB)"]
-            .map((heading) => el("th", { scope: "col" }, heading)))), body_)),
-      more);
+  function everyInput() {
+    const found = data.all_inputs;
+    if (!found) return null;
+    const order = ["refuted", "sampled", "proved"];
+    const cells = [...found.cells].sort((left, right) => order.indexOf(left.status) - order.indexOf(right.status));
+    const proved = cells.filter((cell) => cell.status === "proved").length;
+    return el("section", { class: "group", "aria-labelledby": "every-input" },
+      el("h2", { id: "every-input" }, "For every input: " + proved + " of " + counted(cells.length, "cell") + " proved"),
+      el("p", { class: "muted" }, "A cell that is proved is right for every code of its operands."),
+      table("Cells for every input", ["value", "ops", "status", "compared", "how, or why not all", "counterexample"],
+        cells.map((cell) => [
+          el("span", { class: "mono" }, cell.value), el("span", { class: "mono muted" }, cell.ops.join(" \u2192 ")),
+          badge(METHODS[cell.status] || "none", cell.status), cell.count.toLocaleString("en"), cell.reason || cell.method,
+          cell.counterexample ? counterexample(cell.counterexample) : "",
+        ])));
   }
 
-  function show() {
-    const chosen = data.cells.filter((cell) => (!filter.differing || cell.differing > 0) && (!filter.text ||
-      [cell.value, cell.module, cell.source, cell.status, ...cell.ops].join(" ").toLowerCase().includes(filter.text)));
-    body_.replaceChildren(...chosen.slice(0, limit).map((cell) => el("tr", {},
-      el("td", { class: "mono" }, cell.value),
-      el("td", { class: "mono muted" }, cell.ops.join(" \u2192 ")),
-      el("td", {}, badge(of(cell.status), cell.status)),
-      el("td", {}, cell.status === "not found" ? "" : bar(share(cell.steps), number(cell.steps), cell.status === "wrong" ? "beyond" : "codes")),
-      el("td", {}, cell.status === "not found" ? "" : bar(ratio(cell.sqnr_db), number(cell.sqnr_db), "allowed")))));
-    more.hidden = chosen.length <= limit;
-    more.textContent = "Show more of " + (chosen.length - limit).toLocaleString("en");
-    shown.textContent = chosen.length.toLocaleString("en") + " of " + counted(data.cells.length, "value");
+  function counterexample(one) {
+    const codes = one.codes.slice(0, MOST_CODES).map((code) => code.operand + "[" + code.at.join(", ") + "] = " + code.code);
+    const more = one.codes.length > MOST_CODES ? " and " + (one.codes.length - MOST_CODES) + " more" : "";
+    return codes.join(", ") + more + ": expected " + number(one.expected) + ", the lowering has " + number(one.actual);
   }
 
-  // Errors span orders of magnitude: one step is to be seen beside a hundred.
-  function share(steps) {
-    if (!finite(steps)) return steps === "inf" ? 1 : 0;
-    return Math.log2(1 + steps) / Math.log2(1 + largest);
-  }
-
-  function ratio(db) {
-    if (!finite(db)) return db === "inf" ? 1 : 0;
-    return Math.min(1, Math.max(0, db / MOST_DB));
-  }
-
-  function bar(part, text, kind) {
-    const width = 120;
-    return el("span", { class: "bar" },
-      svg("svg", { width, height: 12, "aria-hidden": "true", viewBox: "0 0 " + width + " 12" },
-        part > 0 && svg("rect", { x: 0.5, y: 0.5, width: Math.max(2, part * (width - 1)), height: 11, class: kind })),
-      el("span", { class: "figure" }, text));
-  }
-
-  document.getElementById("app").append(header(), el("main", {}, summary(), places(), values()));
+  document.getElementById("app").append(header(), el("main", {}, summary(), places(), values.element, everyInput()));
   fuseguard.startTheme();
-  show();
+  values.show();
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target === search) {
-      if (event.key === "Escape") search.blur();
+    if (event.target === values.search) {
+      if (event.key === "Escape") values.search.blur();
     } else if (event.key === "t") {
       fuseguard.nextTheme();
-    } else if (event.key === "/" && search.isConnected) {
+    } else if (event.key === "/" && values.search.isConnected) {
       event.preventDefault();
-      search.focus();
+      values.search.focus();
     }
   });
   document.documentElement.dataset.ready = "true";

@@ -185,7 +185,7 @@
         el("span", { class: "fix" }, finding.repairable ? "repairable" : finding.unsafe_repair ? "inexact repair" : "")));
     details.addEventListener("toggle", () => {
       if (!details.open) return;
-      if (details.children.length === 1) details.append(body(finding, group));
+      if (details.children.length === 1) details.append(body(finding, group, index));
       try {
         history.replaceState(null, "", "#finding-" + finding.id);
       } catch {
@@ -201,7 +201,7 @@
     return finding.bound_value !== null ? "\u2264 " + number(finding.bound_value) : "";
   }
 
-  function body(finding, group) {
+  function body(finding, group, index) {
     const several = data.files.length > 1;
     return el("div", { class: "body" },
       el("p", { class: "message" }, finding.message),
@@ -212,7 +212,9 @@
       outcomes(finding, group),
       drawings(finding),
       el("dl", { class: "facts" }, facts(finding, several)),
-      el("p", { class: "muted" }, el("a", { href: "#finding-" + finding.id }, "Link to this finding")));
+      el("p", { class: "muted links" }, graph && graph.places.has(index) &&
+        el("button", { type: "button", class: "in-graph", click: () => inGraph(index) }, "Show in the graph"),
+        el("a", { href: "#finding-" + finding.id }, "Link to this finding")));
   }
 
   function repair(finding) {
@@ -323,8 +325,17 @@
     } catch {
       return; // not what this page writes
     }
+    const [, number, node] = anchor.match(/^graph(?:-(\d+)\/([^]*))?$/) || [];
+    if (graph && anchor.startsWith("graph")) {
+      turnTo("graph");
+      graph.show(number < data.whole.graphs.length ? Number(number) : 0, node || undefined);
+    }
     const index = byAnchor.get(anchor);
-    if (index === undefined) return;
+    if (index !== undefined) toFinding(index);
+  }
+
+  function toFinding(index) {
+    turnTo("findings");
     if (!fits(index)) resetFilters();
     const group = data.findings[index].group;
     limits[group] = Math.max(limits[group], members[group].indexOf(index) + 1);
@@ -352,11 +363,54 @@
     document.getElementById("expand").textContent = open ? "Close all" : "Open all";
   }
 
+  // --- the list of findings and the graph --------------------------------------------------------------------
+
+  const graph = data.whole.graphs.length > 0 ? fuseguard.graphView(toFinding) : null;
+  const panels = {
+    findings: el("div", { id: "panel-findings", role: "tabpanel", "aria-labelledby": "tab-findings" },
+      data.findings.length > 0 && filters(), nothing, sections.map((one) => one.section)),
+    graph: graph && el("div", { id: "panel-graph", role: "tabpanel", "aria-labelledby": "tab-graph", hidden: true }),
+  };
+  const tabs = Object.fromEntries([["findings", "Findings"], ["graph", "Graph"]].map(([id, label]) => [id, el("button", {
+    type: "button", role: "tab", id: "tab-" + id, "aria-controls": "panel-" + id, "aria-selected": String(id === "findings"),
+    tabindex: id === "findings" ? "0" : "-1", click: () => turnTo(id),
+    keydown: (event) => {
+      if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
+      turnTo(id === "graph" ? "findings" : "graph");
+      tabs[id === "graph" ? "findings" : "graph"].focus();
+    },
+  }, label)]));
+
+  function turnTo(id) {
+    if (!graph) return;
+    for (const [name, panel] of Object.entries(panels)) {
+      panel.hidden = name !== id;
+      tabs[name].setAttribute("aria-selected", String(name === id));
+      tabs[name].tabIndex = name === id ? 0 : -1;
+    }
+    document.documentElement.dataset.panel = id;
+    if (id === "graph" && !graph.element.isConnected) { // it is made when it is first looked at
+      panels.graph.append(graph.element);
+      graph.show(0);
+    }
+  }
+
+  function inGraph(index) {
+    const [number, node] = graph.places.get(index);
+    turnTo("graph");
+    graph.show(number, node);
+    graph.element.scrollIntoView({ block: "start" });
+    graph.focus();
+  }
+
   // --- keys --------------------------------------------------------------------------------------------------
 
   const KEYS = [
     ["/", "search"], ["j", "next finding"], ["k", "previous finding"], ["Enter", "open or close it"],
-    ["o", "open or close all that are shown, up to " + EXPANDED], ["t", "light or dark"], ["Esc", "leave the search"], ["?", "these keys"],
+    ["o", "open or close all that are shown, up to " + EXPANDED], ["g", "findings or graph"], ["t", "light or dark"],
+    ["Esc", "leave the search"], ["?", "these keys"],
+    ["\u2191 \u2193 \u2190 \u2192", "in the graph: along edges and to neighbours; with Shift, move the picture"],
+    ["+ \u2212 0", "in the graph: zoom in, zoom out, show all"], ["n p", "in the graph: next and previous finding"],
   ];
   const help = el("dialog", { "aria-label": "Keys" }, el("h2", {}, "Keys"),
     el("dl", { class: "facts" }, KEYS.map(([key, what]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, what)])),
@@ -379,9 +433,11 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    const inGraphNow = graph !== null && !panels.graph.hidden;
     const actions = {
-      "/": () => search.focus(), j: () => move(1), k: () => move(-1), o: expandOrCollapse,
-      t: fuseguard.nextTheme, "?": () => help.showModal(),
+      "/": () => (inGraphNow ? graph.search() : search.focus()), t: fuseguard.nextTheme, "?": () => help.showModal(),
+      g: () => turnTo(inGraphNow ? "findings" : "graph"),
+      ...(inGraphNow ? {} : { j: () => move(1), k: () => move(-1), o: expandOrCollapse }),
     };
     if (actions[event.key] && !help.open) {
       event.preventDefault();
@@ -389,8 +445,9 @@
     }
   });
 
-  document.getElementById("app").append(header(), el("main", {}, summary(), data.findings.length > 0 && filters(), nothing,
-    sections.map((one) => one.section)), help);
+  document.getElementById("app").append(header(), el("main", {}, summary(),
+    graph && el("div", { class: "tabs", role: "tablist", "aria-label": "What is shown" }, Object.values(tabs)),
+    panels.findings, panels.graph), help);
   fuseguard.startTheme();
   show();
   follow();

@@ -1,0 +1,116 @@
+"""Which ops of a program are left outside of the delegates, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fuseguard.engine.shown import data_of, one_line
+from fuseguard.ir.graph import SourceLine
+
+_MOST_LINES = 8
+
+#: Kinds of reasons, in the order in which they are reported.
+KINDS: dict[str, str] = {
+    "support": "one of Arm's support checks refuses it",
+    "additional": "a check that was added to the partitioner refuses it",
+    "fuseguard": "fuseguard's guard keeps it off the accelerator",
+    "partition": "the partitioner takes it out of its partition again",
+    "boundary": "a quantize or dequantize op at the edge of a delegate",
+    "unknown": "the partitioner gives no reason",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an op is left outside.
+
+    ``kind`` is a key of ``KINDS``, ``check`` the class of the check or the code of the rule, ``text`` what it says.
+    Ops with the same ``kind``, ``check`` and ``group`` are reported together; ``text`` may name the op.
+    """
+
+    kind: str
+    check: str
+    text: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An op outside of the delegates.
+
+    ``node`` is its name in the edge program, ``before`` that of the op of the exported program that it was made from
+    ("" if a pass made it), ``op`` its operator, ``graph`` the control-flow body that it is in ("" at the top).
+    ``source`` is the model's line, or that of the nearest op which has one; ``module`` the submodule.
+    """
+
+    node: str
+    before: str
+    op: str
+    graph: str
+    module: str
+    source: SourceLine | None
+    reasons: tuple[Reason, ...]
+
+    @property
+    def is_quantizer(self) -> bool:
+        """Whether it is a quantize or dequantize op, which computes nothing of the model's own."""
+        return "quantize_per_" in self.op
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a partitioner puts the ops of a program.
+
+    ``policy`` is that of the guard, "" for a lowering without one. ``delegated`` counts the ops inside of
+    ``partitions`` delegates, without Q and DQ. ``errors`` are checks that could not be asked, and internal errors of
+    the guard. Getitems are left out: they are where their op is.
+    """
+
+    target: str
+    policy: str
+    left_out: tuple[LeftOut, ...]
+    delegated: int
+    partitions: int
+    errors: tuple[str, ...] = ()
+
+    @property
+    def ops(self) -> tuple[LeftOut, ...]:
+        """The ops left outside that are not quantize or dequantize ops."""
+        return tuple(item for item in self.left_out if not item.is_quantizer)
+
+    def groups(self) -> Iterator[tuple[Reason, tuple[LeftOut, ...]]]:
+        """The ops left outside by reason, those of one kind together; an op with several reasons is in several."""
+        found: dict[tuple[str, str, str], list[tuple[Reason, LeftOut]]] = {}
+        for item in self.left_out:
+            for reason in item.reasons:
+                entry = found.setdefault((reason.kind, reason.check, reason.group), [])
+                if not any(other is item for _, other in entry):
+                    entry.append((reason, item))
+        for kind in KINDS:
+            for key, entries in found.items():
+                if key[0] == kind:
+                    entries.sort(key=lambda entry: entry[1].is_quantizer)
+                    yield entries[0][0], tuple(item for _, item in entries)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data: the ops left outside, each with all reasons (``fuseguard schema placement``)."""
+        return data_of("placement", "placement_dict", self)
+
+    def __str__(self) -> str:
+        """In short: how many ops are left outside, and a line for each reason. The report has each op."""
+        guarded = f", guarded ({self.policy})" if self.policy else ""
+        delegated = f"{self.delegated} in {self.partitions} delegate{'' if self.partitions == 1 else 's'}"
+        ops = f"{len(self.ops)} op{'' if len(self.ops) == 1 else 's'} on the CPU"
+        head = f"{ops}, {delegated}: {self.target}{guarded}"
+        groups = [(reason, items) for reason, items in self.groups() if reason.kind != "boundary"]
+        lines = [head]
+        for reason, items in groups[:_MOST_LINES]:
+            first = items[0]
+            where = str(first.source) if first.source is not None else first.node
+            computing = sum(not item.is_quantizer for item in items)
+            lines.append(f"  {computing or len(items)} by {reason.check or reason.kind} at {where}: {reason.text}")
+        if len(groups) > _MOST_LINES:
+            lines.append(f"  and {len(groups) - _MOST_LINES} more reasons")
+        return "\n".join(map(one_line, lines))
