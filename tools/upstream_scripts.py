@@ -125,7 +125,7 @@ def index(found: Sequence[Fault]) -> str:
         "| script | rule | fault | outcome | for | releases |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in found:
+    for fault in sorted(found, key=lambda fault: fault.path.name):
         if not fault.path.exists():
             continue
         same = [release for release, seen in fault.releases.items() if seen == fault.recorded.seen]

@@ -101,7 +101,7 @@ def quantized_program() -> ExportedProgram:
     """What convert_pt2e and torch.export.export yield."""
     program = torch.export.export(Program().eval(), inputs())
     # By module and call: the ops that Arm's quantizer has annotated.
-    annotated = [[2, 3, 4, 9]]
+    annotated: list[list[int]] = [[2, 3, 4, 9]]
     modules = [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
     for module, numbers in zip(modules, annotated, strict=True):
         calls = [node for node in module.graph.nodes if node.op == "call_function"]

@@ -47,6 +47,9 @@ NOT_RUN = {
     ".venvs/1.5.1/bin/python tests/differential/campaign.py --repairs --programs 250 --seed 5 --out repairs.jsonl": (
         "takes minutes; tests/differential/test_repair_programs.py runs some of it"
     ),
+    ".venvs/1.5.1/bin/python tests/lockstep/mutant_campaign.py --out mutants.jsonl": (
+        "takes minutes; tests/lockstep/test_mutants.py judges some of them"
+    ),
     ".venvs/1.5.1/bin/python tests/differential/two_judges.py --out judges.jsonl": (
         "takes half an hour; tests/lockstep/test_cells.py judges a sample"
     ),

@@ -26,7 +26,7 @@ SHOWN = FOLDER / "dt503_interpolated.py"
 
 
 def test_there_are_scripts() -> None:
-    assert len(SCRIPTS) >= 5
+    assert len(SCRIPTS) >= 22
     assert SHOWN in SCRIPTS
 
 

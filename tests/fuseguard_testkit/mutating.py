@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -35,15 +36,40 @@ class Network(nn.Module):
         return result
 
 
+class Residual(nn.Module):
+    """Has more of them: groups and dilation, an addition, an average pool, a product, a permute, tanh."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.wide = nn.Conv2d(3, 4, 1)
+        self.grouped = nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=2)
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        value = nn.functional.hardtanh(self.wide(x), -0.5, 0.75)
+        value = value + self.grouped(value)
+        value = nn.functional.avg_pool2d(value, 3, 1, 1) * value
+        result: torch.Tensor = torch.tanh(self.linear(value.permute(0, 2, 3, 1)))
+        return torch.cat([result, result.flip(1)], 3)
+
+
 @dataclass(frozen=True)
 class Mutant:
-    """``kind``: what was corrupted (``weight``). ``output``: of the operator that it belongs to. ``what``: how."""
+    """``kind``: what was corrupted (``weight``). ``output``: of the operator that it belongs to. ``what``: how.
+
+    ``root``: the corrupted graph, as ``tosa_file.py`` has it.
+    """
 
     kind: str
     delegate: str
     output: str
     what: str
-    serialized: bytes
+    root: Mapping[str, Any] = field(repr=False)
+
+    @cached_property
+    def serialized(self) -> bytes:
+        return encode(self.root)
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.output}: {self.what}"
@@ -163,8 +189,9 @@ CHANGES: dict[str, tuple[tuple[str, ...], Change]] = {
 
 
 def mutants(lowering: Lowering, seed: int = 0) -> Iterator[Mutant]:
-    """Mutants without end, the kinds by turns."""
+    """Mutants without end, the kinds by turns as long as they have new ones; the same for one lowering and seed."""
     random = Random(seed)
+    seen: set[str] = set()
     files = {f"delegate {number}": lowering.file(f"delegate {number}") for number in range(len(lowering.calls))}
     places = {
         kind: [(name, at) for name, file in files.items()
@@ -180,7 +207,10 @@ def mutants(lowering: Lowering, seed: int = 0) -> Iterator[Mutant]:
             op = graph.file.block["operators"][at]
             what = change(graph, op, random)
             if what:
-                yield Mutant(kind, name, op["outputs"][0], f"{op['op']} {what}", encode(graph.root))
+                mutant = Mutant(kind, name, op["outputs"][0], f"{op['op']} {what}", graph.root)
+                if str(mutant) not in seen:
+                    seen.add(str(mutant))
+                    yield mutant
 
 
 def _has(file: TosaFile, kind: str, op: dict[str, Any]) -> bool:

@@ -18,7 +18,8 @@ from fuseguard.ir.builder import GraphBuilder, int8, int16  # noqa: E402
 from fuseguard.report.all_inputs import render, to_dict  # noqa: E402
 from fuseguard.report.lines import plain  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
-from fuseguard_testkit.mutating import Network  # noqa: E402
+from fuseguard_testkit.mutant_judge import Subject  # noqa: E402
+from fuseguard_testkit.mutating import Network, Residual  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 INT = "TOSA-1.0+INT"
@@ -52,6 +53,15 @@ def test_each_cell_is_proved_by_its_own_method(network: Proof) -> None:
         "linear": "weights and thresholds",
     }
     assert _cell(network, "sub").count == 1 << 16
+
+
+def test_padded_averages_are_proved_where_the_zero_points_of_both_sides_differ() -> None:
+    """The backend pads in an op of its own, and gives AVG_POOL2D other zero points than the program has."""
+    residual = Subject.of(Residual(), 0)
+    assert {cell.status for cell in residual.right.cells} == {"proved"}, residual.right.cells
+    methods = {op: cell.method for cell in residual.right.cells for op in cell.ops}
+    assert methods["pad"] == "all codes, constants"
+    assert methods["avg_pool2d"] == "weights and thresholds"
 
 
 def test_what_two_fused_ops_lose_is_shown_by_codes() -> None:

@@ -117,7 +117,7 @@ def _through_activation(view: View, node: Node) -> Node:
 
 
 def _run(interpreter: Float64Interpreter, program: ExportedProgram, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
-    interpreter.of_floats = quantizers_of_floats(program)
+    interpreter.of_floats = quantizers_of_floats(View(read_program(program)))
     with torch.no_grad():
         outputs = interpreter.run(*map(widen, arguments(program, inputs)))
     return results(program, outputs)

@@ -38,14 +38,14 @@ class OutputGrid:
     roundings: int = 0
 
 
-def output_grids(program: ExportedProgram, target: Target) -> list[OutputGrid]:
+def output_grids(program: ExportedProgram, target: Target, view: View | None = None) -> list[OutputGrid]:
     """The grid of each result of a functional program, found by looking through value-transparent ops back to its DQ.
 
-    Results are the user outputs and the new values of its state, as :func:`run_eager` yields them.
+    Results are the user outputs and the new values of its state, as :func:`run_eager` yields them. ``view``: of the
+    program, None reads it.
     """
-    graph = read_program(program)
-    view = View(graph)
-    return [_grid(view, graph[name], target) for name in result_names(program)]
+    view = View(read_program(program)) if view is None else view
+    return [_grid(view, view.graph[name], target) for name in result_names(program)]
 
 
 def _grid(view: View, output: Node, target: Target) -> OutputGrid:
@@ -166,9 +166,8 @@ def _clamp_table_inputs(program: ExportedProgram, view: View, on_cpu: Collection
                 node.replace_input_with(dequantizer, clamped)
 
 
-def quantizers_of_floats(program: ExportedProgram) -> dict[str, bool]:
+def quantizers_of_floats(view: View) -> dict[str, bool]:
     """By name, the Q ops that stay what they are, floats in and codes out, and whether an op computes those floats."""
-    view = View(read_program(program))
     owners = ((q, view.graph.node_of(q.args[0])) for q in view.calls(Trait.QUANTIZE) if q.args)
     return {q.name: owner.op == "call" for q, owner in owners if owner is not None and not _is_folded(view, owner)}
 

@@ -106,8 +106,10 @@ class GraphRules:
             return self._moved(node, args, kwargs)
         if name in ("cat", "stack"):
             return self._joined(node, args)
-        if name in ("constant_pad_nd", "pad"):
-            return self._padded(args)
+        if name == "constant_pad_nd":
+            return self._padded(*args)
+        if name == "pad":
+            return self._padded_by_mode(*args, **kwargs)
         if name in self.unrounded_names(node):
             return args[0]  # type: ignore[no-any-return]
         if name in POINTWISE:
@@ -216,17 +218,20 @@ class GraphRules:
 
         return joined(parts, join)
 
-    def _padded(self, args: Sequence[Any]) -> Form:
-        if len(args) > 3 or (len(args) > 2 and isinstance(args[2], str) and args[2] != "constant"):
+    def _padded_by_mode(self, given: Any, widths: Sequence[int], mode: str = "constant", value: Any = None) -> Form:
+        if mode != "constant":
             raise Unsupported("padding that is not constant")
-        fill = args[2] if len(args) > 2 and not isinstance(args[2], str) else 0
+        return self._padded(given, widths, value)
+
+    def _padded(self, given: Any, widths: Sequence[int], fill: Any = None) -> Form:
         number = self.table.number(Expr(("const", "float", float(fill or 0))))
 
         def pad(values: Array, value: int) -> Array:
-            padded: Array = torch.nn.functional.pad(torch.from_numpy(values), args[1], value=value).numpy()
+            tensor = torch.from_numpy(np.ascontiguousarray(values))
+            padded: Array = torch.nn.functional.pad(tensor, tuple(widths), value=value).numpy()
             return padded
 
-        return Elements(pad(args[0].exprs, number), [pad(leaf, -1) for leaf in args[0].leaves])
+        return Elements(pad(given.exprs, number), [pad(leaf, -1) for leaf in given.leaves])
 
     def _pointwise(self, node: torch.fx.Node, form_of: Callable[[torch.fx.Node], Form]) -> Elements:
         """Arguments that are tensors become operands; the rest is read from the node when it is computed."""

@@ -25,7 +25,10 @@ from fuseguard.executorch.lowering import is_quantizer
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """``order``: by element in the program's layout, that of the lowering's tensor. ``offset``: of its leaves."""
+    """``order``: by element in the program's layout, that of the lowering's tensor. ``offset``: of its leaves.
+
+    ``found``: the lowering's codes on the inputs at hand, flat.
+    """
 
     name: str
     place: Place
@@ -36,6 +39,7 @@ class Operand:
     high: int
     zero: int
     offset: int
+    found: Array
 
     @property
     def kind(self) -> str:
@@ -146,7 +150,7 @@ class Piece:
             found.append(
                 Operand(
                     name, tensor.place, order, tensor.values.shape, meeting.expected.dtype, low, high, zero,
-                    offsets[tensor.place],
+                    offsets[tensor.place], tensor.values.reshape(-1).view(meeting.expected.dtype),
                 )
             )  # fmt: skip
         return found

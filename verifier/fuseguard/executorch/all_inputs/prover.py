@@ -24,8 +24,6 @@ from fuseguard.executorch.lockstep.settling import settled
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.outputs import output_grids
 from fuseguard.executorch.state import result_names
-from fuseguard.ir.view import View
-from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
 #: What a rule for one op may run into. The cell is then sampled, and the reason says so.
@@ -69,7 +67,7 @@ class _Prover:
     saturated: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.judge = Judge(View(read_program(self.walks.program)), self.target, (), self.walks.program)
+        self.judge = Judge(self.walks.view, self.target, (), self.walks.program)
 
     def cell(self, meeting: Meeting) -> CellProof:
         """The proof of the cell that ends with a quantize op."""
@@ -89,7 +87,7 @@ class _Prover:
 
     def results(self, names: Sequence[str]) -> Iterable[CellProof]:
         program = self.walks.program
-        grids = output_grids(program, self.target)
+        grids = output_grids(program, self.target, self.walks.view)
         theirs = result_names(self.lowering.program)
         ours = result_names(program)
         for name, our, their, grid, trail in zip(names, ours, theirs, grids, self.walked.trails, strict=True):

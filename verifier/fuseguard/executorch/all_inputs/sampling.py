@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,24 +16,49 @@ from fuseguard.executorch.lowering import is_quantizer
 
 #: Runs of a cell that was proved on paper, and of one that was not.
 _RUNS, _MORE_RUNS = 3, 24
+#: Runs with another code in some elements of one operand: as many as int8 has codes.
+_OTHER_CODES = 256
+#: One element in so many has it.
+_APART = 16
+#: Elements of all operands together above which there are no such runs.
+_MOST_CHANGED = 1 << 17
 #: Elements above which codes are not listed one by one in a counterexample.
 _MOST_LISTED = 16
 
 
 def drawn_codes(piece: Piece, *, more: bool) -> Iterator[dict[str, Array]]:
-    """Codes by operand, in the program's layout."""
+    """Codes by operand, in the program's layout.
+
+    ``more``: for a cell that was not proved on paper. It is run on the codes that the lowering has on the inputs at
+    hand, too, and on these with each code in a few elements of each operand. What is wrong of one code may be lost in
+    a sum, and random codes drive most sums out of the range of their quantize op.
+    """
     if not piece.operands:
         yield {}
         return
     for run in range(_MORE_RUNS if more else _RUNS):
         generator = np.random.default_rng(run)
-        by_place: dict[str, Array] = {}
-        codes = {}
-        for number, operand in enumerate(piece.operands):
-            if operand.kind not in by_place:
-                by_place[operand.kind] = _drawn(operand, run, number, generator)
-            codes[operand.name] = by_place[operand.kind][operand.order]
-        yield codes
+        yield _by_operand(piece, [_drawn(item, run, number, generator) for number, item in enumerate(piece.operands)])
+    if not more:
+        return
+    found = [operand.found for operand in piece.operands]
+    yield _by_operand(piece, found)
+    if sum(values.size for values in found) > _MOST_CHANGED:
+        return
+    generator = np.random.default_rng(0)
+    for number, operand in enumerate(piece.operands):
+        for code in np.linspace(operand.low, operand.high, _OTHER_CODES).astype(operand.dtype):
+            changed = found[number].copy()
+            changed[generator.choice(changed.size, max(1, changed.size // _APART), replace=False)] = code
+            yield _by_operand(piece, [*found[:number], changed, *found[number + 1 :]])
+
+
+def _by_operand(piece: Piece, drawn: Sequence[Array]) -> dict[str, Array]:
+    """``drawn``: by operand, codes of the lowering's tensor, flat. Of several operands in one tensor, the first's."""
+    by_place: dict[str, Array] = {}
+    for operand, values in zip(piece.operands, drawn, strict=True):
+        by_place.setdefault(operand.kind, values)
+    return {operand.name: by_place[operand.kind][operand.order] for operand in piece.operands}
 
 
 def _drawn(operand: Operand, run: int, number: int, generator: np.random.Generator) -> Array:

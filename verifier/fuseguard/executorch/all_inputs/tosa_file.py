@@ -6,14 +6,14 @@ needs neither.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -188,12 +188,21 @@ def encode(root: Mapping[str, Any]) -> bytes:
 
 
 def _flatc(*arguments: str) -> None:
-    program = shutil.which("flatc") or str(Path(sys.executable).with_name("flatc"))
-    run = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    run = subprocess.run([_flatc_program(), *arguments], capture_output=True, text=True, check=False)
     if run.returncode:
         raise RuntimeError(f"flatc failed: {(run.stderr or run.stdout).strip()[:300]}")
 
 
+@cache
+def _flatc_program() -> str:
+    """Executorch's own flatc. The command of that name which it installs starts a Python interpreter to run it."""
+    found = importlib.util.find_spec("executorch.data.bin")
+    folders = (found.submodule_search_locations or ()) if found is not None else ()
+    own = (Path(folder) / "flatc" for folder in folders)
+    return next((str(path) for path in own if path.is_file()), None) or shutil.which("flatc") or "flatc"
+
+
+@cache
 def _schema() -> Path:
     import executorch.backends.arm as arm
 

@@ -26,7 +26,6 @@ from fuseguard.executorch.outputs import output_grids, rescales
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
-from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
 Status: TypeAlias = Literal["exact", "tie", "saturated", "rounded", "wrong", "not found"]
@@ -109,14 +108,12 @@ def cells_of(
     """
     walks = Walks(program, inputs, observed, progress)
     walked = settled(walks)
-    graph = read_program(program)
-    view = View(graph)
-    judge = Judge(view, target, (), program)
+    judge = Judge(walks.view, target, (), program)
     in_float32 = walks.eager_codes(walked)
     cells = judge.cells(walks, walked, names, in_float32)
     if any(cell.status in ("saturated", "rounded", "wrong") for cell in cells):
-        found = run(graph, target, load_registry().rules).findings
-        cells = Judge(view, target, found, program).cells(walks, walked, names, in_float32)
+        found = run(walks.view.graph, target, load_registry().rules).findings
+        cells = Judge(walks.view, target, found, program).cells(walks, walked, names, in_float32)
     trails = {meeting.name: meeting.trail for meeting in walked.meetings}
     trails |= dict(zip(names, walked.trails, strict=True))
 
@@ -145,7 +142,7 @@ class Judge:
     ) -> list[Cell]:
         """Those of the values in the program's order, then those of the results.
 
-        ``in_float32``: ``walks.eager_codes(walked)``, which runs the whole program.
+        ``in_float32``: ``walks.eager_codes(walked)``.
         """
         cells = [self.cell(meeting, walked, in_float32[meeting.name]) for meeting in walked.meetings]
         return [*cells, *self.results(walked, walks.observed, names)]
@@ -184,7 +181,7 @@ class Judge:
         return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
     def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
-        grids = output_grids(self.program, self.target)
+        grids = output_grids(self.program, self.target, self.view)
         masks = differing_elements(observed.outputs, walked.results, grids)
         for name, mask, grid, expected, actual, trail in zip(
             names, masks, grids, walked.results, observed.outputs, walked.trails, strict=True

@@ -25,7 +25,7 @@ def with_ratios(
     cells: Sequence[Cell], walks: Walks, walked: Walked, layers: FloatLayers | None
 ) -> tuple[Cell, ...]:
     """The cells with their ratios of signal to error. ``layers``: a run of the float program on the same inputs."""
-    codes, outputs = walks.eager()
+    codes, outputs = walks.eager
     nodes = {node.name: node for node in walks.program.graph.nodes}
     found = []
     for cell, meeting in zip(cells, walked.meetings, strict=False):

@@ -24,7 +24,7 @@ class Alignment(NamedTuple):
 
 def sorted_distance(one: Array, other: Array) -> float:
     """The mean distance of two sorted arrays of one size: no layout brings the tensors nearer to each other."""
-    return float(np.abs(one - other).mean()) if one.size else 0.0
+    return float(np.abs(one.astype(np.int32) - other).mean()) if one.size else 0.0
 
 
 def align(values: Array, like: Array) -> Alignment | None:

@@ -34,7 +34,7 @@ class Search:
 
     def near(self, expected: Array, ties: Array, places: frozenset[Places]) -> tuple[Array, Tensor] | None:
         """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little."""
-        wanted = np.sort(expected.astype(np.int32), axis=None)
+        wanted = np.sort(expected, axis=None)
         most = _NEAR[expected.itemsize]
         best: tuple[int, Array, Tensor] | None = None
         for tensor in self.candidates(expected, places):
@@ -53,7 +53,7 @@ class Search:
 
     def nearest(self, expected: Array, places: frozenset[Places], taken: frozenset[Place]) -> list[Tensor]:
         """The tensors whose codes vary as the expected ones do, the nearest first."""
-        wanted = np.sort(expected.astype(np.int32), axis=None)
+        wanted = np.sort(expected, axis=None)
         free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
         free.sort(key=lambda tensor: sorted_distance(self._in_order(tensor, expected), wanted))
         alike = []
@@ -87,7 +87,7 @@ class Search:
     def _in_order(self, tensor: Tensor, expected: Array) -> Array:
         key = tensor.place, expected.dtype.kind
         if key not in self._sorted:
-            self._sorted[key] = np.sort(as_codes(tensor.values, expected).astype(np.int32), axis=None)
+            self._sorted[key] = np.sort(as_codes(tensor.values, expected), axis=None)
         return self._sorted[key]
 
 

@@ -38,7 +38,7 @@ def quantized_program() -> ExportedProgram:
     """What convert_pt2e and torch.export.export yield."""
     program = torch.export.export(Program().eval(), inputs())
     # By module and call: the ops that Arm's quantizer has annotated.
-    annotated = {annotated}
+    annotated: list[list[int]] = {annotated}
     modules = [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
     for module, numbers in zip(modules, annotated, strict=True):
         calls = [node for node in module.graph.nodes if node.op == "call_function"]
@@ -227,7 +227,7 @@ def _inputs(inputs: Sequence[torch.Tensor]) -> str:
 def _head(reduction: Reduction, notes: Sequence[str], title: str) -> str:
     proof = reduction.proof
     paragraphs = [
-        title or f"{' -> '.join(map(short_name, reduction.ops))}: {_SAYS[proof.outcome]}.",
+        title or f"{' -> '.join(map(short_name, reduction.ops)) or 'a constant'}: {_SAYS[proof.outcome]}.",
         f"Seen with {_versions()}, for {reduction.judge.target.spec}:",
         *_seen(proof),
         *notes,

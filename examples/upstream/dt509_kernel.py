@@ -1,0 +1,112 @@
+"""sigmoid -> cumsum: the Arm backend raises.
+
+Seen with executorch 1.5.1, torch 2.13.0+cpu, torchao 0.18.0, tosa-tools 2026.5.0, Python 3.11.7, for TOSA-1.0+INT:
+
+    TosaValueError: TOSA spec TOSA-1.0+INT only supports torch.int8 weights for torch.int8 input but found
+    torch.float32 (TOSA op: DEPTHWISE_CONV2D)
+
+ExecuTorch releases: crash on 1.5.1, 1.5.0, 1.4.1, 1.4.0, 1.3.1, 1.2.0 (the program before it was reduced, for
+TOSA-1.0+INT).
+
+Why: DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the
+kernel the dtype that its input has at that time. TOSA takes only int8 weights. int16 codes make an int16 kernel.
+Codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a float kernel. In
+torch, a cumulative sum of integers is int64, so a second one after it gets an int64 kernel. A view, a clamp, a pool
+or a convolution between them does not change this. For the same reason, where cannot choose between such a sum (or
+what may be one) and int8 codes if the sum is its first branch. Before 1.4, a matrix product cannot multiply the two
+either.
+
+This is rule DT509 of fuseguard (cumulative-sum-dtype-mismatch). The program was quantized by Arm's TOSAQuantizer
+with the configuration int8-per-channel.
+
+Prints the traceback, and exits with 1, if the fault is there.
+
+fuseguard reduce cut this out of a program with 2 ops. The quantization parameters are that program's.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import torch
+from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
+from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
+from executorch.exir import to_edge_transform_and_lower
+from torch.export import ExportedProgram
+
+aten, decomposed = torch.ops.aten, torch.ops.quantized_decomposed
+
+TARGET = "TOSA-1.0+INT"
+
+
+class Program(torch.nn.Module):
+    """The quantized program: integer weights, and an explicit Q and DQ for each value."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        quantize_per_tensor = decomposed.quantize_per_tensor.default(x, 0.023611310869455338, -17, -128, 127,
+            torch.int8)
+        dequantize_per_tensor = decomposed.dequantize_per_tensor.default(quantize_per_tensor, 0.023611310869455338,
+            -17, -128, 127, torch.int8)
+        sigmoid = aten.sigmoid.default(dequantize_per_tensor)
+        quantize_per_tensor_1 = decomposed.quantize_per_tensor.default(sigmoid, 0.0037944780196994543, -128, -128,
+            127, torch.int8)
+        dequantize_per_tensor_1 = decomposed.dequantize_per_tensor.default(quantize_per_tensor_1,
+            0.0037944780196994543, -128, -128, 127, torch.int8)
+        cumsum = aten.cumsum.default(dequantize_per_tensor_1, 1)
+        quantize_per_tensor_2 = decomposed.quantize_per_tensor.default(cumsum, 0.012615797109901905, -128, -128,
+            127, torch.int8)
+        dequantize_per_tensor_2 = decomposed.dequantize_per_tensor.default(quantize_per_tensor_2,
+            0.012615797109901905, -128, -128, 127, torch.int8)
+        return (dequantize_per_tensor_2,)
+
+
+def inputs() -> tuple[torch.Tensor, ...]:
+    """What shows the fault."""
+    value_0 = torch.tensor([-1.1258398], dtype=torch.float32).reshape(1, 1, 1, 1)
+    return (value_0,)
+
+
+def quantized_program() -> ExportedProgram:
+    """What convert_pt2e and torch.export.export yield."""
+    program = torch.export.export(Program().eval(), inputs())
+    # By module and call: the ops that Arm's quantizer has annotated.
+    annotated: list[list[int]] = [[2, 5]]
+    modules = [module for module in program.graph_module.modules() if isinstance(module, torch.fx.GraphModule)]
+    for module, numbers in zip(modules, annotated, strict=True):
+        calls = [node for node in module.graph.nodes if node.op == "call_function"]
+        for number in numbers:
+            custom = calls[number].meta.get("custom") or {}
+            calls[number].meta["custom"] = {**custom, "_arm_annotation_info": {"quantized": True}}
+    return program
+
+
+def lower(program: ExportedProgram) -> ExportedProgram:
+    """The edge program."""
+    partitioner = TOSAPartitioner(TosaCompileSpec(TARGET))
+    edge = to_edge_transform_and_lower(program, partitioner=[partitioner])
+    lowered: ExportedProgram = edge.exported_program()
+    return lowered
+
+
+def main() -> int:
+    """1 if the fault is there, else 0."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.ERROR)
+    program = quantized_program()
+    with torch.no_grad():
+        print("expected (torch)", *program.module()(*inputs()), sep="\n")
+    try:
+        lower(program)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    print("it lowers")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
