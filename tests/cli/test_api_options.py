@@ -33,6 +33,8 @@ ONLY_COMMAND_LINE = {
     "output_file": "render returns the text",
     "report": "render is called as often as there are reports",
     "color": "render returns plain text",
+    "cost": "fuseguard.executorch.costs has the same estimates",
+    "trust": "of a command line only --cost loads the program",
     "time": "seconds of a report or a result",
 }
 #: What only Python has -> how the command line does the same.

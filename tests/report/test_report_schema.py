@@ -202,3 +202,17 @@ def test_the_schema_is_part_of_the_package() -> None:
     """As importlib.resources sees it, which is how it is read from a wheel."""
     assert resources.files("fuseguard.schemas").joinpath("check.schema.json").is_file()
     assert set(SCHEMAS.values()) <= load_schema("json")["$defs"].keys()
+
+
+def test_no_definition_is_there_twice() -> None:
+    """JSON keeps the last one without a word: two merged branches had each added a ``step``."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs), [name for name, _ in pairs]
+        return dict(pairs)
+
+    folder = resources.files("fuseguard.schemas")
+    files = [file for file in folder.iterdir() if file.name.endswith(".json")]
+    assert files
+    for file in files:
+        json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=once)

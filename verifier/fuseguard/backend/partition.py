@@ -4,8 +4,8 @@ Source: ``IndexTensorSupported`` (index_tensor_support.py) and ``TOSA_PRO_INT_Su
 (tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT profile requires of quantization is in
 :mod:`fuseguard.backend.proper_quantization`.
 
-Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of early_dtypes and insert_const_shapes and
-int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
+Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and early_dtypes and
+insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ before; and 1.5 fuses more activations.
 The backend asks these questions of the edge graph, and with float support only whether the INT list has an annotated
 op. In an ATen graph an op is judged by what the edge dialect makes of it.
 
-Rules that depend on it: OP713, OP718, and those of partition and quantized_operands and raw_reductions.
+Rules that depend on it: OP713, OP718, and those of convert_full_like and partition and quantized_operands and
+raw_reductions.
 """
 
 from __future__ import annotations
