@@ -227,7 +227,8 @@ def test_an_overlay_is_of_one_program(cli: Cli, tmp_path: Path) -> None:
         result = cli("check", "wrong.pt2", "bug.pt2", *option)
         assert (result.exit_code, "one program, but 2 are checked" in result.output) == (2, True)
     overlay = json.loads(cli("check", "wrong.pt2", "--output-format", "model-explorer").output)
-    assert {result["value"] for result in overlay["graph"]["results"].values()} == {"error, wrong: FU101", "refused with FU101"}
+    values = {result["value"] for result in overlay["graph"]["results"].values()}
+    assert values == {"error, wrong: FU101", "refused with FU101"}
 
 
 # --- source root ----------------------------------------------------------------------------------------------
