@@ -58,7 +58,7 @@ test: lint
 
 test-fast:
 	@$(PYTHON) tools/release_env.py core > /dev/null
-	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not campaign and not network" $(PYTEST_ARGS)
+	$(CORE_BIN)/python -m pytest -m "not torch and not slow and not thorough and not campaign and not network" $(PYTEST_ARGS)
 
 test-pythons:
 	@$(PYTHON) tools/python_versions.py

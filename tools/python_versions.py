@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 #: ``make test`` runs all tests on 3.11, for which the packages of every release are pinned.
 VERSIONS = ("3.10", "3.12", "3.13")
 #: The tests of ``make test-fast``.
-MARKS = "not torch and not slow and not campaign and not network"
+MARKS = "not torch and not slow and not thorough and not campaign and not network"
 #: What is left out of them: it is about the repository's files and tools or a page's script, whatever the Python.
 LEFT_OUT = ("tests/docs", "tests/repository", "tests/tools", "tests/browser")
 

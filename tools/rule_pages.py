@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from fuseguard.engine.archive_rules import ArchiveRule
 from fuseguard.engine.evidence import announced_of, announced_text
@@ -187,7 +187,7 @@ def worst(rule: Rule, registry: Registry) -> tuple[Example, Shown]:
     return max(_all_shown(rule, registry), key=lambda pair: pair[1].finding.severity.rank)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
     beside = tuple(dict.fromkeys((*registry.select(), rule)))
     shown = []
