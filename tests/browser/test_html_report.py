@@ -18,7 +18,7 @@ from fuseguard.gate.result import of_report
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
-from fuseguard_testkit.browsing import Open
+from fuseguard_testkit.browsing import Open, settle
 from fuseguard_testkit.paths import AXE, DATA
 from fuseguard_testkit.report_programs import islands
 
@@ -52,6 +52,7 @@ def test_it_opens_with_a_summary_and_a_row_for_each_finding(opened: Open, text: 
 def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: Open, text: str) -> None:
     page = opened(text)
     page.rows.nth(1).locator("summary").click()
+    settle(page.page)
     body = page.rows.nth(1).locator(".body")
     parts = body.locator("> *").evaluate_all("elements => elements.map(one => one.className)")
     assert parts.index("remedy") < parts.index("source") < parts.index("range") < parts.index("scroll")
@@ -74,6 +75,7 @@ def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: O
 def test_boxes_of_a_drawing_do_not_overlap_and_hold_their_text(opened: Open, text: str) -> None:
     page = opened(text)
     page.rows.first.locator("summary").click()
+    settle(page.page)
     boxes = page.page.locator("svg.picture").first.locator("g.box rect").evaluate_all(
         "rects => rects.map(rect => rect.getBBox()).map(one => [one.x, one.y, one.x + one.width, one.y + one.height])"
     )
@@ -174,7 +176,9 @@ def test_light_and_dark_follow_the_system_and_the_button(opened: Open, text: str
 def test_axe_finds_nothing(opened: Open, text: str, scheme: str) -> None:
     page = opened(text, scheme=scheme).page
     page.locator(".finding summary").first.click()
+    settle(page)
     page.locator(".why summary").click()
+    settle(page)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     shown = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found["violations"]]
@@ -186,6 +190,7 @@ def test_the_page_itself_never_scrolls_sideways(opened: Open, text: str) -> None
     page = opened(text).page
     page.keyboard.press("o")
     page.locator(".why summary").click()
+    settle(page)
     for width in (1440, 800, 390):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -194,6 +199,7 @@ def test_the_page_itself_never_scrolls_sideways(opened: Open, text: str) -> None
 def test_in_print_there_are_no_controls(opened: Open, text: str) -> None:
     page = opened(text).page
     page.locator(".finding summary").first.click()
+    settle(page)
     page.emulate_media(media="print")
     assert not page.locator(".filters").is_visible()
     assert page.locator(".finding svg.picture").first.is_visible()
@@ -232,6 +238,7 @@ def elements(page: Any) -> dict[str, int]:
     """How many elements of each kind a page has with everything opened."""
     page.keyboard.press("o")
     page.locator(".why summary").click()
+    settle(page)
     counts: dict[str, int] = page.evaluate(
         "[...document.body.querySelectorAll('*')].reduce((all, one) => "
         "({...all, [one.localName]: (all[one.localName] || 0) + 1}), {})"
@@ -295,4 +302,5 @@ def test_a_file_and_a_program_that_cannot_be_drawn(opened: Open) -> None:
     page = opened(fuseguard.render(fuseguard.check_files([DATA / "conv_cat.pt2", DATA / "nowhere.pt2"]), "html")).page
     assert "nowhere.pt2" in page.locator(".troubles").inner_text()
     page.locator(".finding summary").first.click()
+    settle(page)
     assert page.locator("svg.picture").count() == 2

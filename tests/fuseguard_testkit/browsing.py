@@ -20,5 +20,13 @@ class Opened:
         return self.page.locator(".finding:visible")
 
 
+def settle(page: Any) -> None:
+    """Wait until whatever is open is filled: a page draws a finding when the browser says that it was opened."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('details.finding[open] > .body')].every((body) => body.childElementCount)"
+        " && [...document.querySelectorAll('details.why[open]')].every((why) => why.childElementCount > 1)"
+    )
+
+
 #: Opens a page from its text.
 Open: TypeAlias = Callable[..., Opened]
