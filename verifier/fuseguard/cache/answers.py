@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 
+from fuseguard.cache.database import opened
+
 #: Where the cache is, or ``off``.
 FOLDER_VARIABLE = "FUSEGUARD_CACHE"
 #: How many MiB it may have.
@@ -96,14 +98,13 @@ class Answers:
         self.limit = limit() if size is None else size
         with self._told():
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=_WAIT, isolation_level=None)
-            self._connection.execute("PRAGMA auto_vacuum = FULL")  # before the first table: the file then shrinks too
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            if self._connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
-                raise CacheTrouble(f"{self.path} was written by another version of fuseguard")
-            self._connection.execute(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+            self._connection = opened(self.path, _WAIT, self._prepare)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
+            raise CacheTrouble(f"{self.path} was written by another version of fuseguard")
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def __enter__(self) -> Answers:
         return self

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fuseguard.cache.database import opened
 from fuseguard.sweep.items import BROKEN, PASSING, Item, Outcome
 
 _WAIT = 60.0  # seconds for another writer
@@ -49,15 +50,14 @@ class Store:
         """Opens the file, or makes it. Raises StoreError."""
         self.path = path
         with self._told("open"):
-            self._connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
-            # Readers and one writer do not wait for each other; needs a local file system.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise StoreError(f"{path} was written by another version of fuseguard; name another store.")
-            self._connection.execute(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+            self._connection = opened(path, _WAIT, self._prepare)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            raise StoreError(f"{self.path} was written by another version of fuseguard; name another store.")
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def __enter__(self) -> Store:
         return self
