@@ -123,7 +123,8 @@ def test_a_file_without_a_delegate_runs_and_yields_the_program_s_codes(
     edge = to_edge_transform_and_lower(torch.export.export(exported.module(), inputs), partitioner=[])
     method = _saved(edge, tmp_path / "cpu.pte")
     assert method.delegates == ()
-    [result] = _load_for_executorch(str(tmp_path / "cpu.pte")).run_method("forward", inputs)
+    loaded = _load_for_executorch(str(tmp_path / "cpu.pte"))  # results are in its memory
+    [result] = loaded.run_method("forward", inputs)
     [expected] = [exported.module()(*inputs)]
     steps = (result - expected).abs()
     assert result.shape == expected.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -149,10 +150,13 @@ def _run(
             found = run_items(missing, manifest.folder, limits, jobs)
         else:
             found = run_on(scheduler, missing, manifest.folder, limits)
-        for results in _batches(found):
-            store.put(results)
-            for item, _ in results:
-                step(item.label)
+        # Closed at once if the store fails. Python 3.13 would only do so at the end of the process, and then wait
+        # forever for threads that no longer run.
+        with contextlib.closing(found):
+            for results in _batches(found):
+                store.put(results)
+                for item, _ in results:
+                    step(item.label)
 
 
 def _batches(results: Iterable[tuple[Item, Outcome]]) -> Iterator[list[tuple[Item, Outcome]]]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import fuseguard
 from fuseguard.gate.exit_codes import ABNORMAL
-from fuseguard.sweep.items import Item, Outcome
+from fuseguard.sweep.items import Item, Outcome, Results
 from fuseguard.sweep.running import Limits, Worker
 
 BATCH_SECONDS = 2.0
@@ -80,7 +80,7 @@ class _Pace:
         return max(1, min(fitting, waiting // (_AHEAD * threads) or 1))
 
 
-def run_on(address: str, items: Sequence[Item], folder: Path, limits: Limits) -> Iterator[tuple[Item, Outcome]]:
+def run_on(address: str, items: Sequence[Item], folder: Path, limits: Limits) -> Results:
     """Each item with what it came to, as they end. Raises FleetError."""
     try:
         from distributed import Client, as_completed

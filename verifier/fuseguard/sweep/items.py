@@ -7,7 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -221,5 +221,5 @@ def _configuration(manifest: Manifest) -> list[str]:
     return [*map(_digest, files), *expired]
 
 
-#: Called with an item and what it came to.
-Done: TypeAlias = Callable[[Item, Outcome], None]
+#: Yields items with what they came to, as they end. Closing it ends what still runs.
+Results: TypeAlias = Generator["tuple[Item, Outcome]", None, None]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fuseguard.executorch.child import Child, ChildDied, ChildTooSlow
 from fuseguard.gate.exit_codes import ABNORMAL
-from fuseguard.sweep.items import WITHOUT_FOLDER, Item, Outcome, environment_of
+from fuseguard.sweep.items import WITHOUT_FOLDER, Item, Outcome, Results, environment_of
 
 _START_SECONDS = 600.0  # for importing torch and the backend, where many processes do so at once
 _MAIN = f"{WITHOUT_FOLDER}from fuseguard.cli.sweep_worker import main; main()"
@@ -109,7 +109,7 @@ class Worker:
             child.kill()
 
 
-def run_items(items: Sequence[Item], folder: Path, limits: Limits, jobs: int) -> Iterator[tuple[Item, Outcome]]:
+def run_items(items: Sequence[Item], folder: Path, limits: Limits, jobs: int) -> Results:
     """Each item with what it came to, as they end; ``jobs`` at once.
 
     When the caller stops listening, by an exception too, all processes are ended.
