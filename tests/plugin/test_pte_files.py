@@ -112,6 +112,9 @@ def test_a_program_becomes_a_file_guarded_and_repaired(
     assert repaired.delegates[0].size > largest, "it holds both convolutions"
 
 
+@pytest.mark.skipif(
+    version("executorch") != "1.5.1", reason="the runtime of 1.4.1 computes something else without any delegate"
+)
 def test_a_file_without_a_delegate_runs_and_yields_the_program_s_codes(
     program: tuple[ExportedProgram, tuple[torch.Tensor, ...]], tmp_path: Path
 ) -> None:
