@@ -153,6 +153,16 @@ def test_what_prove_writes_is_what_its_schema_says(changes: dict[str, Any]) -> N
     assert document.keys() == schema["$defs"]["proof"]["properties"].keys()
 
 
+def test_a_program_that_does_not_lower_has_one_outcome_for_all_input_sets() -> None:
+    """It raised: a lowering that raises runs no set, so that there is one proof and not one for each."""
+    document = json.loads(dump(to_dict(proof(outcome="crash", exception="E"), "m.pt2", ["random:0", "random:7"])))
+    jsonschema.Draft202012Validator(load_schema("prove")).validate(document)
+    assert [(one["inputs"], one["outcome"]) for one in document["input_sets"]] == [
+        ("random:0", "crash"),
+        ("random:7", "crash"),
+    ]
+
+
 def test_of_several_input_sets_each_is_shown_and_the_worst_one_is_named() -> None:
     sets = (proof(), proof(outcome="wrong", mismatches=3, max_error_steps=2.0), proof(outcome="undefined"))
     names = ["a.pt", "b.pt", "c\x1b.pt"]

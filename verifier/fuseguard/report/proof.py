@@ -169,7 +169,7 @@ def to_dict(
         "inputs": inputs[proof.worst - 1],
         "input_sets": [
             {"inputs": name, "outcome": one.outcome, **_figures(one)}
-            for name, one in zip(inputs, proof.by_inputs or (proof,), strict=True)
+            for name, one in zip(inputs, proof.by_inputs or (proof,) * len(inputs), strict=True)
         ],
         "outcome": proof.outcome,
         "outcome_meaning": _meaning(proof),
