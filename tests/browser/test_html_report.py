@@ -18,7 +18,7 @@ from fuseguard.gate.result import of_report
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
-from fuseguard_testkit.browsing import Open, settle
+from fuseguard_testkit.browsing import TIME, Open, settle
 from fuseguard_testkit.paths import AXE, DATA
 from fuseguard_testkit.report_programs import islands
 
@@ -261,14 +261,9 @@ def test_a_large_report_opens_in_two_seconds_and_answers_at_once(opened: Open, l
     timing = json.loads(page.evaluate("JSON.stringify(performance.getEntriesByType('navigation')[0])"))
     assert timing["loadEventEnd"] < 2000, "milliseconds until the page is there"
     spent = page.evaluate(
-        """async () => {
-            const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-            const time = async (act) => {
-                const start = performance.now();
-                act();
-                await frame();
-                return performance.now() - start;
-            };
+        "async () => {"
+        + TIME
+        + """
             const search = document.getElementById("search");
             const type = (text) => () => { search.value = text; search.dispatchEvent(new Event("input")); };
             return {

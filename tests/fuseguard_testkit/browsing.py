@@ -20,6 +20,18 @@ class Opened:
         return self.page.locator(".finding:visible")
 
 
+#: JavaScript: ``await time(act)`` is how many milliseconds it takes until the next picture.
+TIME = """
+    const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const time = async (act) => {
+        const start = performance.now();
+        act();
+        await frame();
+        return performance.now() - start;
+    };
+"""
+
+
 def settle(page: Any) -> None:
     """Wait until whatever is open is filled: a page draws a finding when the browser says that it was opened."""
     page.wait_for_function(

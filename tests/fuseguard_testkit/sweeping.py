@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,25 +9,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from fuseguard_testkit.acting_pack import acting, installed
 from fuseguard_testkit.cli_process import environment
 from fuseguard_testkit.paths import DATA
 
-#: A rule pack that does something at a program of a certain file.
-PACK = """
-import os, sys, time
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Example, Rule
-from fuseguard.ir.builder import GraphBuilder
-def graph():
-    b = GraphBuilder(); return b.output(b.call("aten.relu.default", b.input()))
-class Acting(Rule):
-    code, name, summary, why, remedy, scope, message = "ZZ100", "acts", "s", "w", "r", "node", "m"
-    effects = EffectsTable([EffectRow("*", ">=1", "*", Effect.WRONG)])
-    bad = good = (Example("x", graph),)
-    def check(self, view, target):
-        {act}
-        return iter(())
-INTERFACE, RULES = 1, (Acting,)
-"""
 COMMAND = [sys.executable, "-m", "fuseguard.cli.main", "sweep"]
 
 #: Programs that are read and checked in milliseconds, one with an error, one clean.
@@ -71,12 +55,7 @@ def statuses(path: Path) -> Counter[str]:
 
 def pack(folder: Path, act: str) -> dict[str, str]:
     """The environment of a process in which a rule pack that does ``act`` is installed."""
-    (folder / "acting_pack.py").write_text(PACK.replace("{act}", act))
-    info = folder / "acting_pack-1.0.dist-info"
-    info.mkdir(exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acting-pack\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[fuseguard.rules]\nacting = acting_pack\n")
-    return environment(PYTHONPATH=os.pathsep.join([str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))
+    return installed(folder, acting(act))
 
 
 def sweep(path: Path, *args: str, variables: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

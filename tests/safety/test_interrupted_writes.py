@@ -16,6 +16,7 @@ import pytest
 from fuseguard.readers.open import read_file
 from fuseguard_testkit.cli_process import environment
 from fuseguard_testkit.paths import DATA
+from fuseguard_testkit.small_disk import small_disk
 
 PROGRAM = str(DATA / "conv_cat.pt2")
 SECONDS = 240  # importing torch takes a while where others work beside
@@ -33,17 +34,8 @@ main(sys.argv[1:])
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(place)], capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount")
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted: {done.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(tmp_path, "16k") as place:
+        yield place
 
 
 def _reports(path: Path) -> list[tuple[str, ...]]:

@@ -22,6 +22,7 @@ import pytest
 
 from fuseguard.schemas import load_schema
 from fuseguard_testkit.cli_process import environment
+from fuseguard_testkit.small_disk import small_disk
 from fuseguard_testkit.sweeping import COMMAND, manifest, models, pack, statuses, stored, sweep
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -168,17 +169,8 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, number: int, 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)], capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount")
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted: {done.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(tmp_path, "256k") as place:
+        yield place
 
 
 def test_a_full_disk_is_told_and_loses_nothing_that_was_stored(tmp_path: Path, disk: Path) -> None:
