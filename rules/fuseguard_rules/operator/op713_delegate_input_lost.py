@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.convert_full_like import as_full
 from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, MakeConstant, Rewrite, Rule, SetArgument
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
 from fuseguard.ir import Node, Ref, View
-from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op713 as examples
 
 _DROPPED = "ConvertFullLikeToFullPass, RemoveNoopPass"
-_FILLED: dict[str, float] = {"zeros_like": 0.0, "ones_like": 1.0}
 
 
 class DelegateInputLost(Rule):
@@ -61,11 +60,7 @@ class DelegateInputLost(Rule):
             return None
         if node.kind == "copy":
             return _copied_onto_itself(view, node)
-        value = _value(node)
-        if not isinstance(value, int | float):
-            return None
-        constant = MakeConstant(node.name, "aten.full.default", (tuple(node.meta.shape), value), node.meta.dtype)
-        return Rewrite((constant,))
+        return as_full(node)
 
 
 def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:
@@ -73,9 +68,3 @@ def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:
     if source is None or source.meta != copy.meta:
         return None
     return Rewrite((SetArgument(copy.name, 0, "self", Ref(source.name)),))
-
-
-def _value(node: Node) -> Arg:
-    """The value that a constant is filled with."""
-    name = node.target.split(".")[1]
-    return _FILLED[name] if name in _FILLED else node.arg(1, "fill_value" if name == "full_like" else "value")

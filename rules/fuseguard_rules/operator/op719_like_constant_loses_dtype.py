@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.convert_full_like import filled_value, wrong_dtypes
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, MakeConstant, Rewrite, Rule
+from fuseguard.backend.convert_full_like import as_full, wrong_dtypes
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op719 as examples
@@ -58,9 +58,4 @@ class LikeConstantLosesDtype(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Use a constant of the same shape, value and dtype."""
         del target
-        node = view.graph[finding.nodes[0]]
-        value = filled_value(node)
-        if node.meta is None or value is None or any(size is None for size in node.meta.shape):
-            return None
-        constant = MakeConstant(node.name, "aten.full.default", (tuple(node.meta.shape), value), node.meta.dtype)
-        return Rewrite((constant,))
+        return as_full(view.graph[finding.nodes[0]])

@@ -4,7 +4,7 @@ Source: ``ConvertFullLikeToFullPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.
 ``full_like`` with the dtype of the tensor that gives the shape, and ignores the dtype that the op asks for. The pass
 runs after the DQs are folded, so a dequantized tensor has the dtype of its codes.
 
-Rules that depend on it: OP719.
+Rules that depend on it: OP713, OP719.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from typing import Literal, TypeAlias
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.rewrites import moves_values
+from fuseguard.engine import MakeConstant, Rewrite
 from fuseguard.ir import Node, View
+from fuseguard.ir.ops import CASTS
+from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
 
 #: What becomes a ``full_like`` in the edge dialect, with the value that it is filled with.
-FILLED: dict[str, float | None] = {"full_like": None, "ones_like": 1.0, "zeros_like": 0.0}
+_FILLED: dict[str, float | None] = {"full_like": None, "ones_like": 1.0, "zeros_like": 0.0}
 
 #: What goes wrong: a value of the wrong dtype leaves the delegate; an op cannot take it; it does not hold the number.
 Fault: TypeAlias = Literal["leaves", "refused", "bool", "codes"]
 
 #: What the partitioner leaves on the CPU whatever the op is.
 _NOT_TAKEN = ("int64", "float64")
-_LIMITS = {"bool": (0, 1), "int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1)}
+_LIMITS = {"bool": (0, 1)} | {dtype: INTEGER_RANGES[dtype] for dtype in ("int8", "uint8", "int16")}
 _FLOATS = ("float16", "bfloat16", "float32")
 #: Their result is a bool, whatever they compare.
 _COMPARISONS = frozenset(("eq", "ge", "gt", "le", "lt", "ne"))
-#: Their result has a dtype that they are given.
-_CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
 #: Two operands of these may have different dtypes: the result is the wider one.
 _LOGICAL = frozenset((
     "bitwise_and", "bitwise_or", "bitwise_xor", "logical_and", "logical_or", "logical_xor", "__and__", "__or__",
@@ -59,7 +60,7 @@ class WrongDtype:
 def wrong_dtypes(view: View, target: Target) -> Iterator[WrongDtype]:
     """Each constant that has another dtype in a delegate, where that changes a result."""
     for node in view.ops:
-        if name_of(node) not in FILLED or node.meta is None or view.out_q(node):
+        if node.kind != "full" or node.operator not in _FILLED or node.meta is None or view.out_q(node):
             continue
         given, wanted = _given(view, node), node.meta.dtype
         if given is None or given == wanted or wanted in _NOT_TAKEN or given in _NOT_TAKEN:
@@ -69,17 +70,20 @@ def wrong_dtypes(view: View, target: Target) -> Iterator[WrongDtype]:
             yield WrongDtype(node, wanted, given, *fault, refusal(view, node, target) is None)
 
 
-def filled_value(node: Node) -> int | float | None:
+def as_full(node: Node) -> Rewrite | None:
+    """A ``full`` of the same shape, value and dtype instead, which reads nothing; None if one is not known."""
+    value = _value(node)
+    if node.meta is None or value is None or any(size is None for size in node.meta.shape):
+        return None
+    constant = MakeConstant(node.name, "aten.full.default", (tuple(node.meta.shape), value), node.meta.dtype)
+    return Rewrite((constant,))
+
+
+def _value(node: Node) -> int | float | None:
     """The number that a constant is filled with; None if it is not known."""
-    known = FILLED[name_of(node)]
-    value = node.arg(1, "fill_value") if known is None else known
+    known = _FILLED.get(node.operator)
+    value = node.arg(1, "fill_value" if node.operator == "full_like" else "value") if known is None else known
     return value if isinstance(value, int | float) else None
-
-
-def name_of(node: Node) -> str:
-    """``ones_like`` of ``aten.ones_like.default``; "" for what is no op."""
-    parts = node.target.split(".")
-    return parts[1] if node.op == "call" and len(parts) > 1 else ""
 
 
 def _given(view: View, node: Node) -> str | None:
@@ -98,18 +102,18 @@ def _given(view: View, node: Node) -> str | None:
 def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, Node] | None:
     """What the wrong dtype breaks first, and the reader at which it does."""
     stays = stays_on_cpu_with_float if target.has_float else stays_on_cpu
-    held = _holds(given, filled_value(node))
+    held = _holds(given, _value(node))
     pending, seen = [node], {node.name}
     while pending:
         item = pending.pop(0)
         for user in view.users(item):
             if user.op == "output" or _is_cast_on_cpu(user, target) or stays(view, user, target) or _sums(user):
                 return "leaves", user
-            if name_of(user) in ("where", "masked_fill") and item in view.graph.inputs(user)[_mask_at(user)]:
+            if user.operator in ("where", "masked_fill") and item in view.graph.inputs(user)[_mask_at(user)]:
                 return "refused", user
-            if name_of(user) in _NEGATIONS and given in _FLOATS:
+            if user.operator in _NEGATIONS and given in _FLOATS:
                 return "refused", user
-            if _takes_any_dtype(user) or (name_of(user) in _LOGICAL and given in _FLOATS):
+            if _takes_any_dtype(user) or (user.operator in _LOGICAL and given in _FLOATS):
                 if not held:
                     return ("bool" if given == "bool" else "codes"), user
                 continue
@@ -129,11 +133,11 @@ def _holds(dtype: str, value: float | None) -> bool:
 
 def _takes_any_dtype(user: Node) -> bool:
     """Whether the result has its dtype whatever the operands have: a comparison, a cast, arithmetic with floats."""
-    return name_of(user) in _COMPARISONS | _CASTS or (user.meta is not None and user.meta.is_float)
+    return user.operator in _COMPARISONS | CASTS or (user.meta is not None and user.meta.is_float)
 
 
 def _mask_at(user: Node) -> slice:
-    return slice(0, 1) if name_of(user) == "where" else slice(1, 2)
+    return slice(0, 1) if user.operator == "where" else slice(1, 2)
 
 
 def _sums(user: Node) -> bool:
@@ -144,11 +148,11 @@ def _sums(user: Node) -> bool:
 def _is_cast_on_cpu(user: Node, target: Target) -> bool:
     """A cast to float without a quantize op after it is a float op, which an INT-only backend leaves on the CPU."""
     to_float = user.meta is not None and user.meta.is_float
-    return name_of(user) in _CASTS and to_float and not user.annotated and not target.has_float
+    return user.operator in CASTS and to_float and not user.annotated and not target.has_float
 
 
 def _keeps_dtype(view: View, user: Node) -> bool:
     """Whether the dtype of the result follows that of the operands: moves, arithmetic of integers, logic."""
     if user.meta is None or user.meta.is_float or view.is_q(user):
         return False
-    return moves_values(user) or name_of(user) in _NEGATIONS | _LOGICAL or user.kind in ("add", "sub", "mul", "neg")
+    return moves_values(user) or user.operator in _NEGATIONS | _LOGICAL or user.kind in ("add", "sub", "mul", "neg")

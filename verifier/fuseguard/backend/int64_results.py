@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.backend.releases import TAKES_ARGMAX
 from fuseguard.ir import Node, View
+from fuseguard.ir.ops import CASTS
 from fuseguard.target import Target
 
 #: What the edge dialect makes ops of that are computed in advance, by name.
 _CONSTANTS = frozenset(("arange", "eye", "full", "ones", "zeros"))
-_CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
 _INT32 = range(-(2**31), 2**31)
 
 
@@ -57,7 +57,7 @@ def _stays(view: View, node: Node, target: Target) -> bool:
 
 def _is_constant(nodes: Iterable[Node]) -> bool:
     """Whether the nodes are all int64 constants: of the program, or ops that are computed in advance."""
-    return all(_is_int64(node) and (node.constant or _name(node) in _CONSTANTS) for node in nodes)
+    return all(_is_int64(node) and (node.constant or node.operator in _CONSTANTS) for node in nodes)
 
 
 def _first_is_int64(view: View, user: Node) -> bool:
@@ -74,7 +74,7 @@ def _is_int64(node: Node) -> bool:
 
 def _fits_int32(node: Node) -> bool:
     """Whether every value of a constant is an int32, as far as its arguments tell."""
-    numbers = node.args if _name(node) == "arange" else node.args[1:2] if _name(node) == "full" else ()
+    numbers = node.args if node.operator == "arange" else node.args[1:2] if node.operator == "full" else ()
     return all(number in _INT32 for number in numbers if isinstance(number, int))
 
 
@@ -87,9 +87,4 @@ def _is_argmax(view: View, node: Node) -> bool:
 
 
 def _casts_to_int32(user: Node) -> bool:
-    return _name(user) in _CASTS and user.meta is not None and user.meta.dtype == "int32"
-
-
-def _name(node: Node) -> str:
-    parts = node.target.split(".")
-    return parts[1] if node.op == "call" and len(parts) > 1 else ""
+    return user.operator in CASTS and user.meta is not None and user.meta.dtype == "int32"

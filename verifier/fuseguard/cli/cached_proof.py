@@ -32,9 +32,8 @@ def key_for(
     ``options`` are JSON-ready. None: it cannot be identified, so the cache is not to be used.
     """
     if answers.folder() is None or options["engine"] != "tosa" or unidentified():
-        return (
-            None  # the drivers of another engine are no Python packages; nor is an editable package known by a version
-        )
+        # The drivers of another engine are not Python packages, and a version does not identify an editable package.
+        return None
     read = [file, *(Path(text) for text in inputs if random_seed(text) is None)]
     if float_file is not None:
         read.append(float_file)
@@ -69,8 +68,9 @@ def save(
     guard: GuardReport | None,
     exceeded: Sequence[str],
     layers: bool,
+    page: bool,
 ) -> None:
-    """Keep the answer in all its forms. A cache that cannot be written is no reason to fail."""
+    """Keep the answer as text, JSON and, if ``page``, HTML. A cache that cannot be written is no reason to fail."""
     place = answers.folder()
     if key is None or place is None or any(one.outcome not in _KEPT for one in (proof, *proof.by_inputs)):
         return
@@ -83,7 +83,7 @@ def save(
         exit_code,
         report_json.dump(proof_report.to_dict(proof, str(file), inputs, guard, exceeded)),
         [([*line.spans], line.hang) for line in lines],
-        proof_html.render(proof, str(file), inputs, guard, exceeded),
+        proof_html.render(proof, str(file), inputs, guard, exceeded) if page else "",
     )
     try:
         with Answers(place) as cache:

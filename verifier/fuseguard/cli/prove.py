@@ -211,7 +211,7 @@ def command(
         output.write_lines(proof_report.render(proof, str(file), inputs, guarded, exceeded, layers), color)
     refuted = proof.all_inputs is not None and proof.all_inputs.refuted
     code = exits.CLEAN if proof.ok and not exceeded and not refuted else exits.FINDINGS
-    cached_proof.save(key, code, proof, file, inputs, guarded, exceeded, layers)
+    cached_proof.save(key, code, proof, file, inputs, guarded, exceeded, layers, bool(reports))
     ctx.exit(code)
 
 

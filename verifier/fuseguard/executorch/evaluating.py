@@ -1,4 +1,4 @@
-"""Task accuracy of a program and of what the backend makes of it, on the user's own data."""
+"""Task accuracy of a program and of its lowerings, on the user's own data."""
 
 from __future__ import annotations
 

@@ -106,6 +106,12 @@ class Node:
         object.__setattr__(self, "meta", self.outputs[0] if self.outputs else None)
 
     @property
+    def operator(self) -> str:
+        """``ones_like`` of ``aten.ones_like.default``; "" for what is not a call, or has no namespace."""
+        parts = self.target.split(".")
+        return parts[1] if self.op == "call" and len(parts) > 1 else ""
+
+    @property
     def source(self) -> SourceLine | None:
         """The innermost recorded line of the model's own code; None where only lines of the framework were recorded."""
         return model_line(self.stack)

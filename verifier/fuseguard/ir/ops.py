@@ -156,6 +156,9 @@ _OVERLOADS: dict[str, OpInfo] = dict.fromkeys(
 
 KINDS: frozenset[str] = frozenset(_TABLE)
 
+#: Operators whose result has the dtype that they are given, by name.
+CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
+
 
 def canonical_target(target: str) -> str:
     """Spell an operator as ``namespace.op.overload`` whatever dialect or serializer it came from.

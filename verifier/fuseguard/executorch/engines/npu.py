@@ -14,8 +14,8 @@ Place: TypeAlias = Literal["NPU", "fused", "left out"]
 class NpuOp:
     """One operator of a TOSA graph. Constants are left out.
 
-    ``kind`` by TOSA's name (``CONV2D``), ``tensor`` its first output. ``commands`` and ``cycles`` are those of the
-    commands that Vela makes of it; 0 where it has none of its own.
+    ``kind`` by TOSA's name (``CONV2D``), ``tensor`` its first output. ``commands`` is the number of commands that Vela
+    generates for the operator, and ``cycles`` what they take; 0 if it has none of its own.
     """
 
     kind: str
