@@ -14,9 +14,9 @@ from fuseguard.executorch import reference_model_worker, serving
 from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSlow
 from fuseguard.executorch.engines import vgf_worker
 
-#: Echoes what it is given; dies of "die", sleeps at "sleep", raises at "raise" and prints at "print".
+#: Echoes what it is given; dies of "die", sleeps at "sleep", raises at "raise", prints at "print".
 _WORKER = """
-import os, sys, time
+import os, sys, threading, time
 
 def prepare():
     def answer(request):
@@ -30,6 +30,9 @@ def prepare():
             raise ValueError("of no use")
         if request == "print":
             print("a warning", flush=True)
+        if request == "deaf":  # reads nothing more, and ends a little later: a process as it is being killed
+            threading.Timer(0.5, os._exit, (9,)).start()
+            os.close(0)
         return os.getpid(), request
     return answer
 """
@@ -56,6 +59,16 @@ def test_one_process_answers_until_it_dies_and_then_another_one_does(worker: Mod
         child.ask("die")
     second, answer = child.ask("after")
     assert (second != first, answer) == (True, "after")
+    child.stop()
+
+
+def test_a_request_to_a_process_that_is_ending_raises_what_a_death_raises(worker: ModuleType) -> None:
+    # The rest of the request stands in a buffer, and closing that one fails as sending it did.
+    child = Child(worker)
+    child.ask("deaf")
+    with pytest.raises(ChildDied, match=r"\(exit code 9\)"):
+        child.ask("next")
+    assert child.ask("after")[1] == "after"
     child.stop()
 
 

@@ -128,7 +128,8 @@ class Child:
         if self._process is not None:
             for stream in (self._process.stdin, self._process.stdout):
                 if stream is not None:
-                    stream.close()
+                    with contextlib.suppress(BrokenPipeError):  # the rest of a request that nobody read
+                        stream.close()
             self._process.wait()
             self._process = None
         if self._stderr is not None:
