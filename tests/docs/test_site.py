@@ -24,6 +24,9 @@ from fuseguard.cli.main import COMMANDS
 from fuseguard.engine import Finding, Registry, Report, Rule
 from fuseguard_testkit.paths import ROOT
 
+#: It builds the site twice. ``make test`` runs it in the environment without torch, which has MkDocs.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tool() -> Iterator[ModuleType]:
