@@ -34,10 +34,15 @@ Arg: TypeAlias = "Ref | str | int | float | bool | tuple[Arg, ...] | None"
 
 @dataclass(frozen=True, slots=True)
 class TensorMeta:
-    """dtype by torch's short name (``int8``) and sizes; a symbolic size is None."""
+    """dtype by torch's short name (``int8``) and sizes; a symbolic size is None.
+
+    ``dim_order`` is the order of the dimensions in memory (:func:`fuseguard.ir.layout.dim_order_of`), None if it is not
+    known. Two metas that differ in nothing else are equal: no rule asks for it.
+    """
 
     dtype: str
     shape: tuple[int | None, ...]
+    dim_order: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def rank(self) -> int:
