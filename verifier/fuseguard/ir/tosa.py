@@ -18,7 +18,7 @@ class TosaTensor:
 
     @property
     def dim_order(self) -> tuple[int, ...]:
-        """The dimensions from the outermost to the innermost in memory: the last index of a TOSA tensor varies fastest."""
+        """The dimensions from the outermost to the innermost in memory: the last of a TOSA tensor varies fastest."""
         return tuple(range(len(self.shape)))
 
 
