@@ -30,7 +30,8 @@ from fuseguard.target import Target
 
 #: What a rule asks, beside the modules of its own pack.
 MODELS = "fuseguard.backend"
-_CACHE = f"{MODELS}.per_view"  # asks nothing
+#: Models that are not followed: a cache, and arithmetic on codes, which no node decides.
+_NOT_FOLLOWED = (f"{MODELS}.per_view", f"{MODELS}.table_codes")
 
 _MOST_EVENTS = 400_000
 _NEAR = 300  # events before one about the node that are kept with it
@@ -102,7 +103,7 @@ class _Tracer:
 
     def _copies(self, name: str) -> bool:
         if name == MODELS or name.startswith(f"{MODELS}."):
-            return name != _CACHE
+            return name not in _NOT_FOLLOWED
         own = name == self.module or (self.pack != "fuseguard_rules" and name.partition(".")[0] == self.pack)
         return own and "examples" not in name.split(".")
 
