@@ -37,7 +37,7 @@ that is lost on the way, or internal error; 3 an input could not be read, or
 _BUDGET = 300.0
 
 
-@click.command("reduce", epilog=EPILOG, short_help="Reduce a program that the backend lowers wrong, for a bug report.")
+@click.command("reduce", epilog=EPILOG, short_help="Reduce a program that is lowered incorrectly, for a bug report.")
 @click.argument("file", type=ProgramPath())
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the small program.")
 @click.option("--script", type=click.Path(path_type=Path), help="Where to write a Python script that shows the fault.")
@@ -76,7 +76,7 @@ def command(
     trust: bool,
     color: str,
 ) -> None:
-    """Reduce a program that the backend crashes on or lowers wrong. The small program fails the same way.
+    """Reduce a program that the backend crashes on or lowers incorrectly. The small program fails the same way.
 
     Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept.
     Ctrl-C ends the search, and the smallest program so far is written. The script builds, lowers and runs the small

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.shown import data_of, one_line
+from fuseguard.engine.shown import Printed, data_of, one_line, page_of
 from fuseguard.ir.graph import SourceLine
 
 _MOST_LINES = 8
@@ -59,8 +59,8 @@ class LeftOut:
         return "quantize_per_" in self.op
 
 
-@dataclass(frozen=True)
-class Placement:
+@dataclass(frozen=True, repr=False)
+class Placement(Printed):
     """Where a partitioner puts the ops of a program.
 
     ``policy`` is that of the guard, "" for a lowering without one. ``delegated`` counts the ops inside of
@@ -97,6 +97,10 @@ class Placement:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data: the ops left outside, each with all reasons (``fuseguard schema placement``)."""
         return data_of("placement", "placement_dict", self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the ops on the CPU, each with its source line and reasons."""
+        return page_of("placement_html", self)
 
     def __str__(self) -> str:
         """In short: how many ops are left outside, and a line for each reason. The report has each op."""

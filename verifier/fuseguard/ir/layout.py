@@ -15,9 +15,7 @@ _NAMES = {(0, 2, 3, 1): "channels_last", (0, 2, 3, 4, 1): "channels_last_3d"}
 
 
 @lru_cache(maxsize=1024)
-def dim_order_of(
-    shape: tuple[int | None, ...], strides: tuple[int | None, ...]
-) -> tuple[int, ...] | None:
+def dim_order_of(shape: tuple[int | None, ...], strides: tuple[int | None, ...]) -> tuple[int, ...] | None:
     """The dimensions of a tensor from the outermost to the innermost in memory. Of several that fit, the first is
     contiguous, as for torch: a tensor of one channel is both contiguous and channels_last.
 
