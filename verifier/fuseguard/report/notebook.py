@@ -160,7 +160,8 @@ def placement_html(placement: Placement) -> str:
     ]  # fmt: skip
     errors = "".join(f"<p>not asked: {html.escape(quoted(error))}</p>" for error in placement.errors)
     table = _rows_of(("module", "line", "op", "node", "reasons"), rows, "op")
-    return f"<div><p>{heading}, {told}</p>{table}{errors}</div>"
+    vela = f"<p>{html.escape(quoted(str(placement.vela)))}</p>" if placement.vela is not None else ""
+    return f"<div><p>{heading}, {told}</p>{table}{vela}{errors}</div>"
 
 
 def _frame(report: Report) -> str:
