@@ -237,7 +237,7 @@ def mentions(value: Any, name: str, variable: str = "", depth: int = 3) -> bool:
         return False
     if isinstance(value, _CONTAINERS):
         return any(mentions(item, name, "", depth - 1) for item in islice(value, _MOST_ITEMS))
-    return any(mentions(getattr(value, item, None), name, "", depth - 1) for item in _fields_of(type(value)))
+    return any(mentions(getattr(value, item, None), name, "", depth - 1) for item in _fields_of(type(value)))  # type: ignore[arg-type]
 
 
 @cache
