@@ -89,7 +89,7 @@ def _carries_codes(node: Node) -> bool:
 
 
 def chain_behind(node: Node, leaks: dict[str, Node]) -> list[Node]:
-    """The node and the annotated ops behind it that see its codes in float."""
+    """The node and the annotated ops after it that see its codes in float."""
     chain = [node]
     while len(chain) < _LONGEST_CHAIN and leaks[chain[-1].name].name in leaks:
         chain.append(leaks[chain[-1].name])
