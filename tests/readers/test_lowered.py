@@ -120,7 +120,7 @@ def test_shared_outputs_are_warned_about() -> None:
     [
         (b"", "has 0 bytes"),
         (b"PK\x03\x04" + bytes(60), "zip"),
-        (b"some text that is no program at all", "is neither of an ExecuTorch program"),
+        (b"some text that is not a program at all", "is neither of an ExecuTorch program"),
         (b"VGF1" + bytes(8), "damaged, cut off or forged"),
         (bytes(4) + b"TOSA" + bytes(60), "damaged, cut off or forged"),
         (bytes(4) + b"ET12" + bytes(60), "damaged, cut off or forged"),

@@ -89,7 +89,7 @@ def test_a_table_op_left_in_float_sees_what_it_is_given() -> None:
 
 
 def test_an_activation_that_writes_in_place_overwrites_nothing_in_the_variant() -> None:
-    """Fused away, its result is one code below the program's, not what the program makes of it."""
+    """Fused away, its result is one code below the program's, not the program's result."""
     torch.manual_seed(1)
     x = torch.randn(4, 6)
     module = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.ReLU(inplace=True))

@@ -1,6 +1,6 @@
 """BO602 where its examples do not reach, torch-free.
 
-Protects: a partition that the partitioner would not make is no cycle.
+Protects: a partition that the partitioner would not make is not a cycle.
 """
 
 from __future__ import annotations

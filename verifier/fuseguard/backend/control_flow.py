@@ -155,7 +155,7 @@ class Call:
         return any(reads_apart(meant, taken, entry) for entry in entries)
 
     def read_in_float(self, number: int) -> Node | None:
-        """What in a body reads an operand and is no Q, if anything."""
+        """What in a body reads an operand and is not a Q, if anything."""
         for body, entry in self._given(number):
             for reader in body.view.users(entry):
                 if not body.view.is_q(reader):

@@ -50,6 +50,6 @@ def error_of(view: View, node: Node, target: Target, endpoint: bool, shift_clamp
 
 
 def codes_read(view: View, node: Node, target: Target) -> Codes | None:
-    """The least and the greatest code that a unary op reads on a target; None if its operand is no usable DQ."""
+    """The least and the greatest code that a unary op reads on a target; None if its operand is not a usable DQ."""
     dq = view.in_dq(node, 0)
     return reach_on(view, target).codes(dq) if dq is not None else None

@@ -164,7 +164,7 @@ class _Codes:
         value = self._values.get(code)
         if value is None:
             value = self.value(code)
-        if -_LARGE < value < _LARGE:  # and is no NaN
+        if -_LARGE < value < _LARGE:  # and is not NaN
             found = round(value * self._out_scale / self._out_scale) + self._out_zero_point  # as QParams.quantize
             # Faster than max and min: a table asks for two thousand codes.
             return self._qmin if found < self._qmin else self._qmax if found > self._qmax else found

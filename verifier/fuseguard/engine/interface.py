@@ -22,7 +22,7 @@ class Value:
 
     Args:
         name: the node that it is, or that yields it.
-        dtype: the dtype of the tensor, by torch's short name; "" for what is no tensor.
+        dtype: the dtype of the tensor, by torch's short name; "" for what is not a tensor.
         shape: its sizes, None for a symbolic one, in the order of the program's dimensions.
         codes: whether the tensor holds codes. Otherwise it holds values, and the program quantizes them first, or
             dequantizes them last, if there are ``qparams``.

@@ -83,7 +83,7 @@ class Node:
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
     ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind,
-    the same for ATen and edge spellings; "" for what is no call. ``meta`` is the only output's dtype and shape, or the
+    the same for ATen and edge spellings; "" unless it is a call. ``meta`` is the only output's dtype and shape, or the
     first one's.
     """
 
@@ -198,7 +198,7 @@ class Graph:
             self._inputs[node.name] = tuple([self.nodes[producer] for producer in used])
         unknown = [item for item in (*self.mutations, *self.mutations.values()) if item not in self.nodes]
         if unknown:
-            raise ValueError(f"the program writes to its state with {unknown[0]!r}, which is no node of it")
+            raise ValueError(f"the program writes to its state with {unknown[0]!r}, which is not one of its nodes")
         self._users: dict[str, tuple[Node, ...]] = {name: tuple(nodes) for name, nodes in users.items()}
 
     def __getitem__(self, name: str) -> Node:
