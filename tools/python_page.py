@@ -20,7 +20,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "Guard": ("guard", "support_checks", "report_of", "GuardReport"),
         "Repair and lower": ("repair", "lower", "repair_and_verify", "RepairResult", "VerifiedRepair"),
         "Prove": ("prove", "Proof", "Explanation"),
-        "Placement": ("placement", "Placement", "LeftOut", "Reason", "PartitionError"),
+        "Placement": ("placement", "Placement", "LeftOut", "Reason", "VelaAnswer", "PartitionError"),
         "Reduce": ("reduce", "Reduction"),
     },
 }
