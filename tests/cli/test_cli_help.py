@@ -94,6 +94,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_imports: None)
     (tmp_path / "sweep.toml").write_text(
         'steps = ["check"]\ntargets = "vgf"\nreleases = "1.5.1"\n[[models]]\nfiles = "models/*.pt2"\n'
     )
+    (tmp_path / "placement.json").write_text('{"left_out": [], "vela": null}')
     for name in ("src", "my_package"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_package" / "__init__.py").touch()

@@ -32,7 +32,7 @@ COMMANDS: dict[str, str] = {
     "prove": "Lower a program, run it and compare it with the eager program.",
     "evaluate": "Measure task accuracy before and after lowering, on your own data.",
     "doctor": "Show which engines work here and what is missing.",
-    "inspect": "Show what a lowered file contains: .pte, .vgf or .tosa.",
+    "inspect": "Show inputs, outputs and delegates of a file.",
     "repair": "Rewrite a program so that the backend lowers it correctly.",
     "sweep": "Check, prove and repair many models for many releases.",
     "reduce": "Reduce a program that is lowered incorrectly, for a bug report.",
@@ -63,7 +63,7 @@ does not end. When several apply, the largest wins."""
 
 #: What ``fuseguard`` alone prints.
 FIRST_STEPS = """\
-fuseguard finds quantized programs that ExecuTorch's Arm backend lowers incorrectly.
+fuseguard finds quantized programs that ExecuTorch's Arm backend gets wrong.
 
   fuseguard check model.pt2            Show what breaks, where, and what to do.
                                        Needs no torch; runs nothing in the file.
