@@ -82,3 +82,11 @@ def test_the_repair_of_a_logical_op_casts_only_numbers() -> None:
     [insert] = finding.rewrite.edits
     assert isinstance(insert, Insert)
     assert (insert.value, insert.steps) == ("x0", (Call("aten.to.dtype", ("bool",), annotated=False),))
+
+
+def test_what_reads_bools_for_numbers_or_adds_to_columns_has_no_repair() -> None:
+    """The cast of a logical op's operands once went to the index of an index_add."""
+    for example in OpFormNotLowered.bad:
+        if example.title.startswith(("bools", "larger", "index_add")):
+            [finding] = find(OpFormNotLowered(), example.graph())
+            assert finding.rewrite is None, example.title

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.unlowered_forms import numbers_of, pad_amounts, unlowered_forms
+from fuseguard.backend.unlowered_forms import LOGICAL, numbers_of, pad_amounts, unlowered_forms
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule, SetArgument
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -57,9 +57,11 @@ class OpFormNotLowered(Rule):
         node = view.graph[finding.nodes[0]]
         if node.kind == "pad":
             return _cropped_first(view, node)
+        if node.kind not in LOGICAL:
+            return None
         cast = Call("aten.to.dtype", ("bool",), annotated=False)
         edits = [Insert(value.name, (node.name,), (cast,)) for value in numbers_of(view, node)]
-        return Rewrite(tuple(edits)) if edits else None
+        return Rewrite(tuple(edits))
 
 
 def _cropped_first(view: View, node: Node) -> Rewrite | None:

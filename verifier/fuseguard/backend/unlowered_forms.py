@@ -18,8 +18,8 @@ from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
-#: By kind: ``all`` has that of ``any``.
-_LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", "any"))
+#: Ops of bools, by kind: ``all`` has that of ``any``.
+LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", "any"))
 
 #: Ops of two operands that TOSA has for numbers alone; a product of bools is lowered.
 _OF_NUMBERS = frozenset(("add", "eq", "ge", "gt", "le", "lt", "maximum", "minimum"))
@@ -39,7 +39,7 @@ def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
     for node in view.ops:
         if node.kind == "pad" and any(amount < 0 for amount in pad_amounts(node)) and not _stays(view, node, target):
             yield Form(node, "pad", f"pads by {list(pad_amounts(node))}")
-        elif node.kind in _LOGICAL:
+        elif node.kind in LOGICAL:
             numbers = numbers_of(view, node)
             if numbers:
                 dtype = numbers[0].meta.dtype if numbers[0].meta is not None else ""
