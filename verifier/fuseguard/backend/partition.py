@@ -5,7 +5,8 @@ profile requires of quantization is in :mod:`fuseguard.backend.proper_quantizati
 of it in :mod:`fuseguard.backend.index_support`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and early_dtypes and
-insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
+insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unlowered_forms and
+unread_inputs.
 """
 
 from __future__ import annotations
