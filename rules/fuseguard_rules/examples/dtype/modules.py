@@ -155,14 +155,16 @@ class ConvCast(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.conv(x) * 4).to(self.dtype)
+        value: torch.Tensor = self.conv(x) * 4
+        return value.to(self.dtype)
 
 
 class HalfCast(ConvCast):
     """The result is a float16 on the way."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.conv(x) * 4).half().to(self.dtype)
+        value: torch.Tensor = self.conv(x) * 4
+        return value.half().to(self.dtype)
 
 
 def half_cast_to_int32() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
