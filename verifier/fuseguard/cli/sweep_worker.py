@@ -173,6 +173,9 @@ def _summed(text: str) -> tuple[str, str]:
     if "repairs" in document:
         made, left = len(document["repairs"]), len(document["remaining"])
         return document["outcome"] or "", f"{made} repairs, {left} remain"
+    if "programs" in document:  # of evaluate
+        scores = ", ".join(f"{one['program']} {one['score']}" for one in document["programs"])
+        return next((one["outcome"] for one in document["programs"] if one["outcome"]), ""), scores
     if document["exception"]:
         return document["outcome"], document["exception"].strip().partition("\n")[0][:_MESSAGE]
     on_cpu = sum("quantize_per" not in op for op in document["cpu_ops"])
