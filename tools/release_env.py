@@ -9,8 +9,8 @@
 What runs a VGF on Vulkan (``constraints/vgf-engine.txt``) is an environment of its own that each release sees. Two
 Debian packages come with it, which this script does not install: ``apt-get install --no-install-recommends
 mesa-vulkan-drivers libvulkan1``. ``fuseguard doctor`` says whether they are there. So is what the documentation's
-walkthroughs need (``constraints/walkthrough-<release>.txt``). What examples/zoo needs (``constraints/zoo-<release>.txt``)
-is seen by the overlay of that name alone: a release is tested without these packages.
+walkthroughs need (``constraints/walkthrough-<release>.txt``). Only the overlay ``zoo-<release>`` sees what examples/zoo
+needs (``constraints/zoo-<release>.txt``): a release is tested without these packages.
 
 There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
 lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the

@@ -135,7 +135,7 @@ def _items(pairs: Sequence[tuple[Program, str]], step: str, release: str, target
             if refused(OUTPUT / STORE, f"{entry.name}.{config}.pt2", release, target)
         ]
     if step == "evaluate":
-        pairs = [(entry, config) for entry, config in pairs if (OUTPUT / f"{entry.name}.npz").exists() and not _dims(entry)]
+        pairs = [pair for pair in pairs if (OUTPUT / f"{pair[0].name}.npz").exists() and not _dims(pair[0])]
     if not pairs:
         return []
     manifest = OUTPUT / f"{step}.toml"

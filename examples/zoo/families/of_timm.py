@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -11,12 +12,17 @@ from zoo.packages import torchvision
 from zoo.program import Built, program
 
 
-def _made(name: str, size: int = 64, **options: Any) -> Built:
-    torchvision()
-    import timm
-
+def _timm() -> Any:
+    torchvision()  # which timm imports
     torch.manual_seed(SEED)
-    module = timm.create_model(name, pretrained=False, num_classes=10, **options)
+    return importlib.import_module("timm")
+
+
+def _made(name: str, size: int = 64, **options: Any) -> Built:
+    return _built(_timm().create_model(name, pretrained=False, num_classes=10, **options), size)
+
+
+def _built(module: torch.nn.Module, size: int) -> Built:
     sets = images(11, size)
     return Built(with_statistics(module, images(4, size, batch=4, seed=7)), sets[:8], sets[8:])
 
@@ -72,19 +78,23 @@ def ghostnet() -> Built:
 @program("timm", "token mixing by a linear over patches")
 def mixer() -> Built:
     """Two blocks."""
-    return _made("mixer_s32_224", 64, img_size=64, patch_size=16, num_blocks=2, embed_dim=48)
+    return _built(_timm().models.mlp_mixer.MlpMixer(10, 64, patch_size=16, num_blocks=2, embed_dim=48), 64)
 
 
 @program("timm", "affine transforms instead of norms")
 def resmlp() -> Built:
     """Two blocks."""
-    return _made("resmlp_12_224", 64, img_size=64, patch_size=16, num_blocks=2, embed_dim=48)
+    mixer = _timm().models.mlp_mixer
+    kinds = {"block_layer": mixer.ResBlock, "norm_layer": mixer.Affine}
+    return _built(mixer.MlpMixer(10, 64, patch_size=16, num_blocks=2, embed_dim=48, mlp_ratio=4, **kinds), 64)
 
 
 @program("timm", "pooling instead of attention")
 def poolformer() -> Built:
     """Two stages."""
-    return _made("poolformer_s12", 64, layers=(1, 1, 1, 1), embed_dims=(16, 24, 32, 48))
+    metaformer = _timm().models.metaformer
+    kinds = {"token_mixers": metaformer.Pooling, "norm_layers": metaformer.GroupNorm1, "mlp_act": torch.nn.GELU}
+    return _built(metaformer.MetaFormer(num_classes=10, depths=(1, 1), dims=(16, 32), **kinds), 64)
 
 
 @program("timm", "star operation: a product of two branches with ReLU6")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import partial
 from typing import Any
 
@@ -85,7 +86,8 @@ def shufflenet() -> Built:
 @program("torchvision", "four branches of an Inception block")
 def inception() -> Built:
     """The stem and two blocks of GoogLeNet."""
-    googlenet = _models().googlenet
+    _models()
+    googlenet = importlib.import_module("torchvision.models.googlenet")  # models.googlenet is a function
     block = partial(googlenet.Inception, conv_block=googlenet.BasicConv2d)
     module = nn.Sequential(
         googlenet.BasicConv2d(3, 16, kernel_size=7, stride=2, padding=3), nn.MaxPool2d(3, 2, ceil_mode=True),

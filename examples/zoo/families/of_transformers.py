@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from zoo.data import SEED, images, text, waves, with_statistics
+from zoo.packages import torchvision
 from zoo.program import Built, program
 
 _LETTERS = 128
@@ -54,10 +56,14 @@ class _OfMasked(nn.Module):
         return result
 
 
-def _made(kind: str, config: str, **options: Any) -> nn.Module:
-    import transformers
-
+def _transformers() -> Any:
+    torchvision()  # which transformers imports
     torch.manual_seed(SEED)
+    return importlib.import_module("transformers")
+
+
+def _made(kind: str, config: str, **options: Any) -> nn.Module:
+    transformers = _transformers()
     settings = getattr(transformers, config)(vocab_size=_LETTERS, pad_token_id=0, **options)
     settings._attn_implementation = "eager"
     model: nn.Module = getattr(transformers, kind)(settings)
@@ -164,9 +170,7 @@ class _OfImage(nn.Module):
 @program("transformers", "attention with reduced keys, upsampled features concatenated")
 def segformer() -> Built:
     """Two stages."""
-    import transformers
-
-    torch.manual_seed(SEED)
+    transformers = _transformers()
     config = transformers.SegformerConfig(
         num_encoder_blocks=2, depths=[1, 1], sr_ratios=[4, 2], hidden_sizes=[16, 32], patch_sizes=[7, 3],
         strides=[4, 2], num_attention_heads=[1, 2], mlp_ratios=[2, 2], decoder_hidden_size=16, num_labels=5,
@@ -194,8 +198,6 @@ class _OfFeatures(nn.Module):
 def whisper_encoder() -> Built:
     """Sixteen frames."""
     import transformers
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
     torch.manual_seed(SEED)
     config = transformers.WhisperConfig(
         d_model=32, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=16,
@@ -203,4 +205,5 @@ def whisper_encoder() -> Built:
     )  # fmt: skip
     config._attn_implementation = "eager"
     sets = waves(9, 32, channels=16)
-    return Built(_OfFeatures(WhisperEncoder(config).eval()), sets[:6], sets[6:])
+    encoder = transformers.models.whisper.modeling_whisper.WhisperEncoder(config)
+    return Built(_OfFeatures(encoder.eval()), sets[:6], sets[6:])
