@@ -89,21 +89,20 @@ def program(
     source: str,
     special: str,
     *,
-    name: str = "",
     weights: str = "random",
     quantizer: str = "Arm",
     configs: tuple[str, ...] = CONFIGS,
     metric: str = "top-1",
 ) -> Callable[[Callable[[], Built]], Callable[[], Built]]:
-    """Registers the function that builds a program under its own name, or ``name``. Raises ValueError: it is taken."""
+    """Registers the function that builds a program under its own name. Raises ValueError: it is taken."""
 
     def register(build: Callable[[], Built]) -> Callable[[], Built]:
-        chosen = name or build.__name__
-        if chosen in _PROGRAMS:
-            raise ValueError(f"there are two programs {chosen!r}")
+        name = build.__name__
+        if name in _PROGRAMS:
+            raise ValueError(f"there are two programs {name!r}")
         family = build.__module__.rpartition(".")[2]
-        _PROGRAMS[chosen] = Program(
-            chosen, family, source, _LICENCES[source], special, weights, quantizer, configs, metric, build
+        _PROGRAMS[name] = Program(
+            name, family, source, _LICENCES[source], special, weights, quantizer, configs, metric, build
         )
         return build
 

@@ -20,13 +20,16 @@ from pathlib import Path
 
 from fuseguard.cache.identity import key_of
 from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSlow
+from fuseguard.executorch.noise import quiet_imports
 from fuseguard.sweep.items import Item, plan
 from fuseguard.sweep.manifest import load_manifest
 from fuseguard.sweep.running import Limits, run_items
 from fuseguard.sweep.store import Store
-from zoo import build
-from zoo.program import CONFIGS, Program, programs
-from zoo.results import collect, refused
+
+with quiet_imports():
+    from zoo import build
+    from zoo.program import CONFIGS, Program, programs
+    from zoo.results import collect, refused
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -46,7 +49,8 @@ def main() -> int:
     options = _options()
     OUTPUT.mkdir(exist_ok=True)
     os.environ["PYTHONPATH"] = str(HERE.parent)  # for the processes that build programs, and for metrics
-    known = programs()
+    with quiet_imports():
+        known = programs()
     chosen = [entry for name, entry in known.items() if not options.program or name in options.program]
     pairs = [(entry, config) for config in options.config for entry in chosen if config in entry.configs]
     built = build_all(pairs)
