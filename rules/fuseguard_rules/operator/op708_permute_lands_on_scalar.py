@@ -89,14 +89,18 @@ class PermuteLandsOnScalar(Rule):
 
 
 def _leading_number(view: View, node: Node) -> Node | None:
-    """The first operand if it is a single number of the second operand's rank, and the second is a tensor of more."""
+    """The first operand if it is a single number of the second operand's rank, and a permute may reorder the second.
+
+    It may if more than one of its sizes is not 1. Otherwise the elements stay in order, and the lost permute only
+    changes the shape, as a view does.
+    """
     if node.kind not in _BINARY or not node.annotated or len(node.args) < 2:
         return None
     first, second = (view.graph.node_of(arg) for arg in node.args[:2])
     if first is None or second is None or first.meta is None or second.meta is None:
         return None
     single = first.meta.rank == second.meta.rank > 1 and all(size == 1 for size in first.meta.shape)
-    return first if single and any(size != 1 for size in second.meta.shape) else None
+    return first if single and sum(size != 1 for size in second.meta.shape) > 1 else None
 
 
 def _feeds(view: View, producer: Node, node: Node) -> bool:
