@@ -153,7 +153,7 @@ def test_a_permute_is_split_where_every_reader_lets_it_pass(spec: str, moved: bo
     [((1, 8, 1, 1), 0), ((1, 1, 1, 1), 0), ((1, 8, 1, 3), 1)],
 )
 def test_a_permute_that_reorders_nothing_is_no_fault(shape: tuple[int, ...], found: int) -> None:
-    """The lowerings of 1 - x with one size that is not 1 were exact on 1.5.1: a permute, a conv2d and a cat after it."""
+    """The lowerings of 1 - x with one size that is not 1, read by a permute, conv2d or cat, are exact on 1.5.1."""
     b = GraphBuilder()
     qparams = int8(0.05, 3)
     x = b.quantized_input("x", shape, qparams)
