@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fuseguard.cache.identity import key_of
+from fuseguard.executorch import serving
 from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSlow
 from fuseguard.executorch.noise import quiet_imports
 from fuseguard.sweep.items import Item, plan
@@ -27,7 +28,6 @@ from fuseguard.sweep.running import Limits, run_items
 from fuseguard.sweep.store import Store
 
 with quiet_imports():
-    from zoo import build
     from zoo.program import CONFIGS, Program, programs
     from zoo.results import collect, refused
 
@@ -56,12 +56,12 @@ def main() -> int:
     built = build_all(pairs)
     if not built:
         sys.exit("no program could be built")
-    for config in options.config:
-        of_config = [(entry, name) for entry, name in built if name == config]
+    # First what is quick and decides what else there is to do; then the rest, one process for each release.
+    for steps in (("check",), STEPS[1:]):
+        wanted = [step for step in steps if step in options.step]
         for release in options.release:
-            for target in options.target:
-                for step in options.step:
-                    judge(of_config, step, release, target, options.seconds)
+            places = [(step, release, target) for target in options.target for step in wanted]
+            judge(built, places, options.seconds)
     rows = collect(known, OUTPUT, OUTPUT / STORE, RELEASES, TARGETS)
     path: Path = options.results
     temporary = path.with_name(f".{path.name}.tmp")
@@ -94,7 +94,8 @@ def build_all(pairs: Sequence[tuple[Program, str]]) -> list[tuple[Program, str]]
     """
     path = OUTPUT / "build.json"
     failures: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    child = Child(build, seconds=_BUILD_SECONDS, group=True)
+    command = (sys.executable, serving.__file__, str(HERE / "build.py"))
+    child = Child(lambda: command, seconds=_BUILD_SECONDS, group=True)
     done = []
     for entry, config in pairs:
         key = f"{entry.name}.{config}"
@@ -115,18 +116,18 @@ def build_all(pairs: Sequence[tuple[Program, str]]) -> list[tuple[Program, str]]
     return done
 
 
-def judge(pairs: Sequence[tuple[Program, str]], step: str, release: str, target: str, seconds: float) -> None:
-    """Do what is missing of one step, and store it."""
+def judge(pairs: Sequence[tuple[Program, str]], places: Sequence[tuple[str, str, str]], seconds: float) -> None:
+    """Do what is missing of each step, release and target, and store it."""
+    items = [item for place in places for item in _items(pairs, *place)]
     with Store(OUTPUT / STORE) as store:
-        items = _items(pairs, step, release, target)
         done = store.finished(items)
         missing = [item for item in items if item.key not in done]
-        print(f"{step} {release} {target}: {len(items)} items, {len(missing)} to do", flush=True)
+        print(f"{len(items)} items, {len(missing)} to do", flush=True)
         with contextlib.closing(run_items(missing, OUTPUT, Limits(seconds), 1)) as results:
             for item, outcome in results:
                 store.put([(item, outcome)])
                 said = outcome.outcome or outcome.status
-                print(f"  {said:12} {outcome.seconds:6.1f} s  {item.model}  {outcome.message[:150]}", flush=True)
+                print(f"  {said:12} {outcome.seconds:6.1f} s  {item.label}  {outcome.message[:150]}", flush=True)
 
 
 def _items(pairs: Sequence[tuple[Program, str]], step: str, release: str, target: str) -> list[Item]:
