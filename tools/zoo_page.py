@@ -29,7 +29,7 @@ _INTRODUCTION = """# Real models
 `examples/zoo/` holds {programs} programs: networks of torchvision, timm, transformers, segmentation-models-pytorch and
 facenet-pytorch, and networks that are written with torch alone. {trained} have trained weights. Batch norms have the
 statistics of photographs, and every program is calibrated on several inputs. The networks are smaller than those that
-people ship: with random weights, a model of full size shows nothing more, and takes longer to lower.
+people ship, so that lowering one takes seconds, or a few minutes.
 
 `make zoo` builds and quantizes the programs with ExecuTorch 1.5.1. It checks each of them, lowers it unguarded, guarded
 and repaired, runs every delegate in the TOSA reference model on three inputs, and compares each op with the quantized
@@ -50,7 +50,7 @@ def _page(data: Mapping[str, Any]) -> Iterator[str]:
     items: Sequence[Row] = data["items"]
     trained = sum(entry["weights"] != "random" for entry in programs)
     yield _INTRODUCTION.format(programs=len(programs), trained=trained)
-    yield from _coverage(items)
+    yield from _coverage(programs, items)
     yield from _wrong(items)
     yield from _crashes(items)
     yield from _disagreements(items)
@@ -60,15 +60,19 @@ def _page(data: Mapping[str, Any]) -> Iterator[str]:
     yield from _not_built(programs)
 
 
-def _coverage(items: Sequence[Row]) -> Iterator[str]:
+def _coverage(programs: Sequence[Row], items: Sequence[Row]) -> Iterator[str]:
     yield "## What was run\n"
-    yield "Programs by the outcome of their unguarded lowering. *checked* counts those that were only checked.\n"
+    yield "Programs by the outcome of their unguarded lowering. *failed* and *too slow* are runs without a verdict.\n"
     rows = []
     for key, group in _grouped(items):
         counts = Counter(_outcome(row["unguarded"]) for row in group)
         spread = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()) if name)
         rows.append((*key, len(group), spread or "-", counts[""] or ""))
     yield from _table(("release", "target", "quantization", "checked", "unguarded lowering", "not lowered"), rows)
+    shown = {row["program"] for row in items} | {entry["name"] for entry in programs if entry["not_built"]}
+    missing = [f"`{entry['name']}`" for entry in programs if entry["name"] not in shown]
+    if missing:
+        yield f"\nNothing was run yet of {len(missing)} programs: {', '.join(missing)}."
 
 
 def _grouped(items: Iterable[Row]) -> list[tuple[tuple[str, str, str], list[Row]]]:
@@ -254,7 +258,10 @@ def _not_built(programs: Sequence[Row]) -> Iterator[str]:
 
 
 def _rules(row: Row) -> str:
-    codes = sorted({key.partition(" ")[0] for key in row["check"]["findings"] if key.partition(" ")[2] in _ANNOUNCED})
+    """The rules that announce the outcome of the unguarded lowering."""
+    outcome = _outcome(row["unguarded"])
+    found = (key.partition(" ") for key in row["check"]["findings"])
+    codes = sorted({code for code, _, effect in found if outcome in _ANNOUNCED.get(effect, ())})
     return ", ".join(f"[{code}](rules/{code}.md)" for code in codes) or "**none**"
 
 

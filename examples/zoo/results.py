@@ -63,7 +63,7 @@ def collect(
                 "special": entry.special, "weights": entry.weights, "quantizer": entry.quantizer,
                 "configs": list(entry.configs),
                 "not_built": {
-                    config: failures[f"{entry.name}.{config}"].partition("\n")[0][:_MESSAGE]
+                    config: _short(failures[f"{entry.name}.{config}"])
                     for config in entry.configs
                     if f"{entry.name}.{config}" in failures
                 },
@@ -146,6 +146,6 @@ def _scores(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _short(message: str) -> str:
-    """One line, and no path of this machine."""
-    line = message.strip().partition("\n")[0]
-    return " ".join(word if not word.startswith("/") else word.rpartition("/")[2] for word in line.split())[:_MESSAGE]
+    """The beginning in one line, and no path of this machine."""
+    words = message[: 10 * _MESSAGE].split()
+    return " ".join(word.rpartition("/")[2] if word.startswith(("/", '"/')) else word for word in words)[:_MESSAGE]

@@ -45,14 +45,27 @@ _BUILD_SECONDS = 300
 
 
 def main() -> int:
-    """0 unless nothing could be built."""
+    """0 unless nothing could be built or there is no such program."""
     options = _options()
     OUTPUT.mkdir(exist_ok=True)
     os.environ["PYTHONPATH"] = str(HERE.parent)  # for the processes that build programs, and for metrics
     with quiet_imports():
         known = programs()
     chosen = [entry for name, entry in known.items() if not options.program or name in options.program]
-    pairs = [(entry, config) for config in options.config for entry in chosen if config in entry.configs]
+    if unknown := set(options.program) - set(known):
+        sys.exit(f"there is no program {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+    if not options.collect:
+        _run([(entry, config) for config in options.config for entry in chosen if config in entry.configs], options)
+    rows = collect(known, OUTPUT, OUTPUT / STORE, RELEASES, TARGETS)
+    path: Path = options.results
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+    print(f"{len(rows['items'])} rows in {path.name}")
+    return 0
+
+
+def _run(pairs: Sequence[tuple[Program, str]], options: argparse.Namespace) -> None:
     built = build_all(pairs)
     if not built:
         sys.exit("no program could be built")
@@ -62,13 +75,6 @@ def main() -> int:
         for release in options.release:
             places = [(step, release, target) for target in options.target for step in wanted]
             judge(built, places, options.seconds)
-    rows = collect(known, OUTPUT, OUTPUT / STORE, RELEASES, TARGETS)
-    path: Path = options.results
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-    print(f"{len(rows['items'])} rows in {path.name}")
-    return 0
 
 
 def _options() -> argparse.Namespace:
@@ -79,6 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
     parser.add_argument("--step", action="append", choices=STEPS, help="default: all")
     parser.add_argument("--seconds", type=float, default=180, help="for one item (default: 180)")
+    parser.add_argument("--collect", action="store_true", help="run nothing, only write the results of earlier runs")
     parser.add_argument("--results", type=Path, default=HERE / "results.json", help="default: results.json")
     options = parser.parse_args()
     defaults = {"config": CONFIGS, "release": RELEASES, "target": TARGETS, "step": STEPS}
