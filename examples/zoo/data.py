@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ def images(count: int, size: int = 64, *, batch: int = 1, channels: int = 3, see
     """``count`` input sets of one [batch, channels, size, size] tensor: parts of photographs, normalized."""
     generator = torch.Generator().manual_seed(seed)
     mean, deviation = (torch.tensor(values).reshape(3, 1, 1) for values in (_MEAN, _DEVIATION))
-    sets = []
+    sets: list[Inputs] = []
     for _ in range(count):
         parts = []
         for _ in range(batch):
@@ -67,7 +68,7 @@ def waves(count: int, length: int, *, channels: int = 1, batch: int = 1, seed: i
     """``count`` input sets of one [batch, channels, length] tensor: three sines and noise, within -1.2..1.2."""
     generator = torch.Generator().manual_seed(seed)
     time = torch.arange(length) / length
-    sets = []
+    sets: list[Inputs] = []
     for _ in range(count):
         frequency = torch.rand((batch, channels, 3, 1), generator=generator) * length / 8
         phase = torch.rand((batch, channels, 3, 1), generator=generator) * 6.3
@@ -113,16 +114,17 @@ def digits(test_size: int = 450) -> Table:
 
 def batches(values: torch.Tensor, size: int, count: int) -> list[Inputs]:
     """The first ``count`` batches of ``size`` samples, each an input set of one tensor."""
-    return [(values[start : start + size],) for start in range(0, len(values) - size + 1, size)][:count]
+    sets: list[Inputs] = [(values[start : start + size],) for start in range(0, len(values) - size + 1, size)]
+    return sets[:count]
 
 
-def with_statistics(module: nn.Module, sets: list[Inputs]) -> nn.Module:
+def with_statistics(module: nn.Module, sets: Sequence[Inputs]) -> nn.Module:
     """``module`` in eval mode, its batch norms with the mean and variance that ``sets`` show."""
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
     module.eval()
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # type: ignore[assignment]  # the average of all
+        norm.momentum = None  # the average of all
         norm.train()
     with torch.no_grad():
         for values in sets if norms else ():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
+from typing import Any
 
 import torch
 
-_LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
+_LIBRARY: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 @functools.cache

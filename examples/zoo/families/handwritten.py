@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ from zoo.training import train
 _LETTERS = 128
 
 
-def _seeded(sets: list[Inputs], module: nn.Module) -> Built:
+def _seeded(sets: Sequence[Inputs], module: nn.Module) -> Built:
     return Built(with_statistics(module, sets[:6]), sets[:-3], sets[-3:])
 
 
@@ -241,7 +243,7 @@ class _Siamese(nn.Module):
         )
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        difference = self.network(left) - self.network(right)
+        difference: torch.Tensor = self.network(left) - self.network(right)
         return difference.abs().mean(1) + torch.sqrt((difference * difference).sum(1) + 1e-3)
 
 
@@ -265,6 +267,7 @@ class _Detector(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         raw = self.head(self.body(x))
         raw = raw.reshape(raw.shape[0], 2, 7, *raw.shape[2:])
+        assert isinstance(self.anchors, torch.Tensor)
         centre = torch.sigmoid(raw[:, :, :2])
         size = torch.exp(raw[:, :, 2:4].clamp(-3, 3)) * self.anchors
         score = torch.sigmoid(raw[:, :, 4:5]) * torch.softmax(raw[:, :, 5:], 2)

@@ -197,8 +197,7 @@ class _OfFeatures(nn.Module):
 @program("transformers", "1-D convolutions before attention")
 def whisper_encoder() -> Built:
     """Sixteen frames."""
-    import transformers
-    torch.manual_seed(SEED)
+    transformers = _transformers()
     config = transformers.WhisperConfig(
         d_model=32, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64, num_mel_bins=16,
         max_source_positions=16,
