@@ -117,7 +117,7 @@ MOVES_RANK_ZERO_VIEWS = Change(
     ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
 )
 DROPS_UNREAD_INPUTS = Change(
-    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is no input of the delegate's TOSA."
+    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is not an input of the delegate's TOSA."
 )
 TAKES_ARGMAX = Change(
     ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
@@ -135,6 +135,7 @@ TAKES_SYMBOLIC_SIZES = Change(
 
 # --- partitions and control flow -----------------------------------------------------------------------------
 
+INDEXES_BY_RANK_FOUR = Change(">=1.3", "IndexTensorSupported", "An index.Tensor may have index tensors of any rank.")
 DROPS_EMPTY_PARTITIONS = Change(
     ">=1.4", "#18191", "TOSAPartitioner decides after de-tagging whether a partition computes anything, and splits it."
 )

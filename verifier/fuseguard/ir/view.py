@@ -213,11 +213,10 @@ class View:
 
     def groups(self, anchor: Node) -> int:
         """The group count of a convolution in either dialect, by its schema."""
-        name = anchor.target.split(".")[1] if "." in anchor.target else ""
         # convolution(x, w, b, stride, padding, dilation, transposed, output_padding, groups)
         # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation)
         # convNd(x, w, b, stride, padding, dilation, groups)
-        position = 8 if name == "convolution" else 6
+        position = 8 if anchor.operator == "convolution" else 6
         groups = anchor.arg(position, "groups", 1)
         return groups if isinstance(groups, int) else 1
 
@@ -267,7 +266,7 @@ class View:
         That is: an anchor with its activation and an activation with its anchor (refusing half of the pair
         makes the crash that it should prevent), the DQs that feed them, and whatever else reads such a DQ. A DQ
         that stays behind for another reader ends up in a partition of its own, without the reader: the reader
-        then has a float input where its annotation promises integers. The output node is no such reader: it may
+        then has a float input where its annotation promises integers. The output node is not such a reader: it may
         have floats. Arm's quantizer gives every reader a DQ of its own, so that in its programs clusters stay small.
         """
         found = {id(cluster): cluster for cluster in map(self._cluster_of, nodes)}
@@ -358,7 +357,7 @@ def activation_bounds(node: Node) -> tuple[float, float]:
     Source: aten schemas of relu, relu6, hardtanh (defaults -1 and 1), clamp, clamp_min and clamp_max. A bound
     that is a tensor is unknown; it is returned as NaN.
     """
-    name = node.target.split(".")[1].removesuffix("_") if "." in node.target else node.target
+    name = node.operator.removesuffix("_")
     if name == "relu":
         return 0.0, math.inf
     if name == "relu6":
