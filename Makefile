@@ -16,11 +16,12 @@ WITH_ENV := PATH="$(BIN):$$PATH"
 # The tests start Python hundreds of times. Without byte code, most of each start is spent compiling fuseguard.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo cost test test-fast test-pythons test-releases release bench fuzz lint types docs pictures env clean
+.PHONY: help demo cost zoo test test-fast test-pythons test-releases release bench fuzz lint types docs pictures env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
 	@echo "make cost           what guard and repair cost on Ethos-U, by Vela's estimate"
+	@echo "make zoo            build real models and judge their lowerings: hours; ZOO_ARGS chooses, docs/zoo.md has results"
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
 	@echo "make test-fast      the tests that need no torch, in an environment without torch"
 	@echo "make test-pythons   most of these on Python 3.10, 3.12 and 3.13, those that are installed"
@@ -43,6 +44,11 @@ demo: env
 cost: env
 	@test -f examples/digits/out/digits.pt2 || $(MAKE) demo > /dev/null
 	@$(WITH_ENV) $(BIN)/python examples/digits/cost.py
+
+# The programs are built with the packages of constraints/zoo-1.5.1.txt, and lowered in the environments of the releases.
+zoo:
+	@for release in zoo-1.5.1 1.5.1 1.4.1; do $(PYTHON) tools/release_env.py $$release > /dev/null || exit 1; done
+	PYTHONPATH=examples .venvs/zoo-1.5.1/bin/python -m zoo.run $(ZOO_ARGS)
 
 lint: env
 	$(BIN)/ruff check .

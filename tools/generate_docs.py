@@ -24,6 +24,7 @@ from notebook_page import notebook_page
 from output_page import output_page
 from python_page import python_page
 from rule_pages import housekeeping_page, index_page, rule_page
+from zoo_page import zoo_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 #: Folders that hold nothing but generated pages: what else is in them is stale.
@@ -42,6 +43,7 @@ def pages() -> dict[Path, str]:
         Path("reference/layout.md"): layout_page(),
         Path("reference/layout.svg"): layout_picture(),
         Path("tutorial.md"): notebook_page(),
+        Path("zoo.md"): zoo_page(),
     }
     for rule in registry.everything:
         made[Path(f"rules/{rule.code}.md")] = _page(rule, registry)

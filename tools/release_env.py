@@ -3,12 +3,14 @@
     python3 tools/release_env.py 1.5.1            # build what is missing, print the python to use
     python3 tools/release_env.py core             # no torch: what checking a file needs
     python3 tools/release_env.py 1.5.1 --print    # print it, build nothing; exit code 1 if it is missing
+    python3 tools/release_env.py zoo-1.5.1        # the release, and the packages whose models examples/zoo takes
     python3 tools/release_env.py --list           # the releases that there are constraints for, newest first
 
 What runs a VGF on Vulkan (``constraints/vgf-engine.txt``) is an environment of its own that each release sees. Two
 Debian packages come with it, which this script does not install: ``apt-get install --no-install-recommends
 mesa-vulkan-drivers libvulkan1``. ``fuseguard doctor`` says whether they are there. So is what the documentation's
-walkthroughs need (``constraints/walkthrough-<release>.txt``).
+walkthroughs need (``constraints/walkthrough-<release>.txt``). Only the overlay ``zoo-<release>`` sees what examples/zoo
+needs (``constraints/zoo-<release>.txt``): a release is tested without these packages.
 
 There are two layers. The heavy one, two gigabytes, holds what ``constraints/executorch-<release>.txt`` pins. It
 lies outside of any checkout, under ``$FUSEGUARD_ENVS`` (default ``~/.cache/fuseguard/envs``), is named after the
@@ -44,6 +46,9 @@ VGF_ENGINE = "vgf-engine"
 #: What the walkthroughs of the documentation need beside a release, where there are constraints for it: a model that is
 #: not ours, and what runs a notebook. An environment of its own, so that a change does not rebuild the heavy one.
 WALKTHROUGH = "walkthrough-"
+
+#: Packages whose models examples/zoo takes. Asked for by this name, never put beside a release otherwise.
+ZOO = "zoo-"
 
 #: What lowering imports first. It fails where the release and the pinned torch do not go together.
 BACKEND_IMPORT = "import executorch.backends.arm.quantizer, executorch.backends.arm.tosa.partitioner"
@@ -133,7 +138,7 @@ class HeavyEnv:
 
     @classmethod
     def of(cls, release: str, checkout: Path) -> HeavyEnv:
-        whole = release in (CORE, VGF_ENGINE) or release.startswith(WALKTHROUGH)
+        whole = release in (CORE, VGF_ENGINE) or release.startswith((WALKTHROUGH, ZOO))
         name = release if whole else f"executorch-{release}"
         constraints = checkout / "constraints" / f"{name}.txt"
         if not constraints.is_file():
@@ -319,6 +324,16 @@ def _beside(release: str, checkout: Path, *, build: bool) -> tuple[HeavyEnv, ...
     return tuple(found)
 
 
+def _zoo(name: str, checkout: Path, *, build: bool) -> HeavyEnv:
+    """The packages of the zoo. Raises EnvError: unlike what is in _beside, the overlay is of no use without them."""
+    env = HeavyEnv.of(name, checkout)
+    if build:
+        env.build()
+    if not env.finished():
+        raise EnvError(f"the environment {name} is not built or is out of date")
+    return env
+
+
 def _say(text: str) -> None:
     print(f"release_env: {text}", file=sys.stderr, flush=True)
 
@@ -326,7 +341,7 @@ def _say(text: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: 0 with the Python's path on stdout, 1 if there is none."""
     parser = argparse.ArgumentParser(description="Build a test environment and print the path of its Python.")
-    parser.add_argument("release", nargs="?", help="an ExecuTorch release, or core for no torch")
+    parser.add_argument("release", nargs="?", help="an ExecuTorch release, zoo-<release>, or core for no torch")
     parser.add_argument("--checkout", type=Path, default=Path(__file__).parent.parent, help="default: this one")
     parser.add_argument("--overlay", metavar="NAME", help="its name in .venvs (default: the release)")
     parser.add_argument("--print", action="store_true", dest="only_print", help="build nothing")
@@ -339,14 +354,17 @@ def main(arguments: list[str] | None = None) -> int:
     if options.release is None:
         parser.error("name a release, or core")
     try:
-        heavy = HeavyEnv.of(options.release, checkout)
-        beside = _beside(options.release, checkout, build=not options.only_print)
+        release = options.release.removeprefix(ZOO)
+        heavy = HeavyEnv.of(release, checkout)
+        beside = _beside(release, checkout, build=not options.only_print)
+        if options.release.startswith(ZOO):
+            beside = (_zoo(options.release, checkout, build=not options.only_print), *beside)
         overlay = Overlay(heavy, checkout, options.overlay or options.release, beside)
         if options.only_print:
             if not (heavy.finished() and overlay.ready()):
                 raise EnvError(f"the environment {options.release} is not built or is out of date")
         else:
-            oldest = (3, 10) if options.release == CORE else (3, 11)
+            oldest = (3, 10) if release == CORE else (3, 11)
             if not oldest <= sys.version_info[:2] <= (3, 13):
                 needed = f"3.{oldest[1]} to 3.13"
                 raise EnvError(f"the pinned packages need Python {needed}; this is {sys.version.split()[0]}")

@@ -169,3 +169,20 @@ def test_a_misspelt_guard_is_refused(scaled: ExportedProgram) -> None:
     """outcome='crash' before."""
     with pytest.raises(ValueError, match="'gaurd'; valid are 'guard'"):
         prove(scaled, (X, SCALE), TARGET, "gaurd")  # type: ignore[arg-type]
+
+
+def test_a_scale_that_is_computed_from_the_input_is_run_in_float64_too() -> None:
+    """Dynamic quantization (XNNPACK's quantizer): torch chooses no scale for a value in float64."""
+    ops = torch.ops.quantized_decomposed
+
+    class Dynamic(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scale, zero_point = ops.choose_qparams.tensor(x, -128, 127, 1e-5, torch.int8)
+            codes = ops.quantize_per_tensor.tensor(x, scale, zero_point, -128, 127, torch.int8)
+            return ops.dequantize_per_tensor.tensor(codes, scale, zero_point, -128, 127, torch.int8) + x
+
+    from torch.ao.quantization.fx import _decomposed  # noqa: F401 - registers the ops
+
+    proof = prove(torch.export.export(Dynamic(), (X,)), (X,), TARGET, locate=True)
+    assert proof.outcome == "exact"
+    assert proof.delegates == 0

@@ -146,3 +146,19 @@ def test_a_permute_is_split_where_every_reader_lets_it_pass(spec: str, moved: bo
     one = b.dequantize(b.constant("one", (1, 1, 1, 1)), int8(0.0079))
     graph = b.output(value, b.requantize(b.call("aten.sub.Tensor", one, value, shape=SHAPE), qparams))
     assert bool(find(PermuteLandsOnScalar(), graph, "1.5.1", spec)) is moved
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((1, 8, 1, 1), 0), ((1, 1, 1, 1), 0), ((1, 8, 1, 3), 1)],
+)
+def test_a_permute_that_reorders_nothing_is_no_fault(shape: tuple[int, ...], found: int) -> None:
+    """The lowerings of 1 - x with one size that is not 1, read by a permute, conv2d or cat, are exact on 1.5.1."""
+    b = GraphBuilder()
+    qparams = int8(0.05, 3)
+    x = b.quantized_input("x", shape, qparams)
+    number = b.dequantize(b.constant("number", (1, 1, 1, 1)), int8(0.008))
+    value = b.requantize(b.call("aten.sub.Tensor", number, x, shape=shape), qparams)
+    moved = (shape[0], shape[2], shape[3], shape[1])
+    graph = b.output(b.requantize(b.call("aten.permute.default", value, (0, 2, 3, 1), shape=moved), qparams))
+    assert len(find(PermuteLandsOnScalar(), graph, "1.5.1", "TOSA-1.0+INT")) == found

@@ -58,3 +58,16 @@ def test_any_other_failure_ends_the_build(checkout: Path) -> None:
     with pytest.raises(EnvError, match="No module named 'torchao'"):
         heavy._import_backend()
     assert not list(heavy.packages.iterdir())
+
+
+def test_the_zoo_is_its_release_with_more_packages(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its overlay is of no use without them: what is missing is said, and is no release's own constraints."""
+    assert main(["zoo-1.9.0", "--checkout", str(checkout), "--print"]) == 1
+    assert "there is no constraints/zoo-1.9.0.txt" in capsys.readouterr().err
+    (checkout / "constraints" / "zoo-1.9.0.txt").write_text("timm==1.0.31\n")
+    zoo = HeavyEnv.of("zoo-1.9.0", checkout)
+    assert zoo.constraints.name == "zoo-1.9.0.txt"
+    assert zoo.path.name.startswith("zoo-1.9.0-")
+    assert main(["zoo-1.9.0", "--checkout", str(checkout), "--print"]) == 1
+    assert "the environment zoo-1.9.0 is not built" in capsys.readouterr().err
+    assert known_releases(checkout) == ("1.10.0", "1.9.0", "1.2.0")

@@ -97,9 +97,11 @@ class PermuteLandsOnScalar(Rule):
 
 
 def _leading_number(view: View, node: Node) -> Node | None:
-    """The first operand if it is a single number of the second operand's rank, and the second is a tensor of more.
+    """The first operand if it is a single number of the second operand's rank, and a permute may reorder the second.
 
-    In an op of floats, it is a constant without dimensions, which the backend gives the other operand's rank.
+    It may if more than one of its sizes is not 1. Otherwise the elements stay in order, and the lost permute only
+    changes the shape, as a view does. In an op of floats, for which this was not measured, the number is a constant
+    without dimensions, which the backend gives the other operand's rank.
     """
     if node.kind not in _BINARY or len(node.args) < 2:
         return None
@@ -113,7 +115,8 @@ def _leading_number(view: View, node: Node) -> Node | None:
         and second.meta.rank > 1
         and all(size == 1 for size in first.meta.shape)
     )
-    return first if single and any(size != 1 for size in second.meta.shape) else None
+    fewest = 2 if node.annotated else 1
+    return first if single and sum(size != 1 for size in second.meta.shape) >= fewest else None
 
 
 def _feeds(view: View, producer: Node, node: Node) -> bool:

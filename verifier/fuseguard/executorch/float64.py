@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
 
 from fuseguard.backend.control_flow import Carry, loop_roundings
 from fuseguard.backend.int32_rescales import bypasses, smallest_scales
@@ -130,6 +131,10 @@ def at_ties(steps: torch.Tensor, reach: torch.Tensor | float) -> torch.Tensor:
 
 def widen(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, torch.Tensor) and value.dtype == torch.float32 else value
+
+
+def _narrowed(value: Any) -> Any:
+    return value.to(torch.float32) if isinstance(value, torch.Tensor) and value.dtype == torch.float64 else value
 
 
 class Float64Interpreter(BodyInterpreter):
@@ -262,6 +267,10 @@ class Float64Interpreter(BodyInterpreter):
             shape[args[3]] = -1
             scales, zero_points = (item.to(torch.float64).reshape(shape) for item in args[1:3])
             return (args[0].to(torch.float64) - zero_points) * scales
+        if name.startswith("quantized_decomposed."):
+            # Dynamic quantization: what chooses a scale from a value, and what takes it as a tensor. Torch refuses
+            # such a value in float64.
+            return pytree.tree_map(widen, super().call_function(target, (_narrowed(args[0]), *args[1:]), kwargs))
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
         return widen(super().call_function(target, args, kwargs))

@@ -1,0 +1,1 @@
+"""The programs of the zoo, one module for each source."""
