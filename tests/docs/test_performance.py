@@ -66,4 +66,5 @@ def test_a_goal_is_an_upper_or_a_lower_bound() -> None:
 def test_only_figures_and_their_provenance_are_recorded() -> None:
     for entry in results().values():
         assert set(entry) <= {"date", "python", "processors", "commit", "before", "now"}
-        assert all(isinstance(value, int | float) for when in ("before", "now") for value in entry.get(when, {}).values())
+        figures = [value for when in ("before", "now") for value in entry.get(when, {}).values()]
+        assert all(isinstance(value, int | float) for value in figures)

@@ -12,7 +12,6 @@ Nor are target and effect part of it: a finding has one fingerprint on all of th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -54,6 +53,8 @@ def add_fingerprints(findings: Sequence[Finding], views: Sequence[View]) -> list
 
 def fingerprint(code: str, place: Sequence[str | int], occurrence: int = 0) -> str:
     """The fingerprint of a rule's ``occurrence``-th finding at a place: ``fg1:`` and 16 hexadecimal digits."""
+    import hashlib  # loads OpenSSL, which a program without findings does not need
+
     text = json.dumps([code, *place, occurrence])  # ASCII, also for a lone surrogate in a name
     return f"{VERSION}:{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}"
 

@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from fuseguard.gate.result import FileError, FileResult
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
 
 Check: TypeAlias = Callable[[Path], FileResult]
 #: Called with a file's name when it is done.
