@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from importlib.machinery import PathFinder
 from typing import Any, TypeAlias
 
@@ -87,18 +88,28 @@ def _infos() -> Iterator[tuple[str, str]]:
     """Each ``.dist-info`` and ``.egg-info``, after the folder that it is in, in the order of ``sys.path``."""
     if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
         raise _CannotTell
-    for folder in sys.path:
+    for entry in sys.path:
+        folder = entry or "."
         try:
-            names = os.listdir(folder or ".")
+            changed = os.stat(folder).st_mtime_ns
         except FileNotFoundError:
             continue
-        except OSError:  # a zip archive, or a folder that may not be looked into
+        except OSError:
             raise _CannotTell from None
-        for name in names:
-            if name.lower().endswith((".dist-info", ".egg-info")):
-                yield folder, name
-            elif name.lower() == "egg-info":
-                raise _CannotTell
+        yield from ((folder, name) for name in _infos_in(folder, changed))
+
+
+@lru_cache(maxsize=64)
+def _infos_in(folder: str, changed: int) -> tuple[str, ...]:
+    """Those in one folder, which is looked into again when it has changed."""
+    del changed
+    try:
+        names = os.listdir(folder)
+    except OSError:  # a zip archive, or a folder that may not be looked into
+        raise _CannotTell from None
+    if "EGG-INFO" in names:
+        raise _CannotTell
+    return tuple(name for name in names if name.endswith((".dist-info", ".egg-info")))
 
 
 def _has_metadata(folder: str, info: str) -> bool:

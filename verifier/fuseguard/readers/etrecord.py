@@ -21,7 +21,8 @@ from fuseguard.readers.torch_zip import opened
 _PARTS = ("_state_dict", "_constants", "_example_inputs")
 _INPUTS = ("reference_outputs", "representative_inputs")
 _OTHERS = (
-    ETRECORD_IDENTIFIER, "export_graph_id", "debug_handle_map", "delegate_map", "instruction_id_to_num_outs_map", *_INPUTS,
+    ETRECORD_IDENTIFIER, "export_graph_id", "debug_handle_map", "delegate_map", "instruction_id_to_num_outs_map",
+    *_INPUTS,
 )  # fmt: skip
 _EDGE = "edge_dialect_exported_program"
 _BEFORE = (

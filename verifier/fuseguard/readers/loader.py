@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from fuseguard.ir.ops import canonical_target
@@ -49,7 +49,7 @@ def arguments_of(target: str) -> Arguments | None:
 
 @cache
 def _table() -> str:
-    return resources.files(__package__).joinpath("op_arguments.txt").read_text(encoding="utf-8")
+    return Path(__file__).with_name("op_arguments.txt").read_text(encoding="utf-8")
 
 
 def check_only_result(name: str, node: SerializedNode, key: str, value: Any) -> None:
