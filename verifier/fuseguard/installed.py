@@ -77,9 +77,9 @@ def _version_of_own_alone() -> str:
             found.append((folder, info, text.decode("utf-8", "replace")))
     if len(found) != 1:
         raise _CannotTell
-    [(folder, info, text)] = found
+    [(folder, info, entries)] = found
     package, _, version = info.removesuffix(".dist-info").partition("-")
-    if package != OWN[0] or not version or not _has_metadata(folder, info) or _group_of(text) != [" = ".join(OWN)]:
+    if package != OWN[0] or not version or not _has_metadata(folder, info) or _group_of(entries) != [" = ".join(OWN)]:
         raise _CannotTell
     return version
 

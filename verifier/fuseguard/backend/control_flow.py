@@ -9,8 +9,9 @@ Rules that depend on it: BO603, and those of control_flow_faults.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
@@ -30,8 +31,7 @@ _ALL_ALIKE = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}
 _TURNED = {"gt": "lt", "lt": "gt"}
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """A branch, a loop's condition or a loop's body: what it is given and what it ends with, in order."""
 
     view: View
@@ -45,8 +45,7 @@ class Body:
         return cls(View(graph), tuple(node for node in graph if node.op == "placeholder"), values)
 
 
-@dataclass(frozen=True, slots=True)
-class Carry:
+class Carry(Struct, frozen=True):
     """Codes that a loop hands to its next round: ``leaves`` at the end of the body, rescaled to ``behind`` (as is where
     nothing reads the result), and read as ``entered``.
     """
@@ -81,8 +80,7 @@ class Carry:
         return _carried_apart(self, entry)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A control-flow op: ``operands`` in order, ``bodies`` (of a loop the condition, then the body), ``results`` by
     number (a result that nothing reads is missing). ``fixed``: the last so many operands are the additional inputs of a
     loop, which it does not carry along.

@@ -10,8 +10,9 @@ Rules that depend on it: OP713, OP719.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.backend.proper_quantization import refusal
@@ -42,8 +43,7 @@ _LOGICAL = frozenset((
 _NEGATIONS = frozenset(("bitwise_not", "logical_not"))
 
 
-@dataclass(frozen=True, slots=True)
-class WrongDtype:
+class WrongDtype(Struct, frozen=True):
     """``node`` should yield ``wanted`` and yields ``given`` in a delegate, which ``reader`` shows.
 
     ``taken`` is whether an INT-only backend takes the op into a delegate.

@@ -10,7 +10,7 @@ Rules that depend on it: OP715.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fuseguard.backend.releases import KEEPS_PARTIAL_QDQ
 from fuseguard.ir import Node, QParams, View
@@ -20,8 +20,7 @@ from fuseguard.target import Target
 KIND = "clamp_tensor"
 
 
-@dataclass(frozen=True, slots=True)
-class TensorClamp:
+class TensorClamp(Struct, frozen=True):
     """An annotated clamp all of whose tensors are dequantized: the DQs of its data and of its bounds."""
 
     node: Node

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, QParams, Ref, Trait, View
@@ -31,8 +32,7 @@ MOVES_ZERO_POINT = frozenset({"neg"})
 _CODE_ARGUMENTS: dict[str, tuple[int, ...]] = {"where": (1, 2), "index_put": (0, 2)}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The DQ whose codes a value is made of. ``moves_zero_point``: something between honours zero points."""
 
     dq: Node

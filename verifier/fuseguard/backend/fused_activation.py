@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.per_view import once_per_view
@@ -23,8 +24,7 @@ from fuseguard.ir.view import Island, View, activation_bounds
 from fuseguard.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class FusedActivation:
+class FusedActivation(Struct, frozen=True):
     """An anchor whose output qparams sit on its activation.
 
     ``low`` and ``high`` are the codes of the activation's bounds before saturation (infinite where it has

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.backend import decompose_clamp
 from fuseguard.backend.anchor_forms import anchor_form
@@ -36,8 +37,7 @@ TARGETS = frozenset((*SUMS, *PICKS, *COMPARISONS, "mul", "sum"))
 _IDENTITY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Bypass:
+class Bypass(Struct, frozen=True):
     """``reader`` reads the result of ``producer`` in int32, where it has ``scale``, and not the codes of ``q``.
 
     ``path`` names the nodes that are left out, from ``q`` to the DQ that ``reader`` would read.

@@ -7,7 +7,7 @@ Rules that depend on it: PL401, PL402, PL403, PL404, PL406, and those of leaked_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fuseguard.backend.proper_quantization import is_targeted, is_unlisted
 from fuseguard.ir import Node, Trait, View
@@ -59,8 +59,7 @@ def quantized_source(view: View, node: Node | None, *, folded: bool = False) -> 
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class HalfQuantized:
+class HalfQuantized(Struct, frozen=True):
     """An anchor with one of data and weight quantized; ``between`` are the ops between it and the DQ."""
 
     anchor: Node

@@ -9,7 +9,8 @@ Rules that depend on it: DT503, DT504, DT505, DT506, DT507, QP301, QP303, QP304,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, QParams, Trait, View
@@ -23,8 +24,7 @@ _READ_ZERO_POINT = ("neg",)
 OBSERVER_FLOORS = (2.0**-16, 2.0**-12)
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(Struct, frozen=True):
     """One Q with the DQs that read its codes under the same qparams, or one DQ of a constant.
 
     ``producer`` is the op whose result is quantized (None for a graph input or constant), ``consumers`` the

@@ -6,7 +6,7 @@ this file and of the effects tables. A change that is over has an upper bound, f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from fuseguard import measured
 from fuseguard.target import Target
@@ -15,8 +15,7 @@ from fuseguard.target import Target
 MEASURED_RELEASES = measured.RELEASES
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A change of the backend.
 
     ``releases`` is the range in which it is in force, as in PEP 440 (``>=1.4,<1.5``). ``reference`` is the pull

@@ -11,7 +11,8 @@ Rules that depend on it: BO606.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.backend.partition import stays_on_cpu_with_float
 from fuseguard.backend.per_view import once_per_view
@@ -49,8 +50,7 @@ def _leaves(view: View, node: Node, target: Target) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
+class _Root(Struct, frozen=True):
     """The value that a layout began with, its layout there and the layout now."""
 
     number: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.gate.result import CheckResult
@@ -17,8 +17,7 @@ from fuseguard.report.options import Options
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(Struct, frozen=True):
     """One report to write."""
 
     format: str

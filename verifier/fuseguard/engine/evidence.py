@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from packaging.version import Version
 
 from fuseguard import measured
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from fuseguard.engine.rule import Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Grade:
+class Grade(Struct, frozen=True):
     """How an effect is known.
 
     ``note`` names what it is known from. ``release`` is the recorded release that showed it, "" where none did.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.collector import collector_paused
@@ -34,8 +35,7 @@ class SelectorError(ValueError):
     """A code, prefix or name that matches no rule. The text names the nearest."""
 
 
-@dataclass(frozen=True, slots=True)
-class RulePack:
+class RulePack(Struct, frozen=True):
     """An installed pack: its distribution and version, and its rules sorted by code."""
 
     name: str

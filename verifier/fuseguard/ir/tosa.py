@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class TosaTensor:
+
+class TosaTensor(Struct, frozen=True):
     """``dtype`` by TOSA's name (``INT8``). ``values`` are those of a small integer constant, else None."""
 
     name: str
@@ -17,8 +18,7 @@ class TosaTensor:
     values: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TosaOp:
+class TosaOp(Struct, frozen=True):
     """``kind`` by TOSA's name (``CONV2D``). ``bounds`` are the lowest and highest code of an integer CLAMP."""
 
     kind: str

@@ -7,10 +7,11 @@ torch/_export/serde/serialize.py). Rules go by positions. Both see one program o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.schema import MalformedProgram, SerializedNode
@@ -20,8 +21,7 @@ POSITIONAL, KEYWORD = 1, 2  # ArgumentKind
 SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(Struct, frozen=True):
     """The names of an operator's arguments in order, and those of them that torch takes as keywords by default.
 
     ``keyword_only`` are those that cannot be given by position.

@@ -6,10 +6,10 @@ An enum among the keys of a dict is imported by its module's name, and so is the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from fuseguard.readers.schema import MalformedProgram
 
@@ -21,8 +21,7 @@ _FACTORIES = frozenset({
 _ENUM = "__enum__"
 
 
-@dataclass(frozen=True, slots=True)
-class Imports:
+class Imports(Struct, frozen=True):
     """Something that is imported, in words."""
 
     text: str

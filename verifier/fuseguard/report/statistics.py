@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
@@ -12,8 +13,7 @@ from fuseguard.report.lines import Line, table
 from fuseguard.report.quoting import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
+class RuleCount(Struct, frozen=True):
     """``repairable`` is how many of the findings fuseguard can fix."""
 
     code: str
