@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
-
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.rewrites import moves_values
@@ -21,6 +19,7 @@ from fuseguard.engine import MakeConstant, Rewrite
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: What becomes a ``full_like`` in the edge dialect, with the value that it is filled with.
@@ -43,7 +42,7 @@ _LOGICAL = frozenset((
 _NEGATIONS = frozenset(("bitwise_not", "logical_not"))
 
 
-class WrongDtype(Struct, frozen=True):
+class WrongDtype(Value, frozen=True):
     """``node`` should yield ``wanted`` and yields ``given`` in a delegate, which ``reader`` shows.
 
     ``taken`` is whether an INT-only backend takes the op into a delegate.

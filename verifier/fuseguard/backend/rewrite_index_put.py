@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 
-from msgspec import Struct
-
 from fuseguard.ir import Node, View
+from fuseguard.ir.value import Value
 
 _Shape = tuple[int, ...]
 
 
-class Put(Struct, frozen=True):
+class Put(Value, frozen=True):
     """An index_put: its values, and the shape that the places it writes to have together.
 
     ``counted`` is the number of elements that the pass takes the values to have, None where the index tensors and the

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from msgspec import Struct
 
 from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.gate.result import CheckResult
+from fuseguard.ir.value import Value
 from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
 from fuseguard.report.options import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ReportFile(Struct, frozen=True):
+class ReportFile(Value, frozen=True):
     """One report to write."""
 
     format: str

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
-
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.value import Value
 
 
-class HousekeepingRule(Struct, frozen=True):
+class HousekeepingRule(Value, frozen=True):
     """One SU or PG code. ``message`` is a ``str.format`` template, as a rule's is."""
 
     code: str

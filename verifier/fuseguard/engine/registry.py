@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import Struct
-
 from fuseguard.engine.archive_rules import ARCHIVE_RULES
 from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
@@ -16,6 +14,7 @@ from fuseguard.engine.nearest import nearest
 from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.rule import INTERFACE, Rule
 from fuseguard.installed import GROUP, rule_packs
+from fuseguard.ir.value import Value
 
 __all__ = [
     "GROUP", "Registry", "RulePack", "RulePackError", "SelectorError", "load_registry", "make_pack", "matches",
@@ -35,7 +34,7 @@ class SelectorError(ValueError):
     """A code, prefix or name that matches no rule. The text names the nearest."""
 
 
-class RulePack(Struct, frozen=True):
+class RulePack(Value, frozen=True):
     """An installed pack: its distribution and version, and its rules sorted by code."""
 
     name: str

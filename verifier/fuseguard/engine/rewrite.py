@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from msgspec import Struct
-
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 
 
-class Pair(Struct, frozen=True):
+class Pair(Value, frozen=True):
     """A quantize op with these qparams and its dequantize op."""
 
     qparams: QParams
@@ -29,7 +28,7 @@ class Pair(Struct, frozen=True):
 VALUE = Ref("value")
 
 
-class Call(Struct, frozen=True):
+class Call(Value, frozen=True):
     """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` after the value.
 
     A :class:`Ref` other than VALUE stands for a node of the program, and the name of a dtype for that dtype. The call
@@ -45,7 +44,7 @@ class Call(Struct, frozen=True):
         return f"{self.target}({', '.join(['value', *args])})"
 
 
-class Insert(Struct, frozen=True):
+class Insert(Value, frozen=True):
     """Puts ``steps``, in order, between the node ``value`` and those of its users named in ``users``."""
 
     value: str
@@ -60,7 +59,7 @@ class Insert(Struct, frozen=True):
         return f"insert {', then '.join(map(str, self.steps))} between {self.value} and {', '.join(self.users)}"
 
 
-class SetArgument(Struct, frozen=True):
+class SetArgument(Value, frozen=True):
     """Gives ``node`` the argument at ``position`` (called ``name`` in its schema): a literal, or another node."""
 
     node: str
@@ -77,7 +76,7 @@ class SetArgument(Struct, frozen=True):
         return f"set {self.name} of {self.node} to {value}"
 
 
-class SwapOperands(Struct, frozen=True):
+class SwapOperands(Value, frozen=True):
     """Exchanges the first two arguments of ``node``, which must be commutative."""
 
     node: str
@@ -90,7 +89,7 @@ class SwapOperands(Struct, frozen=True):
         return f"swap the operands of {self.node}"
 
 
-class Unannotate(Struct, frozen=True):
+class Unannotate(Value, frozen=True):
     """Removes the quantizer's annotation from ``node``: the backend then treats it as the float op that it is."""
 
     node: str
@@ -103,7 +102,7 @@ class Unannotate(Struct, frozen=True):
         return f"mark {self.node} as float (remove Arm's annotation)"
 
 
-class Replace(Struct, frozen=True):
+class Replace(Value, frozen=True):
     """Replaces ``node`` with ``steps`` on a dequantize op of its own (a copy of ``source``). Removes ``node`` and what
     only it read.
     """
@@ -120,7 +119,7 @@ class Replace(Struct, frozen=True):
         return f"replace {self.node} with a copy of {self.source}, then {', then '.join(map(str, self.steps))}"
 
 
-class Duplicate(Struct, frozen=True):
+class Duplicate(Value, frozen=True):
     """Gives ``users`` a copy of ``nodes`` (each of which reads the one before), with dequantize ops of its own."""
 
     nodes: tuple[str, ...]
@@ -134,7 +133,7 @@ class Duplicate(Struct, frozen=True):
         return f"give {', '.join(self.users)} a copy of {' -> '.join(self.nodes)}"
 
 
-class MakeConstant(Struct, frozen=True):
+class MakeConstant(Value, frozen=True):
     """Replaces ``node`` with a call of ``target`` that has only literals, and removes what only ``node`` read.
 
     ``args`` are the literals. The result has the shape and the dtype of ``node``, which is ``dtype`` by torch's short
@@ -154,7 +153,7 @@ class MakeConstant(Struct, frozen=True):
         return f"replace {self.node} with {self.target}({', '.join(map(str, self.args))}) of {self.dtype}"
 
 
-class Fold(Struct, frozen=True):
+class Fold(Value, frozen=True):
     """Computes ``node``, a quantize op of a value that depends on constants alone, and stores its codes instead.
 
     ``sources`` are the nodes that go with it where nothing else reads them.
@@ -171,7 +170,7 @@ class Fold(Struct, frozen=True):
         return f"store the codes of {self.node}, which depends on constants alone"
 
 
-class ReturnInstead(Struct, frozen=True):
+class ReturnInstead(Value, frozen=True):
     """Makes the outputs return ``value`` where they return ``node``, and removes what nothing else reads then."""
 
     node: str
@@ -190,7 +189,7 @@ Edit: TypeAlias = (
 )
 
 
-class Rewrite(Struct, frozen=True):
+class Rewrite(Value, frozen=True):
     """The edits that fix one finding, together. ``exact`` is False where the program's own results change."""
 
     edits: tuple[Edit, ...]

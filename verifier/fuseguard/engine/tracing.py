@@ -21,8 +21,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from msgspec import Struct
-
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.instrumenting import CALL, ENTER, LOOP, PROBE, NotTraceable, Site, instrumented
 from fuseguard.engine.rule import Rule
@@ -206,7 +204,9 @@ def mentions(value: Any, name: str, is_name: bool = False, depth: int = 3) -> bo
         return False
     if isinstance(value, tuple | list | set | frozenset):
         return any(mentions(item, name, False, depth - 1) for item in islice(value, _MOST_ITEMS))
-    return any(mentions(item, name, False, depth - 1) for item in _parts(value) or ())
+    if is_dataclass(value):
+        return any(mentions(getattr(value, item.name, None), name, False, depth - 1) for item in fields(value))
+    return False
 
 
 class _Short(reprlib.Repr):
@@ -222,21 +222,13 @@ class _Short(reprlib.Repr):
             return x.name
         if isinstance(x, enum.Enum):
             return str(x.name).lower()
-        values = _parts(x)
-        if values is None:
+        if is_dataclass(x):
+            values = [getattr(x, item.name, None) for item in fields(x)]
+        else:
             values = list(x) if isinstance(x, tuple) else [x]
         if not all(isinstance(value, str | int | float | bool | None) or _is_short(value) for value in values):
             return type(x).__name__
         return str(x)
-
-
-def _parts(value: Any) -> list[Any] | None:
-    """The values of the fields of a dataclass or struct; None for anything else."""
-    if is_dataclass(value):
-        return [getattr(value, item.name, None) for item in fields(value)]
-    if isinstance(value, Struct):
-        return [getattr(value, name, None) for name in value.__struct_fields__]
-    return None
 
 
 def _is_short(value: Any) -> bool:

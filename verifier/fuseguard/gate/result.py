@@ -6,18 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
-
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
 from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
 from fuseguard.gate.targets import summed
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 ErrorKind: TypeAlias = Literal["unreadable", "internal"]
 
 
-class FileError(Struct, frozen=True):
+class FileError(Value, frozen=True):
     """Why a file has no report: it could not be read or was refused, or fuseguard itself failed on it."""
 
     kind: ErrorKind

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from fuseguard.ir.value import Value
 
 
-class Hazard(Struct, frozen=True):
+class Hazard(Value, frozen=True):
     """Something in a file that ``torch.export.load`` runs as code. The reader that found it ran nothing.
 
     ``code`` is that of the AR rule, ``place`` the record or field of the file, and ``text`` says what would run. Both

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from msgspec import Struct
+from fuseguard.ir.value import Value
 
 
-class TosaTensor(Struct, frozen=True):
+class TosaTensor(Value, frozen=True):
     """``dtype`` by TOSA's name (``INT8``). ``values`` are those of a small integer constant, else None."""
 
     name: str
@@ -18,7 +18,7 @@ class TosaTensor(Struct, frozen=True):
     values: tuple[int, ...] | None = None
 
 
-class TosaOp(Struct, frozen=True):
+class TosaOp(Value, frozen=True):
     """``kind`` by TOSA's name (``CONV2D``). ``bounds`` are the lowest and highest code of an integer CLAMP."""
 
     kind: str

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from fuseguard.ir.value import Value
 
 #: Who says that a finding is concerned: the text of the pull request, or only how the change works.
 Basis: TypeAlias = Literal["text", "mechanism"]
 
 
-class Concern(Struct, frozen=True):
+class Concern(Value, frozen=True):
     """What a change means for one rule.
 
     ``cases`` are those of the rule's effects table, ``profiles`` ``INT`` or ``INT+FP``. ``expected`` is the effect to
@@ -47,7 +47,7 @@ class Concern(Struct, frozen=True):
         return not self.appears and profile in self.profiles and ("*" in self.cases or case in self.cases)
 
 
-class Announcement(Struct, frozen=True):
+class Announcement(Value, frozen=True):
     """One pull request. ``change`` says what it does, as the end of a sentence that begins with its number.
 
     ``date`` is the day on which it was opened, ``state`` what the thread said when it was read. ``releases`` is the
@@ -67,7 +67,7 @@ class Announcement(Struct, frozen=True):
         return self.releases.partition(",")[0].lstrip(">=~ ")
 
 
-class ReleaseNote(Struct, frozen=True):
+class ReleaseNote(Value, frozen=True):
     """Something about a release that no rule is about, and that its neighbours do not tell."""
 
     releases: str

@@ -11,9 +11,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
 from fuseguard.ir.ops import canonical_target
+from fuseguard.ir.value import Value
 from fuseguard.readers.schema import MalformedProgram, SerializedNode
 from fuseguard.readers.values import text_of
 
@@ -21,7 +20,7 @@ POSITIONAL, KEYWORD = 1, 2  # ArgumentKind
 SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 
 
-class Arguments(Struct, frozen=True):
+class Arguments(Value, frozen=True):
     """The names of an operator's arguments in order, and those of them that torch takes as keywords by default.
 
     ``keyword_only`` are those that cannot be given by position.

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from fuseguard.ir.value import Value
 from fuseguard.readers.schema import MalformedProgram
 
 #: Factories that are there in every process, and do nothing but make an empty container or number.
@@ -21,7 +21,7 @@ _FACTORIES = frozenset({
 _ENUM = "__enum__"
 
 
-class Imports(Struct, frozen=True):
+class Imports(Value, frozen=True):
     """Something that is imported, in words."""
 
     text: str

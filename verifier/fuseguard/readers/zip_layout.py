@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from msgspec import Struct
+from fuseguard.ir.value import Value
 
 _LOCAL = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
 _CENTRAL = struct.Struct("<4s6H3L5H2L")  # 4.3.12
@@ -46,7 +46,7 @@ class TooManyRecords(ValueError):
     """The directory is larger than the limits allow."""
 
 
-class Record(Struct, frozen=True):
+class Record(Value, frozen=True):
     """A record as the directory and its own header describe it. ``start`` is where its data starts in the file.
 
     ``packed`` and ``size`` are its bytes in the file and after decompression. ``mode`` holds the Unix permissions and
@@ -62,7 +62,7 @@ class Record(Struct, frozen=True):
     mode: int
 
 
-class _Entry(Struct, frozen=True):
+class _Entry(Value, frozen=True):
     """A line of the directory."""
 
     raw_name: bytes
@@ -76,7 +76,7 @@ class _Entry(Struct, frozen=True):
     mode: int
 
 
-class _Directory(Struct, frozen=True):
+class _Directory(Value, frozen=True):
     offset: int
     size: int
     count: int

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from msgspec import Struct
-
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
+from fuseguard.ir.value import Value
 from fuseguard.report.lines import Line, table
 from fuseguard.report.quoting import quoted
 
 
-class RuleCount(Struct, frozen=True):
+class RuleCount(Value, frozen=True):
     """``repairable`` is how many of the findings fuseguard can fix."""
 
     code: str
