@@ -108,6 +108,10 @@ class Target:
         extensions = frozenset(part for part in parts if part in EXTENSIONS)
         return cls(spec, profiles, extensions, accelerator, release, notice)
 
+    def __hash__(self) -> int:
+        """Of what targets differ in most: models of the backend are asked for a target thousands of times."""
+        return hash((self.spec, self.accelerator))
+
     @property
     def profile(self) -> str:
         """``INT``, ``INT+FP`` or ``FP``."""
