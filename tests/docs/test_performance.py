@@ -21,7 +21,7 @@ MEASURES = ROOT / "tests" / "bench" / "measures"
 PAGE = ROOT / "docs" / "performance.md"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.apart], ids=lambda row: row.key)
 def test_every_row_is_measured(row: Row) -> None:
     assert (MEASURES / row.script).is_file()
     entry = results()[row.key]
@@ -31,7 +31,7 @@ def test_every_row_is_measured(row: Row) -> None:
 
 
 def test_nothing_else_is_measured() -> None:
-    assert list(results()) == [row.key for row in ROWS]
+    assert [row.key for row in ROWS if row.key in results()] == list(results())
     assert {row.script for row in ROWS} == {path.name for path in MEASURES.glob("*.py")}
 
 

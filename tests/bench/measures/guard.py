@@ -30,7 +30,7 @@ SPEC = "TOSA-1.0+INT+FP"
 
 
 def main() -> None:
-    lowerings = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    lowerings = int(sys.argv[1]) if len(sys.argv) > 1 else 1
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     spec = compile_spec_for(Target.parse(SPEC))

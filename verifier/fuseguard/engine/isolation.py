@@ -66,8 +66,6 @@ class _Timer(contextlib.AbstractContextManager[None]):
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        if signal.getsignal(signal.SIGALRM) is not _ring:  # a rule took it and did not give it back
-            signal.signal(signal.SIGALRM, _ring)
         _Timer._running = self._seconds
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
