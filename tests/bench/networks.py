@@ -103,12 +103,12 @@ class Clamped(nn.Module):
         return x
 
 
-def networks() -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...]]]:
-    """Name -> a network with random weights, and an input."""
+def networks(layers: int = 6) -> dict[str, tuple[nn.Module, tuple[torch.Tensor, ...]]]:
+    """Name -> a network with random weights, and an input. ``layers`` are those of the transformer."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     return {
         "convolutions": (Convolutions().eval(), (torch.randn(1, 3, 64, 64),)),
-        "transformer": (Transformer().eval(), (torch.randn(1, 16, 32),)),
+        "transformer": (Transformer(layers).eval(), (torch.randn(1, 16, 32),)),
         "small": (Small().eval(), (torch.randn(1, 1, 8, 8),)),
     }

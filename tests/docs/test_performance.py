@@ -61,6 +61,11 @@ def test_a_goal_is_an_upper_or_a_lower_bound() -> None:
     least = dataclasses.replace(most, at_least=True)
     assert least.met({"x": 2.1})
     assert not least.met({"x": 1.9})
+    half = dataclasses.replace(most, bound=0.5, of_before=True)
+    assert half.met({"x": 2.0}, {"x": 4.0})
+    assert not half.met({"x": 2.1}, {"x": 4.0})
+    with pytest.raises(ValueError, match="before"):
+        half.met({"x": 2.0})
 
 
 def test_only_figures_and_their_provenance_are_recorded() -> None:

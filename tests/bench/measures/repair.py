@@ -25,7 +25,7 @@ SPEC = "TOSA-1.0+INT+FP"
 
 
 def main() -> None:
-    blocks = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    blocks = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     warnings.simplefilter("ignore")
     logging.disable(logging.ERROR)
     torch.set_num_threads(1)
