@@ -124,7 +124,7 @@ ROWS = (
         "Largest readable program",
         "40,000 nodes, 64 MiB of JSON for one program",
         "largest.py",
-        "The limits of `readers/budget.py`, and the processor time of a check of the slowest of the forged programs in "
+        "The limits of `readers/budget.py`, and the processor time of a check of the slowest of six forged programs of "
         "`tests/fuseguard_testkit/costly.py`, each as large as the limits allow.",
         (
             Figure("nodes", "nodes", "{:,.0f}"),
@@ -195,6 +195,7 @@ ROWS = (
             Goal("transformer", 0.005, "transformer layer: 0.5 %"),
         ),
         torch=True,
+        alone="Nothing was changed in the guard.",
     ),
     Row(
         "live",
@@ -237,7 +238,7 @@ ROWS = (
         "Many small files, `-j 2` compared with `-j 1`",
         "492 files: 0.90 to 1.07 s compared with 1.17 to 1.26 s; 2.4 ms for each file",
         "files.py",
-        "10,000 links to three small programs, whole commands with JSON output. Seconds by the clock; "
+        "4,000 links to three small programs, whole commands with JSON output. Seconds by the clock; "
         "processor time beside them, which tells what the second process adds if both processors are not free.",
         (
             Figure("files", "files", "{:,.0f}"),
