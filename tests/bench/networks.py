@@ -6,43 +6,6 @@ import torch
 from torch import nn
 
 
-class Inverted(nn.Module):
-    """MobileNetV2's block: expand, depthwise, project, with a residual add where shapes allow."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        inner = inputs * expansion
-        self.expand = nn.Conv2d(inputs, inner, 1)
-        self.depthwise = nn.Conv2d(inner, inner, 3, stride, 1, groups=inner)
-        self.project = nn.Conv2d(inner, outputs, 1)
-        self.residual = stride == 1 and inputs == outputs
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        inner = nn.functional.relu6(self.expand(x))
-        result = self.project(nn.functional.relu6(self.depthwise(inner)))
-        return x + result if self.residual else result
-
-
-class Convolutions(nn.Module):
-    """MobileNetV2's layout, 17 blocks, with a quarter of its channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        blocks: list[nn.Module] = [nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU6()]
-        inputs = 8
-        for expansion, outputs, count, stride in (
-            (1, 4, 1, 1), (6, 6, 2, 2), (6, 8, 3, 2), (6, 16, 4, 2), (6, 24, 3, 1), (6, 40, 3, 2), (6, 80, 1, 1),
-        ):  # fmt: skip
-            for number in range(count):
-                blocks.append(Inverted(inputs, outputs, stride if number == 0 else 1, expansion))
-                inputs = outputs
-        self.blocks = nn.Sequential(*blocks, nn.Conv2d(inputs, 320, 1), nn.ReLU6(), nn.AdaptiveAvgPool2d(1))
-        self.head = nn.Linear(320, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.blocks(x).flatten(1))
-
-
 class Attention(nn.Module):
     """One layer of a transformer encoder, with matmul and softmax written out."""
 
@@ -108,7 +71,6 @@ def networks(layers: int = 6) -> dict[str, tuple[nn.Module, tuple[torch.Tensor, 
     torch.manual_seed(0)
     torch.set_num_threads(1)
     return {
-        "convolutions": (Convolutions().eval(), (torch.randn(1, 3, 64, 64),)),
         "transformer": (Transformer(layers).eval(), (torch.randn(1, 16, 32),)),
         "small": (Small().eval(), (torch.randn(1, 1, 8, 8),)),
     }
