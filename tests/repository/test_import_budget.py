@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fuseguard_testkit.cli_process import environment
 from fuseguard_testkit.paths import DATA
 
-#: Modules that ``-X importtime`` lists, Python's own start among them: ALL, and those of fuseguard and its rules.
-ALL, OWN = 360, 220
+#: Modules that ``-X importtime`` lists, Python's own start among them, and those of fuseguard; rules are not counted,
+#: since each is needed.
+ALL, OWN = 300, 150
 UNUSED = (
     "concurrent.futures", "csv", "difflib", "email", "fuseguard.executorch", "fuseguard.readers.artifact",
     "fuseguard.readers.etrecord", "fuseguard.readers.flatbuffer", "fuseguard.readers.legacy", "fuseguard.readers.tosa",
@@ -42,9 +42,10 @@ def modules(request: pytest.FixtureRequest) -> list[str]:
 
 
 def test_a_cold_check_keeps_to_its_budget(modules: list[str]) -> None:
-    own = [name for name in modules if name.startswith("fuseguard")]
+    counted = [name for name in modules if not name.startswith("fuseguard_rules")]
+    own = [name for name in counted if name.startswith("fuseguard")]
     assert len(own) <= OWN, sorted(own)
-    assert len(modules) <= ALL, sorted(modules)
+    assert len(counted) <= ALL, sorted(counted)
 
 
 def test_a_cold_check_imports_nothing_that_it_has_no_use_for(modules: list[str]) -> None:
@@ -56,4 +57,3 @@ def test_other_formats_are_imported_where_there_are_files_of_them() -> None:
     """Otherwise, the list of unused modules would hold for a reader that is never found."""
     names = imported(str(DATA / "lowered.etrecord"))
     assert {"fuseguard.readers.etrecord", "fuseguard.readers.tosa"} <= set(names)
-    assert Path(DATA / "lowered.etrecord").is_file()
