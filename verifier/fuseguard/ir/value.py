@@ -22,7 +22,7 @@ class _Fields:
     def __get__(self, instance: Struct | None, owner: type[Struct]) -> dict[str, dataclasses.Field[Any]]:
         if owner not in self._made:
             twin = dataclasses.make_dataclass(owner.__name__, [(name, Any) for name in owner.__struct_fields__])
-            self._made[owner] = twin.__dataclass_fields__
+            self._made[owner] = {field.name: field for field in dataclasses.fields(twin)}
         return self._made[owner]
 
 
