@@ -17,6 +17,11 @@ class TosaTensor(Value, frozen=True):
     shape: tuple[int, ...] = ()
     values: tuple[int, ...] | None = None
 
+    @property
+    def dim_order(self) -> tuple[int, ...]:
+        """The dimensions from the outermost to the innermost in memory: the last of a TOSA tensor varies fastest."""
+        return tuple(range(len(self.shape)))
+
 
 class TosaOp(Value, frozen=True):
     """``kind`` by TOSA's name (``CONV2D``). ``bounds`` are the lowest and highest code of an integer CLAMP."""
