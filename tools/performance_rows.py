@@ -104,7 +104,7 @@ ROWS = (
         "1.1 to 1.6 times a bare decode; peak memory 10 times the JSON",
         "reading.py",
         "A forged chain with stack traces and module paths as torch.export writes them. Each reading and each bare "
-        "decode is a process of its own, without garbage collection; the least processor time of three. Memory is the "
+        "decode is a process of its own, without garbage collection; the least processor time of two. Memory is the "
         "peak during the reading above that before it.",
         (
             Figure("json_mib", "JSON", "{:.0f} MiB"),
@@ -124,7 +124,7 @@ ROWS = (
         "Largest readable program",
         "40,000 nodes, 64 MiB of JSON for one program",
         "largest.py",
-        "The limits of `readers/budget.py`, and the processor time of a check of the slowest of six forged programs of "
+        "The limits of `readers/budget.py`, and the processor time of a check of the slower of two forged programs of "
         "`tests/fuseguard_testkit/costly.py`, each as large as the limits allow.",
         (
             Figure("nodes", "nodes", "{:,.0f}"),
@@ -237,7 +237,7 @@ ROWS = (
         "Many small files, `-j 2` compared with `-j 1`",
         "492 files: 0.90 to 1.07 s compared with 1.17 to 1.26 s; 2.4 ms for each file",
         "files.py",
-        "4,000 links to three small programs, whole commands with JSON output. Seconds by the clock; "
+        "1,000 links to three small programs, whole commands with JSON output. Seconds by the clock; "
         "processor time beside them, which tells what the second process adds if both processors are not free.",
         (
             Figure("files", "files", "{:,.0f}"),

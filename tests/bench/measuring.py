@@ -58,5 +58,6 @@ def check_command(*arguments: str) -> list[str]:
 
 
 def peak_mib() -> float:
-    """The largest resident size that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The largest resident size that this process has had, in MiB. Not ``ru_maxrss``, which a process inherits."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

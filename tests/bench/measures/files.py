@@ -19,7 +19,7 @@ PROGRAMS = ("conv_cat", "linear", "split")
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 4_000
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
             (Path(folder) / f"program{number:05}.pt2").symlink_to(DATA / f"{PROGRAMS[number % len(PROGRAMS)]}.pt2")
