@@ -27,7 +27,7 @@ help:
 	@echo "make test-pythons   most of these on Python 3.10, 3.12 and 3.13, those that are installed"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"
-	@echo "make bench          the benchmarks"
+	@echo "make bench          measure the rows of docs/performance.md, before and after the optimizations"
 	@echo "make fuzz           100,000 damaged and forged files of every format: docs/fuzzing.md"
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make types          mypy --strict alone"
@@ -83,10 +83,9 @@ release:
 	$(CORE_BIN)/python tools/add_release.py $(RELEASE)
 
 bench: env
-	$(WITH_ENV) $(BIN)/python tests/bench/many_nodes.py
-	$(WITH_ENV) $(BIN)/python tests/bench/guard_overhead.py
-	@test -f examples/digits/out/digits.pt2 || $(MAKE) demo > /dev/null
-	$(WITH_ENV) $(BIN)/python tests/bench/cold_check.py examples/digits/out/digits.pt2
+	$(WITH_ENV) $(BIN)/python tests/bench/bench.py $(BENCH_ARGS)
+	@$(PYTHON) tools/release_env.py core > /dev/null
+	$(CORE_BIN)/python tools/generate_docs.py
 
 fuzz:
 	@$(PYTHON) tools/release_env.py core > /dev/null

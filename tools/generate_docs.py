@@ -22,6 +22,7 @@ from layout_page import page as layout_page
 from layout_page import picture as layout_picture
 from notebook_page import notebook_page
 from output_page import output_page
+from performance_page import performance_page
 from python_page import python_page
 from rule_pages import housekeeping_page, index_page, rule_page
 from zoo_page import zoo_page
@@ -44,6 +45,7 @@ def pages() -> dict[Path, str]:
         Path("reference/layout.svg"): layout_picture(),
         Path("tutorial.md"): notebook_page(),
         Path("zoo.md"): zoo_page(),
+        Path("performance.md"): performance_page(),
     }
     for rule in registry.everything:
         made[Path(f"rules/{rule.code}.md")] = _page(rule, registry)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
     """Runs ``fuseguard ARGS...`` in an empty folder, where no executorch is installed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fuseguard.readers.open.read", fake_read)
-    monkeypatch.setattr("fuseguard.target.metadata.version", _not_installed)
+    monkeypatch.setattr("fuseguard.target.version_of", lambda name: "")
 
     def run(*args: str) -> Result:
         from fuseguard.cli.main import cli as group
@@ -71,7 +70,3 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
         return CliRunner().invoke(group, args, prog_name="fuseguard")
 
     return run
-
-
-def _not_installed(name: str) -> str:
-    raise metadata.PackageNotFoundError(name)

@@ -36,6 +36,7 @@ ONLY_COMMAND_LINE = {
     "cost": "fuseguard.executorch.costs has the same estimates",
     "trust": "of a command line only --cost loads the program",
     "time": "seconds of a report or a result",
+    "profile": "cProfile, as for any function",
 }
 #: What only Python has -> how the command line does the same.
 ONLY_PYTHON = {"suppressions": "tables of the configuration"}

@@ -63,20 +63,17 @@ def test_a_duplicate_code_names_both_packs() -> None:
 
 
 def test_a_pack_that_fails_to_import_is_an_error(monkeypatch) -> None:
-    class Broken:
-        name, value, dist = "broken", "broken:pack", None
+    def load() -> None:
+        raise ImportError("no module named frob")
 
-        def load(self) -> None:
-            raise ImportError("no module named frob")
-
-    monkeypatch.setattr("fuseguard.engine.registry.metadata.entry_points", lambda group: [Broken()])
+    monkeypatch.setattr("fuseguard.engine.registry.rule_packs", lambda: [("broken", "broken:pack", "1", load)])
     with pytest.raises(RulePackError, match="no module named frob"):
         load_registry()
 
 
 def test_no_pack_at_all_is_an_error(monkeypatch) -> None:
     """Checking with no rules would pass everything."""
-    monkeypatch.setattr("fuseguard.engine.registry.metadata.entry_points", lambda group: [])
+    monkeypatch.setattr("fuseguard.engine.registry.rule_packs", list)
     with pytest.raises(RulePackError, match="reinstall"):
         load_registry()
 

@@ -43,10 +43,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_can_be_found_out_is_found_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> str:
-        raise discovery.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(discovery.metadata, "version", missing)
+    monkeypatch.setattr(discovery, "version_of", lambda name: "")
     found = discover(repository / "models")
     assert found.root == repository
     assert found.programs == ("models/a.pt2",)
@@ -57,7 +54,7 @@ def test_what_can_be_found_out_is_found_out(repository: Path, monkeypatch: pytes
 
 
 def test_the_installed_release_is_the_one_that_counts(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery.metadata, "version", lambda name: "1.3.1")
+    monkeypatch.setattr(discovery, "version_of", lambda name: "1.3.1")
     found = discover(repository)
     assert (found.release, found.release_from) == ("1.3.1", "installed")
 

@@ -32,6 +32,7 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.ops import lookup
 from fuseguard.measured.announced import ANNOUNCED, RELEASE_NOTES, Announcement, Concern
+from fuseguard.ranges import check_range, specifiers
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.formats import FORMATS, render_document
 from fuseguard.report.lines import plain
@@ -40,7 +41,7 @@ from fuseguard.report.rule_json import full
 from fuseguard.report.rule_markdown import rule_markdown
 from fuseguard.report.upgrade import FileUpgrade, UpgradeResult
 from fuseguard.report.upgrade import render as render_upgrade
-from fuseguard.target import Target, release_range
+from fuseguard.target import Target
 from fuseguard_testkit.recordings import case, recording, recordings
 
 REGISTRY = load_registry()
@@ -309,7 +310,7 @@ def dynamic_linear(target: str = "aten.linear.default") -> Graph:
 def test_announcements_of_rules_name_what_there_is() -> None:
     for announcement in ANNOUNCED:
         assert announcement.pr.startswith("#")
-        release_range(announcement.releases)
+        check_range(announcement.releases)
         assert Target.parse("TOSA-1.0+INT", announcement.first).release_in(announcement.releases)
         for concern in announcement.concerns:
             rule = REGISTRY.get(concern.rule)
@@ -399,7 +400,7 @@ def test_a_dynamically_quantized_linear_is_announced_to_work() -> None:
 def test_notes_of_releases_are_part_of_the_notice() -> None:
     assert "symbolic dimension" in Target.parse("TOSA-1.0+INT", "1.5.0").notice or "1.5.0" in measured.RELEASES
     assert "symbolic" not in Target.parse("TOSA-1.0+INT", "1.6.0").notice
-    assert all(release_range(note.releases) and note.pr for note in RELEASE_NOTES)
+    assert all(specifiers(note.releases) and note.pr for note in RELEASE_NOTES)
 
 
 # --- rows of effects tables -----------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def test_the_measured_releases_are_the_same_everywhere() -> None:
 def test_importing_the_recordings_decodes_none() -> None:
     code = (
         "import sys, fuseguard.measured as m, fuseguard.target; "
-        "print('msgspec' in sys.modules, 'torch' in sys.modules, m.SHIPPED._decoded)"
+        "print('fuseguard.measured.recording' in sys.modules, 'torch' in sys.modules, m.SHIPPED._decoded)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False", "{}"]

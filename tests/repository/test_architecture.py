@@ -25,8 +25,8 @@ TESTS = Path(__file__).parents[1]
 
 #: Every package and top-level module of fuseguard, lowest first. Each may import itself and what stands before it.
 LAYERS = (
-    "ir", "measured", "target", "engine", "backend", "readers", "gate", "executorch", "schemas", "report", "cache",
-    "sweep", "api", "model_explorer", "testing", "pytest_plugin", "samples", "cli", "__main__",
+    "installed", "ranges", "ir", "measured", "target", "engine", "backend", "readers", "gate", "executorch", "schemas",
+    "report", "cache", "sweep", "api", "model_explorer", "testing", "pytest_plugin", "samples", "cli", "__main__",
 )  # fmt: skip
 #: Left out of the layers: fuseguard/__init__.py offers names of all of them, and imports each when asked for it.
 ROOT = "__init__"

@@ -108,7 +108,8 @@ def prove(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Runs ``fuseguard prove`` on a program for which there is an answer. Proving itself says "BEING PROVED"."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FUSEGUARD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("fuseguard.target.metadata.version", lambda name: "1.5.1")
+    monkeypatch.setattr("fuseguard.target.version_of", lambda name: "1.5.1")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.5.1")
     monkeypatch.setattr(cached_proof, "unidentified", lambda: "")
     shutil.copy(DATA / "conv_cat.pt2", "m.pt2")
     shutil.copy(DATA / "linear.pt2", "x.pt")
@@ -182,7 +183,8 @@ def test_another_version_of_anything_is_another_question(prove: Prove, monkeypat
 
 
 def test_another_release_is_another_question(prove: Prove, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fuseguard.target.metadata.version", lambda name: "1.4.1")
+    monkeypatch.setattr("fuseguard.target.version_of", lambda name: "1.4.1")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "1.4.1")
     assert "BEING PROVED" in prove().output
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import metadata
 from typing import Any, Protocol
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from fuseguard import measured
+from fuseguard.installed import version_of
 from fuseguard.measured.announced import RELEASE_NOTES
+from fuseguard.ranges import in_range
 
 #: Releases on which the effects tables were measured, oldest first.
 MEASURED_RELEASES = measured.RELEASES
@@ -110,6 +108,10 @@ class Target:
         extensions = frozenset(part for part in parts if part in EXTENSIONS)
         return cls(spec, profiles, extensions, accelerator, release, notice)
 
+    def __hash__(self) -> int:
+        """Of what targets differ in most: models of the backend are asked for a target thousands of times."""
+        return hash((self.spec, self.accelerator))
+
     @property
     def profile(self) -> str:
         """``INT``, ``INT+FP`` or ``FP``."""
@@ -126,7 +128,7 @@ class Target:
 
     def release_in(self, specifiers: str) -> bool:
         """Whether the release satisfies a range like ``>=1.3,<1.5``; ``*`` is every release."""
-        return _in_range(self.release, specifiers)
+        return in_range(self.release, specifiers)
 
     def with_release(self, executorch: str) -> Target:
         release, notice = resolve_release(executorch)
@@ -162,24 +164,12 @@ def as_target(value: str | Target | HasTosaSpec) -> str | Target:
     return replace(Target.parse(str(spec)), accelerator="vgf")
 
 
-@lru_cache(maxsize=1024)
-def _in_range(release: Version, specifiers: str) -> bool:
-    # base_version: 1.5.0rc1 behaves like 1.5.0, although PEP 440 sorts it before.
-    return release_range(specifiers).contains(release.base_version)
-
-
-def release_range(text: str) -> SpecifierSet:
-    """A range of releases as in PEP 440; ``*`` is every release. Raises InvalidSpecifier."""
-    return SpecifierSet("" if text == "*" else text)
-
-
 def resolve_release(executorch: str | None) -> tuple[Version, str]:
     """The release to assume and a notice ("" if it is exactly one of the measured ones). Raises TargetError."""
     newest = MEASURED_RELEASES[-1]
     if executorch is None:
-        try:
-            executorch = metadata.version("executorch")
-        except metadata.PackageNotFoundError:
+        executorch = version_of("executorch")
+        if not executorch:
             return Version(newest), ""
     try:
         release = Version(executorch)
@@ -212,7 +202,7 @@ def _unmeasured(release: Version) -> str:
 
 def _notes(release: Version) -> list[str]:
     """What is known of an unmeasured release that its neighbours do not tell."""
-    return [f"{note.text} ({note.pr})." for note in RELEASE_NOTES if _in_range(release, note.releases)]
+    return [f"{note.text} ({note.pr})." for note in RELEASE_NOTES if in_range(release, note.releases)]
 
 
 def _unknown_target(text: str) -> str:
@@ -226,6 +216,8 @@ def _unknown_target(text: str) -> str:
 
 def _nearest_target(text: str) -> str:
     """The target that is most likely meant; "" if none is near."""
+    import difflib  # only where something is wrong
+
     short = re.fullmatch(r"(?:ethos[-_ ]?)?u(\d\d)(?:[-_ ](\d+))?", text.strip().lower())
     if short is not None and f"ethos-u{short[1]}" in FAMILIES:
         family = f"ethos-u{short[1]}"

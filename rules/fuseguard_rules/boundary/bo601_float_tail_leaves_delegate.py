@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from fuseguard.backend.partition import CpuReach, is_quantized_split, stays_on_cpu_with_float
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Pair, Replace, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo601 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo601")
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #22966"
 _LOWERED = "what is left in float is lowered, and Q and DQ with it"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.partition import delegated_reader, is_delegated, outside_readers, stays_on_cpu
 from fuseguard.backend.rewrites import with_own_dequantize
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo602 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo602")
 
 _DETAG = "TOSAPartitioner._detag_boundary_nodes, #18190"
 _SPLIT = "TOSAPartitioner._tag_module splits the partition, #18191"

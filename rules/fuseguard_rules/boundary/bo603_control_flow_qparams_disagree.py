@@ -14,9 +14,11 @@ from fuseguard.backend.control_flow_faults import (
 )
 from fuseguard.backend.releases import COPIES_LOOP_META
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo603 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo603")
 
 _ONE_SET = "InsertControlFlowRescalesPass._get_input_qparams_map, FoldAndAnnotateQParamsPass._merge_qparams"
 _UNEQUAL = "FoldAndAnnotateQParamsPass before 1.3: Input qparams do not match"

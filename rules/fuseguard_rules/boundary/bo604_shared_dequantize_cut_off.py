@@ -18,9 +18,11 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo604 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo604")
 
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q after an op whose DQ is in another delegate"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.partition import is_delegated, leaves_dqs_behind, outside_readers
 from fuseguard.backend.rewrites import with_own_dequantize
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo605 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo605")
 
 _DETAG = (
     "TOSAPartitioner._detag_boundary_nodes has passed the op's other DQs when it de-tags the op: they stay, and yield "

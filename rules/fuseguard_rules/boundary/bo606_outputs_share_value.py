@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.shared_outputs import shared_outputs
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, ReturnInstead, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.boundary import bo606 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.boundary.bo606")
 
 _MERGED = "EnsureUniqueOutputNodesPass puts tosa.identity in front of both, and model-converter drops it"
 _APART = "no FuseDuplicateUsersPass runs at the end, so that each of them keeps dequantize ops of its own"

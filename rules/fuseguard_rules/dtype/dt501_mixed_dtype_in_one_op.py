@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.rewrites import as_int8, lossless_int16, pair_before, pair_behind
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt501 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt501")
 
 _RESULT_DTYPE = "RewriteMatmulPass rescales to the dtype of the operands, by the qparams of the result"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt502 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt502")
 
 #: What failed in lowering. int32 arithmetic and data movement (permute, slice, pad, amax, ...) lower correctly.
 _NEEDS_EXTENSION = Trait.MAC | Trait.UNARY | Trait.ACTIVATION | Trait.LIST_INPUT

@@ -10,9 +10,11 @@ from fuseguard.backend.releases import TABLE_SHIFT_CLAMPED
 from fuseguard.backend.rewrites import folded
 from fuseguard.backend.value_range import reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt503 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt503")
 
 _WIDER = ("int16", "int32")
 

@@ -9,9 +9,11 @@ from fuseguard.backend.quantized_values import Boundary, boundaries, computes_in
 from fuseguard.backend.releases import RESCALES_UINT8
 from fuseguard.backend.rewrites import as_int8
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt504 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt504")
 
 _NO_UINT8 = "TOSA RESCALE and serializer before 1.3: Unsupported type: torch.uint8"
 

@@ -10,10 +10,12 @@ from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_COVERS_DTYPE
 from fuseguard.backend.value_range import reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.ir.scalar_functions import FUNCTIONS, parameters_of, value_of
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt505 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt505")
 
 
 class NarrowTableInput(Rule):

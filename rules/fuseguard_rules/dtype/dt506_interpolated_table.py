@@ -9,9 +9,11 @@ from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.rewrites import folded
 from fuseguard.backend.value_range import reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt506 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt506")
 
 
 class InterpolatedTable(Rule):

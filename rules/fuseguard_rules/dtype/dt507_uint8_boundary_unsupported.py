@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.quantized_values import boundaries
 from fuseguard.backend.releases import RESCALES_UINT8
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt507 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt507")
 
 
 class Uint8Boundary(Rule):

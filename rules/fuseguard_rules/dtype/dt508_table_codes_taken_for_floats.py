@@ -29,9 +29,11 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt508 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt508")
 
 _POOLS = ("max_pool2d", "max_pool2d_with_indices")
 _EXTREMES = ("amax", "amin")

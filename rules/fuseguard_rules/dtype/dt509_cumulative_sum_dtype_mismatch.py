@@ -25,9 +25,11 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt509 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt509")
 
 _KIND = "cumsum"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.raw_reductions import raw_reduction
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt510 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt510")
 
 _CONV = "DecomposeCumsumPass: DEPTHWISE_CONV2D takes int8, int16 and floats"
 _SUM = "REDUCE_SUM takes int32 and floats"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.decorate_casts import rounding_cast
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.dtype import dt511 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt511")
 
 
 class CastRounds(Rule):

@@ -14,9 +14,11 @@ from fuseguard.backend.fused_activation import (
     saturation_excess,
 )
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View, activation_bounds
 from fuseguard.target import Target
-from fuseguard_rules.examples.fusion import islands as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.fusion.islands")
 
 if TYPE_CHECKING:
     from fuseguard.ir.qparams import QParams

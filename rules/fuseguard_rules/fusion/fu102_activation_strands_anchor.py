@@ -13,9 +13,11 @@ from fuseguard.backend.fused_activation import (
     pair_on_anchor,
 )
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.fusion import islands as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.fusion.islands")
 
 _NO_QPARAMS = "RewriteConvPass: No output quantization parameter found"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.fused_activation import fused_activations, is_quantized_anchor, labelled_qparams
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import QParams, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.fusion import islands as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.fusion.islands")
 
 
 class NarrowRangeSaturates(Rule):

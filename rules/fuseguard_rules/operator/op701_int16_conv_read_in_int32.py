@@ -12,11 +12,13 @@ from fuseguard.backend.releases import REWRITES_INT16_CONVS, WIDENS_CONVS
 from fuseguard.backend.rewrites import standing_apart
 from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, View
 from fuseguard.ir.view import Island
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op701 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op701")
 
 _UNPREDICTABLE = "RewriteConvPass.insert_identity_int32_rescale, #21910"
 _FORK = "RewriteConvPass hands the int32 accumulator to every user, #21910"

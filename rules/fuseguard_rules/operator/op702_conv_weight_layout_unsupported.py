@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.releases import REJECTS_TRANSPOSED_CONVS
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Island, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op702 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op702")
 
 _DILATED = "RewriteConvPass: Transpose convolutions with dilation are not supported"
 _GROUPED = "DecomposeGroupedConvPass: Grouped transpose conv with per-channel quantization is unsupported"

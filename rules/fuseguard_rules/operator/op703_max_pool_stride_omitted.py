@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.releases import READS_DEFAULT_STRIDE
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op703 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op703")
 
 _POOLS = ("aten.max_pool2d.", "aten.max_pool2d_with_indices.")
 _SUPPORT = "MaxPool2dSupported reads args[2]"

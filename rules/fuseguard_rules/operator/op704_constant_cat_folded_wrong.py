@@ -18,9 +18,11 @@ from fuseguard.engine import (
     Rewrite,
     Rule,
 )
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op704 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op704")
 
 
 class ConstantCatFolded(Rule):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.fused_activation import fused_activations, is_quantized_anchor
 from fuseguard.backend.releases import DECOMPOSES_GROUPED_CONV3D
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op705 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op705")
 
 
 class GroupedConv3dUndecomposed(Rule):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.int32_rescales import compared, smallest_scales
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op707 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op707")
 
 #: An operand whose scale is this close to a multiple of the other one still lies on the other's grid.
 _MULTIPLE = 1e-6

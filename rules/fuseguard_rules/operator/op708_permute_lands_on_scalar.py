@@ -15,9 +15,11 @@ from fuseguard.backend.int32_rescales import COMPARISONS, SUMS
 from fuseguard.backend.permute_moves import moved_down_to, moved_up_to
 from fuseguard.backend.releases import MOVES_PERMUTES
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op708 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op708")
 
 #: Of ARITHMETIC, the ops of two operands.
 _BINARY = frozenset((*SUMS, "mul", "maximum", "minimum", *COMPARISONS, "ne"))

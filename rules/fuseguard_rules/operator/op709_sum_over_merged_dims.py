@@ -11,9 +11,11 @@ from fuseguard.backend.elementwise import LONGEST_CHAIN, has_one_operand, produc
 from fuseguard.backend.merged_duplicates import numbers_of
 from fuseguard.backend.releases import MOVES_VIEWS_PAST_REDUCTIONS
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Arg, Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op709 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op709")
 
 _REDUCTIONS = ("sum", "mean")
 _MOVED = "PropagateViewCopyPermutePass swaps view and sum and keeps the dimension's number"

@@ -9,9 +9,11 @@ from fuseguard.backend.int32_rescales import fused_rescales
 from fuseguard.backend.releases import FUSES_RESCALES
 from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op710 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op710")
 
 _FUSED = "FuseConsecutiveRescalesPass, #17830; TOSA MUL of int32 wraps around"
 

@@ -8,9 +8,11 @@ from fuseguard.backend.elementwise import CHANNELS_LAST, LONGEST_CHAIN, has_one_
 from fuseguard.backend.merged_duplicates import numbers_of
 from fuseguard.backend.releases import MOVES_PERMUTES_BEFORE_CATS, MOVES_VIEWS_OF_CONV1D
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Replace, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Arg, Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op711 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op711")
 
 _MOVED = "PropagateViewCopyPermuteUpPass._maybe_split_upwards_cat_fanout: all_input_nodes names each input once"
 #: The permute before an op that the backend computes in NHWC, by rank.

@@ -19,9 +19,11 @@ from fuseguard.engine import (
     Rule,
     SetArgument,
 )
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op712 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op712")
 
 _FAILS = "InsertConstShapesPass; EdgeOpArgValidator.call_function takes the next of no values"
 

@@ -9,9 +9,11 @@ from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Ref, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op713 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op713")
 
 _DROPPED = "ConvertFullLikeToFullPass, RemoveNoopPass"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.int64_results import casting_resizes, leaving_argmaxes, leaving_constants
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op714 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op714")
 
 _CHECK = "CheckInt64InputsAndOutputs; CastInt64BuffersToInt32Pass"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.decompose_clamp import TensorClamp, keeps_half, mistakes_scale, tensor_clamp
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Pair, Replace, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import QParams, Ref, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op715 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op715")
 
 _KEPT = "FoldAndAnnotateQParamsPass._has_partial_binary_tensor_qdq_inputs, #21589"
 _SCALE = "InsertRescaleInt32Pass takes the value before minimum for one at the upper bound's scale"

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from fuseguard.backend.decompose_norm import readers, side_results
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op716 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op716")
 
 _GETITEMS = "DecomposeLayerNormPass and DecomposeGroupNormPass: user.replace_all_uses_with(output)"
 _UNLISTED = "TOSA_PRO_INT_SupportList has neither native_layer_norm nor native_group_norm"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.releases import EXPANDS_PUT_VALUES
 from fuseguard.backend.rewrite_index_put import read_put
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op717 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op717")
 
 _VIEW = "RewriteIndexPutPass: reshape_values"
 

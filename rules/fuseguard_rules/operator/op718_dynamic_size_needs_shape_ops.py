@@ -8,9 +8,11 @@ from fuseguard.backend.proper_quantization import is_annotated
 from fuseguard.backend.releases import TAKES_SYMBOLIC_SIZES
 from fuseguard.backend.symbolic_sizes import becomes_view
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op718 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op718")
 
 _CHECK = "SymbolicShapeSupportCheck asks before the passes have decomposed the op"
 _SHAPE_OPS = "SymbolicToTosaShapesPass: TOSA spec doesn't support shape extension"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full, wrong_dtypes
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op719 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op719")
 
 _PASS = "ConvertFullLikeToFullPass: {'dtype': tensor.dtype}"
 _FLOAT_OP = "CheckArmQuantized: a float op without quantization stays on the CPU"

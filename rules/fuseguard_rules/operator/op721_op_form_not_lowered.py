@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.unlowered_forms import LOGICAL, numbers_of, pad_amounts, unlowered_forms
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule, SetArgument
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op721 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.operator.op721")
 
 
 class OpFormNotLowered(Rule):

@@ -10,9 +10,11 @@ from fuseguard.backend.partition import leaves_dqs_behind
 from fuseguard.backend.quantized_operands import half_quantized, is_float, is_unchecked
 from fuseguard.backend.rewrites import pair_behind, stays_on_grid
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Island, Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl401 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl401")
 
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from fuseguard.backend.partition import has_company
 from fuseguard.backend.quantized_operands import float_peers, half_quantized, is_unchecked, quantized_source
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl402 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl402")
 
 _CHECKED = "CheckProperQuantization"
 _UNTYPED = "a float input of an integer-only delegate"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.quantized_operands import half_quantized
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl403 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl403")
 
 _CHECKED = "CheckProperQuantization"
 _TYPES = "tosa.CONV2D requires weights of the same type as its input"

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl404 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl404")
 
 _REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm backend"
 _FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl405 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl405")
 
 _INTEGERS = ("int8", "int16")
 

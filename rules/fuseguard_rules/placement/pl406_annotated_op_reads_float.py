@@ -8,9 +8,11 @@ from fuseguard.backend.fold_qparams import is_computed_with
 from fuseguard.backend.fused_activation import is_fuseable_activation, is_fuseable_anchor
 from fuseguard.backend.quantized_operands import float_operands
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.placement import pl406 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.placement.pl406")
 
 _CHECKED = "CheckProperQuantization, or de-tagged as the first of its partition"
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q; the values go on as if they were codes"

@@ -10,10 +10,12 @@ from fuseguard.backend.merged_duplicates import merged_harmlessly, numbers_of, o
 from fuseguard.backend.rewrites import mirrored, pair_behind, standing_apart
 from fuseguard.backend.value_range import reach_on, reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, Ref, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import graphs as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qdomain.graphs")
 
 _MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
 

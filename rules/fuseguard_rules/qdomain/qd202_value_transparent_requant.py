@@ -19,9 +19,11 @@ from fuseguard.backend.fold_qparams import (
 )
 from fuseguard.backend.rewrites import mirrored, pair_before, pair_behind, stays_on_grid
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import qd202 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qdomain.qd202")
 
 _FOLD = "FoldAndAnnotateQParamsPass leaves no RESCALE"
 _FLIP = "tosa_profile_supported_op_lists.py: flip is delegated from 1.4 on"

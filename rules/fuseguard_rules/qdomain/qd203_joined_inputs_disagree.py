@@ -13,9 +13,11 @@ from fuseguard.backend.fold_qparams import (
 )
 from fuseguard.backend.rewrites import pair_before
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import graphs as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qdomain.graphs")
 
 _MERGE = "FoldAndAnnotateQParamsPass._merge_qparams takes the first's, #19109"
 _ASSERT = "FoldAndAnnotateQParamsPass: Input qparams do not match"

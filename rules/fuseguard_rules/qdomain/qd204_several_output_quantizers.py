@@ -8,9 +8,11 @@ from dataclasses import replace
 from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_behind, origins_of
 from fuseguard.backend.rewrites import mirrored, pair_behind, stays_on_grid
 from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import graphs as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qdomain.graphs")
 
 _FIRST = "readers of output_qparams take the first"
 _TABLE = "InsertTableOpsPass: expected exactly one output quantization parameter"

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import carries_codes, code_inputs, origins_of
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Ref, Trait, View, activation_bounds
 from fuseguard.ir.intervals import IMAGES, Range, arithmetic
 from fuseguard.target import Target
-from fuseguard_rules.examples.qdomain import graphs as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qdomain.graphs")
 
 #: A value that can take fewer codes than this is reported: 8 of 256 is less than 3 bits.
 FEWEST_CODES = 8

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
 from fuseguard.backend.value_range import reach_on
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp301 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp301")
 
 #: With eight codes or more the constant is off by at most a sixteenth.
 _FEW_CODES = 8.0

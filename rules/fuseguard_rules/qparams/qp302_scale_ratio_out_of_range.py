@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.rescales import rescales_around
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp302 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp302")
 
 
 class ScaleRatio(Rule):

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from fuseguard.backend.quantized_values import Boundary, boundaries, computes_in_float, passes_codes, reads_zero_point
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp303 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp303")
 
 _WIDE = ("int16", "int32")
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from fuseguard.backend.quantized_values import Boundary, boundaries, passes_codes, reads_zero_point
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp304 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp304")
 
 #: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
 _SMALLEST_NORMAL = 2.0**-126

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import QParams, View
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp305 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp305")
 
 #: Observers multiply float32 scales; a product computed in double precision differs by less than this.
 _TOLERANCE = 1e-4

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 from fuseguard.backend.value_range import reach_on
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.scalar_functions import parameters_of
 from fuseguard.target import Target
-from fuseguard_rules.examples.qparams import qp306 as examples
+
+examples = ExamplesOf("fuseguard_rules.examples.qparams.qp306")
 
 #: With eight codes or more, half a step is a sixteenth of the value at most.
 _FEW_CODES = 8.0

@@ -9,13 +9,13 @@ Rules that depend on it: BO603, and those of control_flow_faults.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 from fuseguard.ir.view import View
 
 #: Codes are compared one by one, up to those of 16 bits.
@@ -30,8 +30,7 @@ _ALL_ALIKE = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}
 _TURNED = {"gt": "lt", "lt": "gt"}
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Value, frozen=True):
     """A branch, a loop's condition or a loop's body: what it is given and what it ends with, in order."""
 
     view: View
@@ -45,8 +44,7 @@ class Body:
         return cls(View(graph), tuple(node for node in graph if node.op == "placeholder"), values)
 
 
-@dataclass(frozen=True, slots=True)
-class Carry:
+class Carry(Value, frozen=True):
     """Codes that a loop hands to its next round: ``leaves`` at the end of the body, rescaled to ``behind`` (as is where
     nothing reads the result), and read as ``entered``.
     """
@@ -81,8 +79,7 @@ class Carry:
         return _carried_apart(self, entry)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """A control-flow op: ``operands`` in order, ``bodies`` (of a loop the condition, then the body), ``results`` by
     number (a result that nothing reads is missing). ``fixed``: the last so many operands are the additional inputs of a
     loop, which it does not carry along.

@@ -10,7 +10,6 @@ Rules that depend on it: OP713, OP719.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
@@ -20,6 +19,7 @@ from fuseguard.engine import MakeConstant, Rewrite
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: What becomes a ``full_like`` in the edge dialect, with the value that it is filled with.
@@ -42,8 +42,7 @@ _LOGICAL = frozenset((
 _NEGATIONS = frozenset(("bitwise_not", "logical_not"))
 
 
-@dataclass(frozen=True, slots=True)
-class WrongDtype:
+class WrongDtype(Value, frozen=True):
     """``node`` should yield ``wanted`` and yields ``given`` in a delegate, which ``reader`` shows.
 
     ``taken`` is whether an INT-only backend takes the op into a delegate.

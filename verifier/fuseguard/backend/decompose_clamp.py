@@ -10,18 +10,16 @@ Rules that depend on it: OP715.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuseguard.backend.releases import KEEPS_PARTIAL_QDQ
 from fuseguard.ir import Node, QParams, View
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: What the op table calls such a clamp.
 KIND = "clamp_tensor"
 
 
-@dataclass(frozen=True, slots=True)
-class TensorClamp:
+class TensorClamp(Value, frozen=True):
     """An annotated clamp all of whose tensors are dequantized: the DQs of its data and of its bounds."""
 
     node: Node

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard.ir.value import Value
 
 #: Kinds with the trait that are another op by the time qparams are folded: masked_fill is a where over a constant,
 #: roll an index_select that nothing annotates, adaptive_avg_pool2d a mean (1.2; an avg_pool2d in edge graphs since).
@@ -31,8 +31,7 @@ MOVES_ZERO_POINT = frozenset({"neg"})
 _CODE_ARGUMENTS: dict[str, tuple[int, ...]] = {"where": (1, 2), "index_put": (0, 2)}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Value, frozen=True):
     """The DQ whose codes a value is made of. ``moves_zero_point``: something between honours zero points."""
 
     dq: Node

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.per_view import once_per_view
@@ -19,12 +18,12 @@ from fuseguard.engine import Finding, Insert, Pair, Rewrite
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 from fuseguard.ir.view import Island, View, activation_bounds
 from fuseguard.target import Target
 
 
-@dataclass(frozen=True, slots=True)
-class FusedActivation:
+class FusedActivation(Value, frozen=True):
     """An anchor whose output qparams sit on its activation.
 
     ``low`` and ``high`` are the codes of the activation's bounds before saturation (infinite where it has

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from fuseguard.backend import decompose_clamp
 from fuseguard.backend.anchor_forms import anchor_form
@@ -19,6 +18,7 @@ from fuseguard.backend.releases import FUSES_RESCALES, WIDENS_CONVS
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 from fuseguard.ir.view import Island, View
 from fuseguard.target import Target
 
@@ -36,8 +36,7 @@ TARGETS = frozenset((*SUMS, *PICKS, *COMPARISONS, "mul", "sum"))
 _IDENTITY = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Bypass:
+class Bypass(Value, frozen=True):
     """``reader`` reads the result of ``producer`` in int32, where it has ``scale``, and not the codes of ``q``.
 
     ``path`` names the nodes that are left out, from ``q`` to the DQ that ``reader`` would read.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from fuseguard.ir import lookup
+from fuseguard.ranges import bounds, in_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,16 @@ def entered(lists: Iterable[OpSet]) -> dict[str, str]:
     first: dict[str, Version] = {}
     for op_set in lists:
         for op, releases in op_set.ops.items():
-            bounds = (*_specifiers(releases), *_specifiers(op_set.releases))
-            lowest = max((Version(item.version) for item in bounds if item.operator == ">="), default=Version("0"))
+            limits = (*(bounds(releases) or ()), *(bounds(op_set.releases) or ()))
+            lowest = max((version for comparison, version in limits if comparison == ">="), default=Version("0"))
             kind = lookup(op).kind
             first[kind] = min(first.get(kind, lowest), lowest)
     return {kind: str(version) for kind, version in first.items() if version > Version("0")}
 
 
-@lru_cache(maxsize=256)
-def _specifiers(releases: str) -> SpecifierSet:
-    return SpecifierSet("" if releases == "*" else releases)
-
-
 @lru_cache(maxsize=4096)
 def _contains(releases: str, release: str) -> bool:
-    # base_version: a release candidate has the lists of its release.
-    return _specifiers(releases).contains(Version(release).base_version)
+    return in_range(Version(release), releases)  # a release candidate has the lists of its release
 
 
 def ops(always: str, others: Mapping[str, str] = MappingProxyType({}), *more: Mapping[str, str]) -> Mapping[str, str]:

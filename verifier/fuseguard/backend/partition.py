@@ -33,17 +33,30 @@ _SINCE = {"celu": "1.3", "selu": "1.3", "log10": "1.3", "flip": "1.4", "prod": "
 #: Ops of which alone no partition is made.
 _DROPPED = frozenset(("view", "clone", "getitem"))
 
+_QUANTIZERS = frozenset(("quantize", "dequantize"))
+
 #: What stays where its values come from.
 _FOLLOWS = Trait.GETITEM | Trait.CONSTANT
 
 
 def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     """Whether an INT-only backend leaves ``node`` on the CPU: it is not properly quantized, or not supported."""
-    if node.op != "call" or view.is_q(node) or view.is_dq(node) or node.info.has(_FOLLOWS):
+    if node.op != "call" or node.kind in _QUANTIZERS or node.meta is None:
         return False
-    if node.meta is None or not node.meta.is_float:
-        return False
-    return _is_unknown(view, node, target) or refusal(view, node, target) is not None
+    answers = _answers(view, target)
+    known = answers.get(node.name)
+    if known is None:
+        floats = not node.info.has(_FOLLOWS) and node.meta.is_float
+        known = floats and (_is_unknown(view, node, target) or refusal(view, node, target) is not None)
+        answers[node.name] = known
+    return known
+
+
+@once_per_view
+def _answers(view: View, target: Target) -> dict[str, bool]:
+    """Those of :func:`stays_on_cpu` so far, by node: several rules ask it about every op."""
+    del view, target
+    return {}
 
 
 def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
@@ -100,23 +113,36 @@ class CpuReach:
         stays: Callable[[View, Node, Target], bool] = stays_on_cpu,
     ) -> None:
         self.through: dict[str, Node] = {}
-        requantized: set[str] = set()
+        through, requantized = self.through, _requantized(view)
         for node in reversed(view.calls()):
-            users = view.users(node)
-            if any(view.is_q(user) or user.name in requantized for user in users):
-                requantized.add(node.name)
-            for user in users:
-                if view.is_q(user) or view.is_dq(user):
-                    comes_back = any(reader.name not in refused for reader in view.users(user))
-                    leaves = view.is_dq(node) and view.is_q(user) and user.name in refused and comes_back
+            for user in view.users(node):
+                if user.kind in _QUANTIZERS:
+                    leaves = (
+                        user.name in refused
+                        and user.kind == "quantize"
+                        and node.kind == "dequantize"
+                        and any(reader.name not in refused for reader in view.users(user))
+                    )
                 else:
-                    leaves = user.name in requantized and (stays(view, user, target) or user.name in refused)
+                    leaves = user.name in requantized and (user.name in refused or stays(view, user, target))
                 if leaves:
-                    self.through[node.name] = user
+                    through[node.name] = user
                     break
-                if user.name in self.through:
-                    self.through[node.name] = self.through[user.name]
+                if user.name in through:
+                    through[node.name] = through[user.name]
                     break
+
+
+@once_per_view
+def _requantized(view: View) -> frozenset[str]:
+    """The names of the values that a path leads from to a Q."""
+    found: set[str] = set()
+    for node in reversed(view.calls()):
+        for user in view.users(node):
+            if user.kind == "quantize" or user.name in found:
+                found.add(node.name)
+                break
+    return frozenset(found)
 
 
 def leaves_dqs_behind(view: View, node: Node, target: Target, detagged: frozenset[str] = frozenset()) -> bool:

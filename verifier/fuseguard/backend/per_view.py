@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from fuseguard.ir import View
 
@@ -15,13 +14,14 @@ _Further = ParamSpec("_Further")
 
 def once_per_view(find: Callable[Concatenate[View, _Further], _Found]) -> Callable[Concatenate[View, _Further], _Found]:
     """``find``, whose answer to the same further arguments, all hashable, is kept as long as the view lives."""
-    kept: WeakKeyDictionary[View, dict[Hashable, _Found]] = WeakKeyDictionary()
 
     @wraps(find)
     def found(view: View, /, *args: _Further.args, **kwargs: _Further.kwargs) -> _Found:
-        answers, key = kept.setdefault(view, {}), (args, *kwargs.items())
+        key: Hashable = (find, args, *kwargs.items()) if kwargs else (find, args)
+        answers = view.kept
         if key not in answers:
             answers[key] = find(view, *args, **kwargs)
-        return answers[key]
+        answer: _Found = answers[key]
+        return answer
 
     return found

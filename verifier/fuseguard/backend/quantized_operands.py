@@ -7,10 +7,9 @@ Rules that depend on it: PL401, PL402, PL403, PL404, PL406, and those of leaked_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuseguard.backend.proper_quantization import is_targeted, is_unlisted
 from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.value import Value
 
 #: Decompositions put fewer ops than this between a DQ and the op it feeds.
 _LONGEST_WAY = 8
@@ -59,8 +58,7 @@ def quantized_source(view: View, node: Node | None, *, folded: bool = False) -> 
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class HalfQuantized:
+class HalfQuantized(Value, frozen=True):
     """An anchor with one of data and weight quantized; ``between`` are the ops between it and the DQ."""
 
     anchor: Node

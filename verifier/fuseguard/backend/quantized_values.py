@@ -9,10 +9,10 @@ Rules that depend on it: DT503, DT504, DT505, DT506, DT507, QP301, QP303, QP304,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, QParams, Trait, View
+from fuseguard.ir.value import Value
 
 #: An op that reads its zero point, though it has no RESCALE. AVG_POOL2D does so too, but with the same zero
 #: point on both sides the two cancel, whatever they wrap to.
@@ -23,8 +23,7 @@ _READ_ZERO_POINT = ("neg",)
 OBSERVER_FLOORS = (2.0**-16, 2.0**-12)
 
 
-@dataclass(frozen=True, slots=True)
-class Boundary:
+class Boundary(Value, frozen=True):
     """One Q with the DQs that read its codes under the same qparams, or one DQ of a constant.
 
     ``producer`` is the op whose result is quantized (None for a graph input or constant), ``consumers`` the

@@ -6,17 +6,15 @@ this file and of the effects tables. A change that is over has an upper bound, f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuseguard import measured
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: Releases with a recording in ``fuseguard.measured``, oldest first.
 MEASURED_RELEASES = measured.RELEASES
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Value, frozen=True):
     """A change of the backend.
 
     ``releases`` is the range in which it is in force, as in PEP 440 (``>=1.4,<1.5``). ``reference`` is the pull

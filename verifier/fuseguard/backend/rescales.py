@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE, COMPARISONS, SUMS, TARGETS, scale_of_result
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
 from fuseguard.ir import Node, QParams, View
+from fuseguard.ir.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Rescale:
+class Rescale(Value, frozen=True):
     """A RESCALE that the backend will emit: its factor, the largest value it meets, the multiplier's width.
 
     32 bits are for values of int32, 16 for those of int48.

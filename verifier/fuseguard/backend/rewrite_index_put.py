@@ -12,15 +12,14 @@ Rules that depend on it: OP717.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from fuseguard.ir import Node, View
+from fuseguard.ir.value import Value
 
 _Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Value, frozen=True):
     """An index_put: its values, and the shape that the places it writes to have together.
 
     ``counted`` is the number of elements that the pass takes the values to have, None where the index tensors and the

@@ -11,12 +11,12 @@ Rules that depend on it: BO606.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 from fuseguard.backend.partition import stays_on_cpu_with_float
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: Kinds that the backend turns into views of memory, of which only the shape at the end counts.
@@ -49,8 +49,7 @@ def _leaves(view: View, node: Node, target: Target) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
+class _Root(Value, frozen=True):
     """The value that a layout began with, its layout there and the layout now."""
 
     number: int

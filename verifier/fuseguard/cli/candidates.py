@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 def targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -34,7 +37,7 @@ def release(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
     del ctx, param
     from fuseguard.target import MEASURED_RELEASES
 
-    return [CompletionItem(name) for name in MEASURED_RELEASES if name.startswith(incomplete)]
+    return [_item(name) for name in MEASURED_RELEASES if name.startswith(incomplete)]
 
 
 def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,9 +47,9 @@ def severities(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     before, comma, last = incomplete.rpartition(",")
     rule, equals, level = last.partition("=")
     if not equals:
-        return [CompletionItem(f"{item.value}=", help=item.help) for item in rules(ctx, param, incomplete)]
+        return [_item(f"{item.value}=", help=item.help) for item in rules(ctx, param, incomplete)]
     levels = (severity.value for severity in Severity)
-    return [CompletionItem(f"{before}{comma}{rule}={name}") for name in levels if name.startswith(level)]
+    return [_item(f"{before}{comma}{rule}={name}") for name in levels if name.startswith(level)]
 
 
 def packs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -58,8 +61,8 @@ def packs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
         known = [pack.name for pack in load_registry().packs]
     except RulePackError:
         known = []
-    names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
-    return [*names, CompletionItem(incomplete, type="dir")]
+    names = [_item(name) for name in known if name.startswith(incomplete)]
+    return [*names, _item(incomplete, type="dir")]
 
 
 def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -81,15 +84,15 @@ def report_formats(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from fuseguard.report.formats import FORMATS
 
     if "=" in incomplete:
-        return [CompletionItem(incomplete.partition("=")[2], type="file")]
-    return [CompletionItem(f"{name}=") for name in FORMATS if name.startswith(incomplete.lower())]
+        return [_item(incomplete.partition("=")[2], type="file")]
+    return [_item(f"{name}=") for name in FORMATS if name.startswith(incomplete.lower())]
 
 
 def _listed(values: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
     """For an option whose value is a list: after a comma, candidates for one more."""
     before, comma, last = incomplete.rpartition(",")
     return [
-        CompletionItem(f"{before}{comma}{value}", help=about or None)
+        _item(f"{before}{comma}{value}", help=about or None)
         for value, about in values
         if value.lower().startswith(last.lower())
     ]
@@ -101,3 +104,9 @@ def archive_codes(ctx: click.Context, param: click.Parameter, incomplete: str) -
     from fuseguard.engine.archive_rules import ARCHIVE_RULES
 
     return _listed(((rule.code, rule.summary) for rule in ARCHIVE_RULES), incomplete)
+
+
+def _item(value: str, type: str = "plain", help: str | None = None) -> CompletionItem:
+    from click.shell_completion import CompletionItem  # only where a shell asks
+
+    return CompletionItem(value, type=type, help=help)

@@ -10,6 +10,7 @@ import click
 
 from fuseguard.cli import costs, exits, output, settings
 from fuseguard.cli.paths import ProgramPath
+from fuseguard.cli.profiling import PROFILE_OPTION, profiled
 from fuseguard.cli.progress import progress
 from fuseguard.cli.reports import check_formats, parse_reports, report_options, write_reports
 from fuseguard.engine.registry import load_registry
@@ -49,6 +50,7 @@ refused (the others are still checked). If several apply, it is the largest."""
 @costs.COST_OPTION
 @settings.trust_option
 @click.option("--time", is_flag=True, help="Print to stderr how long each rule took.")
+@PROFILE_OPTION
 @click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, but no notices or summary.")
 @click.option(
     "--verbose", "-v", is_flag=True, help="Print every finding; otherwise, those with one cause share an entry (text)."
@@ -69,6 +71,7 @@ def command(
     cost: bool,
     trust: bool,
     time: bool,
+    profile: bool,
     quiet: bool,
     verbose: bool,
     color: str,
@@ -86,8 +89,8 @@ def command(
     if cost:
         costs.prepare_check(gate, files, trust)
     started = perf_counter()
-    with progress(len(set(files)), quiet) as step:
-        result = check_with(gate, files, jobs, step, exit_zero=exit_zero)
+    with progress(len(set(files)), quiet) as step, profiled(profile, gate.rules):
+        result = check_with(gate, files, 1 if profile else jobs, step, exit_zero=exit_zero)
     spent = perf_counter() - started
     if cost:
         result = costs.of_check(result, gate)

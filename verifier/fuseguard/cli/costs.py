@@ -11,12 +11,9 @@ import click
 
 from fuseguard.cli import exits, output
 from fuseguard.cli.progress import status_line
-from fuseguard.cli.quiet import quiet
-from fuseguard.executorch.engines.status import EngineUnavailable, require, require_target
 from fuseguard.gate.gate import Gate
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.readers.errors import UnreadableInput
-from fuseguard.readers.trust import refuse_untrusted
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -32,6 +29,8 @@ COST_OPTION = click.option(
 
 def prepare(target: Target) -> None:
     """Raises Failure or TargetError: there can be no costs for this target, or without what is missing here."""
+    from fuseguard.executorch.engines.status import EngineUnavailable, require, require_target
+
     require_target("vela", target)
     installed = Target.parse("TOSA-1.0+INT").release
     if target.release != installed:
@@ -47,6 +46,8 @@ def prepare(target: Target) -> None:
 
 def prepare_check(gate: Gate, files: tuple[Path, ...], trust: bool) -> None:
     """The same for a check, whose files have to be trusted."""
+    from fuseguard.readers.trust import refuse_untrusted
+
     if len(gate.targets) != 1:
         raise exits.Failure("--cost is for one target: give a single --target, such as ethos-u55-128.")
     prepare(gate.targets[0])
@@ -56,6 +57,8 @@ def prepare_check(gate: Gate, files: tuple[Path, ...], trust: bool) -> None:
 
 def of_check(result: CheckResult, gate: Gate) -> CheckResult:
     """The result, with costs among the details of its findings."""
+    from fuseguard.cli.quiet import quiet
+
     with quiet(), status_line() as tell:
         return replace(result, files=tuple(_of_file(item, gate, tell) for item in result.files))
 

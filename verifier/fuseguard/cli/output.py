@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -66,6 +64,8 @@ def write_lines(lines: Iterable[Line], color: str, *, wrap: bool | None = None) 
     """
     width = 0
     if wrap is not False and sys.stdout.isatty():
+        import shutil
+
         width = shutil.get_terminal_size().columns
     elif wrap:
         width = READING_WIDTH
@@ -123,6 +123,8 @@ def write_file(path: Path, content: str | bytes) -> None:
             with open(path, "ab" if path.is_file() else "wb") as device:
                 device.write(data)
             return
+        import tempfile
+
         target = path.resolve()  # a link stays a link
         # An unpredictable name, and never a file or a link that is there already.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".tmp")

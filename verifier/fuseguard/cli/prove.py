@@ -13,6 +13,7 @@ from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
+from fuseguard.cli.profiling import STEPS_OPTION, Steps
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
@@ -121,6 +122,7 @@ quantized range."""
 @ir_validity_option
 @trust_option
 @click.option("--no-cache", is_flag=True, help="Neither answer from the cache nor add to it ('fuseguard cache').")
+@STEPS_OPTION
 @output.format_option("text", "json")
 @click.option(
     "--report",
@@ -152,6 +154,7 @@ def command(
     no_check_ir_validity: bool,
     trust: bool,
     no_cache: bool,
+    profile: bool,
     output_format: str,
     report: tuple[str, ...],
     color: str,
@@ -187,11 +190,14 @@ def command(
             output.write_lines(cached_proof.lines_of(answer), color)
         ctx.exit(answer.exit_code)
     running: dict[str, Any] = {"engine": engine, "vulkan_icd": vulkan_icd, "engine_timeout": engine_timeout}
-    with quiet(), status_line() as tell:
+    with quiet(), status_line() as shown:
+        steps = Steps(shown)
         refused, where = policy if guard else None, locate or layers or bool(reports)
         proof, guarded = _prove(
-            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, tell, running
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, steps, running
         )
+    if profile:
+        steps.tell()
     exceeded = proof.exceeded(min_sqnr, max_steps)
     from fuseguard.report import proof as proof_report
 

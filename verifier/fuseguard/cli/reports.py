@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,14 +10,14 @@ import click
 
 from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.gate.result import CheckResult
+from fuseguard.ir.value import Value
 from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
 from fuseguard.report.options import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(Value, frozen=True):
     """One report to write."""
 
     format: str

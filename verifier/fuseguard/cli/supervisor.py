@@ -14,13 +14,11 @@ import signal
 import sys
 import threading
 import time
-from importlib import metadata
 from types import FrameType
 
 from fuseguard.cli import exits
-from fuseguard.engine.registry import GROUP
+from fuseguard.installed import OWN, rule_packs
 
-_OWN = "fuseguard_rules"
 _DIED = (
     "Error: the process that runs the rule packs ended too early, with {how}. Either a rule pack ended it, or the "
     "system ran out of memory. Nothing was checked. To find the pack, uninstall those that are not fuseguard's own one "
@@ -36,7 +34,7 @@ def supervise() -> None:
     """Returns in the process that is to do the work. The other one, if there are two, ends here with its exit code."""
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _terminate)
-    if not hasattr(os, "fork") or all(entry.value == _OWN for entry in metadata.entry_points(group=GROUP)):
+    if not hasattr(os, "fork") or all(value == OWN[1] for _, value, *_ in rule_packs()):
         return
     reader, writer = os.pipe()
     sys.stdout.flush()

@@ -8,8 +8,6 @@ code: a gate for fusion faults must not pass a file that runs code in the next s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
 from fuseguard.engine.housekeeping import HousekeepingRule
@@ -18,8 +16,7 @@ from fuseguard.ir.hazard import Hazard
 _LONGEST = 400
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveRule(HousekeepingRule):
+class ArchiveRule(HousekeepingRule, frozen=True):
     """One AR code."""
 
     severity: Severity = Severity.ERROR

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fuseguard.engine.finding import Effect, Evidence
-from fuseguard.target import Target, release_range
+from fuseguard.ranges import check_range
+from fuseguard.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class EffectRow:
 
         Raises InvalidSpecifier for a bad range, ValueError for evidence that no table can state.
         """
-        release_range(self.releases)
+        check_range(self.releases)
         if self.evidence is Evidence.MEASURED:
             # What rule packs stated before recordings existed: no row can be measured on every future release.
             object.__setattr__(self, "evidence", None)

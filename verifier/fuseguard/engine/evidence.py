@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from fuseguard.engine.agreement import agrees
 from fuseguard.engine.effects import EffectRow
 from fuseguard.engine.finding import Effect, Evidence
 from fuseguard.ir.graph import Node
+from fuseguard.ir.value import Value
 from fuseguard.ir.view import View
 from fuseguard.measured import Recordings, nearest_first
 from fuseguard.measured.announced import ANNOUNCED, Announcement, Concern
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from fuseguard.engine.rule import Rule
 
 
-@dataclass(frozen=True, slots=True)
-class Grade:
+class Grade(Value, frozen=True):
     """How an effect is known.
 
     ``note`` names what it is known from. ``release`` is the recorded release that showed it, "" where none did.

@@ -12,13 +12,12 @@ Nor are target and effect part of it: a finding has one fingerprint on all of th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
@@ -54,6 +53,8 @@ def add_fingerprints(findings: Sequence[Finding], views: Sequence[View]) -> list
 
 def fingerprint(code: str, place: Sequence[str | int], occurrence: int = 0) -> str:
     """The fingerprint of a rule's ``occurrence``-th finding at a place: ``fg1:`` and 16 hexadecimal digits."""
+    import hashlib  # loads OpenSSL, which a program without findings does not need
+
     text = json.dumps([code, *place, occurrence])  # ASCII, also for a lone surrogate in a name
     return f"{VERSION}:{hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]}"
 
@@ -125,12 +126,12 @@ def _key(view: View, node: Node) -> _Key:
     kind = node.kind or f"{node.op} {_unnumbered(node.name)}"
     source = node.source
     line = _line(source) if source is not None else ()
-    module = re.sub(r"(?<![^.])\d+(?![^.])", "*", node.module)
+    module = _without_places(node.module)
     key = (_unnumbered(view.graph.name), module, node.module_type.rpartition(".")[2], kind, *line)
     if node.module or line or node.op != "call":
         return key
     # Nothing but the graph says where this is.
-    return (*key, *_kinds(view, node, view.graph.inputs), "->", *_kinds(view, node, view.users))
+    return (*key, *_kinds(node, view.graph.inputs), "->", *_kinds(node, view.users))
 
 
 def _line(source: SourceLine) -> tuple[str, ...]:
@@ -141,12 +142,12 @@ def _line(source: SourceLine) -> tuple[str, ...]:
     return (file, source.function, " ".join(source.code.split()))
 
 
-def _kinds(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
+def _kinds(node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
     """The kinds of the neighbours on one side; instead of a Q or DQ, the neighbour beyond it."""
-    return sorted({item.kind or item.op for item in _beyond(view, node, step)})
+    return sorted({item.kind or item.op for item in _beyond(node, step)})
 
 
-def _beyond(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
+def _beyond(node: Node, step: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
     pending = [*step(node)]
     seen = {node.name}
     while pending:
@@ -154,10 +155,16 @@ def _beyond(view: View, node: Node, step: Callable[[Node], Sequence[Node]]) -> I
         if item.name in seen or item.constant or len(seen) > _FAR:
             continue
         seen.add(item.name)
-        if view.is_q(item) or view.is_dq(item):
+        if item.kind in ("quantize", "dequantize"):
             pending.extend(step(item))
         else:
             yield item
+
+
+@lru_cache(maxsize=4096)
+def _without_places(module: str) -> str:
+    """The path of a module without the places in a Sequential or ModuleList."""
+    return re.sub(r"(?<![^.])\d+(?![^.])", "*", module)
 
 
 def _unnumbered(name: str) -> str:

@@ -6,16 +6,15 @@ selected and given a severity like any rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class HousekeepingRule:
+class HousekeepingRule(Value, frozen=True):
     """One SU or PG code. ``message`` is a ``str.format`` template, as a rule's is."""
 
     code: str

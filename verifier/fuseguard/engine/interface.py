@@ -6,7 +6,7 @@ has to use exactly these qparams and this layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fuseguard.engine.parts import programs
@@ -62,9 +62,10 @@ class ExportedFile:
     interface: Interface
 
 
-def interface_of(graph: Graph) -> Interface:
-    """The interface of a program, or of every program of a file that has several."""
-    views = [View(program) for program in programs(graph)]
+def interface_of(graph: Graph, views: Iterable[View] = ()) -> Interface:
+    """The interface of a program, or of every program of a file that has several. ``views`` are those made already."""
+    made = {id(view.graph): view for view in views}
+    views = [made.get(id(program)) or View(program) for program in programs(graph)]
     return Interface(
         tuple(value for view in views for value in _inputs(view)),
         tuple(value for view in views for value in _outputs(view)),

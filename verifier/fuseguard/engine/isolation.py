@@ -17,31 +17,65 @@ class RuleTimeout(BaseException):
 
 #: Made once: a check asks for one for each rule and finding.
 _NO_LIMIT = contextlib.nullcontext()
+_handled = False  # whether SIGALRM is ours for now: in the main thread alone
 
 
 def time_limit(seconds: float | None) -> contextlib.AbstractContextManager[None]:
     """Raises RuleTimeout in the block when it takes longer.
 
-    Only the main thread of a system with SIGALRM can be interrupted; elsewhere, and for None, there is no limit.
+    Only the main thread of a system with SIGALRM can be interrupted; elsewhere, and for None, there is no limit. Many
+    limits in one block of :func:`time_limits` cost less.
     """
     if seconds is None or not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         return _NO_LIMIT
-    return _alarm(seconds)
+    return _Timer(seconds) if _handled else _alarm(seconds)
+
+
+@contextlib.contextmanager
+def time_limits(seconds: float | None) -> Iterator[None]:
+    """In the block, SIGALRM belongs to :func:`time_limit`, which otherwise takes it over for each limit anew: two calls
+    that take longer than most rules take for a small program. For ``seconds`` of None, nothing happens.
+    """
+    global _handled
+    main = threading.current_thread() is threading.main_thread()
+    if seconds is None or _handled or not hasattr(signal, "SIGALRM") or not main:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _ring)
+    _handled = True
+    try:
+        yield
+    finally:
+        _handled = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    def ring(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise RuleTimeout(f"took longer than {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
+    with time_limits(seconds), _Timer(seconds):
         yield
-    finally:
+
+
+class _Timer(contextlib.AbstractContextManager[None]):
+    """One limit, where SIGALRM is ours."""
+
+    _running: float | None = None  # the limit that rings next
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        _Timer._running = self._seconds
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *error: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+
+def _ring(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise RuleTimeout(f"took longer than {_Timer._running:g} s")
 
 
 _lock = threading.Lock()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 from fuseguard.engine.archive_rules import ARCHIVE_RULES
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
 from fuseguard.engine.isolation import stdout_kept
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.program_rules import PROGRAM_RULES
 from fuseguard.engine.rule import INTERFACE, Rule
+from fuseguard.installed import GROUP, rule_packs
+from fuseguard.ir.value import Value
 
-GROUP = "fuseguard.rules"
+__all__ = [
+    "GROUP", "Registry", "RulePack", "RulePackError", "SelectorError", "load_registry", "make_pack", "matches",
+    "selected",
+]  # fmt: skip
+
 _CODE = re.compile(r"^[A-Z]{2,3}\d{3}$")
 _NAME = re.compile(r"^[a-z0-9]+(-[a-z0-9]+)*$")
 _SCOPES = ("node", "edge", "cluster", "graph", "boundary")
@@ -29,8 +34,7 @@ class SelectorError(ValueError):
     """A code, prefix or name that matches no rule. The text names the nearest."""
 
 
-@dataclass(frozen=True, slots=True)
-class RulePack:
+class RulePack(Value, frozen=True):
     """An installed pack: its distribution and version, and its rules sorted by code."""
 
     name: str
@@ -125,19 +129,19 @@ def load_registry() -> Registry:
     mistaken for a clean program.
     """
     packs = []
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda item: (item.name, item.value)):
+    for name, value, version, load in rule_packs():
         try:
-            with stdout_kept():
-                pack = entry.load()
+            # Nothing that is made by importing is garbage, so the collector would look through it in vain.
+            with stdout_kept(), collector_paused():
+                pack = load()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever a third party's module raises on import, SystemExit included
             raise RulePackError(
-                f"rule pack {entry.name!r} ({entry.value}) failed to import: {type(error).__name__}: {error}. "
+                f"rule pack {name!r} ({value}) failed to import: {type(error).__name__}: {error}. "
                 f"Repair or uninstall it; fuseguard does not run with only part of its rules."
             ) from error
-        version = entry.dist.version if entry.dist is not None else "?"
-        packs.append(make_pack(entry.name, version, pack))
+        packs.append(make_pack(name, version, pack))
     if not packs:
         raise RulePackError(
             "no rule pack is installed, not even fuseguard's own (entry point group 'fuseguard.rules' is empty); "

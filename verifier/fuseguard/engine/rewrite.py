@@ -8,15 +8,14 @@ same Q.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Value, frozen=True):
     """A quantize op with these qparams and its dequantize op."""
 
     qparams: QParams
@@ -29,8 +28,7 @@ class Pair:
 VALUE = Ref("value")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """An operator on the value so far: ``target`` as ``namespace.op.overload``, ``args`` after the value.
 
     A :class:`Ref` other than VALUE stands for a node of the program, and the name of a dtype for that dtype. The call
@@ -46,8 +44,7 @@ class Call:
         return f"{self.target}({', '.join(['value', *args])})"
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(Value, frozen=True):
     """Puts ``steps``, in order, between the node ``value`` and those of its users named in ``users``."""
 
     value: str
@@ -62,8 +59,7 @@ class Insert:
         return f"insert {', then '.join(map(str, self.steps))} between {self.value} and {', '.join(self.users)}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetArgument:
+class SetArgument(Value, frozen=True):
     """Gives ``node`` the argument at ``position`` (called ``name`` in its schema): a literal, or another node."""
 
     node: str
@@ -80,8 +76,7 @@ class SetArgument:
         return f"set {self.name} of {self.node} to {value}"
 
 
-@dataclass(frozen=True, slots=True)
-class SwapOperands:
+class SwapOperands(Value, frozen=True):
     """Exchanges the first two arguments of ``node``, which must be commutative."""
 
     node: str
@@ -94,8 +89,7 @@ class SwapOperands:
         return f"swap the operands of {self.node}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unannotate:
+class Unannotate(Value, frozen=True):
     """Removes the quantizer's annotation from ``node``: the backend then treats it as the float op that it is."""
 
     node: str
@@ -108,8 +102,7 @@ class Unannotate:
         return f"mark {self.node} as float (remove Arm's annotation)"
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Value, frozen=True):
     """Replaces ``node`` with ``steps`` on a dequantize op of its own (a copy of ``source``). Removes ``node`` and what
     only it read.
     """
@@ -126,8 +119,7 @@ class Replace:
         return f"replace {self.node} with a copy of {self.source}, then {', then '.join(map(str, self.steps))}"
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(Value, frozen=True):
     """Gives ``users`` a copy of ``nodes`` (each of which reads the one before), with dequantize ops of its own."""
 
     nodes: tuple[str, ...]
@@ -141,8 +133,7 @@ class Duplicate:
         return f"give {', '.join(self.users)} a copy of {' -> '.join(self.nodes)}"
 
 
-@dataclass(frozen=True, slots=True)
-class MakeConstant:
+class MakeConstant(Value, frozen=True):
     """Replaces ``node`` with a call of ``target`` that has only literals, and removes what only ``node`` read.
 
     ``args`` are the literals. The result has the shape and the dtype of ``node``, which is ``dtype`` by torch's short
@@ -162,8 +153,7 @@ class MakeConstant:
         return f"replace {self.node} with {self.target}({', '.join(map(str, self.args))}) of {self.dtype}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fold:
+class Fold(Value, frozen=True):
     """Computes ``node``, a quantize op of a value that depends on constants alone, and stores its codes instead.
 
     ``sources`` are the nodes that go with it where nothing else reads them.
@@ -180,8 +170,7 @@ class Fold:
         return f"store the codes of {self.node}, which depends on constants alone"
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnInstead:
+class ReturnInstead(Value, frozen=True):
     """Makes the outputs return ``value`` where they return ``node``, and removes what nothing else reads then."""
 
     node: str
@@ -200,8 +189,7 @@ Edit: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Value, frozen=True):
     """The edits that fix one finding, together. ``exact`` is False where the program's own results change."""
 
     edits: tuple[Edit, ...]

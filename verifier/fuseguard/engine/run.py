@@ -168,11 +168,11 @@ def run(
     bounds = _Bounds()
     late: set[str] = set()  # rules that hang: a program may have thousands of control-flow bodies
     seconds = dict.fromkeys((rule.code for rule in active), 0.0)
-    for view in views:
-        first = len(findings)
-        nodes += len(view.calls())
-        islands += len(view.islands)
-        with stdout_kept():
+    with stdout_kept():
+        for view in views:
+            first = len(findings)
+            nodes += len(view.calls())
+            islands += len(view.islands)
             for rule in active:
                 if rule.code in late:
                     continue
@@ -224,7 +224,7 @@ def run(
         rules=tuple(rule.code for rule in active),
         targets=(target,),
         unread=unread,
-        interface=interface_of(graph),
+        interface=interface_of(graph, views),
         seconds=seconds,
     )
 

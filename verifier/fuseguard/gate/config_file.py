@@ -81,7 +81,7 @@ class ConfigFile:
             raise ConfigError(f"{name}: larger than {_LIMIT} bytes; this is not a fuseguard {what}.")
         try:
             document = toml_lines.loads(text)
-        except toml_lines.TOMLDecodeError as error:
+        except toml_lines.NotToml as error:
             place = _TOML_PLACE.search(str(error))
             where = ":".join(place.groups()) if place else str(text.count("\n") + 1)
             raise ConfigError(f"{name}:{where}: not TOML: {_TOML_PLACE.sub('', str(error))}.") from error

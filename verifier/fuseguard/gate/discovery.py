@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from fuseguard.installed import version_of
 from fuseguard.target import MEASURED_RELEASES, Target, TargetError, resolve_release
 
 SUFFIXES = (".pt2", ".etrecord")
@@ -188,11 +190,10 @@ def _text(path: Path) -> str:
 
 def _release(root: Path, files: Iterable[str]) -> tuple[str, str]:
     """The ExecuTorch release and where it was found: installed, pinned in the repository, or the newest measured."""
-    try:
-        metadata.version("executorch")
-        return str(resolve_release(None)[0].public), "installed"
-    except (metadata.PackageNotFoundError, TargetError):
-        pass
+    installed = version_of("executorch")
+    if installed:
+        with contextlib.suppress(TargetError):
+            return str(resolve_release(installed)[0].public), "installed"
     for name in files:
         path = PurePosixPath(name)
         if path.name == "pyproject.toml" or (path.suffix == ".txt" and re.search("require|constraint", name)):

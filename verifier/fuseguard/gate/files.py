@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from fuseguard.engine.collector import collector_paused
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.internal_error import internal_error
 from fuseguard.engine.run import Report
@@ -33,6 +34,7 @@ def check_with(
     return CheckResult(gate.targets[0], gate.policy, results, rules, code, gate.targets, gate.fail_on)
 
 
+@collector_paused()
 def check_file(path: Path, gate: Gate) -> FileResult:
     """Check one file."""
     name = str(path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING, HousekeepingRule
+from fuseguard.engine.isolation import time_limits
 from fuseguard.engine.program_rules import DELEGATE_NOT_JUDGED, PROGRAM_RULES, REQUIRED
 from fuseguard.engine.registry import Registry, matches, selected
 from fuseguard.engine.rule import Rule
@@ -69,7 +70,8 @@ class Gate:
 
     def check(self, graph: Graph, file: str = "") -> Report:
         """Check one program. Raises ValueError for an unknown policy."""
-        reports = [self._run(graph, target, file) for target in self.targets]
+        with time_limits(RULE_SECONDS):
+            reports = [self._run(graph, target, file) for target in self.targets]
         report = suppress.apply(merge(reports, graph), graph, self.suppressions, self.today)
         if self.baseline is not None:
             report = self._with_baseline(report, self.baseline)

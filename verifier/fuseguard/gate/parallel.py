@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from multiprocessing.context import BaseContext
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from fuseguard.gate.result import FileError, FileResult
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from multiprocessing.context import BaseContext
 
 Check: TypeAlias = Callable[[Path], FileResult]
 #: Called with a file's name when it is done.
@@ -21,6 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _check: Check | None = None  # of a worker process
+_MOST_TOGETHER = 16
 
 
 def check_all(files: Sequence[Path], check: Check, jobs: int = 1, step: Step | None = None) -> tuple[FileResult, ...]:
@@ -30,7 +34,10 @@ def check_all(files: Sequence[Path], check: Check, jobs: int = 1, step: Step | N
     """
     jobs = min(jobs or processors(), len(files))
     # What is checked for goes to each worker once; files then go to whichever is free.
-    found = map(check, files) if jobs <= 1 else in_processes(files, _work, jobs, _lost, partial(_set_up, check))
+    if jobs <= 1:
+        found: Iterator[FileResult] = map(check, files)
+    else:
+        found = in_processes(files, _work, jobs, _lost, partial(_set_up, check), together=_together(len(files), jobs))
     results = []
     for result in found:
         results.append(result)
@@ -46,8 +53,9 @@ def in_processes(
     lost: Callable[[T], R],
     start: Callable[[], None],
     context: BaseContext | None = None,
+    together: int = 1,
 ) -> Iterator[R]:
-    """The results in the order of ``items``, made by ``jobs`` processes.
+    """The results in the order of ``items``, made by ``jobs`` processes, which are sent ``together`` items at a time.
 
     ``work`` and ``start``, which each process calls first, are picklable. ``lost`` makes the result of an item whose
     process was killed. ``context`` says how processes are made, by default as the system does.
@@ -60,12 +68,21 @@ def in_processes(
 
     pool, alone = pool_of(jobs), None
     try:
-        futures = [pool.submit(work, item) for item in items]
-        for item, future in zip(items, futures, strict=True):
+        parts = [items[start : start + together] for start in range(0, len(items), together)]
+        futures: list[Future[list[R]] | None] = [pool.submit(_each, work, part) for part in parts]
+        for number, part in enumerate(parts):
+            future, futures[number] = futures[number], None  # a result that was passed on is not kept
+            assert future is not None
             try:
-                yield future.result()
+                results = future.result()
             except BrokenProcessPool:
-                # All that were at work or waiting are lost with it. One at a time shows which of them killed it.
+                results = None
+            del future
+            if results is not None:
+                yield from results
+                continue
+            # All that were at work or waiting are lost with it. One at a time shows which of them killed it.
+            for item in part:
                 alone = alone or pool_of(1)
                 try:
                     yield alone.submit(work, item).result()
@@ -83,6 +100,17 @@ def in_processes(
         for made in (pool, alone):
             if made is not None:
                 made.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [work(item) for item in items]
+
+
+def _together(files: int, jobs: int) -> int:
+    """How many files a process is sent at a time: sending one takes nearly as long as checking a small one. Few enough
+    that all processes have about as much to do.
+    """
+    return max(1, min(_MOST_TOGETHER, files // (16 * jobs)))
 
 
 def _start(start: Callable[[], None]) -> None:

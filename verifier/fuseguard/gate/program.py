@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
-from fuseguard.backend.lowered_islands import lost_bounds, merged_outputs
 from fuseguard.engine.exposure import distinct_clusters
 from fuseguard.engine.finding import Effect, Evidence, Finding, Severity
 from fuseguard.engine.fingerprint import fingerprint
@@ -167,6 +166,8 @@ def _delegate(part: Graph, delegate: Delegate, target: Target, file: str) -> Ite
     found = ".".join(map(str, tosa.version))
     if spec and found not in spec:
         yield _about(TOSA_VERSION_DIFFERS, file, part.name, delegate=part.name, found=found, spec=spec)
+    from fuseguard.backend.lowered_islands import lost_bounds, merged_outputs  # few programs have delegates
+
     view = View(part)
     for lost in lost_bounds(view, tosa):
         owner = lost.island.owner

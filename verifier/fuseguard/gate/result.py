@@ -10,13 +10,13 @@ from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
 from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line
 from fuseguard.gate.targets import summed
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 ErrorKind: TypeAlias = Literal["unreadable", "internal"]
 
 
-@dataclass(frozen=True, slots=True)
-class FileError:
+class FileError(Value, frozen=True):
     """Why a file has no report: it could not be read or was refused, or fuseguard itself failed on it."""
 
     kind: ErrorKind

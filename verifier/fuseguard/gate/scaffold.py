@@ -69,14 +69,14 @@ def configuration(
     text = settings_text(found, targets, baseline)
     try:
         document = toml_lines.loads(pyproject)
-    except toml_lines.TOMLDecodeError as error:
+    except toml_lines.NotToml as error:
         return Change("pyproject.toml", note=f"is not TOML ({error}); fix it, and add:\n{text}")
     if "fuseguard" in document.get("tool", {}):
         return Change("pyproject.toml", note=_kept(pyproject, baseline, ("tool", "fuseguard")))
     merged = _appended(pyproject, text)
     try:
         toml_lines.loads(merged)
-    except toml_lines.TOMLDecodeError:
+    except toml_lines.NotToml:
         return Change("pyproject.toml", note=f"has an inline table 'tool'; add to it by hand:\n{text}")
     return Change("pyproject.toml", merged, text)
 
@@ -84,7 +84,7 @@ def configuration(
 def _kept(text: str, baseline: str, path: Sequence[str]) -> str:
     try:
         table = toml_lines.loads(text)
-    except toml_lines.TOMLDecodeError:
+    except toml_lines.NotToml:
         return "exists, and is not TOML; 'fuseguard check' says where"
     for key in path:
         table = table.get(key, {})

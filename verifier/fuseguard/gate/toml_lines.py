@@ -10,16 +10,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 #: Keys from the top of the document down; a number is the place in an array.
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 
-TOMLDecodeError = tomllib.TOMLDecodeError
-loads = tomllib.loads
+
+class NotToml(ValueError):
+    """A text that is not TOML. The text is the parser's."""
+
+
+def loads(text: str) -> dict[str, Any]:
+    """The document. Raises NotToml."""
+    # Imported late: most checks have no configuration.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NotToml(str(error)) from error
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
@@ -62,7 +71,7 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         statement = "\n".join(gathered)
         try:
             loads(statement)
-        except TOMLDecodeError:
+        except NotToml:
             continue  # not complete yet
         yield first, statement
         gathered = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fuseguard.ir.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Hazard:
+class Hazard(Value, frozen=True):
     """Something in a file that ``torch.export.load`` runs as code. The reader that found it ran nothing.
 
     ``code`` is that of the AR rule, ``place`` the record or field of the file, and ``text`` says what would run. Both

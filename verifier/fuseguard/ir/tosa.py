@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from fuseguard.ir.value import Value
 
-@dataclass(frozen=True, slots=True)
-class TosaTensor:
+
+class TosaTensor(Value, frozen=True):
     """``dtype`` by TOSA's name (``INT8``). ``values`` are those of a small integer constant, else None."""
 
     name: str
@@ -22,8 +23,7 @@ class TosaTensor:
         return tuple(range(len(self.shape)))
 
 
-@dataclass(frozen=True, slots=True)
-class TosaOp:
+class TosaOp(Value, frozen=True):
     """``kind`` by TOSA's name (``CONV2D``). ``bounds`` are the lowest and highest code of an integer CLAMP."""
 
     kind: str

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
@@ -43,6 +43,7 @@ class Island:
 
 
 _MANY = 1_000
+_QUANTIZERS = frozenset(("quantize", "dequantize"))
 #: Kinds by another name in the edge dialect. What is read of them there by a getitem is their value here.
 _SAME_KIND = {"max_pool2d_with_indices": "max_pool2d"}
 
@@ -54,6 +55,8 @@ class View:
         self.graph = graph
         self._live = _reachable_backwards(graph)
         self._users = _live_users(graph, self._live)
+        #: What models of the backend have found out about this graph, by what was asked.
+        self.kept: dict[Hashable, Any] = {}
         self._calls: dict[Trait | None, tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
         self._per_tensor: dict[tuple[Arg, ...], QParams] = {}  # by their arguments, which a Q and its DQs have alike
@@ -85,7 +88,7 @@ class View:
     @cached_property
     def ops(self) -> tuple[Node, ...]:
         """Live operator calls other than Q and DQ, in topological order."""
-        return tuple([node for node in self.calls() if not (self.is_q(node) or self.is_dq(node))])
+        return tuple([node for node in self.calls() if node.kind not in _QUANTIZERS])
 
     def is_q(self, node: Node) -> bool:
         return node.kind == "quantize"
@@ -100,7 +103,7 @@ class View:
         name = node.name
         if name in self._qparams:
             return self._qparams[name]
-        if not (self.is_q(node) or self.is_dq(node)):
+        if node.kind not in _QUANTIZERS:
             return None
         found = self._qparams[name] = self._read_qparams(node)
         return found
@@ -144,7 +147,7 @@ class View:
         if position >= len(node.args):
             return None
         producer = self.graph.node_of(node.args[position])
-        return producer if producer is not None and self.is_dq(producer) else None
+        return producer if producer is not None and producer.kind == "dequantize" else None
 
     def in_qp(self, node: Node, position: int) -> QParams | None:
         """The qparams of the DQ feeding the argument at ``position``."""
@@ -153,7 +156,7 @@ class View:
 
     def out_q(self, node: Node) -> tuple[Node, ...]:
         """The Q nodes among the live users of ``node``."""
-        return tuple([user for user in self.users(node) if self.is_q(user)])
+        return tuple([user for user in self._users[node.name] if user.kind == "quantize"])
 
     def out_qp(self, node: Node) -> QParams | None:
         """The qparams of the first Q among the live users of ``node``; None if there is none that can be read."""
@@ -202,7 +205,7 @@ class View:
         return {node.name: island for island in self.islands for node in (island.anchor, island.owner)}
 
     def _island(self, anchor: Node) -> Island:
-        inputs = tuple([node for node in self.graph.inputs(anchor) if self.is_dq(node)])
+        inputs = tuple([node for node in self.graph.inputs(anchor) if node.kind == "dequantize"])
         activation = self._activation(anchor)
         quantizers = self.out_q(activation or anchor)
         return Island(anchor, activation, inputs, quantizers[0] if quantizers else None)

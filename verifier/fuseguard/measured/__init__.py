@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -23,7 +23,7 @@ _FILE = re.compile(r"(\d+(?:\.\d+)+)\.json")
 class Recordings:
     """The recordings in a folder. ``releases`` are those that have one, oldest first."""
 
-    def __init__(self, folder: Traversable) -> None:
+    def __init__(self, folder: Path | Traversable) -> None:
         self._files = {match[1]: item for item in folder.iterdir() if (match := _FILE.fullmatch(item.name))}
         self.releases: tuple[str, ...] = tuple(sorted(self._files, key=Version))
         self._decoded: dict[str, Recording] = {}
@@ -57,7 +57,7 @@ def nearest_first(release: Version, among: Sequence[str]) -> list[str]:
 
 
 #: The recordings that this package ships.
-SHIPPED = Recordings(resources.files(__name__))
+SHIPPED = Recordings(Path(__file__).parent)
 
 #: The measured releases, oldest first.
 RELEASES: tuple[str, ...] = SHIPPED.releases

@@ -7,15 +7,15 @@ recording decides, whatever is announced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from fuseguard.ir.value import Value
 
 #: Who says that a finding is concerned: the text of the pull request, or only how the change works.
 Basis: TypeAlias = Literal["text", "mechanism"]
 
 
-@dataclass(frozen=True, slots=True)
-class Concern:
+class Concern(Value, frozen=True):
     """What a change means for one rule.
 
     ``cases`` are those of the rule's effects table, ``profiles`` ``INT`` or ``INT+FP``. ``expected`` is the effect to
@@ -47,8 +47,7 @@ class Concern:
         return not self.appears and profile in self.profiles and ("*" in self.cases or case in self.cases)
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(Value, frozen=True):
     """One pull request. ``change`` says what it does, as the end of a sentence that begins with its number.
 
     ``date`` is the day on which it was opened, ``state`` what the thread said when it was read. ``releases`` is the
@@ -68,8 +67,7 @@ class Announcement:
         return self.releases.partition(",")[0].lstrip(">=~ ")
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseNote:
+class ReleaseNote(Value, frozen=True):
     """Something about a release that no rule is about, and that its neighbours do not tell."""
 
     releases: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import io
 import os
 import re
@@ -188,6 +187,8 @@ def _open_regular_file(path: Path) -> BinaryIO:
             raise UnreadableInput(
                 "-: a program cannot be read from stdin, which does not allow random access; check a .pt2 file"
             ) from error
+        import glob
+
         hint = "no file fits this pattern" if glob.has_magic(str(path)) else "no such file"
         raise UnreadableInput(f"{path}: {hint}; check the path") from error
     except PermissionError as error:

@@ -15,13 +15,14 @@ from fuseguard.readers.artifact import State, WrongVersion, read_artifact
 from fuseguard.readers.artifact_hazards import find_hazards
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.formats import ETRECORD_IDENTIFIER
 from fuseguard.readers.torch_zip import opened
 
-_IDENTIFIER = "ETRECORD_V0"
 _PARTS = ("_state_dict", "_constants", "_example_inputs")
 _INPUTS = ("reference_outputs", "representative_inputs")
 _OTHERS = (
-    _IDENTIFIER, "export_graph_id", "debug_handle_map", "delegate_map", "instruction_id_to_num_outs_map", *_INPUTS,
+    ETRECORD_IDENTIFIER, "export_graph_id", "debug_handle_map", "delegate_map", "instruction_id_to_num_outs_map",
+    *_INPUTS,
 )  # fmt: skip
 _EDGE = "edge_dialect_exported_program"
 _BEFORE = (
@@ -30,10 +31,6 @@ _BEFORE = (
 )
 # Each is a program, and programs are read one after the other.
 MAX_PROGRAMS = 64
-
-
-def is_record(archive: Archive) -> bool:
-    return _IDENTIFIER in archive.names
 
 
 def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], Graph]]:

@@ -15,18 +15,14 @@ from fuseguard.readers.artifact import State, WrongVersion, read_artifact
 from fuseguard.readers.artifact_hazards import find_hazards
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_TENSOR_BYTES, Budget
 from fuseguard.readers.errors import UnreadableInput
+from fuseguard.readers.formats import ARTIFACT_PROGRAM
 from fuseguard.readers.reading import SAVE_AGAIN
 from fuseguard.readers.torch_zip import opened
 
-_PROGRAM = "serialized_exported_program.json"
 _TENSORS = ("serialized_state_dict.pt", "serialized_constants.pt")
 _INPUTS = "serialized_example_inputs.pt"
 # torch reads these too, under the names of still older files, and whichever comes last counts.
 _OTHER_TENSORS = ("serialized_state_dict.json", "serialized_constants.json")
-
-
-def is_artifact(archive: Archive) -> bool:
-    return _PROGRAM in archive.names
 
 
 def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], Graph]]:
@@ -39,7 +35,7 @@ def programs(archive: Archive, budget: Budget) -> Mapping[str, Callable[[str], G
         )
 
     def reader(name: str) -> Graph:
-        data = archive.read(_PROGRAM, MAX_JSON_BYTES)
+        data = archive.read(ARTIFACT_PROGRAM, MAX_JSON_BYTES)
         parts = [opened(archive.path, archive.window(record, MAX_TENSOR_BYTES), budget) for record in _TENSORS]
         try:
             return read_artifact(data, State(*parts), archive.path, budget, name)
@@ -56,7 +52,7 @@ def hazards(archive: Archive) -> tuple[Hazard, ...]:
     """What loading the file would run. Raises as :func:`find_hazards` does."""
     return find_hazards(
         archive,
-        programs=(_PROGRAM,),
+        programs=(ARTIFACT_PROGRAM,),
         tensors=[name for name in archive.names if name in _TENSORS],
         inputs=[name for name in archive.names if name == _INPUTS],
     )

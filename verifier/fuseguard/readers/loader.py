@@ -7,12 +7,12 @@ torch/_export/serde/serialize.py). Rules go by positions. Both see one program o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from fuseguard.ir.ops import canonical_target
+from fuseguard.ir.value import Value
 from fuseguard.readers.schema import MalformedProgram, SerializedNode
 from fuseguard.readers.values import text_of
 
@@ -20,8 +20,7 @@ POSITIONAL, KEYWORD = 1, 2  # ArgumentKind
 SYMBOLIC = ("as_sym_int", "as_sym_float", "as_sym_bool")
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(Value, frozen=True):
     """The names of an operator's arguments in order, and those of them that torch takes as keywords by default.
 
     ``keyword_only`` are those that cannot be given by position.
@@ -49,7 +48,7 @@ def arguments_of(target: str) -> Arguments | None:
 
 @cache
 def _table() -> str:
-    return resources.files(__package__).joinpath("op_arguments.txt").read_text(encoding="utf-8")
+    return Path(__file__).with_name("op_arguments.txt").read_text(encoding="utf-8")
 
 
 def check_only_result(name: str, node: SerializedNode, key: str, value: Any) -> None:

@@ -69,12 +69,16 @@ def read_file(path: Path, methods: Sequence[str] = ()) -> Graph:
 
 def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
     """The programs of a file by name; at least one."""
-    from fuseguard.readers import etrecord, legacy
+    from fuseguard.readers.formats import is_artifact, is_record
 
     _check_one_format(archive)
-    if etrecord.is_record(archive):
+    if is_record(archive):
+        from fuseguard.readers import etrecord
+
         return etrecord.programs(archive, budget)
-    if legacy.is_artifact(archive):
+    if is_artifact(archive):
+        from fuseguard.readers import legacy
+
         return legacy.programs(archive, budget)
     from fuseguard.readers import pt2
 
@@ -86,11 +90,15 @@ def _programs(archive: Archive, budget: Budget) -> Mapping[str, Reader]:
 
 def _hazards(archive: Archive) -> tuple[Hazard, ...]:
     """What loading the file would run. All of its programs are loaded, whichever were chosen here."""
-    from fuseguard.readers import etrecord, legacy
+    from fuseguard.readers.formats import is_artifact, is_record
 
-    if etrecord.is_record(archive):
+    if is_record(archive):
+        from fuseguard.readers import etrecord
+
         return etrecord.hazards(archive)
-    if legacy.is_artifact(archive):
+    if is_artifact(archive):
+        from fuseguard.readers import legacy
+
         return legacy.hazards(archive)
     from fuseguard.readers.hazards import find_hazards
 
@@ -99,11 +107,11 @@ def _hazards(archive: Archive) -> tuple[Hazard, ...]:
 
 def _check_one_format(archive: Archive) -> None:
     """Raises UnreadableInput for an archive in which torch or executorch may read another program."""
-    from fuseguard.readers import etrecord, legacy
     from fuseguard.readers.errors import UnreadableInput
+    from fuseguard.readers.formats import is_artifact, is_record
 
     models = any("models" in name.split("/")[:-1] for name in archive.names)
-    if etrecord.is_record(archive) + legacy.is_artifact(archive) + models > 1:
+    if is_record(archive) + is_artifact(archive) + models > 1:
         raise UnreadableInput(
             f"{archive.path}: has the records of two formats, so other tools may read another program from it. "
             f"No tool writes such a file, so it may be forged; save the program again with torch.export.save"

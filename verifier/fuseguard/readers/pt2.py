@@ -21,7 +21,7 @@ from fuseguard.readers.schema import (
     SCHEMA_MAJOR,
     InputSpec,
     MalformedProgram,
-    SerializedProgram,
+    PiecewiseProgram,
     TensorValue,
 )
 from fuseguard.readers.serde import GraphReader
@@ -123,7 +123,7 @@ def _why_no_model(archive: Archive) -> str:
     )
 
 
-def _decode_program(archive: Archive, model: str, budget: Budget) -> SerializedProgram:
+def _decode_program(archive: Archive, model: str, budget: Budget) -> PiecewiseProgram:
     data = archive.read(f"models/{model}.json", MAX_JSON_BYTES)
     budget.json(data)
     # First, because another major version may have another form and must not be called malformed.
@@ -135,7 +135,7 @@ def _decode_program(archive: Archive, model: str, budget: Budget) -> SerializedP
             f"{header.torch_version[:40]}), but only version {SCHEMA_MAJOR} can be read reliably; "
             f"{SAVE_AGAIN} of torch 2.7 to 2.13, or look for a newer fuseguard"
         )
-    return decoded(data, SerializedProgram)
+    return decoded(data, PiecewiseProgram)
 
 
 class _Tensors:

@@ -77,6 +77,16 @@ class SerializedGraph(msgspec.Struct):
     is_single_tensor_return: bool = False
 
 
+class PiecewiseGraph(msgspec.Struct):
+    """The same, with nodes that are still JSON. Of a large program, all decoded at once take ten times its size."""
+
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    nodes: list[msgspec.Raw]
+    tensor_values: dict[str, TensorValue]
+    is_single_tensor_return: bool = False
+
+
 class GraphArgument(msgspec.Struct):
     name: str
     graph: SerializedGraph
@@ -159,3 +169,27 @@ class SerializedModule(msgspec.Struct):
 
 class SerializedProgram(msgspec.Struct):
     graph_module: SerializedModule
+
+
+class PiecewiseModule(msgspec.Struct):
+    graph: PiecewiseGraph
+    signature: Signature
+
+
+class PiecewiseProgram(msgspec.Struct):
+    """A program whose nodes are decoded one at a time."""
+
+    graph_module: PiecewiseModule
+
+
+_NODE = msgspec.json.Decoder(SerializedNode)
+
+
+def decoded_node(node: SerializedNode | msgspec.Raw) -> SerializedNode:
+    """A node that may still be JSON. Raises MalformedProgram."""
+    if isinstance(node, SerializedNode):
+        return node
+    try:
+        return _NODE.decode(node)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise MalformedProgram(str(error)) from error

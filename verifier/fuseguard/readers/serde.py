@@ -26,8 +26,10 @@ from fuseguard.readers.schema import (
     GraphArgument,
     InputSpec,
     MalformedProgram,
+    PiecewiseGraph,
     SerializedGraph,
     SerializedNode,
+    decoded_node,
     dtype_name,
 )
 from fuseguard.readers.stack_trace import Traces
@@ -60,8 +62,8 @@ class GraphReader:
     """Turns one serialized graph into nodes; bodies of control flow get readers of their own."""
 
     def __init__(
-        self, graph: SerializedGraph, specs: list[InputSpec], budget: Budget, path: str = "", depth: int = 0,
-        traces: Traces | None = None, mutations: Mapping[str, str] | None = None,
+        self, graph: SerializedGraph | PiecewiseGraph, specs: list[InputSpec], budget: Budget, path: str = "",
+        depth: int = 0, traces: Traces | None = None, mutations: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.nodes: list[Node] = []
         self.subgraphs: dict[str, Graph] = {}
@@ -87,10 +89,16 @@ class GraphReader:
         """
         self._budget.nodes(len(self._graph.inputs) + len(self._graph.nodes) + 1)
         self._read_inputs()
-        pending = self._graph.nodes
+        pending: list[Any] = self._graph.nodes
         pending.reverse()
+        number = -1
         while pending:
-            serialized = pending.pop()  # what has been read need not stay in memory
+            number += 1
+            node = pending.pop()  # what has been read need not stay in memory
+            try:
+                serialized = decoded_node(node)
+            except MalformedProgram as error:
+                raise MalformedProgram(f"node number {number}: {error}") from error
             try:
                 self._read_node(serialized)
             except MalformedProgram as error:

@@ -6,11 +6,11 @@ An enum among the keys of a dict is imported by its module's name, and so is the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from fuseguard.ir.value import Value
 from fuseguard.readers.schema import MalformedProgram
 
 #: Factories that are there in every process, and do nothing but make an empty container or number.
@@ -21,8 +21,7 @@ _FACTORIES = frozenset({
 _ENUM = "__enum__"
 
 
-@dataclass(frozen=True, slots=True)
-class Imports:
+class Imports(Value, frozen=True):
     """Something that is imported, in words."""
 
     text: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 from fuseguard.readers.errors import UnreadableInput
@@ -30,6 +29,8 @@ def refuse_untrusted(file: str | os.PathLike[str], doing: str, option: str) -> N
 
 def check_loadable(file: Path) -> None:
     """Raises UnreadableInput if there is no such file or it is not an archive."""
+    import zipfile  # imports shutil and tempfile, which a check does not need
+
     if not file.is_file():
         raise UnreadableInput(f"{file}: no such file.")
     if not zipfile.is_zipfile(file):

@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from fuseguard.ir.value import Value
 
 _LOCAL = struct.Struct("<4s5H3L2H")  # APPNOTE 4.3.7
 _CENTRAL = struct.Struct("<4s6H3L5H2L")  # 4.3.12
@@ -45,8 +46,7 @@ class TooManyRecords(ValueError):
     """The directory is larger than the limits allow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Value, frozen=True):
     """A record as the directory and its own header describe it. ``start`` is where its data starts in the file.
 
     ``packed`` and ``size`` are its bytes in the file and after decompression. ``mode`` holds the Unix permissions and
@@ -62,8 +62,7 @@ class Record:
     mode: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Value, frozen=True):
     """A line of the directory."""
 
     raw_name: bytes
@@ -77,8 +76,7 @@ class _Entry:
     mode: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Directory:
+class _Directory(Value, frozen=True):
     offset: int
     size: int
     count: int

@@ -8,18 +8,17 @@ report quotes comes from the recorded trace, and not from the file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.value import Value
 
 _DEEPEST = 32  # folders of a recorded path, and frames of a stack, that are looked at
 _LARGEST = 4 * 1024 * 1024  # bytes of a source file that is read for the columns of a line
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(Value, frozen=True):
     """``path`` is relative to the source root, with slashes. ``line`` is 0 where the place is a program, not a source.
 
     Columns count characters from 1; ``end_column`` is the one after the last.

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
 from fuseguard.gate.result import CheckResult
+from fuseguard.ir.value import Value
 from fuseguard.report.lines import Line, table
 from fuseguard.report.quoting import quoted
 
 
-@dataclass(frozen=True, slots=True)
-class RuleCount:
+class RuleCount(Value, frozen=True):
     """``repairable`` is how many of the findings fuseguard can fix."""
 
     code: str

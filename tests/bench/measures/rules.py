@@ -1,18 +1,24 @@
-"""All rules on large graphs: time, function calls, and the ratios when the node count doubles (2 is linear).
+"""All rules on large graphs: seconds for each node, and what doubling the nodes costs, in seconds and function calls.
 
-python tests/bench/many_nodes.py [nodes]
+    python tests/bench/measures/rules.py [nodes]
+
+``chain`` has one finding in twelve nodes, of one rule. ``mixed`` has the bad examples of every rule side by side,
+and one finding in ten nodes. Seconds are processor time, the least of five checks, without reading a file.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from fuseguard.engine import Rule, load_registry, run
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from measuring import ADDITIONS, best, loop_seconds, report
+
+from fuseguard.engine import load_registry, run
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_testkit.lint_work import TARGET, function_calls
@@ -42,29 +48,24 @@ def mixed(nodes: int) -> Graph:
     return side_by_side(list(islice(cycle(examples), copies)))
 
 
-def seconds(graph: Graph, rules: Sequence[Rule]) -> float:
-    """The best of five lints."""
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        run(graph, TARGET, rules)
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
 def main() -> None:
     nodes = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     rules = load_registry().rules
-    for program in (chain, mixed):
-        before = None
-        for count in (nodes // 2, nodes, nodes * 2):
-            graph = program(count)
-            taken, calls = seconds(graph, rules), function_calls(graph)
-            line = f"{program.__name__}: {len(graph):6} nodes, {taken:.3f} s, {calls:8} function calls"
-            if before is not None:
-                line += f"; {taken / before[0]:.2f} and {calls / before[1]:.2f} times those of half as many"
-            print(line)
-            before = taken, calls
+    addition = loop_seconds() / ADDITIONS
+    figures: dict[str, float] = {"nodes": nodes}
+    programs: tuple[Callable[[int], Graph], ...] = (chain, mixed)
+    for program in programs:
+        name = program.__name__
+        small, large = program(nodes // 2), program(nodes)
+        figures[f"{name}_findings"] = len(run(large, TARGET, rules).findings)
+        half = best(partial(run, small, TARGET, rules), 5)
+        whole = best(partial(run, large, TARGET, rules), 5)
+        figures[f"{name}_microseconds"] = whole / len(large) * 1e6
+        figures[f"{name}_additions"] = whole / len(large) / addition
+        figures[f"{name}_calls"] = (calls := function_calls(large)) / len(large)
+        figures[f"{name}_doubled"] = whole / half
+        figures[f"{name}_calls_doubled"] = calls / function_calls(small)
+    report(**figures)
 
 
 if __name__ == "__main__":
