@@ -21,12 +21,14 @@ _LEFT_OUT = {
     "another device or library": r"cudnn|miopen|mkldnn|_mps|nnpack|triton|_attention|_overrideable|semi_structured|"
     r"_cslt|^_pin_memory|_for_cpu|int[48]pack|int4|^_lazy_clone|^_transformer|^_transform_bias|^_native_multi_head|"
     r"^_thnn_|^_scaled_|_grouped_mm|_cpu_fallback|^_mixed_dtypes|^from_file",
-    "tensors that are sparse, nested or quantized in torch's former way": r"sparse|coalesce|_to_(dense|mkldnn)|_(coo|csr)_|"
+    "tensors that are sparse, nested or quantized in torch's former way":
+    r"sparse|coalesce|_to_(dense|mkldnn)|_(coo|csr)_|"
     r"^_sp(diags|solve)|^hspmm|nested|jagged|^to_padded|_pack_padded|quantize|quantized|^int_repr|^q_per|_affine_",
     "storage, not values": r"^set\.|^_?resize|^_copy_from|^_new_zeros_with|^_efficientzero|^_make_dep_token|^lift\.|"
     r"^_reshape_copy|^slice_inverse|^_conj_physical|^copy_sparse|^_resize",
-    "of in-place ops, or of a generator": r"^(cauchy|exponential|geometric|log_normal|random|uniform|normal_functional)\."
-    r"|generator|^_philox|^_standard_gamma|^_sample_dirichlet|^_dirichlet_grad|^_masked_scale",
+    "of in-place ops, or of a generator":
+    r"^(cauchy|exponential|geometric|log_normal|random|uniform|normal_functional)\.|"
+    r"generator|^_philox|^_standard_gamma|^_sample_dirichlet|^_dirichlet_grad|^_masked_scale",
     "assertions, which ExecuTorch removes or accepts": r"^_functional_(assert|sym)",
 }  # fmt: skip
 _LEFT_OUT_PATTERN = re.compile("|".join(_LEFT_OUT.values()))

@@ -1,7 +1,7 @@
 """OP720 where its examples do not reach, torch-free.
 
-Protects: in-place ops and out variants are known by their functional op, ops of other namespaces and of the edge dialect
-are left alone, and nothing is reported without the check of the edge IR.
+Protects: in-place ops and out variants are known by their functional op, ops of other namespaces and of the edge
+dialect are left alone, and nothing is reported without the check of the edge IR.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP720, about constants, what a program returns and ops
-that stay on the CPU.
+"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP720, about constants, what a program returns, and
+ops that stay on the CPU.
 
 Imports torch: only ``Example.program`` imports this file.
 """
