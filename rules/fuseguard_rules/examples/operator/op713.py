@@ -72,6 +72,4 @@ BAD = (
     Example("copy onto a second input", _copied, only_on=">=1.3"),
 )  # fmt: skip
 
-GOOD = (
-    Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),
-)
+GOOD = (Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),)
