@@ -81,10 +81,6 @@ def resized_without_aliases() -> Made:
     return made(lambda conv, x: F.interpolate(conv(x), size=(3, 3), mode="bicubic", antialias=True))
 
 
-def compared_in_shape_of_mask() -> Made:
-    return made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))
-
-
 def gathered_by_zeros() -> Made:
     return made(lambda conv, x: conv(x).gather(1, torch.zeros(1, 2, 6, 6, dtype=torch.int64)))
 
