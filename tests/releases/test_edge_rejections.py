@@ -62,6 +62,19 @@ REJECTED_CALLS: dict[str, tuple[_Call, Tensor]] = {
     "bitwise_left_shift.Tensor": (lambda x: torch.bitwise_left_shift(x, x), INTEGERS),
     "gcd.default": (lambda x: torch.gcd(x, x + 2), INTEGERS),
     "hamming_window.default": (lambda x: (x + 1, torch.hamming_window(4)), IMAGE),
+    "bilinear.default": (lambda x: F.bilinear(x, x, torch.ones(3, 6, 6)), IMAGE),
+    "adaptive_max_pool1d.default": (lambda x: F.adaptive_max_pool1d(x[0], 2), IMAGE),
+    "std_mean.correction": (lambda x: torch.std_mean(x, dim=1, correction=1), IMAGE),
+    "special_exp2.default": (torch.special.exp2, IMAGE),
+    "special_erfc.default": (torch.special.erfc, IMAGE),
+    "special_erfinv.default": (torch.special.erfinv, IMAGE / 2),
+    "special_gammaln.default": (torch.special.gammaln, IMAGE),
+    "special_psi.default": (torch.special.psi, IMAGE),
+    "special_i0.default": (torch.special.i0, IMAGE),
+    "special_multigammaln.default": (lambda x: torch.special.multigammaln(x + 3, 2), IMAGE),
+    "special_round.default": (lambda x: torch.special.round(x, decimals=2), IMAGE),
+    "mvlgamma.default": (lambda x: torch.mvlgamma(x + 3, 2), IMAGE),
+    "argsort.stable": (lambda x: torch.argsort(x, dim=1, stable=True), IMAGE),
 }
 
 #: Calls that are core ATen, or decomposed, or an exception of the verifier.

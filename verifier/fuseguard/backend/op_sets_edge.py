@@ -89,9 +89,23 @@ REJECTED = OpSet(
     ),
 )
 
-#: Operators that are decomposed, into one of the rejected, whatever their arguments.
+#: Operators that are decomposed into a rejected one. There are more: these were seen on 1.5.1.
 BECOMES: Mapping[str, str] = pairs(
     {
         "_upsample_bicubic2d_aa.vec": "_upsample_bicubic2d_aa.default",
+        "adaptive_max_pool1d.default": "adaptive_max_pool2d.default",
+        "argsort.stable": "sort.stable",
+        "bilinear.default": "_trilinear.default",
+        "mvlgamma.default": "lgamma.default",
+        "special_erfc.default": "erfc.default",
+        "special_erfinv.default": "erfinv.default",
+        "special_exp2.default": "exp2.default",
+        "special_gammaln.default": "lgamma.default",
+        "special_i0.default": "i0.default",
+        "special_multigammaln.default": "lgamma.default",
+        "special_psi.default": "digamma.default",
+        "special_round.default": "round.decimals",
+        "std_mean.correction": "var_mean.correction",
+        "var_mean.dim": "var_mean.correction",
     }
 )
