@@ -74,6 +74,8 @@ REJECTED_CALLS: dict[str, tuple[_Call, Tensor]] = {
     "special_multigammaln.default": (lambda x: torch.special.multigammaln(x + 3, 2), IMAGE),
     "special_round.default": (lambda x: torch.special.round(x, decimals=2), IMAGE),
     "mvlgamma.default": (lambda x: torch.mvlgamma(x + 3, 2), IMAGE),
+    "linalg_det.default": (torch.linalg.det, IMAGE),
+    "inverse.default": (torch.inverse, IMAGE),
     "argsort.stable": (lambda x: torch.argsort(x, dim=1, stable=True), IMAGE),
 }
 

@@ -1,8 +1,8 @@
 """Which ops ExecuTorch's verifier of the edge dialect rejects, before anything is delegated.
 
 Source: ``EXIRATenDialectVerifier.check_valid_op`` (exir/verification/verifier.py) and the decompositions of
-``_default_decomposition_table`` (exir/tracer.py) of ExecuTorch 1.2.0, 1.3.1, 1.4.0, 1.4.1, 1.5.0 and 1.5.1. The lists
-are in op_sets_edge.py. A program that is in the edge dialect already has passed the check, or was made without it, and
+``_default_decomposition_table`` (exir/tracer.py) of ExecuTorch 1.5.1. The lists are in op_sets_edge.py, and those of
+1.2.0 are the same. A program that is in the edge dialect already has passed the check, or was made without it, and
 then its verifier does not check it later either.
 
 Rules that depend on it: OP720.

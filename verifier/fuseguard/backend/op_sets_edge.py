@@ -1,6 +1,6 @@
 """Which ATen operators the edge dialect rejects, and which others become one of them (exir/verification/verifier.py).
 
-Computed with ExecuTorch 1.2.0, 1.3.1, 1.4.0, 1.4.1, 1.5.0 and 1.5.1, all with torch 2.13, whose tags and decompositions
+Computed with ExecuTorch 1.5.1 and 1.2.0, both with torch 2.13, whose tags and decompositions
 decide. tests/releases/test_edge_rejections.py compares both with what is installed. An operator without a namespace is
 one of ``aten``.
 
@@ -96,6 +96,8 @@ BECOMES: Mapping[str, str] = pairs(
         "adaptive_max_pool1d.default": "adaptive_max_pool2d.default",
         "argsort.stable": "sort.stable",
         "bilinear.default": "_trilinear.default",
+        "inverse.default": "linalg_inv_ex.default",
+        "linalg_det.default": "_linalg_det.default",
         "mvlgamma.default": "lgamma.default",
         "special_erfc.default": "erfc.default",
         "special_erfinv.default": "erfinv.default",
