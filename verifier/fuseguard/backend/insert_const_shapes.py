@@ -94,7 +94,7 @@ def _is_merged(view: View, node: Node, target: Target) -> bool:
 
 
 def _gets_dims(view: View, reader: Node) -> bool:
-    """Whether what comes of the value has dimensions before it leaves the delegate."""
+    """Whether what is computed from the value has dimensions before it leaves the delegate."""
     pending, seen = [reader], set()
     while pending:
         item = pending.pop()

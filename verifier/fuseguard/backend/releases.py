@@ -117,7 +117,7 @@ MOVES_RANK_ZERO_VIEWS = Change(
     ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
 )
 DROPS_UNREAD_INPUTS = Change(
-    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is no input of the delegate's TOSA."
+    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is not an input of the delegate's TOSA."
 )
 TAKES_ARGMAX = Change(
     ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
