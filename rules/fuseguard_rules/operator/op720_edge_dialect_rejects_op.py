@@ -23,8 +23,8 @@ class EdgeDialectRejectsOp(Rule):
         "decomposition removes raises SpecViolationError: torch.exp2, torch.cumprod and F.adaptive_max_pool2d, for "
         "instance, and nn.Bilinear, which is decomposed into such an op. It does not matter where the op would run, "
         "so a partitioner comes too late to prevent the error. The check is EdgeCompileConfig's _check_ir_validity, by "
-        "default True. With False, the same program is lowered, and the op runs on the CPU, unless Arm's backend "
-        "takes it (erfinv and shifts by a tensor)."
+        "default True. With False, the same program is lowered, and the op runs on the CPU, unless it is on a "
+        "list of Arm's backend (erfinv and shifts are)."
     )
     remedy = (
         "Write the op with others: torch.exp(x * math.log(2)) instead of torch.exp2(x), x < 0 instead of "
