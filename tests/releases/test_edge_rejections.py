@@ -1,4 +1,4 @@
-"""The ops that the edge dialect rejects are those that the installed ExecuTorch rejects, and OP720 finds just these.
+"""The ops that the edge dialect rejects are those that the installed ExecuTorch rejects, and OP722 finds just these.
 
 Protects: an op that lowering crashes on and that no rule reports, and a false alarm about one that is decomposed.
 """
@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from fuseguard.backend.op_sets_edge import BECOMES, REJECTED  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
-from fuseguard_rules.operator.op720_edge_dialect_rejects_op import EdgeDialectRejectsOp  # noqa: E402
+from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp  # noqa: E402
 from fuseguard_testkit.edge_rejections import live  # noqa: E402
 from fuseguard_testkit.linting import find  # noqa: E402
 

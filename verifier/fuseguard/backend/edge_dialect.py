@@ -5,7 +5,7 @@ Source: ``EXIRATenDialectVerifier.check_valid_op`` (exir/verification/verifier.p
 1.2.0 are the same. A program that is in the edge dialect already has passed the check, or was made without it, and
 then its verifier does not check it later either.
 
-Rules that depend on it: OP720.
+Rules that depend on it: OP722.
 """
 
 from __future__ import annotations

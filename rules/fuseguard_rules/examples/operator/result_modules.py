@@ -1,4 +1,4 @@
-"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP720, about constants, what a program returns, and
+"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP722, about constants, what a program returns, and
 ops that stay on the CPU.
 
 Imports torch: only ``Example.program`` imports this file.

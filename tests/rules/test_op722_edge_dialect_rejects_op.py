@@ -1,4 +1,4 @@
-"""OP720 where its examples do not reach, torch-free.
+"""OP722 where its examples do not reach, torch-free.
 
 Protects: in-place ops and out variants are known by their functional op, ops of other namespaces and of the edge
 dialect are left alone, and nothing is reported without the check of the edge IR.
@@ -14,7 +14,7 @@ from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Dialect
 from fuseguard.target import Target
-from fuseguard_rules.operator.op720_edge_dialect_rejects_op import EdgeDialectRejectsOp
+from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
 from fuseguard_testkit.linting import find
 
 SPEC = "TOSA-1.0+INT"

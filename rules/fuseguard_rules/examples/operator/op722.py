@@ -1,4 +1,4 @@
-"""Examples of OP720, edge-dialect-rejects-op."""
+"""Examples of OP722, edge-dialect-rejects-op."""
 
 from __future__ import annotations
 

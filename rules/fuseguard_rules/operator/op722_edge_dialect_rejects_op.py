@@ -1,4 +1,4 @@
-"""OP720: an operator that the edge dialect does not have, so that lowering ends before it begins."""
+"""OP722: an operator that the edge dialect does not have, so that lowering ends before it begins."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from fuseguard.backend.edge_dialect import rejected_ops
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op720 as examples
+from fuseguard_rules.examples.operator import op722 as examples
 
 _CHECK = "EXIRATenDialectVerifier.check_valid_op: neither Tag.core nor Tag.view_copy"
 
 
 class EdgeDialectRejectsOp(Rule):
-    code = "OP720"
+    code = "OP722"
     name = "edge-dialect-rejects-op"
     summary = "The program has an op that ExecuTorch's edge dialect does not accept, and lowering ends with an error."
     why = (
