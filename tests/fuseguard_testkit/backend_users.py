@@ -18,7 +18,7 @@ PROGRAM = Path(fuseguard.__file__).parent / "gate" / "program.py"
 RULES = Path(fuseguard_rules.__file__).parent
 #: No model of a pass: what every model uses, and the lists, on which models depend by a test.
 INFRASTRUCTURE = frozenset(("__init__", "per_view", "releases", "op_set"))
-LISTS = frozenset(("op_sets", "op_sets_passes", "op_sets_quantizer", "op_sets_support"))
+LISTS = frozenset(("op_sets", "op_sets_edge", "op_sets_passes", "op_sets_quantizer", "op_sets_support"))
 
 
 def models() -> list[Path]:

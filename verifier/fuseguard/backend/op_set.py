@@ -106,3 +106,8 @@ def _full(op: str) -> str:
 def why(reasons: Mapping[str, str]) -> Mapping[str, str]:
     """By kind, the reason: from one that has the kinds by reason."""
     return MappingProxyType({kind: reason for reason, kinds in reasons.items() for kind in kinds.split()})
+
+
+def pairs(others: Mapping[str, str]) -> Mapping[str, str]:
+    """From one operator to another, both in canonical names."""
+    return MappingProxyType({_full(op): _full(other) for op, other in others.items()})

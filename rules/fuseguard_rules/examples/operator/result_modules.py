@@ -1,4 +1,5 @@
-"""Float modules of the examples of OP712, OP713, OP714 and OP719, all about constants and what a program returns.
+"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP722, about constants, what a program returns, and
+ops that stay on the CPU.
 
 Imports torch: only ``Example.program`` imports this file.
 """
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 Made = tuple[nn.Module, tuple[torch.Tensor, ...]]
 
@@ -65,6 +67,18 @@ def int32_zeros() -> Made:
 
 def compared_in_shape_of_mask() -> Made:
     return made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))
+
+
+def powers_of_two() -> Made:
+    return made(lambda conv, x: torch.exp2(conv(x)))
+
+
+def adaptively_pooled() -> Made:
+    return made(lambda conv, x: F.adaptive_max_pool2d(conv(x), 2))
+
+
+def resized_without_aliases() -> Made:
+    return made(lambda conv, x: F.interpolate(conv(x), size=(3, 3), mode="bicubic", antialias=True))
 
 
 def gathered_by_zeros() -> Made:

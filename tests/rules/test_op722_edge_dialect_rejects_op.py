@@ -1,0 +1,69 @@
+"""OP722 where its examples do not reach, torch-free.
+
+Protects: in-place ops and out variants are known by their functional op, ops of other namespaces and of the edge
+dialect are left alone, and nothing is reported without the check of the edge IR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fuseguard.ir import Graph, View
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Dialect
+from fuseguard.target import Target
+from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
+from fuseguard_testkit.linting import find
+
+SPEC = "TOSA-1.0+INT"
+QPARAMS = int8(0.0237, -3)
+
+
+def program(target: str, dialect: Dialect = "aten", *, used: bool = True) -> Graph:
+    b = GraphBuilder(dialect)
+    x = b.quantized_input("x", (1, 4, 6, 6), QPARAMS)
+    found = b.call(target, b.requantize(b.call("aten.neg.default", x), QPARAMS), annotated=False)
+    return b.output(found if used else x)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("aten.exp2.default", "aten.exp2.default,"),
+        ("aten.exp2_.default", "aten.exp2.default,"),
+        ("aten.exp2.out", "aten.exp2.default,"),
+        ("aten.bitwise_left_shift_.Tensor", "aten.bitwise_left_shift.Tensor,"),
+        ("aten.bitwise_left_shift.Tensor_out", "aten.bitwise_left_shift.Tensor,"),
+        ("aten.__lshift__.Scalar", "aten.__lshift__.Scalar,"),
+        (
+            "aten._upsample_bicubic2d_aa.vec",
+            "aten._upsample_bicubic2d_aa.vec, which becomes aten._upsample_bicubic2d_aa.default,",
+        ),
+    ],
+)
+def test_what_is_rejected(target: str, text: str) -> None:
+    [finding] = find(EdgeDialectRejectsOp(), program(target), SPEC, "1.5.1")
+    assert f" is {text} which is not in the edge dialect" in finding.message
+    assert finding.effect.value == "crash"
+    assert not finding.refuse
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        program("aten.exp.default"),
+        program("aten.bitwise_left_shift.Tensor", "edge"),
+        program("custom.exp2.default"),
+        program("aten.exp2.default", used=False),
+        program("aten.exp2.unknown"),
+    ],
+)
+def test_what_is_not(graph: Graph) -> None:
+    assert find(EdgeDialectRejectsOp(), graph, SPEC, "1.5.1") == ()
+
+
+def test_nothing_is_rejected_without_the_check() -> None:
+    target = replace(Target.parse(SPEC, "1.5.1"), ir_validity=False)
+    assert list(EdgeDialectRejectsOp().check(View(program("aten.exp2.default")), target)) == []
