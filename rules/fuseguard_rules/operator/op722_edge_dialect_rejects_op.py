@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from fuseguard.backend.edge_dialect import rejected_ops
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
-from fuseguard_rules.examples.operator import op722 as examples
 
+examples = ExamplesOf("fuseguard_rules.examples.operator.op722")
 _CHECK = "EXIRATenDialectVerifier.check_valid_op: neither Tag.core nor Tag.view_copy"
 
 

@@ -41,6 +41,3 @@ def _functional(target: str) -> str:
         name = name.removesuffix("_")
     overload = "default" if overload == "out" else overload.removesuffix("_out")
     return f"{namespace}.{name}.{overload}"
-
-
-__all__ = ["rejected_ops"]
