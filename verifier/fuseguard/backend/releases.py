@@ -117,10 +117,14 @@ MOVES_RANK_ZERO_VIEWS = Change(
     ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
 )
 DROPS_UNREAD_INPUTS = Change(
-    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is no input of the delegate's TOSA."
+    ">=1.3", "ToTosaMemoryFormatPass", "No TRANSPOSE reads each input of rank 4 or more any longer, so that one that "
+    "nothing else reads is not in the delegate's TOSA."
 )
-TAKES_ARGMAX = Change(
-    ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
+DELEGATES_ARGMAX = Change(
+    ">=1.4", "CheckInt64InputsAndOutputs", "An argmax whose readers all cast it to int32 is delegated."
+)
+DELEGATES_ARGMAX_CASTS = Change(
+    ">=1.5", "CheckInt64InputsAndOutputs", "The cast of such an argmax to int32 is delegated, too."
 )
 
 EXPANDS_PUT_VALUES = Change(

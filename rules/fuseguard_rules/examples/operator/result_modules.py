@@ -39,6 +39,10 @@ def ones_like_second() -> _Made:
     return _made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
 
 
+def ones_like_argmax() -> _Made:
+    return _made(lambda conv, x: (conv(x), torch.ones_like(x.argmax(1), dtype=torch.int32)))
+
+
 def total() -> _Made:
     return _made(lambda conv, x: conv(x).sum())
 
