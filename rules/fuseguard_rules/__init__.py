@@ -38,6 +38,7 @@ from fuseguard_rules.operator.op716_norm_side_results_lost import NormSideResult
 from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotExpanded
 from fuseguard_rules.operator.op718_dynamic_size_needs_shape_ops import DynamicSizeNeedsShapeOps
 from fuseguard_rules.operator.op719_like_constant_loses_dtype import LikeConstantLosesDtype
+from fuseguard_rules.operator.op720_rank_zero_gains_dimension import RankZeroGainsDimension
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -115,4 +116,5 @@ RULES = (
     PutValuesNotExpanded,
     DynamicSizeNeedsShapeOps,
     LikeConstantLosesDtype,
+    RankZeroGainsDimension,
 )

@@ -1,4 +1,4 @@
-"""Float modules of the examples of OP712, OP713, OP714 and OP719, all about constants and what a program returns.
+"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP720: constants, and what a program returns.
 
 Imports torch: only ``Example.program`` imports this file.
 """
@@ -69,3 +69,8 @@ def int32_zeros() -> _Made:
 
 def compared_in_shape_of_mask() -> _Made:
     return _made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))
+
+
+def stacked_number() -> _Made:
+    module, (x,) = _made(lambda conv, x, number: torch.stack([number, conv(x).mean()]))
+    return module, (x, torch.tensor(0.7))
