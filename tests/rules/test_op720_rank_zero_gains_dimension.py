@@ -98,6 +98,19 @@ def test_only_ops_that_go_by_the_dimensions_fail(uses: tuple[Use, ...], found: b
     assert bool(find(RankZeroGainsDimension(), graph_of(*uses), release="1.5.1")) == found
 
 
+@pytest.mark.parametrize(("release", "found"), [("1.5.1", False), ("1.4.1", False), ("1.3.1", True), ("1.2.0", True)])
+def test_a_view_that_moves_past_the_product_states_its_shape(release: str, found: bool) -> None:
+    def times_a_view(b: GraphBuilder, value: str) -> str:
+        matrix = b.quantized_input("matrix", (3, 4), QPARAMS)
+        flat = b.requantize(b.call("aten.view.default", matrix, (12,), shape=(12,)), QPARAMS)
+        return b.call("aten.mul.Tensor", flat, value, shape=(12,))
+
+    def cut(b: GraphBuilder, value: str) -> str:
+        return b.call("aten.slice.Tensor", value, 0, 3, 7, shape=(4,))
+
+    assert bool(find(RankZeroGainsDimension(), graph_of(unsqueezed, times_a_view, cut), release=release)) == found
+
+
 def test_the_repair_states_the_shape_before_the_op_that_fails() -> None:
     graph = graph_of(unsqueezed, joined)
     (finding,) = find(RankZeroGainsDimension(), graph, release="1.5.1")

@@ -116,6 +116,9 @@ CHECKS_SHAPES = Change(
 MOVES_RANK_ZERO_VIEWS = Change(
     ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
 )
+SINKS_VIEWS = Change(
+    ">=1.4", "FuseIdenticalInputTransformsPass", "A view of an operand moves past an op with a number."
+)
 DROPS_UNREAD_INPUTS = Change(
     ">=1.3", "ToTosaMemoryFormatPass", "No TRANSPOSE reads each input of rank 4 or more any longer, so that one that "
     "nothing else reads is not in the delegate's TOSA."
