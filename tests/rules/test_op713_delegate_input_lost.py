@@ -84,6 +84,22 @@ def test_a_cast_from_int64_stays_on_the_cpu_where_what_it_casts_does(kind: str, 
         assert bool(found) == any(release.startswith(item[:3]) for item in releases), release
 
 
+def test_ones_in_the_shape_of_an_int64_stay_on_the_cpu_themselves() -> None:
+    b = GraphBuilder()
+    made = b.call("aten.ones_like.default", b.input("n", (6,), "int64"), dtype="int32", annotated=False)
+    assert not find(DelegateInputLost(), b.output(made), release="1.5.1")
+
+
+@pytest.mark.parametrize(("profile", "lost"), [("TOSA-1.0+INT", True), ("TOSA-1.0+INT+FP", False)])
+def test_without_float_support_the_codes_of_an_input_are_an_input(profile: str, lost: bool) -> None:
+    """Both quantize ops read x. Only one of them is read by an op that needs its values."""
+    b = GraphBuilder()
+    x = b.input("x", SHAPE)
+    made = b.requantize(b.call("aten.ones_like.default", b.requantize(x, QPARAMS)), QPARAMS)
+    negative = b.requantize(b.call("aten.neg.default", b.requantize(x, QPARAMS)), OUT)
+    assert bool(find(DelegateInputLost(), b.output(negative, made), spec=profile, release="1.5.1")) == lost
+
+
 @pytest.mark.parametrize(("rank", "lost"), [(3, True), (4, False), (5, False)])
 def test_1_2_loses_only_inputs_of_fewer_than_4_dimensions(rank: int, lost: bool) -> None:
     b = GraphBuilder()

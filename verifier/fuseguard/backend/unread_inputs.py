@@ -35,14 +35,17 @@ def lost_inputs(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
 
     An input of a delegate is an input of the program, or what an op on the CPU yields.
     """
-    shaped = [node for node in view.ops if shape_operand(view, node) is not None and _is_taken(node)]
+    shaped = [
+        node for node in view.ops
+        if shape_operand(view, node) is not None and _is_taken(node) and not stays_for_int64(view, target, node)
+    ]  # fmt: skip
     if not shaped:
         return
     read = _read(view)
     for node in shaped:
         lost = _lost(view, target, node, read)
         if lost is not None and not _is_transposed(lost, target):
-            yield node, lost
+            yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
 
 
 def is_flat(node: Node) -> bool:
@@ -86,12 +89,20 @@ def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node 
         if item.constant or item.name in seen:
             continue
         seen.add(item.name)
-        if item.op != "call" or _stays(view, target, item):
+        if _is_input(view, target, item):
             if not any(_takes_into_delegate(view, target, user, item, read) for user in view.users(item)):
                 return item
         elif item.name not in read:
             pending += view.graph.inputs(item)
     return None
+
+
+def _is_input(view: View, target: Target, item: Node) -> bool:
+    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
+    if item.op != "call" or _stays(view, target, item):
+        return True
+    producer = view.producer(item) if view.is_q(item) and not target.has_float else None
+    return producer is not None and producer.op != "call"
 
 
 def _takes_into_delegate(view: View, target: Target, user: Node, item: Node, read: frozenset[str]) -> bool:

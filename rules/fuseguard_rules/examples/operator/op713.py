@@ -57,13 +57,13 @@ def _in_shape_of_argmax(target: str, *args: int, keepdim: bool = False) -> Calla
 
     def build() -> Graph:
         b = GraphBuilder()
-        x = b.input("x", (4, 6, 6))
+        x = b.quantize(b.input("x", (4, 6, 6)), _QPARAMS)
         to_int32 = {"dtype": "int32"}
-        largest = b.call("aten.argmax.default", b.requantize(x, _QPARAMS), 0, keepdim,
+        largest = b.call("aten.argmax.default", b.dequantize(x, _QPARAMS), 0, keepdim,
                          shape=(1, 6, 6) if keepdim else (6, 6), dtype="int64", annotated=False)
         cast = b.call("dim_order_ops._to_dim_order_copy.default", largest, dtype="int32", kwargs=to_int32)
         made = b.call(target, cast, *args, dtype="int32", annotated=False, kwargs=to_int32)
-        negative = b.requantize(b.call("aten.neg.default", b.requantize(x, _QPARAMS)), int8(0.0237, 2))
+        negative = b.requantize(b.call("aten.neg.default", b.dequantize(x, _QPARAMS)), int8(0.0237, 2))
         return b.output(negative, made)
 
     return build
