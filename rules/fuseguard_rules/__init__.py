@@ -16,6 +16,7 @@ from fuseguard_rules.dtype.dt507_uint8_boundary_unsupported import Uint8Boundary
 from fuseguard_rules.dtype.dt508_table_codes_taken_for_floats import TableCodesAsFloats
 from fuseguard_rules.dtype.dt509_cumulative_sum_dtype_mismatch import CumulativeSumDtype
 from fuseguard_rules.dtype.dt510_reduction_of_raw_numbers import ReductionOfRawNumbers
+from fuseguard_rules.dtype.dt511_cast_rounds import CastRounds
 from fuseguard_rules.fusion.fu101_fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.fusion.fu103_narrow_range_saturates_late import NarrowRangeSaturates
@@ -39,6 +40,7 @@ from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotE
 from fuseguard_rules.operator.op718_dynamic_size_needs_shape_ops import DynamicSizeNeedsShapeOps
 from fuseguard_rules.operator.op719_like_constant_loses_dtype import LikeConstantLosesDtype
 from fuseguard_rules.operator.op720_rank_zero_gains_dimension import RankZeroGainsDimension
+from fuseguard_rules.operator.op721_op_form_not_lowered import OpFormNotLowered
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -91,6 +93,7 @@ RULES = (
     TableCodesAsFloats,
     CumulativeSumDtype,
     ReductionOfRawNumbers,
+    CastRounds,
     FloatTailLeavesDelegate,
     PartitionCycle,
     ControlFlowBoundary,
@@ -117,4 +120,5 @@ RULES = (
     DynamicSizeNeedsShapeOps,
     LikeConstantLosesDtype,
     RankZeroGainsDimension,
+    OpFormNotLowered,
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from fuseguard.engine import Effect, Finding, Severity
+from fuseguard.engine.run import TooMuchFound
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.lines import Line, paragraph, plain, table
@@ -143,6 +145,15 @@ def test_errors_notices_and_failures_have_their_lines() -> None:
     assert "error: rule FU102 failed in true_graph_0: KeyError: 'x'" in text
     assert "error: bad.pt2: is empty; save it again\n" in text
     assert "error: bad.pt2" not in text_of(check, errors=False)
+
+
+def test_advice_after_a_failure_depends_on_whose_fault_it_is() -> None:
+    """A program with too many findings is not a fault of the rule, whose authors need not hear of it."""
+    full = replace(FAILURE, error=f"{TooMuchFound.__name__}: there are more than 5000 findings")
+    assert "5000 findings. What it would have found is missing; repair what is listed, then check again." in text_of(
+        of(failures=(full,))
+    )
+    assert "is missing; please report it to the authors of its rule pack." in text_of(of(failures=(FAILURE,)))
 
 
 def test_quiet_keeps_failures_and_drops_notices() -> None:

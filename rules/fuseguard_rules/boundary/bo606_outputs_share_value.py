@@ -38,12 +38,8 @@ class OutputsShareValue(Rule):
     accelerator = "vgf"
     effects = EffectsTable(
         [
-            EffectRow(
-                "moved", "<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=("1.4.1",)
-            ),
-            EffectRow(
-                "*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.4.1", "1.5.1")
-            ),
+            EffectRow("moved", "<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=("1.4.1",)),
+            EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.4.1", "1.5.1")),
         ]
     )
     bad = examples.BAD

@@ -254,9 +254,9 @@ def _constant_value(view: View, dq: Node) -> float | None:
     """The one value that a graph makes itself and quantizes in front of ``dq``."""
     q = view.producer(dq)
     made = view.producer(q) if q is not None and view.is_q(q) else None
-    if made is None or made.op != "call":
+    if made is None:
         return None
-    name = made.target.split(".")[1]
+    name = made.operator
     value = made.args[1] if name in ("full", "full_like") and len(made.args) > 1 else _ALL_ALIKE.get(name)
     return float(value) if isinstance(value, int | float) else None
 

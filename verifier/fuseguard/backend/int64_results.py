@@ -20,19 +20,29 @@ from fuseguard.target import Target
 
 #: What the edge dialect makes ops of that are computed in advance, by name.
 _CONSTANTS = frozenset(("arange", "eye", "full", "ones", "zeros"))
+
+#: Of these, it makes an arange and a comparison that reads another int64, which keeps it on the CPU.
+_COMPARING = frozenset(("diag_embed", "one_hot"))
+#: Of these, it makes an arange and a cast of it to float. The INT profile leaves the cast on the CPU.
+_CASTING = frozenset(("upsample_bicubic2d", "upsample_linear1d", "upsample_trilinear3d"))
 _INT32 = range(-(2**31), 2**31)
 
 
 def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
     """int64 constants that are delegated, each with an output or an op on the CPU that reads it."""
     for node in view.ops:
-        if node.kind == "one_hot" and node.args and not _is_constant(view.graph.inputs(node)):
-            yield node, node  # the edge dialect makes an arange of it, and an eq that compares it with the classes
+        if node.operator in _COMPARING and not _is_constant(view.graph.inputs(node)):
+            yield node, node
         if not _is_constant((node,)) or not _fits_int32(node):
             continue
         reader = _reader_outside(view, target, node)
         if reader is not None and not any(_first_is_int64(view, user) for user in view.users(node)):
             yield node, reader
+
+
+def casting_resizes(view: View) -> Iterator[tuple[Node, Node]]:
+    """The ops of which the edge dialect makes int64 constants and casts of them to float, each twice."""
+    return ((node, node) for node in view.ops if node.operator in _CASTING)
 
 
 def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:

@@ -1,8 +1,8 @@
 """Which ops an INT-only backend leaves on the CPU, as far as the graph tells. The BO rules share it.
 
-Source: ``IndexTensorSupported`` (index_tensor_support.py) and ``TOSA_PRO_INT_SupportList``
-(tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT profile requires of quantization is in
-:mod:`fuseguard.backend.proper_quantization`.
+Source: ``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT
+profile requires of quantization is in :mod:`fuseguard.backend.proper_quantization`, and what ops with an index require
+of it in :mod:`fuseguard.backend.index_support`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and early_dtypes and
 insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from fuseguard.backend.index_support import refuses_index
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.proper_quantization import is_unlisted, refusal
 from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
@@ -41,12 +42,12 @@ def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
         return False
     if node.meta is None or not node.meta.is_float:
         return False
-    return _is_unknown(node, target) or refusal(view, node, target) is not None
+    return _is_unknown(view, node, target) or refusal(view, node, target) is not None
 
 
 def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
     """Whether a backend with float support leaves ``node`` on the CPU: it is not supported, or only in float."""
-    unsupported = _is_unknown(node, target) or (node.annotated and is_unlisted(node, target))
+    unsupported = _is_unknown(view, node, target) or (node.annotated and is_unlisted(node, target))
     return unsupported and stays_on_cpu(view, node, target)
 
 
@@ -76,16 +77,10 @@ def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
     return next((reader for reader in readers if is_delegated(view, reader, target)), None)
 
 
-def _is_unknown(node: Node, target: Target) -> bool:
+def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
-    return (node.kind not in KINDS and node.kind not in _FURTHER) or _indexes_behind_none(node)
-
-
-def _indexes_behind_none(node: Node) -> bool:
-    """Whether an index leaves a dimension in front alone (``x[:, i]``), which IndexTensorSupported rejects."""
-    indices = node.arg(1, "indices", ())
-    return node.target == "aten.index.Tensor" and isinstance(indices, tuple) and None in indices
+    return (node.kind not in KINDS and node.kind not in _FURTHER) or refuses_index(view, node, target)
 
 
 class CpuReach:

@@ -142,6 +142,7 @@ TAKES_SYMBOLIC_SIZES = Change(
 
 # --- partitions and control flow -----------------------------------------------------------------------------
 
+INDEXES_BY_RANK_FOUR = Change(">=1.3", "IndexTensorSupported", "An index.Tensor may have index tensors of any rank.")
 DROPS_EMPTY_PARTITIONS = Change(
     ">=1.4", "#18191", "TOSAPartitioner decides after de-tagging whether a partition computes anything, and splits it."
 )

@@ -165,7 +165,7 @@ def _fixed(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:
 def _dims(node: Node) -> tuple[int, ...]:
     """How a permute orders its dimensions; () where that is not known."""
     dims = node.arg(1, "dims", ())
-    if node.target.split(".")[1] not in ("permute", "permute_copy") or not isinstance(dims, tuple):
+    if node.operator not in ("permute", "permute_copy") or not isinstance(dims, tuple):
         return ()
     return tuple(dim % len(dims) for dim in dims if isinstance(dim, int))
 

@@ -197,7 +197,7 @@ def summed_terms(view: View, node: Node) -> int | None:
 
 
 def _filled(node: Node) -> Range:
-    name = node.target.split(".")[1]
+    name = node.operator
     if name in _FILLED_WITH:
         return _FILLED_WITH[name], _FILLED_WITH[name]
     value = node.arg(*_FILLED[name]) if name in _FILLED else None

@@ -172,3 +172,13 @@ def refuse_to_overwrite(path: Path, what: str, kept: Mapping[Path, str]) -> None
         found = "a file named .pt2, like a program"
     if found is not None:
         raise Failure(f"{what} would overwrite {found}; write to another file.")
+
+
+def check_new_file(path: Path, original: Path, force: bool) -> None:
+    """Refuse a place for a program that is made of ``original`` before any work is done for it. Raises Failure."""
+    if path.exists() and path.resolve() == original.resolve():
+        raise Failure(f"{path} is the program itself, which is never overwritten; name another file.")
+    if path.exists() and not force:
+        raise Failure(f"{path} exists; pass --force to overwrite it, or name another file.")
+    if not path.resolve().parent.is_dir():
+        raise Failure(f"{path}: there is no directory {str(path.parent)!r} to write it to; create it first.")

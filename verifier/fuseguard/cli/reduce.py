@@ -102,14 +102,8 @@ def _check_paths(file: Path, out: Path | None, script: Path | None, force: bool)
     if out is None and script is None:
         raise exits.Failure("name the file to write with -o OUT or --script OUT.py.")
     for path in (out, script):
-        if path is None:
-            continue
-        if path.exists() and path.resolve() == file.resolve():
-            raise exits.Failure(f"{path} is the program itself, which is never written over; name another file.")
-        if path.exists() and not force:
-            raise exits.Failure(f"{path} exists; pass --force to write over it, or name another file.")
-        if not path.resolve().parent.is_dir():
-            raise exits.Failure(f"{path}: there is no directory {str(path.parent)!r} to write it to; make it first.")
+        if path is not None:
+            output.check_new_file(path, file, force)
     if out is not None and script is not None and out.resolve() == script.resolve():
         raise exits.Failure(f"{out} cannot be both the program and the script; name two files.")
 

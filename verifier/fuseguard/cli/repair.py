@@ -136,14 +136,8 @@ def command(
 def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
     if out is None and not diff:
         raise exits.Failure("name the file to write with -o OUT, or pass --diff to see what would change.")
-    if out is None:
-        return
-    if out.exists() and out.resolve() == file.resolve():
-        raise exits.Failure(f"{out} is the program itself, which is never overwritten; name another file with -o.")
-    if out.exists() and not force:
-        raise exits.Failure(f"{out} exists; pass --force to overwrite it, or name another file with -o.")
-    if not out.resolve().parent.is_dir():
-        raise exits.Failure(f"{out}: there is no directory {str(out.parent)!r} to write it to; create it first.")
+    if out is not None:
+        output.check_new_file(out, file, force)
 
 
 def _repair(

@@ -51,9 +51,7 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     if row.engine != "tosa":
         return _by_engine(row, target)
     recordings = rule.recordings or measured.SHIPPED
-    here, nearest = _shown(
-        recordings, str(target.release), rule.code, rule.in_program, case, target.profile, effect
-    )
+    here, nearest = _shown(recordings, str(target.release), rule.code, rule.in_program, case, target.profile, effect)
     if here:
         return Grade(Evidence.MEASURED, row.reference, here)
     told = [

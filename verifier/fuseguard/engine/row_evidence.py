@@ -72,9 +72,7 @@ def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEv
         for row in _rows_announced(rule, *pair):
             announced.setdefault(row, {})[pair] = None
     return tuple(
-        RowEvidence(
-            row, row.evidence, row.measured_on or shown.get(row, ()), tuple(announced.get(row, ()))
-        )
+        RowEvidence(row, row.evidence, row.measured_on or shown.get(row, ()), tuple(announced.get(row, ())))
         for row in rule.effects.rows
     )
 

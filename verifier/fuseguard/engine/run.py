@@ -28,9 +28,7 @@ MAX_FINDINGS = 5_000
 # Names in the clusters of all findings, those counted once that findings share.
 MAX_CLUSTER_NAMES = 1_000_000
 
-NOT_QUANTIZED = (
-    "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
-)
+NOT_QUANTIZED = "Nothing in this program is quantized (it has no quantize or dequantize op): there is nothing to check."
 
 POLICIES = ("consistent", "measured", "bit-exact")
 

@@ -46,9 +46,7 @@ class _Repaired:
     proof: Proof
 
 
-def judge_case(
-    case: Case, *, repairs: bool = False, compile_config: EdgeCompileConfig | None = None
-) -> Result:
+def judge_case(case: Case, *, repairs: bool = False, compile_config: EdgeCompileConfig | None = None) -> Result:
     """Lint and judge one case; with ``repairs`` what an exact repair makes of it as well.
 
     ``compile_config``: what it is lowered with; None means ExecuTorch's default.
@@ -114,8 +112,7 @@ def _repaired(
     if not result.applied:
         return None
     equal = all(
-        largest_difference(program, result.program, values) == 0
-        for values in (inputs, extreme_inputs(program, inputs))
+        largest_difference(program, result.program, values) == 0 for values in (inputs, extreme_inputs(program, inputs))
     )
     # Lowered as fuseguard.executorch.lower does, with what remains refused.
     refused = any(finding.refuse for finding in result.remaining)

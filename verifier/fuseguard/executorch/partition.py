@@ -121,9 +121,7 @@ def guard(
         )
     arm: Any = partitioner
     # Partitioners keep their compile spec only from 1.5 on; the TOSA specification they have always had.
-    checks = support_checks(
-        arm, policy, select=select, ignore=ignore, strict=strict, compile_config=compile_config
-    )
+    checks = support_checks(arm, policy, select=select, ignore=ignore, strict=strict, compile_config=compile_config)
     if program is not None:
         exported_program_of(program, "guard")
     others = [check for check in arm.additional_checks or () if not isinstance(check, _RuleCheck)]

@@ -213,11 +213,10 @@ class View:
 
     def groups(self, anchor: Node) -> int:
         """The group count of a convolution in either dialect, by its schema."""
-        name = anchor.target.split(".")[1] if "." in anchor.target else ""
         # convolution(x, w, b, stride, padding, dilation, transposed, output_padding, groups)
         # conv_transposeNd(x, w, b, stride, padding, output_padding, groups, dilation)
         # convNd(x, w, b, stride, padding, dilation, groups)
-        position = 8 if name == "convolution" else 6
+        position = 8 if anchor.operator == "convolution" else 6
         groups = anchor.arg(position, "groups", 1)
         return groups if isinstance(groups, int) else 1
 
@@ -358,7 +357,7 @@ def activation_bounds(node: Node) -> tuple[float, float]:
     Source: aten schemas of relu, relu6, hardtanh (defaults -1 and 1), clamp, clamp_min and clamp_max. A bound
     that is a tensor is unknown; it is returned as NaN.
     """
-    name = node.target.split(".")[1].removesuffix("_") if "." in node.target else node.target
+    name = node.operator.removesuffix("_")
     if name == "relu":
         return 0.0, math.inf
     if name == "relu6":

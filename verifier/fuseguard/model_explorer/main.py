@@ -92,9 +92,7 @@ class FuseguardFindings(NodeDataProvider):  # type: ignore[misc]
         inside = "" if graph_id == model_explorer.TOP else graph_id
         found = [finding for finding in report.findings if finding.graph == inside]
         told = model_explorer.node_data(model_explorer.overlay_name(of_report(report)), found)
-        results = {
-            node: node_data_builder.NodeDataResult(**result) for node, result in told.pop("results").items()
-        }
+        results = {node: node_data_builder.NodeDataResult(**result) for node, result in told.pop("results").items()}
         return NodeDataProviderResult(result=node_data_builder.GraphNodeData(results=results, **told))
 
 

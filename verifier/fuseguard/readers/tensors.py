@@ -27,9 +27,7 @@ def constant_values(
     return {name: told for name, told in read if told is not None}
 
 
-def tensor_values(
-    name: str, value: TensorValue, data: bytes, little: bool, budget: Budget
-) -> tuple[float, ...] | None:
+def tensor_values(name: str, value: TensorValue, data: bytes, little: bool, budget: Budget) -> tuple[float, ...] | None:
     """The elements of a tensor whose storage is ``data``; None for a fake one and for types that no qparam has.
 
     Raises MalformedProgram if the storage is smaller than the tensor, OverBudget.

@@ -69,7 +69,7 @@ def fitted_table(
 def _cut(text: str, width: int, left: bool) -> str:
     if len(text) <= width:
         return text
-    return f"...{text[3 - width:]}" if left else f"{text[:width - 3]}..."
+    return f"...{text[3 - width :]}" if left else f"{text[: width - 3]}..."
 
 
 def plain(lines: Iterable[Line], width: int = 0) -> str:

@@ -62,8 +62,10 @@ def render(
         rows.append(("differs", quoted(", ".join(proof.differing)) + where))
     if proof.engine != "tosa":
         rows.append(("engine", proof.engine))
-    rows += [("", quoted(str(item))) if number else ("not as TOSA", quoted(str(item)))
-             for number, item in enumerate(proof.engine_differences)]
+    rows += [
+        ("", quoted(str(item))) if number else ("not as TOSA", quoted(str(item)))
+        for number, item in enumerate(proof.engine_differences)
+    ]
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
-from fuseguard.engine.run import RuleFailure
+from fuseguard.engine.run import RuleFailure, TooMuchFound
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.grouped import counted_steps, groups, message, places, repairs_known
@@ -222,7 +222,9 @@ def failure_line(failure: RuleFailure) -> Line:
     """A rule that raised."""
     where = f" in {quoted(failure.graph)}" if failure.graph else ""
     text = f"rule {quoted(failure.code)} failed{where}: {quoted(failure.error)}. What it would have found is missing"
-    return Line(("error", "error"), f": {text}; please report it to the authors of its rule pack.", hang=2)
+    full = failure.error.startswith(f"{TooMuchFound.__name__}:")
+    advice = "repair what is listed, then check again" if full else "please report it to the authors of its rule pack"
+    return Line(("error", "error"), f": {text}; {advice}.", hang=2)
 
 
 def summary(result: CheckResult) -> Line:

@@ -141,9 +141,7 @@ def _step_dict(step: Step) -> dict[str, Any]:
         "function": step.function,
         "holds": step.holds,
         "value": step.value,
-        "parts": [
-            {"text": part.text, "holds": part.holds, "values": _labelled(part.values)} for part in step.parts
-        ],
+        "parts": [{"text": part.text, "holds": part.holds, "values": _labelled(part.values)} for part in step.parts],
         "comment": step.comment,
         "doc": step.doc,
         "where": _labelled(step.where),

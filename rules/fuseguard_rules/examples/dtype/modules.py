@@ -144,3 +144,32 @@ def tiny_norm() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     """Variances of 0.0001 to 0.1."""
     torch.manual_seed(0)
     return NormFirst((1e-4, 1e-3, 1e-2, 1e-1)).eval(), (torch.randn(1, 4, 8, 8) * 0.2,)
+
+
+class ConvCast(nn.Module):
+    """A convolution whose result is cast."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+        self.dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.conv(x) * 4).to(self.dtype)
+
+
+def _cast(dtype: torch.dtype) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    torch.manual_seed(0)
+    return ConvCast(dtype).eval(), (torch.randn(1, 4, 8, 8),)
+
+
+def cast_to_int8() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return _cast(torch.int8)
+
+
+def cast_to_int16() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return _cast(torch.int16)
+
+
+def cast_to_int32() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    return _cast(torch.int32)

@@ -93,6 +93,4 @@ BAD = (
             _in_shape_of_argmax("aten.full_like.default", 3, keepdim=True)),
 )  # fmt: skip
 
-GOOD = (
-    Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),
-)
+GOOD = (Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),)

@@ -77,6 +77,4 @@ BAD = (
     Example("zeros_like of a float, of dtype int32, that is returned", _returned(floats=True)),
 )  # fmt: skip
 
-GOOD = (
-    Example("full_like of dtype int32 whose number is a code, compared", _built(_compared, "int32", 3)),
-)
+GOOD = (Example("full_like of dtype int32 whose number is a code, compared", _built(_compared, "int32", 3)),)

@@ -25,52 +25,72 @@ class _Function(nn.Module):
         return self.function(self.conv, *inputs)
 
 
-def _made(function: Callable[..., object], inputs: int = 1) -> _Made:
+def made(function: Callable[..., object], inputs: int = 1) -> _Made:
     torch.manual_seed(0)
     module = _Function(function).eval()
     return module, tuple(torch.randn(1, 4, 6, 6) for _ in range(inputs))
 
 
 def zeros_like() -> _Made:
-    return _made(lambda _, x: torch.zeros_like(x))
+    return made(lambda _, x: torch.zeros_like(x))
 
 
 def ones_like_second() -> _Made:
-    return _made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
+    return made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
 
 
 def ones_like_argmax() -> _Made:
-    return _made(lambda conv, x: (conv(x), torch.ones_like(x.argmax(1), dtype=torch.int32)))
+    return made(lambda conv, x: (conv(x), torch.ones_like(x.argmax(1), dtype=torch.int32)))
 
 
 def total() -> _Made:
-    return _made(lambda conv, x: conv(x).sum())
+    return made(lambda conv, x: conv(x).sum())
 
 
 def without_mean() -> _Made:
-    return _made(lambda conv, x: conv(x) - x.mean())
+    return made(lambda conv, x: conv(x) - x.mean())
 
 
 def with_int64_ones() -> _Made:
-    return _made(lambda conv, x: (conv(x), torch.ones(2, dtype=torch.int64)))
+    return made(lambda conv, x: (conv(x), torch.ones(2, dtype=torch.int64)))
 
 
 def largest_channel() -> _Made:
-    return _made(lambda conv, x: conv(x).argmax(1))
+    return made(lambda conv, x: conv(x).argmax(1))
 
 
 def chosen_by_ones() -> _Made:
-    return _made(lambda _, x: torch.where(torch.ones_like(x, dtype=torch.bool), x, -x))
+    return made(lambda _, x: torch.where(torch.ones_like(x, dtype=torch.bool), x, -x))
 
 
 def int32_zeros() -> _Made:
-    return _made(lambda conv, x: (conv(x), torch.zeros_like(x, dtype=torch.int32)))
+    return made(lambda conv, x: (conv(x), torch.zeros_like(x, dtype=torch.int32)))
 
 
 def compared_in_shape_of_mask() -> _Made:
-    return _made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))
+    return made(lambda _, x: torch.where(torch.full_like(x > 0, 3, dtype=torch.int32) > 2, x, -x))
+
+
+def gathered_by_zeros() -> _Made:
+    return made(lambda conv, x: conv(x).gather(1, torch.zeros(1, 2, 6, 6, dtype=torch.int64)))
+
+
+def on_diagonals() -> _Made:
+    return made(lambda conv, x: torch.diag_embed(conv(x)))
+
+
+def resized_bicubic() -> _Made:
+    return made(lambda conv, x: nn.functional.interpolate(conv(x), scale_factor=2, mode="bicubic"))
+
+
+def resized_linear() -> _Made:
+    return made(lambda conv, x: nn.functional.interpolate(conv(x).flatten(2), scale_factor=2, mode="linear"))
+
+
+def resized_nearest() -> _Made:
+    return made(lambda conv, x: nn.functional.interpolate(conv(x), scale_factor=2, mode="nearest"))
 
 
 def stacked_number() -> _Made:
-    module, (x,) = _made(lambda conv, x, number: torch.stack([number, conv(x).mean()]))
+    module, (x,) = made(lambda conv, x, number: torch.stack([number, conv(x).mean()]))
     return module, (x, torch.tensor(0.7))

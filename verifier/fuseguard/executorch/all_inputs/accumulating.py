@@ -222,9 +222,7 @@ def _reached(
 class _Ends:
     """The program's codes as functions of sums, one column for each filter."""
 
-    def __init__(
-        self, piece: Piece, batch: list[Column], ours: Accumulator, filters: Array, offsets: Array
-    ) -> None:
+    def __init__(self, piece: Piece, batch: list[Column], ours: Accumulator, filters: Array, offsets: Array) -> None:
         self.piece = piece
         self.scale, self.bias = ours.scale, ours.bias
         if len(self.scale) == len(ours.filters):

@@ -79,9 +79,7 @@ def functions(piece: Piece, theirs: Elements, ours: Elements) -> list[Function]:
     return found
 
 
-def enumerate_codes(
-    piece: Piece, found: list[Function], tally: Tally, step: float | None
-) -> list[Suspect]:
+def enumerate_codes(piece: Piece, found: list[Function], tally: Tally, step: float | None) -> list[Suspect]:
     """Computes functions of codes on all codes; the first difference, shown by several codes. Raises Unsupported."""
     batches: dict[Hashable, list[Function]] = {}
     for function in found:

@@ -204,9 +204,7 @@ class GraphRules:
         leaves = [move(leaf) for leaf in source.leaves]
         if isinstance(exprs, torch.Tensor):
             return Elements(exprs.numpy(), [leaf.numpy() for leaf in leaves])
-        return [
-            Elements(part.numpy(), [leaf[number].numpy() for leaf in leaves]) for number, part in enumerate(exprs)
-        ]
+        return [Elements(part.numpy(), [leaf[number].numpy() for leaf in leaves]) for number, part in enumerate(exprs)]
 
     def _joined(self, node: torch.fx.Node, args: Sequence[Any]) -> Form:
         target: Any = node.target

@@ -114,9 +114,7 @@ def _listed(piece: Piece, codes: Mapping[str, Array]) -> tuple[tuple[str, tuple[
     return tuple(found)
 
 
-def confirmed(
-    piece: Piece, suspect: Suspect, bound: float, step: float | None, reach: float
-) -> Counterexample | None:
+def confirmed(piece: Piece, suspect: Suspect, bound: float, step: float | None, reach: float) -> Counterexample | None:
     """Runs the cell on the codes of a difference on paper. None if the run does not show it. Raises Unsupported."""
     flat = {
         operand.kind: np.full(operand.order.size, np.clip(operand.zero, operand.low, operand.high), operand.dtype)

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from fuseguard.executorch.lockstep.cells import Cell
 
 
-def with_ratios(
-    cells: Sequence[Cell], walks: Walks, walked: Walked, layers: FloatLayers | None
-) -> tuple[Cell, ...]:
+def with_ratios(cells: Sequence[Cell], walks: Walks, walked: Walked, layers: FloatLayers | None) -> tuple[Cell, ...]:
     """The cells with their ratios of signal to error. ``layers``: a run of the float program on the same inputs."""
     codes, outputs = walks.eager
     nodes = {node.name: node for node in walks.program.graph.nodes}

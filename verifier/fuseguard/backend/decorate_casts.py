@@ -1,0 +1,34 @@
+"""Which casts of floats to integers round to the nearest number, where torch drops the fraction.
+
+Source: ``DecorateFp32toInt32CastingPass`` and ``ToCopySupported`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The TOSA
+CAST of a float rounds to the nearest integer. The pass drops the fraction before a cast of float32 to int32, and before
+no other one. Casts to uint8 and int64 stay on the CPU.
+
+Rules that depend on it: DT511.
+"""
+
+from __future__ import annotations
+
+from fuseguard.ir import Node, View
+from fuseguard.ir.ops import CASTS
+
+_ROUNDED = frozenset(("int8", "int16"))
+_INTEGRAL = frozenset(("ceil", "floor", "round", "trunc"))
+
+
+def rounding_cast(view: View, node: Node) -> Node | None:
+    """What a cast to int8 or int16 reads if it is a float that may have a fraction; None for all other nodes."""
+    data = view.producer(node)
+    if node.operator not in CASTS or node.meta is None or node.meta.dtype not in _ROUNDED:
+        return None
+    if data is None or data.meta is None or not data.meta.is_float or _is_integral(view, data):
+        return None
+    return data
+
+
+def _is_integral(view: View, data: Node) -> bool:
+    """Whether every value is certain to be an integer: of an op that rounds, or of codes with such a scale."""
+    if not view.is_dq(data):
+        return data.kind in _INTEGRAL
+    qparams = view.qparams(data)
+    return qparams is not None and qparams.usable and all(scale.is_integer() for scale in qparams.scales)

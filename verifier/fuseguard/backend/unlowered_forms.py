@@ -1,0 +1,78 @@
+"""Forms of ops that the partitioner takes, because no support check asks for them, and that their lowering rejects.
+
+Source: the support lists and ``tosa_supported_operators.py`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1;
+``CheckInt64InputsAndOutputs``, which keeps what reads an int64 off the accelerator; the TOSA operators PAD,
+LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY and REDUCE_ALL (tosa/dialect/ops), which raise; and
+``AccumulateIndexPutPass``, whose ``index.Tensor`` keeps the dimensions that an ``index_put`` leaves out.
+
+Rules that depend on it: OP721.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.ir import Node, View
+from fuseguard.target import Target
+
+_LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", "any", "all"))
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """``node`` in such a form: ``case`` is ``pad``, ``put``, ``float`` or ``integer`` (of a logical op)."""
+
+    node: Node
+    case: str
+    form: str
+
+
+def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
+    """Every op in such a form that is delegated; what the INT profile leaves on the CPU for its floats is there too."""
+    for node in view.ops:
+        if node.kind == "pad" and any(amount < 0 for amount in pad_amounts(node)) and not _stays(view, node, target):
+            yield Form(node, "pad", f"pads by {list(pad_amounts(node))}")
+        elif node.operator in _LOGICAL:
+            numbers = numbers_of(view, node)
+            if numbers:
+                dtype = numbers[0].meta.dtype if numbers[0].meta is not None else ""
+                case = "float" if dtype.startswith(("float", "bfloat")) else "integer"
+                yield Form(node, case, f"reads numbers of {dtype} for bools")
+        elif _accumulates_beside_none(node):
+            yield Form(node, "put", "adds to values in another dimension than the first")
+
+
+def pad_amounts(node: Node) -> tuple[int, ...]:
+    """By how much a pad of constants pads, from the last dimension on; () for other pads and if it is not known."""
+    amounts = node.arg(1, "pad")
+    if node.operator == "pad" and node.arg(2, "mode", "constant") != "constant":
+        return ()
+    known = isinstance(amounts, tuple) and all(isinstance(amount, int) for amount in amounts)
+    return (
+        tuple(amount for amount in amounts if isinstance(amount, int)) if known and isinstance(amounts, tuple) else ()
+    )
+
+
+def numbers_of(view: View, node: Node) -> list[Node]:
+    """The operands of a logical op that are not bools; none of a node that the int64 check keeps on the CPU."""
+    operands = [item for item in view.graph.inputs(node) if item.meta is not None]
+    dtypes = [item.meta.dtype for item in operands if item.meta is not None]
+    if "int64" in dtypes:
+        return []
+    return [item for item, dtype in zip(operands, dtypes, strict=True) if dtype != "bool"]
+
+
+def _stays(view: View, node: Node, target: Target) -> bool:
+    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+
+
+def _accumulates_beside_none(node: Node) -> bool:
+    """An index_add in another dimension than the first, or the index_put that the edge dialect makes of it."""
+    if node.operator == "index_add":
+        dim, rank = node.arg(1, "dim"), node.meta.rank if node.meta is not None else 0
+        return isinstance(dim, int) and rank > 0 and dim % rank != 0
+    indices = node.arg(1, "indices", ())
+    put = node.kind == "index_put" and node.arg(3, "accumulate", False) is True
+    return put and isinstance(indices, tuple) and None in indices
