@@ -84,6 +84,11 @@ def test_a_cast_from_int64_stays_on_the_cpu_where_what_it_casts_does(kind: str, 
         assert bool(found) == any(release.startswith(item[:3]) for item in releases), release
 
 
+def test_without_float_support_an_argmax_stays_on_the_cpu_on_every_release() -> None:
+    for release in MEASURED_RELEASES:
+        assert find(DelegateInputLost(), of_int64("argmax"), spec="TOSA-1.0+INT", release=release), release
+
+
 def test_ones_in_the_shape_of_an_int64_stay_on_the_cpu_themselves() -> None:
     b = GraphBuilder()
     made = b.call("aten.ones_like.default", b.input("n", (6,), "int64"), dtype="int32", annotated=False)

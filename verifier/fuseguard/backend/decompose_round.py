@@ -110,7 +110,8 @@ def _is_viewed(view: View, target: Target, node: Node) -> bool:
     """Whether a view of an operand moves past the op, as the other operands are single numbers of the view's rank."""
     if node.kind not in _VIEWS_MOVE_PAST or not SINKS_VIEWS.in_force(target):
         return False
-    moving, others = [], []
+    moving: list[Node] = []
+    others: list[Node] = []
     for operand in view.graph.inputs(node):
         maker = view.maker(operand)
         moves = maker is not None and maker.kind == "view" and readers_of(view, maker) == [node]

@@ -55,13 +55,20 @@ def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
 
 
 def stays_for_int64(view: View, target: Target, node: Node) -> bool:
-    """Whether the partitioner leaves an op on the CPU because it yields or reads an int64 that is not a constant."""
-    if node.op != "call" or _is_delegated_argmax(view, target, node):
+    """Whether the partitioner leaves an op on the CPU because it yields or reads an int64 that is not a constant.
+
+    Without float support, an argmax of dequantized values that nothing has annotated stays there as a float op.
+    """
+    if node.op != "call" or (_is_delegated_argmax(view, target, node) and _is_taken(node, target)):
         return False
     read = [item for item in view.graph.inputs(node) if _is_int64(item) and not _is_constant((item,))]
     if DELEGATES_ARGMAX_CASTS.in_force(target):
-        read = [item for item in read if not _is_delegated_argmax(view, target, item)]
+        read = [item for item in read if not (_is_delegated_argmax(view, target, item) and _is_taken(item, target))]
     return bool(read) or (_is_int64(node) and not _is_constant((node,)))
+
+
+def _is_taken(argmax: Node, target: Target) -> bool:
+    return target.has_float or argmax.annotated
 
 
 def _reader_outside(view: View, target: Target, node: Node) -> Node | None:

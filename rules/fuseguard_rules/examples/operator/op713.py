@@ -64,7 +64,7 @@ def _in_shape_of_argmax(target: str, *args: int, keepdim: bool = False) -> Calla
         cast = b.call("dim_order_ops._to_dim_order_copy.default", largest, dtype="int32", kwargs=to_int32)
         made = b.call(target, cast, *args, dtype="int32", annotated=False, kwargs=to_int32)
         negative = b.requantize(b.call("aten.neg.default", b.dequantize(x, _QPARAMS)), int8(0.0237, 2))
-        return b.output(negative, made)
+        return b.output(negative, made) if keepdim else b.output(negative, made, largest)
 
     return build
 
@@ -87,8 +87,7 @@ BAD = (
     Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, after_op=True),
             only_on=">=1.3"),
     Example("copy onto a second input", _copied, only_on=">=1.3"),
-    Example("ones_like of an argmax", _in_shape_of_argmax("aten.ones_like.default"), _program("ones_like_argmax"),
-            companions=("OP714",), only_on="<1.5"),
+    Example("ones_like of an argmax that is returned", _in_shape_of_argmax("aten.ones_like.default")),
     Example("full_like of an argmax that keeps its dimension",
             _in_shape_of_argmax("aten.full_like.default", 3, keepdim=True)),
 )  # fmt: skip

@@ -39,10 +39,6 @@ def ones_like_second() -> _Made:
     return made(lambda conv, x, y: conv(x) + torch.ones_like(y), inputs=2)
 
 
-def ones_like_argmax() -> _Made:
-    return made(lambda conv, x: (conv(x), torch.ones_like(x.argmax(1), dtype=torch.int32)))
-
-
 def total() -> _Made:
     return made(lambda conv, x: conv(x).sum())
 
