@@ -123,6 +123,28 @@ def test_the_repair_states_the_shape_before_the_op_that_fails() -> None:
     assert report.findings == ()
 
 
+def test_two_numbers_that_are_joined_with_a_tensor_are_both_refused() -> None:
+    b = GraphBuilder()
+    numbers = [b.quantized_input(name, (), QPARAMS) for name in ("s", "t")]
+    rows = [b.requantize(unsqueezed(b, number), QPARAMS) for number in numbers]
+    graph = b.output(b.requantize(b.call("aten.cat.default", (*rows, row(b)), shape=(6,)), QPARAMS))
+    found = find(RankZeroGainsDimension(), graph)
+    assert [finding.nodes for finding in found] == [("quantize_per_tensor",), ("quantize_per_tensor_1",)]
+    _, _, report = repair_graph(graph, TARGET, (RankZeroGainsDimension(),))
+    assert report.findings == ()
+
+
+def test_what_is_joined_with_a_refused_number_is_refused_with_it() -> None:
+    """Both have the dimension, which does not matter until the other op has the first one refused."""
+    b = GraphBuilder()
+    rows = [b.requantize(unsqueezed(b, b.quantized_input(name, (), QPARAMS)), QPARAMS) for name in ("s", "t")]
+    both = b.requantize(b.call("aten.cat.default", tuple(rows), shape=(2,)), QPARAMS)
+    longer = b.requantize(joined(b, rows[0]), QPARAMS)
+    report = run(b.output(both, longer), TARGET, [RankZeroGainsDimension()])
+    (finding,) = report.findings
+    assert finding.cluster == ("quantize_per_tensor", "quantize_per_tensor_2")
+
+
 def test_a_refused_op_takes_along_the_quantize_op_after_it() -> None:
     """The sum stays on the CPU (OP712), so that the delegate would quantize a float without dimensions."""
     b = GraphBuilder()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.decompose_round import Misfit, misfits
+from fuseguard.backend.decompose_round import Misfit, misfits, misfits_by_source
 from fuseguard.engine import Call, Edit, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
 from fuseguard_rules.examples.operator import op720 as examples
 
+_FAR = 32  # A hostile graph need not end.
 _ROUNDED = "DecomposeRoundPass: full((1,), 0.0)"
 
 
@@ -41,30 +42,42 @@ class RankZeroGainsDimension(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        seen: set[str] = set()
-        for found in misfits(view, target):
-            if found.source.name in seen:
-                continue
-            seen.add(found.source.name)
-            value = view.producer(found.source) or found.source
-            yield self.finding(view, target, (found.source,), case="*", value=value.name, op=found.op.name)
+        for name, (found, *_) in misfits_by_source(view, target).items():
+            source = view.graph[name]
+            value = view.producer(source) or source
+            yield self.finding(view, target, (source,), case="*", value=value.name, op=found.op.name)
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Quantize ops of a value that is computed on the CPU only because its op is refused."""
+        """Quantize ops of a value that is computed on the CPU only because its op is refused. Those of what is joined with
+        a value whose quantize op is refused.
+        """
         if not target.has_float:
             return
         for found in misfits(view, target, refused):
-            producer = view.producer(found.source)
-            if producer is not None and producer.name in refused:
-                yield found.source, producer
+            for source in found.sources:
+                by = _refused_at(view, source, refused)
+                if by is None:
+                    others = (item for item in view.graph.inputs(found.op) if item not in found.operands)
+                    by = next((node for item in others if (node := _refused_at(view, item, refused))), None)
+                if by is not None:
+                    yield source, by
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Insert a view to the shape that the program has, before each op that cannot take the dimension."""
         edits: list[Edit] = []
-        for found in misfits(view, target):
-            if found.source.name == finding.nodes[0]:
-                edits += _restated(view, found)
+        for found in misfits_by_source(view, target).get(finding.nodes[0], ()):
+            edits += _restated(view, found)
         return Rewrite(tuple(edits)) if edits else None
+
+
+def _refused_at(view: View, value: Node, refused: frozenset[str]) -> Node | None:
+    """The nearest refused node that a value is made by, through the first operands; None if there is none."""
+    item = view.producer(value)
+    for _ in range(_FAR):
+        if item is None or item.name in refused:
+            return item
+        item = view.producer(item)
+    return None
 
 
 def _restated(view: View, found: Misfit) -> Iterator[Insert]:

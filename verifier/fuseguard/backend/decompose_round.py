@@ -17,6 +17,7 @@ from typing import NamedTuple
 from fuseguard.backend.elementwise import readers_of
 from fuseguard.backend.int64_results import stays_for_int64
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import SINKS_VIEWS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import CASTS
@@ -38,11 +39,11 @@ _VIEWS_MOVE_PAST = frozenset(("add", "sub", "mul", "div", "eq", "ge", "gt", "le"
 
 
 class Misfit(NamedTuple):
-    """An op in a delegate, those of its operands that have a dimension too many, and what gave it to the first one."""
+    """An op in a delegate, those of its operands that have a dimension too many, and what gave it to them."""
 
     op: Node
     operands: tuple[Node, ...]
-    source: Node
+    sources: tuple[Node, ...]
 
 
 def misfits(view: View, target: Target, refused: frozenset[str] = frozenset()) -> Iterator[Misfit]:
@@ -51,21 +52,31 @@ def misfits(view: View, target: Target, refused: frozenset[str] = frozenset()) -
 
     ``refused`` are names of nodes that stay on the CPU whatever they are.
     """
-    extra: dict[str, Node] = {}
+    extra: dict[str, tuple[Node, ...]] = {}
     for node in view.calls():
         if node.name in refused:
             continue
         if _is_source(view, target, node, refused):
-            extra[node.name] = node
+            extra[node.name] = (node,)
         if not extra or node.name in extra:
             continue
         operands = tuple(item for item in view.graph.inputs(node) if item.name in extra)
         if not operands or _stays(view, target, node):
             continue
         if _fails(view, node, operands):
-            yield Misfit(node, operands, extra[operands[0].name])
+            yield Misfit(node, operands, _sources(operands, extra))
         elif _hands_on(view, node, extra) and not _is_viewed(view, target, node):
-            extra[node.name] = extra[operands[0].name]
+            extra[node.name] = _sources(operands, extra)
+
+
+@once_per_view
+def misfits_by_source(view: View, target: Target) -> Mapping[str, tuple[Misfit, ...]]:
+    """The same, with nothing refused, by the name of what gave the dimension."""
+    found: dict[str, list[Misfit]] = {}
+    for misfit in misfits(view, target):
+        for source in misfit.sources:
+            found.setdefault(source.name, []).append(misfit)
+    return {name: tuple(items) for name, items in found.items()}
 
 
 def _is_source(view: View, target: Target, node: Node, refused: frozenset[str]) -> bool:
@@ -80,6 +91,12 @@ def _is_source(view: View, target: Target, node: Node, refused: frozenset[str]) 
     if producer.op != "call" or producer.name in refused:
         return True
     return not producer.annotated and not producer.info.has(Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW)
+
+
+def _sources(operands: tuple[Node, ...], extra: Mapping[str, tuple[Node, ...]]) -> tuple[Node, ...]:
+    if len(operands) == 1:
+        return extra[operands[0].name]
+    return tuple({source.name: source for item in operands for source in extra[item.name]}.values())
 
 
 def _stays(view: View, target: Target, node: Node) -> bool:
@@ -98,7 +115,7 @@ def _fails(view: View, node: Node, operands: tuple[Node, ...]) -> bool:
     return not (_is_elementwise(view, node) or node.kind in _SHAPED or node.kind in ("unsqueeze", "squeeze"))
 
 
-def _hands_on(view: View, node: Node, extra: Mapping[str, Node]) -> bool:
+def _hands_on(view: View, node: Node, extra: Mapping[str, tuple[Node, ...]]) -> bool:
     """Whether the result has a dimension too many as well."""
     if node.kind in _SHAPED or node.kind in _SPREAD:
         return False
