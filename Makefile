@@ -31,7 +31,7 @@ help:
 	@echo "make lint           ruff and mypy --strict"
 	@echo "make types          mypy --strict alone"
 	@echo "make docs           the documentation, in build/site"
-	@echo "make pictures       the pictures of the documentation; needs chromium"
+	@echo "make pictures       the pictures of the documentation; needs chromium, and model-explorer for one"
 	@echo "make clean          remove what the other targets left in this checkout"
 
 env:

@@ -204,7 +204,7 @@ def _after(steps: tuple[Step, ...], index: int) -> str:
 def _reached(new: Backend, changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
     """For each changed definition, the unchanged passes that use it, directly or through helpers.
 
-    A pass that names another one orders them; that is no use. A pass that derives from another one uses it. What was
+    A pass that names another one orders them; that is not a use. A pass that derives from another one uses it. What was
     added is left out: who uses it changed for that.
     """
     users: dict[str, list[Definition]] = {}

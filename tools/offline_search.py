@@ -18,5 +18,5 @@ def on_post_page(output: str, /, *, page: Any, **_: Any) -> str:
 
 
 def on_post_template(output_content: str, /, *, template_name: str, **_: Any) -> str:
-    """Called by mkdocs with the text of what is no page. Only 404.html has scripts, by addresses from the root."""
+    """Called by mkdocs with the text of what is not a page. Only 404.html has scripts, by addresses from the root."""
     return output_content.replace(_THERE, f"/{_HERE}") if template_name == "404.html" else output_content

@@ -4,7 +4,8 @@
     .venvs/core/bin/python tools/pictures.py
 
 Needs Playwright's Python package, which the core environment has, and Chromium (apt-get install chromium). The program
-is one of the tests' own, so that neither torch nor a training run is needed.
+is one of the tests' own, so that neither torch nor a training run is needed. The photograph of Model Explorer needs its
+command, which is looked for on PATH or in $FUSEGUARD_MODEL_EXPLORER (pip install ai-edge-model-explorer).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import fuseguard
+import model_explorer_picture
 from accuracy_picture import picture as accuracy_picture
 from generate_docs import shipped
 from rule_drawings import write as write_rule_drawings
@@ -24,6 +26,7 @@ from rule_drawings import write as write_rule_drawings
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 PROGRAM = ROOT / "tests" / "readers" / "data" / "conv_cat.pt2"
+EDGE_PROGRAM = PROGRAM.with_name("conv_cat_edge.exir")
 WIDTH = 1180
 
 
@@ -43,7 +46,17 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         _photograph(browser, page)
         write_rule_drawings(shipped(), browser)
+        explorer = model_explorer_picture.command()
+        if explorer is not None:
+            picture = PICTURES / "model-explorer.png"
+            model_explorer_picture.photograph(browser, EDGE_PROGRAM, Path(folder), picture, explorer)
         browser.close()
+    if explorer is None:
+        print(
+            "model-explorer.png is left as it is: there is no model-explorer on PATH. Install it into an environment "
+            "of its own (pip install ai-edge-model-explorer) and set FUSEGUARD_MODEL_EXPLORER to its command.",
+            file=sys.stderr,
+        )
     return 0
 
 

@@ -12,14 +12,15 @@ import fuseguard.executorch
 #: Heading -> its names. What ``__all__`` has besides is under the last heading.
 _SECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "fuseguard": {
-        "Check": ("check", "check_files", "render"),
-        "Results": ("Report", "CheckResult", "Finding", "Severity", "Effect"),
+        "Check": ("check", "check_files", "render", "why_not"),
+        "Results": ("Report", "CheckResult", "Finding", "Severity", "Effect", "WhyNot"),
         "Targets and suppressions": ("Target", "SuppressionRule"),
     },
     "fuseguard.executorch": {
         "Guard": ("guard", "support_checks", "report_of", "GuardReport"),
         "Repair and lower": ("repair", "lower", "repair_and_verify", "RepairResult", "VerifiedRepair"),
         "Prove": ("prove", "Proof", "Explanation"),
+        "Placement": ("placement", "Placement", "LeftOut", "Reason", "VelaAnswer", "PartitionError"),
         "Reduce": ("reduce", "Reduction"),
     },
 }

@@ -48,7 +48,7 @@ def read_recording(path: Path) -> Recording:
         cases = [Case(tuple(item[name] for name in KEY), item["digest"], _seen(item)) for item in data["cases"]]
         return Recording(data["executorch"], {case.key: case for case in cases})
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{path.name} is no recording of a form that is known here: {error!r}") from error
+        raise ValueError(f"{path.name} is not a recording of a known form: {error!r}") from error
 
 
 def _seen(item: Mapping[str, Any]) -> dict[str, Any]:

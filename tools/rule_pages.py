@@ -261,6 +261,6 @@ def _cut(graph: Graph) -> Sequence[str]:
 
 def prose(text: str) -> str:
     """Running text as Markdown: nothing in it is markup, and issues are links."""
-    # An underscore inside a word is no markup, nor are brackets that nothing follows.
+    # An underscore inside a word is not markup, nor are brackets that nothing follows.
     escaped = re.sub(r"([\\`*<]|\b_|_\b|^>|\[(?=[^\]]*\][(\[]))", r"\\\1", " ".join(text.split()))
     return _ISSUE.sub(lambda match: f"[{match[0]}]({_ISSUES}{match[1]})", escaped)

@@ -1,4 +1,4 @@
-"""The bug report that fuseguard grew out of: a ReLU behind a convolution, concatenated with a signed tensor.
+"""The bug report that fuseguard grew out of: a ReLU after a convolution, concatenated with a signed tensor.
 
     python examples/seed_issue/seed_issue.py
 

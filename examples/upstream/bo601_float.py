@@ -7,8 +7,8 @@ Seen with executorch 1.5.1, torch 2.13.0+cpu, torchao 0.18.0, tosa-tools 2026.5.
 ExecuTorch releases: runtime_fault on 1.5.1, 1.5.0, 1.4.1, 1.4.0; exact on 1.3.1, 1.2.0 (the program before it was
 reduced, for TOSA-1.0+INT).
 
-Why: The halves of a split are quantized one by one, behind it. If one half goes through an op that stays on the CPU
-and comes back, the other half's quantize op falls into the partition behind, so the split's own partition ends in a
+Why: The halves of a split are quantized one by one, after it. If one half goes through an op that stays on the CPU
+and comes back, the other half's quantize op falls into the next partition, so the split's own partition ends in a
 float value. TOSAPartitioner._detag_boundary_nodes takes a quantize op off the entry of an INT partition and a
 dequantize op off its exit, but not such a tail: the delegate yields int8 where the program expects float32. A
 device refuses it or reads garbage (executorch #19364). Fixed after 1.5.1 by #22966. With float support the same

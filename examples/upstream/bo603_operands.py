@@ -11,7 +11,7 @@ TOSA-1.0+INT+FP+cf:
 ExecuTorch releases: wrong on 1.5.1, 1.5.0, 1.4.1, 1.4.0, 1.3.1, 1.2.0 (the program before it was reduced, for
 TOSA-1.0+INT+FP+cf).
 
-Why: The backend folds the DQs in front of a control-flow op and the Qs behind it, the Qs at the entries of its
+Why: The backend folds the DQs in front of a control-flow op and the Qs after it, the Qs at the entries of its
 bodies and the DQs at their exits, and puts RESCALEs into the bodies for the difference
 (InsertControlFlowRescalesPass). It keeps one set of qparams for all operands, the first's, and one Q for each entry
 of a body, the last. What a loop yields is rescaled to the qparams after the loop, also where it goes into the next

@@ -7,7 +7,7 @@ Seen with executorch 1.5.1, torch 2.13.0+cpu, torchao 0.18.0, tosa-tools 2026.5.
 ExecuTorch releases: crash on 1.5.1, 1.5.0, 1.4.1, 1.4.0, 1.3.1; exact on 1.2.0 (the program before it was reduced,
 for TOSA-1.0+INT).
 
-Why: FoldAndAnnotateQParamsPass takes away the DQ in front of a table op and the Q behind it; torch then says of
+Why: FoldAndAnnotateQParamsPass takes away the DQ in front of a table op and the Q after it; torch then says of
 sigmoid, tanh, exp and the like that they make floats of integers, and of all that moves, clamps or convolves their
 result that it is float too. That is put right only by InsertTableOpsPass, late. Passes that ask before it see
 float32: AVG_POOL2D is built with a float accumulator (from 1.3 on), where is given branches of two dtypes, and at

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from fuseguard.backend.lookup_table import table_error, worst_error
+from fuseguard.backend.lookup_table import table_error
+from fuseguard.backend.table_codes import worst_error
 from fuseguard.ir import View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.ir.qparams import QParams

@@ -15,9 +15,9 @@ from fuseguard.backend import (
     early_dtypes,
     elementwise,
     int32_rescales,
-    lookup_table,
     partition,
     proper_quantization,
+    table_codes,
 )
 from fuseguard.backend.op_set import OpSet, ops
 from fuseguard.backend.op_sets import EXCEPTIONS, LISTS, ON_INT, TABLE_OPS, entered
@@ -39,7 +39,7 @@ LATER = {kind for kind in entered(EXCEPTIONS["SINCE"].lists) if kind in KNOWN}
 #: Every set of the project that models lists of the backend, and every copy of it.
 PROJECT: dict[str, tuple[Collection[str], ...]] = {
     "UNARY": (kinds_with(Trait.UNARY),),
-    "LOOKUP_FUNCTIONS": (lookup_table.FUNCTIONS,),
+    "LOOKUP_FUNCTIONS": (table_codes.FUNCTIONS,),
     "ARITHMETIC": (kinds_with(Trait.ARITHMETIC),),
     "INT32_TARGETS": (int32_rescales.TARGETS,),
     "INT32_SUMS": (int32_rescales.SUMS,),

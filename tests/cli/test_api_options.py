@@ -54,7 +54,7 @@ def command_line() -> dict[str, click.Parameter]:
 def test_python_has_the_options_of_the_command_line() -> None:
     several = options_of(fuseguard.check_files) | (options_of(fuseguard.render) - {"result"})
     assert several - set(ONLY_PYTHON) == set(command_line()) - set(ONLY_COMMAND_LINE)
-    assert set(ONLY_COMMAND_LINE) <= set(command_line()), "an exception for an option that is no more"
+    assert set(ONLY_COMMAND_LINE) <= set(command_line()), "an exception for an option that no longer exists"
     one = options_of(fuseguard.check)
     assert one - {"program"} == options_of(fuseguard.check_files) - ONLY_SEVERAL
     assert options_of(assert_lowerable) == one, "the pytest helper"

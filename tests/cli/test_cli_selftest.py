@@ -204,7 +204,7 @@ def test_a_part_of_the_rules_replaces_only_their_cases(judged: Judged, cli: Cli,
     assert {case.code for case in judged.asked} == {"OP707"}
     after = in_file(path)
     assert {(item.rule, item.seen) for item in after.cases} == {("FU103", "wrong"), ("OP707", "exact")}
-    assert len(after.cases) == len(before.cases), "what is no example any more is dropped"
+    assert len(after.cases) == len(before.cases), "what is not an example any more is dropped"
     assert after.date > "2026-01-01"
 
 

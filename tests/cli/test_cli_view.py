@@ -81,6 +81,44 @@ def test_the_graph_json_is_about_one_program_and_overwrites_none(cli: Cli, opene
     assert opened == []
 
 
+def placement_json(path: Path, **changes: object) -> str:
+    reason = {"kind": "support", "check": "RankCheck", "text": "rank 7"}
+    relu = {"node": "aten_relu_default", "before": "relu", "graph": "", "quantizer": False, "reasons": [reason]}
+    path.write_text(json.dumps({"left_out": [relu], "vela": None, **changes}))
+    return str(path)
+
+
+def test_the_ops_of_a_placement_are_marked_in_the_graph(cli: Cli, opened: list[str], tmp_path: Path) -> None:
+    page, placed = tmp_path / "report.html", placement_json(tmp_path / "p.json")
+    result = cli("view", "wrong.pt2", "--no-open", "-o", str(page), "--placement", placed)
+    assert (result.exit_code, result.output) == (0, f"{page}\n")
+    assert "RankCheck: rank 7" in page.read_text()
+    none = placement_json(tmp_path / "none.json", left_out=[])
+    assert cli("view", "wrong.pt2", "--no-open", "-o", str(page), "--placement", none).exit_code == 0
+    cli("view", "wrong.pt2", "--no-open", "-o", str(page))
+    assert "RankCheck" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"left_out": [1]}', '{"left_out": [{"reasons": [1]}]}', "\x00", "[" * 10_000]
+)
+def test_another_file_is_no_placement(cli: Cli, opened: list[str], tmp_path: Path, content: str) -> None:
+    (tmp_path / "p.json").write_text(content)
+    result = cli("view", "wrong.pt2", "--no-open", "--placement", str(tmp_path / "p.json"))
+    assert result.exit_code == 3
+    assert "is not the JSON of a placement" in result.output
+    assert cli("view", "wrong.pt2", "--no-open", "--placement", str(tmp_path / "none.json")).exit_code == 3
+
+
+def test_a_placement_of_another_program_is_warned_about(cli: Cli, opened: list[str], tmp_path: Path) -> None:
+    reason = {"kind": "support", "check": "RankCheck", "text": "rank 7"}
+    item = {"node": "n", "before": "of_another", "graph": "", "reasons": [reason]}
+    placed = placement_json(tmp_path / "p.json", left_out=[item])
+    result = cli("view", "wrong.pt2", "--no-open", "--placement", placed)
+    assert "none of its ops is in wrong.pt2" in result.output
+    assert cli("view", "wrong.pt2", "other.pt2", "--placement", placed).exit_code == 2
+
+
 def test_of_a_file_that_cannot_be_read_there_is_no_graph(cli: Cli, opened: list[str], tmp_path: Path) -> None:
     result = cli("view", "unreadable.pt2", "--no-open", "-o", str(tmp_path / "p"), "--graph-json", str(tmp_path / "g"))
     assert result.exit_code == 3

@@ -37,7 +37,7 @@ def test_a_report_goes_to_stdout_by_its_device(device: str) -> None:
 
 @posix
 def test_a_report_to_stdout_that_is_a_file_is_appended(tmp_path: Path) -> None:
-    """Opened anew, the file would be cut off below what the shell has put in it."""
+    """Opened again, the file would be cut off below what the shell has put in it."""
     out = tmp_path / "log.txt"
     out.write_text("what was there\n")
     with open(out, "ab") as stream:

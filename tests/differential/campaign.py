@@ -78,14 +78,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--out", type=Path, default=Path("campaign.jsonl"), help="JSON lines, appended to")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one program")
-    parser.add_argument("--no-resume", action="store_true", help="start the output anew")
+    parser.add_argument("--no-resume", action="store_true", help="start the output from scratch")
     parser.add_argument(
         "--refresh", action="store_true", help="judge again what the rules now say otherwise, and all disagreements"
     )
     parser.add_argument("--summary", action="store_true", help="print the result table of --out and stop")
     parser.add_argument("--show", type=int, metavar="INDEX", help="print one program's spec")
     parser.add_argument("--shrink", type=int, metavar="INDEX", help="make one program smaller while its record stays")
-    parser.add_argument("--repairs", action="store_true", help="judge what comes of repairs (repair_verdict.py)")
+    parser.add_argument("--repairs", action="store_true", help="judge the results of repairs (repair_verdict.py)")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
             )
             return 2
         known = {record["index"] for record in records}
-        # Written anew, so that no half line stays in the middle.
+        # Written again, so that no half line stays in the middle.
         options.out.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     elif options.out.exists():
         options.out.unlink()

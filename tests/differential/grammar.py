@@ -293,7 +293,7 @@ def _renamed(program: Program, value: int, other: int) -> Program:
 
 
 def _pruned(program: Program) -> Program:
-    """Without the steps that no output needs; values are numbered anew. Unused inputs stay.
+    """Without the steps that no output needs; values are numbered again. Unused inputs stay.
 
     A step whose weights came from a step that goes gets weights of its own.
     """

@@ -33,7 +33,7 @@ def _quantizers(module: GraphModule) -> list[Node]:
 
 
 def _inner(module: GraphModule) -> list[Node]:
-    """Q ops behind a computation, not behind an input or constant."""
+    """Q ops after a computation, not after an input or constant."""
     return [node for node in _quantizers(module) if node.args[0].op == "call_function"]
 
 

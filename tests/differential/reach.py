@@ -71,7 +71,7 @@ def _values(shape: tuple[int, ...], qparams: _Qparams | None, number: int) -> to
 
 
 def cut_out(program: ExportedProgram, names: Collection[str]) -> tuple[GraphModule, list[_Entry]]:
-    """The cluster of these names as a module of its own: Q and DQ in front, the cluster, its Q and DQ behind.
+    """The cluster of these names as a module of its own: Q and DQ in front, the cluster, its Q and DQ after it.
 
     Raises ValueError where the cluster names nodes that the live program does not have.
     """
@@ -115,7 +115,7 @@ def _entry(value: Node, reader: Node) -> _Entry:
 
 
 def _with_boundary(cluster: set[Node]) -> set[Node]:
-    """The cluster with the Q and the constants that feed it, its own Q and the DQ behind."""
+    """The cluster with the Q and the constants that feed it, its own Q and the DQ after it."""
     kept = set(cluster)
     pending = list(cluster)
     while pending:

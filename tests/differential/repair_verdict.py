@@ -1,4 +1,4 @@
-"""One program: what comes of its repair, as one record. ``campaign.py --repairs`` judges many.
+"""One program: the result of its repair, as one record. ``campaign.py --repairs`` judges many.
 
 ``verdict`` of a record:
 
@@ -33,7 +33,7 @@ _QUIET = ("repaired", "nothing", *_NO_PROGRAM)
 def judge_repair(
     program: Program, sampled: bool = False, announce: Callable[[dict[str, Any]], None] | None = None
 ) -> dict[str, Any]:
-    """The record of one program. ``announce`` is told of the repair before anything is lowered."""
+    """The record of one program. ``announce`` gets the repair before anything is lowered."""
     del sampled
     began = time.perf_counter()
     record: dict[str, Any] = {

@@ -1,9 +1,9 @@
 """A second grammar: what the first one draws, with results that it never yields.
 
 Of a program of the first grammar it takes results and adds *endings* to them: values of rank 0, constants that are made
-from an input's shape, with its dtype or another one, int64 values, and an input of rank 0. It also draws whether
-ExecuTorch checks the edge IR. Torch-free; the torch side is in result_modules.py. The first grammar draws the same
-programs for the same seed as before.
+from an input's shape, with its dtype or another one, int64 values, an input of rank 0, and ops in forms that the
+backend may not lower. It also draws whether ExecuTorch checks the edge IR. Torch-free; the torch side is in result_modules.py.
+The first grammar draws the same programs for the same seed as before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ ENDINGS: dict[str, dict[str, int]] = {
         "int32_compared": 1, "int32_in_shape_of_mask": 2, "int32_cast": 1, "not_ones": 1, "int32_in_shape_of_argmax": 2,
     },
     "int64": {"int64_ones": 2, "int64_zeros": 1, "int64_arange": 1, "int64_full": 1, "argmax": 2, "one_hot": 1},
+    "forms": {
+        "cropped": 2, "not_of_numbers": 2, "any_of_numbers": 1, "equal_masks": 1, "masks_added": 1, "columns_added": 1,
+        "cast_to_int8": 2, "cast_to_int16_and_back": 1, "half_to_int32": 1, "gathered_by_zeros": 2, "on_diagonals": 1,
+        "resized_bicubic": 1, "squared_error": 1, "dot": 1, "log_sigmoid": 2,
+    },
 }  # fmt: skip
 KINDS: dict[str, int] = {kind: weight for family in ENDINGS.values() for kind, weight in family.items()}
 

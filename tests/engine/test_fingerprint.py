@@ -90,7 +90,7 @@ def transformed(graph: Graph, name: Callable[[str], str], node: Callable[[Node],
 @given(st.sampled_from(BAD), st.integers(0, 2**16))
 @settings(max_examples=150, deadline=None)
 def test_renumbered_nodes_keep_every_fingerprint(named: tuple[str, Any], salt: int) -> None:
-    """torch.export numbers nodes anew whenever one is added anywhere."""
+    """torch.export numbers nodes again whenever one is added anywhere."""
     example = named[1]
     graph = example.graph()
     names = {n.name: f"node_{(number * 7919 + salt) % 100003}" for number, n in enumerate(graph)}

@@ -68,3 +68,5 @@ def test_the_json_report_has_them() -> None:
     assert (output["dtype"], output["codes"], output["quantized_dtype"]) == ("float32", False, "int8")
     assert output["scale"] > 0
     assert output["quant_min"] == -128
+    assert [item["layout"] for item in (*file["inputs"], output)] == ["contiguous"] * 3
+    assert output["dim_order"] == [0, 1, 2, 3]

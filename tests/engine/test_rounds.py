@@ -127,7 +127,7 @@ def test_two_repairs_that_undo_one_another_are_named_with_their_nodes() -> None:
 
 
 def test_only_those_are_named_that_go_in_circles() -> None:
-    """What was repaired before, and is repaired, is no part of it."""
+    """What was repaired before, and is repaired, is not part of it."""
     b = GraphBuilder()
     x = b.dequantize(b.input("x", (1, 4, 8, 8), "uint8"), QParams.per_tensor(0.05, 128, 0, 255, "uint8"))
     fault = endless(

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import ast
+import cProfile
+import pstats
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import pytest
+from click.testing import CliRunner
 
+import fuseguard
+from fuseguard.cli.main import cli
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.engine import why_not as module
-from fuseguard.engine.registry import load_registry
+from fuseguard.engine.collector import collector_paused
+from fuseguard.engine.registry import SelectorError, load_registry
 from fuseguard.engine.run import run
 from fuseguard.engine.tracing import shown, trace
 from fuseguard.engine.why_not import UnknownNode, why_not
 from fuseguard.engine.why_not_answer import WhyNot
 from fuseguard.ir import Graph, View
+from fuseguard.schemas import load_schema
 from fuseguard.target import MEASURED_RELEASES, Target
+from fuseguard_testkit.lint_work import growth
+from fuseguard_testkit.paths import DATA
+from fuseguard_testkit.side_by_side import bad_examples, side_by_side
 
 RULES = load_registry().rules
 NEWEST = MEASURED_RELEASES[-1]
@@ -166,12 +177,12 @@ def test_an_unknown_node_is_told_with_the_nearest() -> None:
 
 
 def test_a_string_that_equals_the_name_of_the_node_is_not_taken_for_it() -> None:
-    """OP714 goes through pairs of a case and nodes; one case is called argmax."""
+    """OP714 goes through pairs of a case and nodes; one case is called argmax. A model of the backend decides."""
     rule = named("OP714")
     example = rule.good[0]
     graph = example.graph()
     answer = asked(rule, graph, rule.example_target(example.spec("TOSA-1.0+INT"), NEWEST), View(graph).ops[0].name)
-    assert answer.outcome == "not-considered"
+    assert [step.module for step in answer.steps] == ["fuseguard.backend.int64_results"]
 
 
 def test_the_model_that_has_left_a_node_out_says_why() -> None:
@@ -246,3 +257,77 @@ def test_a_rule_without_source_is_said_to_be_one() -> None:
 def test_values_are_short() -> None:
     assert len(shown("x" * 1000)) <= 62
     assert shown(object()) == "object"
+
+
+# --- from Python ----------------------------------------------------------------------------------------------
+
+
+def test_the_function_answers_as_the_command() -> None:
+    path = DATA / "conv_cat.pt2"
+    [answer] = fuseguard.why_not(path, "FU102", "relu", "TOSA-1.0+INT", NEWEST)
+    assert (answer.outcome, answer.file) == ("condition", str(path))
+    printed = CliRunner().invoke(
+        cli, ["why-not", "FU102", "relu", str(path), "--target", "TOSA-1.0+INT", "--executorch", NEWEST]
+    )
+    assert str(answer) == printed.output.rstrip()
+    assert repr(answer).startswith("<fuseguard WhyNot: FU102 activation-strands-anchor does not report relu")
+    assert len(repr(answer).splitlines()) == 1
+    document = {"answers": [answer.to_dict()], "file": "", "schema_version": "1.1", "tool": {"name": "fuseguard"}}
+    schema = load_schema("why-not")
+    jsonschema.Draft202012Validator({**schema, "$ref": "#/$defs/whynot"}).validate(
+        {**document, "tool": {"name": "fuseguard", "version": fuseguard.__version__}}
+    )
+
+
+def test_the_function_takes_a_graph_several_targets_and_a_name() -> None:
+    rule = named("FU101")
+    graph = rule.bad[0].graph()
+    [node] = [item.name for item in View(graph).ops if item.kind == "conv"][:1]
+    answers = fuseguard.why_not(graph, rule.name, node, ["TOSA-1.0+INT", "vgf"], NEWEST)
+    assert [answer.file for answer in answers] == ["", ""]
+    assert all("the program" in str(answer) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("rule", "node", "error", "said"),
+    [
+        ("FU999", "relu", SelectorError, "No rule is called 'FU999'"),
+        ("AR901", "relu", SelectorError, "is not about nodes"),
+        ("FU101", "rellu", UnknownNode, "Did you mean 'relu'"),
+    ],
+)
+def test_the_errors_of_the_function_are_those_of_the_command(
+    rule: str, node: str, error: type[Exception], said: str
+) -> None:
+    path = str(DATA / "conv_cat.pt2")
+    with pytest.raises(error, match=said):
+        fuseguard.why_not(path, rule, node, executorch=NEWEST)
+    assert issubclass(error, ValueError)
+    result = CliRunner().invoke(cli, ["why-not", rule, node, path, "--executorch", NEWEST])
+    assert result.exit_code == 2
+    assert said.partition("(")[0] in result.output
+
+
+# --- what it costs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["FU101", "DT503", "BO601"])
+def test_the_work_grows_with_the_program_and_no_faster(code: str, alone: None) -> None:
+    """In function calls: DT503 once followed the arithmetic of each lookup table, 88,000 calls for each node."""
+    rule, target = named(code), Target.parse("TOSA-1.0+INT", NEWEST)
+    examples = bad_examples()[::12]
+
+    def calls(graph: Graph) -> int:
+        profile = cProfile.Profile()
+        with collector_paused():
+            profile.enable()
+            why_not(rule, graph, target, View(graph).ops[-2].name)
+            profile.disable()
+        return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+    def program(copies: int) -> Graph:
+        return side_by_side(examples * copies)
+
+    calls(program(1))  # sources are read and rewritten once in a process
+    assert calls(program(1)) < 3000 * len(program(1))
+    assert growth(calls, program, 1) < 1.1

@@ -84,7 +84,7 @@ def _native(path: Path, marker: Path) -> None:
 
 
 def _guard(path: Path, marker: Path) -> None:
-    # The message that torch makes of it has no line breaks, so that all after the sign is a comment there.
+    # Torch's message for it has no line breaks, so that all after the sign is a comment there.
     code = f"1 #\n)\n{call(marker)}\ndef more():\n  (0"
     forge(path, edit=lambda program: program.update(guards_code=[code]))
 

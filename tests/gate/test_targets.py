@@ -1,4 +1,4 @@
-"""Checks for several targets: which ones, and that one place is told once with what each makes of it."""
+"""Checks for several targets: which ones, and that one place is reported once with the effect for each."""
 
 from __future__ import annotations
 

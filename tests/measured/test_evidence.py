@@ -1,7 +1,7 @@
 """How an effect is known: measured, inferred, announced, or stated by its row.
 
 Protects: "measured" said of a release, a case or a profile that nobody measured, and an announced change that is kept
-from the user or told of what it does not concern.
+from the user or shown where it does not apply.
 """
 
 from __future__ import annotations

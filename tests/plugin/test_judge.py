@@ -88,7 +88,7 @@ def test_an_element_may_move_in_few_of_the_tries() -> None:
 
 
 def test_a_delegate_breaks_the_ties_of_floats_away_from_zero() -> None:
-    """It quantizes its float inputs itself, in float32; a convolution behind makes several steps of these ties.
+    """It quantizes its float inputs itself, in float32; a convolution after it makes several steps of these ties.
 
     Neither all up nor all down explains them, and at random they seldom come out that way together.
     """

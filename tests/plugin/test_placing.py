@@ -190,6 +190,11 @@ def test_the_report_is_short_and_the_json_complete(found: Placement) -> None:
     assert "RankCheck" in text
     assert "test_placing.py" in text
     assert len(str(found).splitlines()) <= 10
+    assert repr(found) == f"<fuseguard Placement: {str(found).splitlines()[0]} ...>"
+    shown = found._repr_html_()
+    assert "on the CPU</b>" in shown
+    assert "RankCheck: " in shown
+    assert "test_placing.py:" in shown
     document = json.loads(dump(to_dict(found, "model.pt2")))
     jsonschema.Draft202012Validator(load_schema("placement")).validate(document)
     jsonschema.Draft202012Validator(load_schema("placement")).validate(found.to_dict())

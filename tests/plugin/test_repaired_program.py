@@ -29,7 +29,7 @@ QPARAMS = int8(0.0487, 3)
 
 
 class Signed(torch.nn.Module):
-    """A relu behind a convolution, concatenated with its negative: FU101."""
+    """A relu after a convolution, concatenated with its negative: FU101."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,7 +216,7 @@ def test_what_is_inserted_says_where_it_comes_from(program: ExportedProgram) -> 
 def test_etrecord_and_bundled_program_of_a_repaired_program(
     program: ExportedProgram, inputs: tuple[torch.Tensor, ...], tmp_path: Path
 ) -> None:
-    """What the Inspector needs: debug handles, the same for a convolution and for the pair behind it."""
+    """What the Inspector needs: debug handles, the same for a convolution and for the pair after it."""
     devtools = pytest.importorskip("executorch.devtools", exc_type=ImportError)
     from executorch.devtools import BundledProgram
     from executorch.devtools.bundled_program.config import MethodTestCase, MethodTestSuite

@@ -72,7 +72,7 @@ def test_a_lowered_program(name: str, lowered_programs: dict[str, Any], tmp_path
 
 
 def test_a_live_lowered_program_has_the_findings_of_its_file(lowered_programs: dict[str, Any], tmp_path: Path) -> None:
-    """It used to be told of as not quantized, or of a crash of what runs on the CPU."""
+    """It used to be reported as not quantized, or of a crash of what runs on the CPU."""
     import fuseguard
 
     for name, codes in (("all", ["FU101", "PG807"]), ("guarded", [])):

@@ -64,6 +64,11 @@ def test_a_guarded_program_tells_its_delegates_and_what_is_left_to_the_cpu() -> 
     assert method.name == "forward"
     assert [(item.dtype, item.shape) for item in method.inputs] == [("float32", (1, 3, 8, 8))]
     assert [(item.dtype, item.shape) for item in method.outputs] == [("float32", (1, 4, 6, 6))] * 2
+    assert [item.dim_order for item in (*method.inputs, *method.outputs)] == [(0, 1, 2, 3)] * 3
+    assert [item.qparams is None for item in (*method.inputs, *method.outputs)] == [True, False, False]
+    qparams = method.outputs[0].qparams
+    assert qparams is not None
+    assert (qparams.dtype, qparams.zero_point, qparams.qmin, qparams.qmax) == ("int8", 1, -128, 127)
     assert {delegate.backend for delegate in method.delegates} == {"VgfBackend"}
     assert all(delegate.vgf is not None and not delegate.vgf.shared for delegate in method.delegates)
     assert method.calls == len(method.delegates)
@@ -79,6 +84,31 @@ def test_inspect_prints_text_and_valid_json(name: str) -> None:
     assert document["size"] == (DATA / name).stat().st_size
 
 
+def test_an_exported_program_tells_its_interface() -> None:
+    path = str(DATA / "conv_cat.pt2")
+    text = inspect(path).output
+    assert "input 0     float32 [1, 2, 4, 4], contiguous, x; quantized to int8, scale 0.0037" in text
+    assert "dequantized from int8" in text
+    document = json.loads(inspect(path, "--output-format", "json").output)
+    jsonschema.Draft202012Validator(load_schema("inspect")).validate(document)
+    assert document["kind"] == "exported"
+    [output] = document["exported"]["outputs"]
+    assert (output["layout"], output["zero_point"], output["quant_max"]) == ("contiguous", -110, 127)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_json_has_the_layout_of_every_input_and_output(name: str) -> None:
+    document = json.loads(inspect(str(DATA / name), "--output-format", "json").output)
+    kind = document["kind"]
+    parts = document["pte"]["methods"] if kind == "pte" else [document[kind]]
+    parts += [item["vgf"] for part in parts for item in part.get("delegates", ())]
+    values = [item for part in parts for item in (*part["inputs"], *part["outputs"])]
+    assert values
+    assert all(item["layout"] == "contiguous" for item in values)
+    if kind == "pte":
+        assert [item["zero_point"] for item in parts[0]["outputs"]] == [1, 1]
+
+
 def test_shared_outputs_are_warned_about() -> None:
     text = inspect(str(DATA / "dropout.vgf")).output
     assert "warning: outputs 0, 1 are one value in the compiled graph" in text
@@ -89,8 +119,8 @@ def test_shared_outputs_are_warned_about() -> None:
     ("content", "said"),
     [
         (b"", "has 0 bytes"),
-        (b"PK\x03\x04" + bytes(60), "use 'fuseguard check'"),
-        (b"some text that is no program at all", "is neither of an ExecuTorch program"),
+        (b"PK\x03\x04" + bytes(60), "zip"),
+        (b"some text that is not a program at all", "is neither of an ExecuTorch program"),
         (b"VGF1" + bytes(8), "damaged, cut off or forged"),
         (bytes(4) + b"TOSA" + bytes(60), "damaged, cut off or forged"),
         (bytes(4) + b"ET12" + bytes(60), "damaged, cut off or forged"),
@@ -217,7 +247,9 @@ def test_the_interface_is_what_vgf_dump_says(tmp_path: Path) -> None:
     for which, ours in (("inputs", program.inputs), ("outputs", program.outputs)):
         slots = sorted(told["model_sequence"][which], key=lambda slot: slot["index"])
         theirs = [
-            (slot["binding"], tuple(resources[slot["mrt_index"]]["shape"]), resources[slot["mrt_index"]]["vk_format"])
+            (slot["binding"], tuple(resources[slot["mrt_index"]]["shape"]), resources[slot["mrt_index"]]["vk_format"],
+             resources[slot["mrt_index"]]["stride"])
             for slot in slots
         ]
-        assert theirs == [(item.binding, item.shape, f"VK_FORMAT_{item.format}") for item in ours]
+        assert theirs == [(item.binding, item.shape, f"VK_FORMAT_{item.format}", []) for item in ours]
+        assert all(item.dim_order == tuple(range(len(item.shape))) for item in ours)

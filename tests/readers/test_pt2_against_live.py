@@ -24,7 +24,7 @@ def comparable(node: Node) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": node.name, "op": node.op, "target": node.target, "kind": node.kind, "args": node.args,
         "kwargs": dict(node.kwargs), "outputs": node.outputs, "constant": node.constant, "index": node.index,
-        "subgraphs": node.subgraphs,
+        "subgraphs": node.subgraphs, "dim_orders": [output.dim_order for output in node.outputs],
     }  # fmt: skip
     if node.op == "call":
         fields |= {

@@ -22,7 +22,7 @@ from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 
 WIDE, NARROW = int8(0.05), int8(0.01)
-#: Saturates between the additions, at 1.27, and behind them, at 12.7.
+#: Saturates between the additions, at 1.27, and after them, at 12.7.
 INPUTS = tuple(torch.full((1, 4), value) for value in (1.0, 2.0, 0.5))
 
 needs_the_pass = pytest.mark.skipif(

@@ -1,7 +1,7 @@
 """16-bit roundings are told from faults, however the program amplifies them.
 
 Protects: right lowerings that were called wrong: a sum of products whose roundings all err to one side, an average,
-a float output behind int16 codes, and codes of what an op left in float computes, next to a tie.
+a float output after int16 codes, and codes of what an op left in float computes, next to a tie.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_a_table_op_left_in_float_sees_what_it_is_given() -> None:
 
 
 def test_an_activation_that_writes_in_place_overwrites_nothing_in_the_variant() -> None:
-    """Fused away, its result is one code below the program's, not what the program makes of it."""
+    """Fused away, its result is one code below the program's, not the program's result."""
     torch.manual_seed(1)
     x = torch.randn(4, 6)
     module = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.ReLU(inplace=True))
@@ -117,7 +117,7 @@ def test_saturation_is_left_alone_where_no_rescale_comes_of_a_q() -> None:
 
 @pytest.mark.parametrize("profile", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"])
 def test_a_q_of_floats_keeps_its_range_on_the_cpu_and_first_in_a_delegate(profile: str) -> None:
-    """With float support a Q behind the CPU is clamped inside the next delegate; it was taken for a RESCALE there."""
+    """With float support a Q after the CPU is clamped inside the next delegate; it was taken for a RESCALE there."""
     torch.manual_seed(1)
     x = torch.randn(4, 6)
     program = quantize(FloatMiddle(Angle()), (x,), profile, "int8-narrow", ("middle",))

@@ -153,7 +153,7 @@ def test_junit_has_a_test_per_rule_that_ran() -> None:
 
 
 def test_a_junit_suite_is_as_schemas_want_it() -> None:
-    """Properties, tests, at most one output; all texts of what is no test are in that."""
+    """Properties, tests, at most one output; all texts of what is not a test are in that."""
     [suite] = suites(of(FINDING, suppressed=(HIDDEN,), notices=("Look.", "And here.")))
     tags = [child.tag for child in suite]
     assert tags == ["properties", *["testcase"] * (len(tags) - 2), "system-out"]

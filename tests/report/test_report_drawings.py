@@ -1,4 +1,4 @@
-"""Drawings of findings: which nodes are in them, and what each edit of a repair makes of them.
+"""Drawings of findings: which nodes are in them, and how each edit of a repair changes them.
 
 Protects: a picture of a repair that shows something else than the repair does, and drawings whose cost grows with the
 program.

@@ -57,6 +57,18 @@ def test_findings_are_marked_at_their_nodes_and_the_whole_cluster_is_refused() -
     assert refused == set(report.findings[0].cluster) | set(report.findings[1].cluster)
 
 
+def test_a_placement_marks_what_is_on_the_cpu_with_its_reasons_and_all_else_as_delegated() -> None:
+    graphs = Graphs()
+    graphs.add(0, islands(2, 1), [], {("", "relu"): "RankCheck: rank 7", ("", "gone"): "x", ("body", "conv2d"): "y"})
+    (graph,) = graphs.to_dict()["graphs"]
+    marked = flags(graph)
+    assert marked["relu"] & CPU
+    assert not marked["relu"] & DELEGATED
+    assert marked["conv2d"] & (CPU | DELEGATED) == DELEGATED
+    assert not marked.get("quantize_per_tensor", 0) & (CPU | DELEGATED), "at the edge, it may be on either side"
+    assert [[graph["nodes"][node][0], text] for node, text in graph["reasons"]] == [["relu", "RankCheck: rank 7"]]
+
+
 def test_weights_and_biases_can_be_left_out_of_the_picture() -> None:
     (graph,) = told(islands(1, 0))["graphs"]
     stored = {name for name, flag in flags(graph).items() if flag & STORED}

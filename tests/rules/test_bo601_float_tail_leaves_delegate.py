@@ -159,7 +159,7 @@ def test_an_op_that_the_backend_has_is_not_taken_for_the_cpu(target: str) -> Non
 
 @pytest.mark.parametrize("reader", [True, False])
 def test_a_split_is_refused_with_a_requantization_of_one_half(reader: bool) -> None:
-    """A Q right behind a DQ is an op of its own: without it the way of one half leads through the CPU and back."""
+    """A Q right after a DQ is an op of its own: without it the way of one half leads through the CPU and back."""
     b = GraphBuilder()
     first, second = split(b)
     narrow = b.requantize(first, int8(0.031, 7))
@@ -172,7 +172,7 @@ def test_a_split_is_refused_with_a_requantization_of_one_half(reader: bool) -> N
 
 
 def test_a_half_that_ends_in_a_refused_requantization_does_not_part_the_split() -> None:
-    """Nothing comes back to the accelerator: the dequantize op behind is refused as well."""
+    """Nothing comes back to the accelerator: the dequantize op after it is refused as well."""
     b = GraphBuilder()
     first, second = split(b)
     end = b.requantize(first, int8(0.031, 7))

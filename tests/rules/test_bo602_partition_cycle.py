@@ -1,6 +1,6 @@
 """BO602 where its examples do not reach, torch-free.
 
-Protects: a partition that the partitioner would not make is no cycle.
+Protects: a partition that the partitioner would not make is not a cycle.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def shared(*, before: bool = True, rejoin: bool = False, both_fast: bool = False
         (shared(rejoin=True), False),
         (shared(both_fast=True), False),
     ],
-    ids=["cycle", "behind another op on the CPU", "nothing in front", "in a partition with what waits", "no op on CPU"],
+    ids=["cycle", "after another op on the CPU", "nothing in front", "in a partition with what waits", "no op on CPU"],
 )
 def test_a_cycle_takes_one_partition_on_both_sides(graph: Graph, found: bool) -> None:
     assert bool(find(PartitionCycle(), graph, "TOSA-1.0+INT", "1.2.0")) == found

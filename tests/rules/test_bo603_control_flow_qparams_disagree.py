@@ -58,7 +58,7 @@ def test_without_the_extension_control_flow_stays_on_the_cpu() -> None:
 
 
 def test_a_carried_value_that_nothing_reads_behind_the_loop_goes_round_as_the_body_ends_with_it() -> None:
-    """Without a Q behind the loop there is nothing to rescale to."""
+    """Without a Q after the loop there is nothing to rescale to."""
     looped = control_flow.loop()()
     first = [node for node in looped if node.name not in ("getitem_1", "quantize_per_tensor_3", "output")]
     kept = [node for node in first if node.name != "dequantize_per_tensor_3"]
@@ -121,7 +121,7 @@ def looped(carried: QParams, behind: QParams | None, entry: QParams = control_fl
 def test_what_goes_round_is_rounded_or_wrong(
     carried: QParams, behind: QParams | None, entry: QParams, effect: Effect | None
 ) -> None:
-    """A round ends in the codes behind the loop, and the next one reads them as those in front of it: 0.5 % between the
+    """A round ends in the codes after the loop, and the next one reads them as those in front of it: 0.5 % between the
     two shrink the values in every round.
     """
     findings = find(ControlFlowBoundary(), looped(carried, behind, entry), CF)

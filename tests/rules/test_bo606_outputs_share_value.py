@@ -24,7 +24,7 @@ Step = tuple[str, tuple[object, ...], tuple[int, ...]]
 
 
 def steps(*parts: Step, annotated: bool = True) -> Callable[[GraphBuilder, Ref], Ref]:
-    """Ops one after another; each of them with a Q and DQ behind it if they are ``annotated``."""
+    """Ops one after another; each of them with a Q and DQ after it if they are ``annotated``."""
 
     def build(b: GraphBuilder, value: Ref) -> Ref:
         for target, args, shape in parts:

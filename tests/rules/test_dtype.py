@@ -178,7 +178,7 @@ class TestUint8:
 
 @pytest.mark.parametrize("spec", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"])
 def test_what_reads_uint8_codes_made_from_a_float_stays_delegated(spec: str) -> None:
-    """Arm's test_quantize_io_tosa_INT_uint8_numeric: the DQ and Q behind them belong to the accelerator."""
+    """Arm's test_quantize_io_tosa_INT_uint8_numeric: the DQ and Q after them belong to the accelerator."""
     (example,) = (example for example in InternalUint8.bad if "float input" in example.title)
     (finding,) = found(InternalUint8, example.graph(), spec)
     assert len(finding.cluster) == 1

@@ -1,4 +1,4 @@
-"""DT508 and DT509 behind choices, torch-free; tests/releases/test_early_dtypes_judge.py asks the judge."""
+"""DT508 and DT509 after choices, torch-free; tests/releases/test_early_dtypes_judge.py asks the judge."""
 
 from __future__ import annotations
 

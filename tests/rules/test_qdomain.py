@@ -202,7 +202,7 @@ def test_a_twin_that_changes_its_domain_is_reported_as_that() -> None:
 
 
 def test_quantizing_a_program_input_twice_is_no_fault() -> None:
-    """An input is no op: its Qs stay."""
+    """An input is not an op: its Qs stay."""
     b = GraphBuilder()
     x = b.input("x")
     assert codes(b.output(b.requantize(x, NARROW), b.requantize(x, WIDE))) == []

@@ -79,7 +79,7 @@ class TestImpossible:
         assert bool(found(ImpossibleQParams, binary("aten.add.Tensor", int8(0.1), int8(0.1), out))) is bad
 
     def test_four_bit_codes_in_int8_are_healthy(self) -> None:
-        """INT4 weights are int8 with codes [-7, 7]: a narrow range is no impossible one."""
+        """INT4 weights are int8 with codes [-7, 7]: a narrow range is not an impossible one."""
         b = GraphBuilder()
         x = b.quantized_input("x", SHAPE, int8(0.1))
         w = b.dequantize(b.constant("w", (4, 4, 1, 1)), QParams.per_tensor(0.1, 0, -7, 7, "int8"))

@@ -48,7 +48,7 @@ def worst(item: RecordedCase, target: Target) -> tuple[Effect | None, bool]:
     told = []
     for code, case in item.found:
         rule = REGISTRY.get(code)
-        assert rule is not None, f"{item.key} has a finding of {code}, which is no rule; record it again"
+        assert rule is not None, f"{item.key} has a finding of {code}, which is not a rule; record it again"
         told.append((rule.effects.look_up(case, target).effect, rule.in_program))
     return max(told, key=lambda pair: pair[0].severity.rank, default=(None, False))
 

@@ -256,7 +256,7 @@ def amplified(operators: int) -> bytes:
     whole += b"\0" * (-len(whole) % 4)
     start = len(whole)
     whole += struct.pack("<I", operators)
-    # Offsets are unsigned and point forwards, so the table is copied behind them with all that it points to.
+    # Offsets are unsigned and point forwards, so the table is copied after them with all that it points to.
     copied = bytes(whole[:start])
     base = start + 4 + 4 * operators
     for index in range(operators):

@@ -274,7 +274,7 @@ def _other_kind(program: dict[str, Any]) -> None:
 
 
 def _result_of_another_name(program: dict[str, Any]) -> None:
-    """Read as one of several results, it would put a getitem behind the convolution, which hides it from the rules."""
+    """Read as one of several results, it would put a getitem after the convolution, which hides it from the rules."""
     node_of(program, "conv2d.default")["name"] = "convolution"
 
 

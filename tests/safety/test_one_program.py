@@ -43,7 +43,7 @@ def descriptor(item: Item, form: str) -> bytes:
 
 @pytest.mark.parametrize("form", ["<4s3L", "<4sL2Q"])
 def test_the_layout_of_torch_is_accepted(form: str, tmp_path: Path) -> None:
-    """Padding in an extra field, and sizes behind the data: as miniz writes them."""
+    """Padding in an extra field, and sizes after the data: as miniz writes them."""
     items = []
     for name, data in records().items():
         item = Item(name, data, there={"flags": 0x808})
@@ -57,7 +57,7 @@ def test_the_layout_of_torch_is_accepted(form: str, tmp_path: Path) -> None:
 
 
 def test_sizes_of_64_bits_are_read(tmp_path: Path) -> None:
-    """A weight of 5 GB is a hole in the file, and a record behind it starts beyond 4 GB."""
+    """A weight of 5 GB is a hole in the file, and a record after it starts beyond 4 GB."""
     path = tmp_path / "m.pt2"
     size, name = 5 * 2**30, f"{ROOT}/data/weights/weight_999".encode()
     wide = struct.pack("<2H2Q", 1, 16, size, size)

@@ -138,5 +138,5 @@ def test_recordings_are_compared_case_by_case(tmp_path: Path) -> None:
     ]
     assert not list(differences(old, old))
     (tmp_path / "c.json").write_text('{"cases": [{}]}')
-    with pytest.raises(ValueError, match=r"c\.json is no recording of a form that is known here: KeyError\('rule'\)"):
+    with pytest.raises(ValueError, match=r"c\.json is not a recording of a known form: KeyError\('rule'\)"):
         read_recording(tmp_path / "c.json")

@@ -1,8 +1,8 @@
 """What a check does with one file, and whether that is a report or one clear error.
 
 Everything that ``fuseguard check`` runs is run: the reader, all rules for one target and, for a share of the files, two
-report formats. For a lowered file, that is everything that ``fuseguard inspect`` runs. What is no report and no refusal
-is a :class:`Fault`.
+report formats. For a lowered file, that is everything that ``fuseguard inspect`` runs. What is neither report nor
+refusal is a :class:`Fault`.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _check_refusal(error: UnreadableInput, path: Path) -> None:
     if not text.startswith(f"{path}: ") or len(text) > LONGEST_MESSAGE:
         raise Fault("refusal without the file's name or too long", text[:500])
     if isinstance(error.__cause__, MemoryError):
-        raise Fault("memory", "MemoryError, told of as a file that cannot be read")
+        raise Fault("memory", "MemoryError, reported as a file that cannot be read")
 
 
 def _unforeseen(error: BaseException) -> Fault:

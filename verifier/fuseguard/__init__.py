@@ -7,9 +7,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fuseguard.api import check, check_files, render
+    from fuseguard.api import check, check_files, render, why_not
     from fuseguard.engine.finding import Effect, Finding, Severity
     from fuseguard.engine.run import Report
+    from fuseguard.engine.why_not import UnknownNode
+    from fuseguard.engine.why_not_answer import WhyNot
     from fuseguard.gate.result import CheckResult
     from fuseguard.gate.suppress import SuppressionError, SuppressionRule
     from fuseguard.readers.errors import UnreadableInput
@@ -27,11 +29,14 @@ __all__ = [
     "SuppressionRule",
     "Target",
     "TargetError",
+    "UnknownNode",
     "UnreadableInput",
+    "WhyNot",
     "__version__",
     "check",
     "check_files",
     "render",
+    "why_not",
 ]
 
 #: Name -> module, imported when asked for: pytest imports this package in every run, for fuseguard.pytest_plugin.
@@ -45,10 +50,13 @@ _LATE = {
     "SuppressionRule": "gate.suppress",
     "Target": "target",
     "TargetError": "target",
+    "UnknownNode": "engine.why_not",
     "UnreadableInput": "readers.errors",
+    "WhyNot": "engine.why_not_answer",
     "check": "api",
     "check_files": "api",
     "render": "api",
+    "why_not": "api",
 }
 
 

@@ -1,4 +1,4 @@
-"""The Python API: ``check``, ``check_files`` and ``render``, with the same options as ``fuseguard check``."""
+"""The Python API: ``check``, ``check_files``, ``render`` and ``why_not``, with the options of the command line."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from executorch.exir import EdgeProgramManager
     from torch.export import ExportedProgram
 
+    from fuseguard.engine.why_not_answer import WhyNot
     from fuseguard.gate.result import CheckResult
     from fuseguard.ir.graph import Graph
 
@@ -188,6 +189,48 @@ def render(
     root = Path.cwd() if source_root is None else Path(source_root)
     whole = of_report(result) if isinstance(result, Report) else result
     return render_document(output_format, whole, Options(root, rules, quiet, statistics, warnings.warn, verbose))
+
+
+def why_not(
+    program: ExportedProgram | EdgeProgramManager | torch.fx.GraphModule | Graph | str | os.PathLike[str],
+    rule: str,
+    node: str,
+    target: str | Target | HasTosaSpec | Sequence[str | Target | HasTosaSpec] | None = None,
+    executorch: str | Sequence[str] | None = None,
+    *,
+    method: str | Sequence[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+) -> tuple[WhyNot, ...]:
+    """Say which condition of a rule did not hold for a node, or that the rule reports it: ``fuseguard why-not``.
+
+    The answer comes from a run of the rule itself: its conditions and those of the backend models that it asks, with
+    their outcomes for this node. Nothing in a file is executed.
+
+    Args:
+        program: as for :func:`check`.
+        rule: the code or the name of a rule.
+        node: the name of an op, as in the program's graph and in findings.
+        target: as for :func:`check`.
+        executorch: as for :func:`check`.
+        method: as for :func:`check`.
+        config: as for :func:`check`.
+
+    Returns:
+        An answer for each target and for each part of the program that has such a node. ``print`` shows an answer as
+        the command does.
+
+    Raises:
+        UnknownNode: the program has no such node; the text names the nearest. A ValueError.
+        SelectorError: there is no such rule, or it is not about nodes. A ValueError.
+        TargetError: as for :func:`check`, and so are UnreadableInput, RulePackError and ValueError.
+    """
+    from fuseguard.engine.why_not import rule_to_ask
+    from fuseguard.engine.why_not import why_not as ask
+
+    asked = rule_to_ask(load_registry(), rule)
+    gate = _gate(target, executorch, None, None, None, None, (), None, None, None, config, None, method)
+    graph, file = readers.read(program, gate.methods)
+    return tuple(replace(answer, file=file) for item in gate.targets for answer in ask(asked, graph, item, node))
 
 
 def _gate(

@@ -71,9 +71,9 @@ class TableCodesAsFloats(Rule):
             EffectRow("pool", ">=1.3", "*", Effect.CRASH, reference=_POOL),
             EffectRow("where", "*", "*", Effect.CRASH, reference=_SELECT),
             EffectRow("product", "<1.4", "*", Effect.CRASH, reference=_PROMOTED),
-            EffectRow("product behind arithmetic", "<1.3", "*", Effect.CRASH, reference=_PROMOTED),
+            EffectRow("product after arithmetic", "<1.3", "*", Effect.CRASH, reference=_PROMOTED),
             EffectRow("product", ">=1.4", "*", Effect.EXACT, reference="not announced there"),
-            EffectRow("product behind arithmetic", ">=1.3", "*", Effect.EXACT, reference="not announced there"),
+            EffectRow("product after arithmetic", ">=1.3", "*", Effect.EXACT, reference="not announced there"),
             EffectRow("end", "*", "INT", Effect.EXACT, reference=_NO_DQ),
             EffectRow("end", "*", "INT+FP", Effect.CRASH, reference=_CAST),
             EffectRow("end1d", "*", "INT", Effect.EXACT, reference=_NO_DQ),
@@ -96,7 +96,7 @@ class TableCodesAsFloats(Rule):
                 torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
                 if torn is not None:
                     plain = any(torn is stage for stage in early)
-                    case, dtypes = ("product" if plain else "product behind arithmetic"), torn
+                    case, dtypes = ("product" if plain else "product after arithmetic"), torn
             if case:
                 read = (data for data in operands_of(view, node) if early_dtype(view, data, dtypes) == FLOAT)
                 mistaken = next(read, None)

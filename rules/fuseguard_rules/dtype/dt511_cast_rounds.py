@@ -14,16 +14,18 @@ from fuseguard_rules.examples.dtype import dt511 as examples
 class CastRounds(Rule):
     code = "DT511"
     name = "cast-rounds"
-    summary = "A cast of floats to int8 or int16 rounds to the nearest integer in a delegate, but not in torch."
+    summary = (
+        "A cast of floats to int8, int16 or from float16 rounds to the nearest integer in a delegate, but not in torch."
+    )
     why = (
         "torch drops the fraction when it casts a float to an integer: 1.7 becomes 1, and -1.7 becomes -1. The TOSA "
         "CAST rounds to the nearest integer: 2 and -2. DecorateFp32toInt32CastingPass drops the fraction before a cast "
-        "to int32, but not before a cast to int8 or int16. Where floats are lowered, such a cast is delegated, and "
-        "about half of its results are off by 1. The INT profile leaves it on the CPU."
+        "of float32 to int32, but not before a cast to int8 or int16, or of float16. Where floats are lowered, such a "
+        "cast is delegated, and about half of its results are off by 1. The INT profile leaves it on the CPU."
     )
     remedy = (
-        "Cast to int32 first (x.to(torch.int32).to(torch.int8)), which fuseguard can do (repair), or keep the cast on "
-        "the CPU (guard)."
+        "Cast float32 to int32 first (x.to(torch.int32).to(torch.int8)), which fuseguard can do (repair), or keep the "
+        "cast on the CPU (guard)."
     )
     scope = "node"
     message = "{op} casts the floats of {data} to {dtype} and rounds them, where torch drops the fraction"
@@ -44,10 +46,10 @@ class CastRounds(Rule):
                 yield self.finding(view, target, (node,), case="*", op=node.name, data=data.name, dtype=dtype)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Insert a cast to int32 before the cast."""
+        """Insert a cast of float32 to int32 before the cast."""
         del target
         node = view.graph[finding.nodes[0]]
         data = view.producer(node)
-        if data is None:
+        if data is None or data.meta is None or data.meta.dtype != "float32":
             return None
         return Rewrite((Insert(data.name, (node.name,), (Call("aten.to.dtype", ("int32",), annotated=False),)),))

@@ -21,6 +21,8 @@ from fuseguard_rules.examples.operator import op708 as examples
 
 #: Of ARITHMETIC, the ops of two operands.
 _BINARY = frozenset((*SUMS, "mul", "maximum", "minimum", *COMPARISONS, "ne"))
+#: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
+_WITH_NUMBER = "log_sigmoid"
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 
 
@@ -33,7 +35,8 @@ class PermuteLandsOnScalar(Rule):
         "through elementwise ops. It may move one through an op with two operands if one operand is a single number, "
         "which no permute changes. But it then puts the permute before the first operand, whichever that is. If the "
         "first operand is the number, the permute of the other one is lost: the elements come out in another order, or "
-        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not."
+        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not. The edge dialect makes "
+        "minimum(0, x) of a log_sigmoid, which the backend delegates where floats are lowered."
     )
     remedy = (
         "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
@@ -44,6 +47,8 @@ class PermuteLandsOnScalar(Rule):
     effects = EffectsTable(
         [
             EffectRow("*", "<1.5", "*", Effect.EXACT, reference="permutes are not moved, before #20625"),
+            EffectRow("made", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
+            EffectRow("made", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
             EffectRow("order", ">=1.5", "*", Effect.WRONG, reference=_MOVED),
             EffectRow("shape", ">=1.5", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
         ]
@@ -55,12 +60,13 @@ class PermuteLandsOnScalar(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not MOVES_PERMUTES.in_force(target):
             return
-        for node in view.calls(Trait.ARITHMETIC):
-            number = _leading_number(view, node)
-            if number is None:
+        for node in view.ops:
+            made = node.kind == _WITH_NUMBER
+            number = None if made or not node.info.has(Trait.ARITHMETIC) else _leading_number(view, node)
+            if number is None and not made:
                 continue
             above, below = moved_down_to(view, node, target), moved_up_to(view, node, target)
-            if above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
+            if not made and above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
             layout = below or above
             if layout is None or (node.kind == "mul" and above is not None and _feeds(view, above, node)):
@@ -69,9 +75,9 @@ class PermuteLandsOnScalar(Rule):
                 view,
                 target,
                 (node,),
-                case="shape" if _shape_matters(view, node, below) else "order",
+                case="order" if not made and not _shape_matters(view, node, below) else _joined(node),
                 op=node.name,
-                number=number.name,
+                number="0" if number is None else number.name,
                 place="before" if below is not None else "after",
                 layout=layout.name,
             )
@@ -80,6 +86,8 @@ class PermuteLandsOnScalar(Rule):
         """Expand the number to the shape of the op's result."""
         del target
         node = view.graph[finding.nodes[0]]
+        if node.kind == _WITH_NUMBER:
+            return None  # the edge dialect makes the number, and there is nothing to expand
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
         shape = node.meta.shape if node.meta is not None else ()
         if data is None or qparams is None or not qparams.usable or not shape or None in shape:
@@ -89,19 +97,33 @@ class PermuteLandsOnScalar(Rule):
 
 
 def _leading_number(view: View, node: Node) -> Node | None:
-    """The first operand if it is a single number of the second operand's rank, and the second is a tensor of more."""
-    if node.kind not in _BINARY or not node.annotated or len(node.args) < 2:
+    """The first operand if it is a single number of the second operand's rank, and the second is a tensor of more.
+
+    In an op of floats, it is a constant without dimensions, which the backend gives the other operand's rank.
+    """
+    if node.kind not in _BINARY or len(node.args) < 2:
         return None
     first, second = (view.graph.node_of(arg) for arg in node.args[:2])
     if first is None or second is None or first.meta is None or second.meta is None:
         return None
-    single = first.meta.rank == second.meta.rank > 1 and all(size == 1 for size in first.meta.shape)
+    if not node.annotated and (first.meta.rank or not first.info.has(Trait.CONSTANT)):
+        return None
+    single = (
+        (first.meta.rank == second.meta.rank or not node.annotated)
+        and second.meta.rank > 1
+        and all(size == 1 for size in first.meta.shape)
+    )
     return first if single and any(size != 1 for size in second.meta.shape) else None
 
 
 def _feeds(view: View, producer: Node, node: Node) -> bool:
     operand = tensor_operand(view, node)
     return producer.kind == "conv" and operand is not None and producer_of(view, operand) is producer
+
+
+def _joined(node: Node) -> str:
+    """The case of an op whose result has to fit other tensors: floats are added up before the backend's passes end."""
+    return "shape" if node.annotated else "made"
 
 
 def _shape_matters(view: View, node: Node, below: Node | None) -> bool:

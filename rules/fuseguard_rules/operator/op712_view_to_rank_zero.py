@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.insert_const_shapes import only_asserted, views_to_rank_zero
+from fuseguard.backend.insert_const_shapes import only_asserted, reduced_in_float, views_to_rank_zero
 from fuseguard.backend.releases import CHECKS_SHAPES
 from fuseguard.engine import (
     Call,
@@ -42,12 +42,13 @@ class ViewToRankZero(Rule):
     summary = "An op removes the last dimension of a value, and ExecuTorch's check of the edge IR fails on the result."
     why = (
         "A sum, amax, any or mean over all dimensions, a select, a squeeze and a reshape to () end in a view to rank "
-        "0. InsertConstShapesPass gives the view its shape as a separate node, CONST_SHAPE(()), which yields an empty "
-        "list. ExecuTorch runs its verifier of the edge IR after the backend's passes, and EdgeOpArgValidator asks "
-        "each node for its first result: StopIteration. If another view follows directly, it merges with the first "
-        "one, and nothing fails. The check is EdgeCompileConfig's _check_ir_validity, by default True. Arm's own "
-        "ahead-of-time compiler sets it to False, and the same program is then lowered exactly. 1.2 and 1.3 lower it "
-        "either way, so the rule reports nothing for them."
+        "0, and so does a dot or a loss, which the edge dialect reduces to a sum or a mean. InsertConstShapesPass "
+        "gives the view its shape as a separate node, CONST_SHAPE(()), which yields an empty list. ExecuTorch runs its "
+        "verifier of the edge IR after the backend's passes, and EdgeOpArgValidator asks each node for its first "
+        "result: StopIteration. If another view follows directly, it merges with the first one, and nothing fails. The "
+        "check is EdgeCompileConfig's _check_ir_validity, by default True. Arm's own ahead-of-time compiler sets it to "
+        "False, and the same program is then lowered exactly. 1.2 and 1.3 lower it either way, so the rule reports "
+        "nothing for them."
     )
     remedy = (
         "Keep a dimension (x.sum((1, 2, 3)) of a batch, x.mean(keepdim=True), x[0:1] instead of x[0]), or lower with "
@@ -60,6 +61,7 @@ class ViewToRankZero(Rule):
     effects = EffectsTable(
         [
             EffectRow("*", "<1.4", "*", Effect.EXACT, reference="no CONST_SHAPE of a view is checked"),
+            EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
             EffectRow("*", ">=1.4", "*", Effect.CRASH, reference=_FAILS, unchecked=Effect.EXACT),
         ]
     )
@@ -74,6 +76,8 @@ class ViewToRankZero(Rule):
             return
         for node in views_to_rank_zero(view, target):
             yield self.finding(view, target, (node,), case="*", op=node.name, release=target.release)
+        for node in reduced_in_float(view):
+            yield self.finding(view, target, (node,), case="float", op=node.name, release=target.release)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Insert the same reduction with dimensions before it, in the qparams of its result.

@@ -48,8 +48,9 @@ class RankZeroGainsDimension(Rule):
             yield self.finding(view, target, (source,), case="*", value=value.name, op=found.op.name)
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Quantize ops of what is computed on the CPU only because its op is refused, and those of what is joined with a
-        value whose quantize op is refused.
+        """Quantize ops of what is computed on the CPU only because its op is refused.
+
+        Also those of what is joined with a value whose quantize op is refused.
         """
         if not target.has_float:
             return

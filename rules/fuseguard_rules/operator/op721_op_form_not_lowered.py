@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.unlowered_forms import numbers_of, pad_amounts, unlowered_forms
+from fuseguard.backend.unlowered_forms import LOGICAL, numbers_of, pad_amounts, unlowered_forms
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule, SetArgument
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -14,27 +14,33 @@ from fuseguard_rules.examples.operator import op721 as examples
 class OpFormNotLowered(Rule):
     code = "OP721"
     name = "op-form-not-lowered"
-    summary = "A pad is negative, a logical op reads numbers, or an index_add is not in the first dimension."
+    summary = "A pad is negative, a logical op reads numbers, a comparison reads bools, or the like."
     why = (
         "The partitioner asks each op's support check whether the backend can lower it. For some ops, there is no "
         "check of what their lowering requires. The TOSA PAD op takes no negative padding, which crops in PyTorch. "
         "LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY and REDUCE_ALL take only bools, but PyTorch's "
-        "ops take any number for true if it is not zero. The edge dialect makes an index_put that accumulates of an "
-        "index_add, and AccumulateIndexPutPass reads the old values with an index that leaves out dimensions, which "
-        "the backend cannot lower. In all of these cases, lowering raises an exception."
+        "ops take any number for true if it is not zero. ADD, EQUAL, GREATER, MAXIMUM and the like take no bools. The "
+        "edge dialect makes an index_put that accumulates of an index_add, and AccumulateIndexPutPass reads the old "
+        "values with an index that leaves out dimensions, which the backend cannot lower. In all of these cases, "
+        "lowering raises an exception."
     )
     remedy = (
-        "Slice instead of padding by a negative number. Compare with zero before a logical op (x != 0). Move the "
-        "dimension of an index_add to the front. Or let fuseguard keep the op on the CPU (guard)."
+        "Slice instead of padding by a negative number. Compare with zero before a logical op (x != 0). Use a logical "
+        "op for bools (torch.logical_xor instead of !=). Move the dimension of an index_add to the front. Or let "
+        "fuseguard keep the op on the CPU (guard)."
     )
     scope = "node"
     message = "{op} {form}, which the partitioner takes and the lowering rejects"
     effects = EffectsTable(
         [
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
+            EffectRow("pad", "<1.3", "*", Effect.RUNTIME_FAULT, reference="TOSA PAD: padding is not checked"),
             EffectRow("pad", "*", "*", Effect.CRASH, reference="TOSA PAD: Expected padding values to be non-negative"),
             EffectRow("put", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
             EffectRow("put", "*", "*", Effect.CRASH, reference="AccumulateIndexPutPass: index.Tensor with None"),
+            EffectRow(
+                "bools", "*", "*", Effect.CRASH, reference="TOSA EQUAL and the like: Unsupported dtype torch.bool"
+            ),
             EffectRow("*", "*", "*", Effect.CRASH, reference="TOSA LOGICAL_NOT and the like: requires bool inputs"),
         ]
     )
@@ -51,9 +57,11 @@ class OpFormNotLowered(Rule):
         node = view.graph[finding.nodes[0]]
         if node.kind == "pad":
             return _cropped_first(view, node)
+        if node.kind not in LOGICAL:
+            return None
         cast = Call("aten.to.dtype", ("bool",), annotated=False)
         edits = [Insert(value.name, (node.name,), (cast,)) for value in numbers_of(view, node)]
-        return Rewrite(tuple(edits)) if edits else None
+        return Rewrite(tuple(edits))
 
 
 def _cropped_first(view: View, node: Node) -> Rewrite | None:

@@ -155,7 +155,7 @@ class Call:
         return any(reads_apart(meant, taken, entry) for entry in entries)
 
     def read_in_float(self, number: int) -> Node | None:
-        """What in a body reads an operand and is no Q, if anything."""
+        """What in a body reads an operand and is not a Q, if anything."""
         for body, entry in self._given(number):
             for reader in body.view.users(entry):
                 if not body.view.is_q(reader):
@@ -170,7 +170,7 @@ class Call:
         return ((body, body.inputs[number]) for body in self.bodies if number < len(body.inputs))
 
     def bare_end(self, number: int) -> Node | None:
-        """What a body yields for a result without a DQ behind it, in float; of a loop the body alone yields any."""
+        """What a body yields for a result without a DQ after it, in float; of a loop the body alone yields any."""
         for body in self.bodies[-1:] if self.is_loop else self.bodies:
             end = body.ends[number] if number < len(body.ends) else None
             if end is not None and end.meta is not None and end.meta.is_float and not body.view.is_dq(end):
@@ -195,7 +195,7 @@ class Call:
         return body.view.qparams(end) if end is not None and body.view.is_dq(end) else None
 
     def result_qparams(self, number: int) -> QParams | None:
-        """The qparams of the Q behind a result."""
+        """The qparams of the Q after a result."""
         result = self.results.get(number)
         return self.view.out_qp(result) if result is not None else None
 

@@ -18,7 +18,7 @@ Fault = tuple[str, str, str]
 
 
 def behind_unentered(call: Call) -> Iterator[Fault]:
-    """Operands of a loop that no value enters whose codes mean something else behind it."""
+    """Operands of a loop that no value enters whose codes mean something else after it."""
     for number, (node, given) in enumerate(zip(call.operands, call.operand_qparams(), strict=True)):
         read = call.result_qparams(number)
         if given is None or read is None or given.same_domain(read):

@@ -12,16 +12,18 @@ from __future__ import annotations
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
 
-_ROUNDED = frozenset(("int8", "int16"))
+_ROUNDED = frozenset(("int8", "int16", "int32"))
 _INTEGRAL = frozenset(("ceil", "floor", "round", "trunc"))
 
 
 def rounding_cast(view: View, node: Node) -> Node | None:
-    """What a cast to int8 or int16 reads if it is a float that may have a fraction; None for all other nodes."""
-    data = view.producer(node)
-    if node.operator not in CASTS or node.meta is None or node.meta.dtype not in _ROUNDED:
+    """What a cast reads if it is a float that may have a fraction and whose fraction is not dropped, else None."""
+    if node.meta is None or node.meta.dtype not in _ROUNDED or node.operator not in CASTS:
         return None
+    data = view.producer(node)
     if data is None or data.meta is None or not data.meta.is_float or _is_integral(view, data):
+        return None
+    if (data.meta.dtype, node.meta.dtype) == ("float32", "int32"):
         return None
     return data
 

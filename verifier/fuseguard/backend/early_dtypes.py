@@ -49,7 +49,7 @@ class EarlyDtypes(NamedTuple):
 
 @once_per_view
 def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_arithmetic: bool = False) -> EarlyDtypes:
-    """What torch says of each op's result as long as nothing is rescaled: float32 behind a lookup table, int64 behind
+    """What torch says of each op's result as long as nothing is rescaled: float32 after a lookup table, int64 after
     a cumulative sum. What the release does not delegate is left out, and what breaks on it: the CPU hands back codes.
 
     ``behind_arithmetic``: before arithmetic is rescaled, too. ``bounded``: as long as a clamp's bounds are floats.

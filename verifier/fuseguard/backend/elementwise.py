@@ -29,7 +29,7 @@ def has_one_operand(view: View, node: Node) -> bool:
 
 
 def tensor_operand(view: View, node: Node) -> Node | None:
-    """The one tensor operand of a node that is no single number; None if there are several."""
+    """The one tensor operand of a node that is not a single number; None if there are several."""
     tensors = [item for item in view.graph.inputs(node) if item.meta is not None and item.meta.is_float]
     larger = [item for item in tensors if item.meta is not None and any(size != 1 for size in item.meta.shape)]
     return larger[0] if len(larger) == 1 else None

@@ -1,7 +1,7 @@
 """Under which qparams the codes of a value were made, and when two qparams agree. The QD rules share it.
 
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1 (backends/arm/_passes). It takes the
-DQs in front of an annotated op and the Q behind it away. An op that moves codes without arithmetic gets no RESCALE in
+DQs in front of an annotated op and the Q after it away. An op that moves codes without arithmetic gets no RESCALE in
 their place, so the codes leave it as they came in.
 
 Rules that depend on it: BO604, PL406, QD201, QD202, QD203, QD204, QD205, and those of value_range.
@@ -126,12 +126,12 @@ def largest_change(one: QParams, other: QParams) -> int:
     return max((abs(other.quantize(one.dequantize(code)) - code) for code in codes), default=0)
 
 
-#: Data movement behind a value is followed this far for what computes with it.
+#: Data movement after a value is followed this far for what computes with it.
 _LONGEST_WAY = 32
 
 
 def is_computed_with(view: View, node: Node) -> bool:
-    """Whether an annotated op that computes reads the quantized result of ``node``, behind data movement or not."""
+    """Whether an annotated op that computes reads the quantized result of ``node``, after data movement or not."""
     pending = [node]
     for _ in range(_LONGEST_WAY):
         if not pending:

@@ -76,7 +76,7 @@ def _fused_activations(view: View, target: Target) -> Iterator[FusedActivation]:
 
 
 def is_chained(view: View, anchor: Node, target: Target) -> bool:
-    """Whether decomposition puts data movement behind the anchor that RewriteConvPass does not look through."""
+    """Whether decomposition puts data movement after the anchor that RewriteConvPass does not look through."""
     form = anchor_form(view, anchor)
     return form in ("linear", "grouped") or (form == "conv1d" and not FUSES_ANY_ZERO_POINT.in_force(target))
 
@@ -130,7 +130,7 @@ def saturation_excess(fusion: FusedActivation) -> int:
 
 
 def pair_on_anchor(view: View, finding: Finding) -> Rewrite | None:
-    """A Q/DQ pair with the activations' own qparams behind the anchor, which then owns its output qparams.
+    """A Q/DQ pair with the activations' own qparams after the anchor, which then owns its output qparams.
 
     Q(clamp(DQ(Q(x)))) = Q(clamp(x)) for every x: both sides are the same monotone map.
     """

@@ -22,7 +22,7 @@ def refuses_index(view: View, node: Node, target: Target) -> bool:
     """Whether a support check rejects ``node`` for its index. False for ops without one, and where it is not known."""
     if node.target == "aten.index.Tensor":
         return _refuses_index_tensors(view, node, target)
-    if node.operator not in ("gather", "index_select"):
+    if node.kind not in ("gather", "index") or node.operator not in ("gather", "index_select"):
         return False
     index = _meta(view, node.arg(2, "index"))
     if index is None:

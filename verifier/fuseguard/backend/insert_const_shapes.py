@@ -20,6 +20,12 @@ from fuseguard.target import Target
 #: What the backend lowers to ops of its own, with a view after them where the result has rank 0, by kind.
 _END_IN_VIEW = frozenset(("all", "amax", "amin", "any", "mean", "select", "squeeze", "sum", "var", "view"))
 
+#: Of these, the edge dialect makes a sum or a mean of all elements. Arm's quantizer knows none of them.
+_REDUCED_IN_FLOAT = frozenset((
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "dot", "huber_loss", "l1_loss", "mse_loss",
+    "smooth_l1_loss", "soft_margin_loss", "trace", "vdot",
+))  # fmt: skip
+
 #: What begins with a view of its operand, or is one: it is merged with the view right in front of it.
 _BEGIN_WITH_VIEW = frozenset(("expand", "stack", "unsqueeze", "view", "where"))
 
@@ -34,6 +40,15 @@ def views_to_rank_zero(view: View, target: Target) -> Iterator[Node]:
         if node.kind not in _END_IN_VIEW or not _loses_all_dims(view, node):
             continue
         if _is_taken(view, node, target) and not _is_merged(view, node, target):
+            yield node
+
+
+def reduced_in_float(view: View) -> Iterator[Node]:
+    """The ops of rank 0 of which the edge dialect makes a reduction; it is delegated where floats are lowered."""
+    if view.graph.name:
+        return
+    for node in view.ops:
+        if node.kind in _REDUCED_IN_FLOAT and _loses_all_dims(view, node):
             yield node
 
 
@@ -79,7 +94,7 @@ def _is_merged(view: View, node: Node, target: Target) -> bool:
 
 
 def _gets_dims(view: View, reader: Node) -> bool:
-    """Whether what comes of the value has dimensions before it leaves the delegate."""
+    """Whether what is computed from the value has dimensions before it leaves the delegate."""
     pending, seen = [reader], set()
     while pending:
         item = pending.pop()

@@ -117,9 +117,9 @@ def fused_rescales(view: View) -> Iterator[Bypass]:
 
 
 def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]:
-    """Who reads the codes of an int16 convolution: ops that work in int32, also behind one permute, and all others.
+    """Who reads the codes of an int16 convolution: ops that work in int32, also after one permute, and all others.
 
-    Both are empty for other anchors. Decomposition puts a view or a cat behind those of another form, which
+    Both are empty for other anchors. Decomposition puts a view or a cat after those of another form, which
     RewriteConvPass does not look through.
     """
     anchor, data = island.anchor, view.in_qp(island.anchor, 0)

@@ -31,7 +31,7 @@ _INT32 = range(-(2**31), 2**31)
 def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
     """int64 constants that are delegated, each with an output or an op on the CPU that reads it."""
     for node in view.ops:
-        if node.operator in _COMPARING and not _is_constant(view.graph.inputs(node)):
+        if node.kind in _COMPARING and not _is_constant(view.graph.inputs(node)):
             yield node, node
         if not _is_constant((node,)) or not _fits_int32(node):
             continue
@@ -42,7 +42,7 @@ def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]
 
 def casting_resizes(view: View) -> Iterator[tuple[Node, Node]]:
     """The ops of which the edge dialect makes int64 constants and casts of them to float, each twice."""
-    return ((node, node) for node in view.ops if node.operator in _CASTING)
+    return ((node, node) for node in view.ops if node.kind in _CASTING)
 
 
 def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:

@@ -42,7 +42,7 @@ def leaking_readers(view: View) -> dict[str, Node]:
 def reads_in_float(view: View, node: Node, user: Node, leaks: dict[str, Node]) -> bool:
     """Whether ``user`` takes the codes that ``node`` hands on for floats, or hands them on to one that does."""
     if view.is_q(user) or (user.op == "call" and not user.outputs):
-        return False  # a size is no use of the codes
+        return False  # a size does not use the codes
     if not (user.op == "call" and (user.annotated or user.info.has(Trait.GETITEM))):
         return True
     return user.name in leaks or not _is_decomposition(view, node, user)
@@ -89,7 +89,7 @@ def _carries_codes(node: Node) -> bool:
 
 
 def chain_behind(node: Node, leaks: dict[str, Node]) -> list[Node]:
-    """The node and the annotated ops behind it that see its codes in float."""
+    """The node and the annotated ops after it that see its codes in float."""
     chain = [node]
     while len(chain) < _LONGEST_CHAIN and leaks[chain[-1].name].name in leaks:
         chain.append(leaks[chain[-1].name])

@@ -111,5 +111,5 @@ def merged_harmlessly(view: View, node: Node, twin: Node, target: Target) -> boo
 
 
 def outputs_of(view: View, node: Node) -> list[QParams]:
-    """The qparams behind an op."""
+    """The qparams after an op."""
     return [qparams for q in view.out_q(node) if (qparams := view.qparams(q)) is not None]

@@ -5,7 +5,8 @@ profile requires of quantization is in :mod:`fuseguard.backend.proper_quantizati
 of it in :mod:`fuseguard.backend.index_support`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and early_dtypes and
-insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unread_inputs.
+insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unlowered_forms and
+unread_inputs.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class CpuReach:
     """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
 
     ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are. A Q or
-    DQ is refused along with its op, and counts by itself only where it has none: a Q right behind a DQ, whose codes go
+    DQ is refused along with its op, and counts by itself only where it has none: a Q right after a DQ, whose codes go
     on to a DQ that is not refused.
     """
 
@@ -130,7 +131,7 @@ def has_company(view: View, node: Node, target: Target, detagged: frozenset[str]
     """Whether the DQs in front of ``node`` stay in an INT delegate when ``node`` itself is taken out of it.
 
     They do where anything is computed in their partition; one of views, clones, Q and DQ alone is dropped. The
-    partitioner puts all into one partition but what waits for the CPU. Where a partition goes on behind ``node``, it
+    partitioner puts all into one partition but what waits for the CPU. Where a partition goes on after ``node``, it
     is split into its connected components (1.4 and newer). ``detagged`` are names of DQs that are taken out of it, too,
     and with them what reads them.
     """

@@ -8,7 +8,7 @@ that ``TOSA_PRO_FP_SupportList`` has and ``TOSA_PRO_INT_SupportList`` does not. 
 before; and 1.5 fuses more activations.
 
 The backend asks these questions of the edge graph, and with float support only whether the INT list has an annotated
-op. In an ATen graph an op is judged by what the edge dialect makes of it.
+op. In an ATen graph an op is judged in the form that it has in the edge dialect.
 
 Rules that depend on it: OP713, OP718, and those of convert_full_like and partition and quantized_operands and
 raw_reductions.

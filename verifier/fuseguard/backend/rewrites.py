@@ -114,10 +114,10 @@ def as_int8(qparams: QParams) -> QParams:
 
 
 def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
-    """Puts a view to its own shape in front of ``node``, with the qparams of the DQ ``data`` behind it.
+    """Puts a view to its own shape in front of ``node``, with the qparams of the DQ ``data`` after it.
 
     The values stay what they are; but ``node`` no longer reads the tensor that others read. From 1.4 on views that are
-    alike at all operands are moved behind the op (FuseIdenticalInputTransformsPass, which compares them as they are
+    alike at all operands are moved after the op (FuseIdenticalInputTransformsPass, which compares them as they are
     written): a second operand's is therefore written with a -1, and where one tensor is both operands, it gets a
     dimension and loses it again.
     """

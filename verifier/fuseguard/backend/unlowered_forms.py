@@ -2,7 +2,8 @@
 
 Source: the support lists and ``tosa_supported_operators.py`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1;
 ``CheckInt64InputsAndOutputs``, which keeps what reads an int64 off the accelerator; the TOSA operators PAD,
-LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY and REDUCE_ALL (tosa/dialect/ops), which raise; and
+LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY, ADD, EQUAL, GREATER, GREATER_EQUAL, MAXIMUM and MINIMUM
+(tosa/dialect/ops), which raise; and
 ``AccumulateIndexPutPass``, whose ``index.Tensor`` keeps the dimensions that an ``index_put`` leaves out.
 
 Rules that depend on it: OP721.
@@ -17,12 +18,16 @@ from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
-_LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", "any", "all"))
+#: Ops of bools, by kind: ``all`` has that of ``any``.
+LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", "any"))
+
+#: Ops of two operands that TOSA has for numbers alone; a product of bools is lowered.
+_OF_NUMBERS = frozenset(("add", "eq", "ge", "gt", "le", "lt", "maximum", "minimum"))
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """``node`` in such a form: ``case`` is ``pad``, ``put``, ``float`` or ``integer`` (of a logical op)."""
+    """``node`` in such a form: ``case`` is ``pad``, ``put``, ``bools``, ``float`` or ``integer`` (of a logical op)."""
 
     node: Node
     case: str
@@ -34,12 +39,14 @@ def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
     for node in view.ops:
         if node.kind == "pad" and any(amount < 0 for amount in pad_amounts(node)) and not _stays(view, node, target):
             yield Form(node, "pad", f"pads by {list(pad_amounts(node))}")
-        elif node.operator in _LOGICAL:
+        elif node.kind in LOGICAL:
             numbers = numbers_of(view, node)
             if numbers:
                 dtype = numbers[0].meta.dtype if numbers[0].meta is not None else ""
                 case = "float" if dtype.startswith(("float", "bfloat")) else "integer"
                 yield Form(node, case, f"reads numbers of {dtype} for bools")
+        elif node.kind in _OF_NUMBERS and _reads_bools(view, node):
+            yield Form(node, "bools", "reads bools for numbers")
         elif _accumulates_beside_none(node):
             yield Form(node, "put", "adds to values in another dimension than the first")
 
@@ -64,13 +71,19 @@ def numbers_of(view: View, node: Node) -> list[Node]:
     return [item for item, dtype in zip(operands, dtypes, strict=True) if dtype != "bool"]
 
 
+def _reads_bools(view: View, node: Node) -> bool:
+    """Whether all tensors that an op reads are bools, and its result is one."""
+    read = [item.meta.dtype for item in view.graph.inputs(node) if item.meta is not None]
+    return bool(read) and set(read) == {"bool"} and node.meta is not None and node.meta.dtype == "bool"
+
+
 def _stays(view: View, node: Node, target: Target) -> bool:
     return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
 
 
 def _accumulates_beside_none(node: Node) -> bool:
     """An index_add in another dimension than the first, or the index_put that the edge dialect makes of it."""
-    if node.operator == "index_add":
+    if node.kind == "index_add":
         dim, rank = node.arg(1, "dim"), node.meta.rank if node.meta is not None else 0
         return isinstance(dim, int) and rank > 0 and dim % rank != 0
     indices = node.arg(1, "indices", ())

@@ -71,7 +71,7 @@ class Reach:
     def codes(self, node: Node) -> Codes | None:
         """The least and the greatest code at a Q or DQ; None without usable qparams.
 
-        What a DQ reads that is no Q's result may be any code of its dtype, unless it is a constant that the reader
+        What a DQ reads that is not a Q's result may be any code of its dtype, unless it is a constant that the reader
         knows the codes of (``Graph.buffers``) or that was quantized by the DQ's qparams.
         """
         qparams = self.view.qparams(node)

@@ -127,7 +127,7 @@ class Relations:
         return -below - slack, above + slack, dims
 
     def _before_its_quantizer(self, node: Node) -> tuple[Node | None, Node | None]:
-        """The op whose result a DQ yields, and the Q between; the node itself and None if it is no DQ."""
+        """The op whose result a DQ yields, and the Q between; the node itself and None if it is not a DQ."""
         if not self._view.is_dq(node):
             return node, None
         q = self._view.producer(node)

@@ -82,7 +82,7 @@ def folder() -> Path | None:
 
 
 def limit() -> int:
-    """How many bytes it may have. Raises CacheTrouble for a variable that is no number."""
+    """How many bytes it may have. Raises CacheTrouble for a variable that is not a number."""
     text = os.environ.get(SIZE_VARIABLE) or str(DEFAULT_MIB)
     if not (text.isascii() and text.isdigit()):
         raise CacheTrouble(f"{SIZE_VARIABLE}={text!r} is not a number of MiB")

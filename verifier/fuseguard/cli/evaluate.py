@@ -6,7 +6,6 @@ import importlib
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,14 @@ from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import installed_target_option, ir_validity_option, trust_option
-from fuseguard.engine.run import POLICIES
-from fuseguard.readers.trust import check_loadable, refuse_untrusted
+from fuseguard.cli.settings import (
+    installed_target,
+    installed_target_option,
+    ir_validity_option,
+    policy_option,
+    require_trust,
+    trust_option,
+)
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -65,9 +69,7 @@ METRICS = ("top-1", "top-5")
     help="Fail if a lowering scores more than X below the quantized program.",
 )  # fmt: skip
 @installed_target_option
-@click.option(
-    "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="What the guard refuses."
-)
+@policy_option()
 @ir_validity_option
 @trust_option
 @output.format_option("text", "json")
@@ -93,11 +95,8 @@ def command(
     The data are your own. Delegates run in the TOSA reference model. The samples run in batches of the size that the
     program was exported for. A function of yours is imported from the current folder or from an installed module.
     """
-    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
-    if not trust:
-        refuse_untrusted(file, "Evaluating a program", "--trust")
-    for path in (file, *([float_file] if float_file is not None else [])):
-        check_loadable(path)
+    resolved = installed_target(target, no_check_ir_validity)
+    require_trust((file, *([float_file] if float_file is not None else [])), "Evaluating a program", trust)
     score = _metric(metric)
     load_data = _function(data, "--data") if _is_function(data) else None
     if load_data is None:

@@ -30,7 +30,7 @@ __all__ = [
 
 #: For commands that lower programs, when an import fails.
 MISSING_PROVE = (
-    "proving needs torch, executorch and the TOSA reference model, and this failed: {error}.\nInstall them from a "
+    "this command needs torch, executorch and the TOSA reference model, and this failed: {error}.\nInstall them from a "
     "checkout of fuseguard, with: pip install '.[prove]'"
 )
 

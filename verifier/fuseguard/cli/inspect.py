@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from fuseguard.cli import exits, output
 from fuseguard.cli.paths import ProgramPath
 
+if TYPE_CHECKING:
+    from fuseguard.engine.interface import ExportedFile
+    from fuseguard.readers.lowered import LoweredFile
+
 EPILOG = """\b
 Examples:
+  fuseguard inspect model.pt2
   fuseguard inspect model.pte
   fuseguard inspect delegate.vgf --output-format json
 
@@ -19,22 +25,31 @@ Exit codes: 0, whatever the file holds; 2 usage or internal error; 3 the file
 could not be read."""
 
 
-@click.command("inspect", epilog=EPILOG, short_help="Show what a lowered file contains: .pte, .vgf or .tosa.")
+@click.command("inspect", epilog=EPILOG, short_help="Show inputs, outputs and delegates of a file.")
 @click.argument("file", type=ProgramPath())
 @output.format_option("text", "json")
 @output.color_option
 def command(file: Path, output_format: str, color: str) -> None:
-    """Say what a lowered file holds: delegates, inputs and outputs, and operators.
+    """Show the inputs and outputs of a program with dtype, shape, layout, scale and zero point; of a lowered file also
+    its delegates and operators.
 
-    FILE is an ExecuTorch program (.pte), a VGF file or a TOSA flatbuffer; its name does not matter. Needs no torch, and
-    runs nothing in the file. Warns of outputs of a VGF that share one value: Vulkan may write one of them alone.
+    FILE is a lowered file (.pte, VGF or TOSA), or one that 'fuseguard check' reads (.pt2, ETRecord); its name does not
+    matter. Needs no torch, and runs nothing in the file. Warns of outputs of a VGF that share one value: Vulkan may
+    write one of them alone.
     """
-    from fuseguard.readers.lowered import read_lowered
+    from fuseguard.readers.lowered import NotLowered, read_lowered
+    from fuseguard.report import inspection
 
     if not file.exists():
         raise exits.Refused(f"{file}: no such file.")
-    read = read_lowered(file)
-    from fuseguard.report import inspection
+    read: LoweredFile | ExportedFile
+    try:
+        read = read_lowered(file)
+    except NotLowered:
+        from fuseguard.engine.interface import ExportedFile, interface_of
+        from fuseguard.readers.open import read_file
+
+        read = ExportedFile(file.stat().st_size, interface_of(read_file(file)))
 
     if output_format == "json":
         from fuseguard.report import json

@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show what a lowered file contains: .pte, .vgf or .tosa.",
     "repair": "Rewrite a program so that the backend lowers it correctly.",
     "sweep": "Check, prove and repair many models for many releases.",
-    "reduce": "Reduce a program that the backend lowers wrong, for a bug report.",
+    "reduce": "Reduce a program that is lowered incorrectly, for a bug report.",
     "selftest": "Compare the effects tables of the rules with the installed backend.",
     "test-rules": "Test the rules of a pack on their own examples.",
     "new-rule": "Create a rule with its test and its pack, as a start.",
@@ -63,7 +63,7 @@ does not end. When several apply, the largest wins."""
 
 #: What ``fuseguard`` alone prints.
 FIRST_STEPS = """\
-fuseguard finds quantized programs that ExecuTorch's Arm backend lowers wrong.
+fuseguard finds quantized programs that ExecuTorch's Arm backend lowers incorrectly.
 
   fuseguard check model.pt2            Show what breaks, where, and what to do.
                                        Needs no torch; runs nothing in the file.

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from fuseguard.cli import exits, output
-from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import installed_target_option, ir_validity_option, trust_option
-from fuseguard.engine.run import POLICIES
-from fuseguard.readers.trust import check_loadable, refuse_untrusted
+from fuseguard.cli.settings import (
+    installed_target,
+    installed_target_option,
+    ir_validity_option,
+    policy_option,
+    require_trust,
+    trust_option,
+)
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
     from fuseguard.executorch.placements import Placement
-
-_MISSING = (
-    "the placement of ops needs torch and executorch, and this failed: {error}.\nInstall them from a checkout of "
-    "fuseguard, with: pip install '.[prove]'"
-)
 
 EPILOG = """\b
 Examples:
@@ -46,12 +44,12 @@ not be read, or --trust is missing."""
     show_default=True,
     help="Ask fuseguard's guard too, which keeps violating clusters on the CPU.",
 )
+@policy_option()
 @click.option(
-    "--policy",
-    type=Choice(POLICIES),
-    default="consistent",
+    "--vela/--no-vela",
+    default=True,
     show_default=True,
-    help="What the guard refuses.",
+    help="For an Ethos-U, lower the program and ask Vela too, which compiles the delegates, if it is installed.",
 )
 @ir_validity_option
 @trust_option
@@ -63,6 +61,7 @@ def command(
     target: str,
     guard: bool,
     policy: str,
+    vela: bool,
     no_check_ir_validity: bool,
     trust: bool,
     verbose: bool,
@@ -72,14 +71,13 @@ def command(
     """Say which ops the installed backend leaves on the CPU, with all reasons, at their source lines.
 
     The backend's own partitioner decides; then each of its checks is asked on its own, and each of fuseguard's rules.
-    Nothing is compiled or run. The file must be trusted.
+    For an Ethos-U, the program is lowered too, and Vela says what it refuses and what it leaves on the CPU. No result
+    is computed. The file must be trusted.
     """
-    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
-    if not trust:
-        refuse_untrusted(file, "Partitioning a program", "--trust")
-    check_loadable(file)
+    resolved = installed_target(target, no_check_ir_validity)
+    require_trust([file], "Partitioning a program", trust)
     with quiet():
-        found = _placement(file, resolved, guard, policy)
+        found = _placement(file, resolved, guard, policy, vela)
     from fuseguard.report import placement as report
 
     if output_format == "json":
@@ -90,17 +88,17 @@ def command(
         output.write_lines(report.render(found, str(file), verbose), color)
 
 
-def _placement(file: Path, target: Target, guard: bool, policy: str) -> Placement:
+def _placement(file: Path, target: Target, guard: bool, policy: str, vela: bool) -> Placement:
     try:
         from fuseguard.executorch.loading import load
         from fuseguard.executorch.lowering import unchecked_config
         from fuseguard.executorch.placing import PartitionError, placement
     except ImportError as error:
-        raise exits.Failure(_MISSING.format(error=error)) from error
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     config = None if target.ir_validity else unchecked_config()
     try:
-        return placement(load(file), target, guarded=guard, policy=policy, compile_config=config)
+        return placement(load(file), target, guarded=guard, policy=policy, compile_config=config, vela=vela)
     except ImportError as error:
-        raise exits.Failure(_MISSING.format(error=error)) from error
+        raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     except PartitionError as error:
         raise exits.Failure(f"{file}: {error}\n'fuseguard check' says which ops break the lowering.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,16 @@ from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.reports import parse_reports
-from fuseguard.cli.settings import INPUTS, installed_target_option, ir_validity_option, trust_option
-from fuseguard.engine.run import POLICIES
+from fuseguard.cli.settings import (
+    INPUTS,
+    installed_target,
+    installed_target_option,
+    ir_validity_option,
+    policy_option,
+    require_trust,
+    trust_option,
+)
 from fuseguard.executorch.engines.status import ENGINES, require_target
-from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -112,13 +117,7 @@ quantized range."""
     help="How long vgf may take to run a delegate once, or vela to compile it. Default: 300.",
 )
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
-@click.option(
-    "--policy",
-    type=Choice(POLICIES),
-    default="consistent",
-    show_default=True,
-    help="What the guard refuses.",
-)
+@policy_option()
 @ir_validity_option
 @trust_option
 @click.option("--no-cache", is_flag=True, help="Neither answer from the cache nor add to it ('fuseguard cache').")
@@ -164,14 +163,11 @@ def command(
     be trusted.
     """
     layers = layers or float_file is not None
-    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    resolved = installed_target(target, no_check_ir_validity)
     require_target(engine, resolved)
     sizes = _sizes(dims)
     reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
-    if not trust:
-        refuse_untrusted(file, "Proving a program", "--trust")
-    for path in (file, *([float_file] if float_file is not None else [])):
-        check_loadable(path)
+    require_trust((file, *([float_file] if float_file is not None else [])), "Proving a program", trust)
     check_inputs(inputs)
     if engine != "tosa":
         _require(engine, vulkan_icd)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,14 @@ from fuseguard.cli.early import check_inputs
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
-from fuseguard.cli.settings import INPUTS, installed_target_option, ir_validity_option, trust_option
-from fuseguard.readers.trust import check_loadable, refuse_untrusted
+from fuseguard.cli.settings import (
+    INPUTS,
+    installed_target,
+    installed_target_option,
+    ir_validity_option,
+    require_trust,
+    trust_option,
+)
 from fuseguard.target import Target, TargetError
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ that is lost on the way, or internal error; 3 an input could not be read, or
 _BUDGET = 300.0
 
 
-@click.command("reduce", epilog=EPILOG, short_help="Reduce a program that the backend lowers wrong, for a bug report.")
+@click.command("reduce", epilog=EPILOG, short_help="Reduce a program that is lowered incorrectly, for a bug report.")
 @click.argument("file", type=ProgramPath())
 @click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where to write the small program.")
 @click.option("--script", type=click.Path(path_type=Path), help="Where to write a Python script that shows the fault.")
@@ -76,17 +81,15 @@ def command(
     trust: bool,
     color: str,
 ) -> None:
-    """Reduce a program that the backend crashes on or lowers wrong. The small program fails the same way.
+    """Reduce a program that the backend crashes on or lowers incorrectly. The small program fails the same way.
 
     Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept.
     Ctrl-C ends the search, and the smallest program so far is written. The script builds, lowers and runs the small
     program with torch, executorch and the TOSA reference model alone, and states the numbers that were seen.
     """
-    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    resolved = installed_target(target, no_check_ir_validity)
     _check_paths(file, out, script, force)
-    if not trust:
-        refuse_untrusted(file, "Reducing a program", "--trust")
-    check_loadable(file)
+    require_trust([file], "Reducing a program", trust)
     check_inputs(inputs)
     with quiet(), status_line() as tell:
         reduction, files = _reduce(file, inputs, resolved, budget, tell, out, script)

@@ -10,21 +10,21 @@ import click
 
 from fuseguard.cli import costs, exits, output
 from fuseguard.cli.early import check_inputs
-from fuseguard.cli.hints import Choice
 from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import status_line
 from fuseguard.cli.quiet import quiet
 from fuseguard.cli.settings import (
     INPUTS,
+    installed_target,
     installed_target_option,
     ir_validity_option,
+    policy_option,
+    require_trust,
     selection_options,
     split,
     trust_option,
 )
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
-from fuseguard.engine.run import POLICIES
-from fuseguard.readers.trust import check_loadable, refuse_untrusted
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
 @click.option("--force", is_flag=True, help="Overwrite an existing output file.")
 @click.option("--diff", is_flag=True, help="Show what changes, node by node, before anything is written.")
 @installed_target_option
-@click.option(
-    "--policy", type=Choice(POLICIES), default="consistent", show_default=True, help="Which findings to repair."
-)
+@policy_option("Which findings to repair.")
 @selection_options
 @click.option(
     "--inputs",
@@ -101,11 +99,9 @@ def command(
     the repaired program with the original's to the bit, on the inputs and at the ends of the code ranges. The judge
     then runs its lowering, with everything that could not be repaired kept off the accelerator.
     """
-    resolved = replace(Target.parse(target), ir_validity=not no_check_ir_validity)
+    resolved = installed_target(target, no_check_ir_validity)
     _check_paths(file, out, force, diff)
-    if not trust:
-        refuse_untrusted(file, "Repairing a program", "--trust")
-    check_loadable(file)
+    require_trust([file], "Repairing a program", trust)
     check_inputs([inputs])
     if cost:
         costs.prepare(resolved)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from fuseguard.engine.registry import Registry
 from fuseguard.engine.run import POLICIES
 from fuseguard.gate.baseline import Baseline, BaselineError, displayed, read
 from fuseguard.gate.gate import Gate, NothingToRun, make_gate
+from fuseguard.readers.trust import check_loadable, refuse_untrusted
+from fuseguard.target import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -184,6 +187,27 @@ def ir_validity_option(command: F) -> F:
         is_flag=True,
         help="Lower with EdgeCompileConfig(_check_ir_validity=False), as Arm's ahead-of-time compiler does.",
     )(command)
+
+
+def policy_option(text: str = "What the guard refuses.") -> Callable[[F], F]:
+    """``--policy``, for commands that lower programs; ``text`` is its help."""
+    return click.option("--policy", type=Choice(POLICIES), default="consistent", show_default=True, help=text)
+
+
+def installed_target(name: str, no_check_ir_validity: bool) -> Target:
+    """What ``--target`` and ``--no-check-ir-validity`` say. Raises TargetError."""
+    return replace(Target.parse(name), ir_validity=not no_check_ir_validity)
+
+
+def require_trust(files: Iterable[Path], what: str, trust: bool) -> None:
+    """Raises UntrustedFile without ``--trust`` (``what``: "Proving a program"), UnreadableInput for what cannot be
+    loaded. Needs no torch, so that both are told at once.
+    """
+    paths = list(files)
+    if not trust:
+        refuse_untrusted(paths[0], what, "--trust")
+    for path in paths:
+        check_loadable(path)
 
 
 def fail_on_option(command: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import webbrowser
 from pathlib import Path
@@ -22,12 +23,16 @@ from fuseguard.report import model_explorer_graph
 from fuseguard.report.formats import render_document
 from fuseguard.report.html_data import graph_of
 from fuseguard.report.options import Options
+from fuseguard.report.placed_ops import PlacedOps, placed_ops
+
+_MOST_BYTES = 256 * 2**20
 
 EPILOG = """\b
 Examples:
   fuseguard view model.pt2
   fuseguard view model.pt2 --target ethos-u85 --executorch all
   fuseguard view model.pt2 --no-open --output-file report.html
+  fuseguard view model.pt2 --placement placement.json
   fuseguard view model.pt2 --no-open --graph-json graph.json
 
 \b
@@ -55,6 +60,13 @@ error, or a rule failed; 3 a file could not be read or was refused."""
     metavar="PATH",
     help="Also write the graphs of the one program as JSON that Model Explorer opens.",
 )
+@click.option(
+    "--placement",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Mark the ops of the one program that stay on the CPU in the whole graph: what 'fuseguard placement "
+    "--output-format json' printed.",
+)
 @settings.jobs_option
 @click.pass_context
 def command(
@@ -65,6 +77,7 @@ def command(
     output_file: Path | None,
     opens: bool,
     graph_json: Path | None,
+    placement: Path | None,
     jobs: int,
     **options: Any,
 ) -> None:
@@ -76,6 +89,9 @@ def command(
     gate = settings.resolve(load_registry(), **options)
     if graph_json is not None and len(files) > 1:
         raise click.UsageError("--graph-json is about one program; view one at a time.")
+    if placement is not None and len(files) > 1:
+        raise click.UsageError("--placement is about one program; view one at a time.")
+    placed = None if placement is None else _placed(placement)
     if graph_json is not None and graph_json == output_file:
         raise click.UsageError("--graph-json and --output-file name one file; give each its own.")
     kept = settings.not_to_be_lost(files, gate, options["config"])
@@ -88,7 +104,10 @@ def command(
         if file.error is not None:
             exits.tell(f"error: {file.trouble}")
     rules = {rule.code: rule for rule in gate.rules}
-    page = render_document("html", result, Options(source_root or Path.cwd(), rules, warn=output.warn))
+    if placed and (program := _program(result)) is not None and not _has_any(program, placed):
+        output.warn(f"{placement}: none of its ops is in {files[0]}; make the placement of this file.")
+    options_of_page = Options(source_root or Path.cwd(), rules, warn=output.warn, placed=placed)
+    page = render_document("html", result, options_of_page)
     path = output_file or Path(tempfile.mkdtemp(prefix="fuseguard-")) / "report.html"
     output.write_file(path, page)
     output.write_text(f"{path}\n")
@@ -98,6 +117,26 @@ def command(
     if opens and not webbrowser.open(path.absolute().as_uri()):
         exits.tell("No browser could be started here; open the file in one.")
     ctx.exit(exit_code(result.files, gate.fail_on, exit_zero=True))
+
+
+def _placed(path: Path) -> PlacedOps:
+    """The ops that a placement leaves on the CPU. Raises Refused for what is not the JSON of one."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise exits.Refused(f"{path}: is larger than the JSON of any placement; give that of this program.")
+        return placed_ops(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise exits.Refused(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:  # JSON and UTF-8 errors are ValueErrors
+        raise exits.Refused(
+            f"{path}: is not the JSON of a placement ({error}). Write it with 'fuseguard placement FILE --trust "
+            f"--output-format json'."
+        ) from error
+
+
+def _has_any(program: Graph, placed: PlacedOps) -> bool:
+    known = {(graph.name, node.name) for graph in program.walk() for node in graph}
+    return any(key in known for key in placed)
 
 
 def _program(result: CheckResult) -> Graph | None:

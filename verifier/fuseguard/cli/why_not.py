@@ -8,8 +8,7 @@ import click
 
 from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.cli.paths import ProgramPath
-from fuseguard.engine.registry import Registry, load_registry
-from fuseguard.engine.rule import Rule
+from fuseguard.engine.registry import load_registry
 
 EPILOG = """\b
 Examples:
@@ -47,12 +46,12 @@ def command(
     itself: its conditions and those of the backend models that it asks, with their outcomes for this node. Needs no
     torch.
     """
-    from fuseguard.engine.why_not import UnknownNode, why_not
+    from fuseguard.engine.why_not import UnknownNode, rule_to_ask, why_not
     from fuseguard.readers import open as readers
     from fuseguard.report import why_not as report
 
     registry = load_registry()
-    found = _rule(registry, rule)
+    found = rule_to_ask(registry, rule)
     gate = settings.resolve(
         registry, target=target, executorch=executorch, config=config, no_config=no_config, method=method
     )
@@ -70,16 +69,3 @@ def command(
         output.write_text(json.dump(report.to_dict(str(file), answers)))
     else:
         output.write_lines(report.render(found, str(file), answers), color)
-
-
-def _rule(registry: Registry, name: str) -> Rule:
-    """The rule called so. Raises Failure for an unknown one, and for a code that is not about nodes."""
-    found = registry.find(name)
-    if found is None:
-        raise exits.Failure(f"No rule is called {name!r}. {registry.nearest(name)}")
-    if not isinstance(found, Rule):
-        raise exits.Failure(
-            f"{found.code} is not about nodes of a program, but about the file, the program as a whole or the "
-            f"configuration. 'fuseguard explain {found.code}' says what it finds."
-        )
-    return found

@@ -1,7 +1,7 @@
-"""What a program takes and yields, with the qparams of its quantized inputs and outputs.
+"""What a program takes and yields: dtype, shape, layout, and the qparams of its quantized inputs and outputs.
 
-Who feeds codes to a program, or reads codes from it (``QuantizeInputs`` and ``QuantizeOutputs`` of ExecuTorch), has to
-use exactly these qparams.
+Code that feeds codes to a program, or reads codes from it (``QuantizeInputs`` and ``QuantizeOutputs`` of ExecuTorch),
+has to use exactly these qparams and this layout.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fuseguard.engine.parts import programs
 from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.layout import layout_of
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.view import View
 
@@ -21,10 +22,12 @@ class Value:
 
     Args:
         name: the node that it is, or that yields it.
-        dtype: the dtype of the tensor, by torch's short name; "" for what is no tensor.
+        dtype: the dtype of the tensor, by torch's short name; "" for what is not a tensor.
         shape: its sizes, None for a symbolic one, in the order of the program's dimensions.
         codes: whether the tensor holds codes. Otherwise it holds values, and the program quantizes them first, or
             dequantizes them last, if there are ``qparams``.
+        dim_order: its dimensions from the outermost to the innermost in memory, as ExecuTorch's ``Tensor.dim_order``;
+            None if the tensor is not dense, or if several of its sizes are symbolic.
         qparams: those of the codes; None if the value is not quantized, or is quantized in more than one way.
         program: the name of the program, in a file with several.
     """
@@ -35,6 +38,12 @@ class Value:
     codes: bool
     qparams: QParams | None
     program: str = ""
+    dim_order: tuple[int, ...] | None = None
+
+    @property
+    def layout(self) -> str:
+        """``contiguous``, ``channels_last``, ``channels_last_3d`` or ``permuted``; "" if ``dim_order`` is None."""
+        return layout_of(self.dim_order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,14 @@ class Interface:
 
     inputs: tuple[Value, ...] = ()
     outputs: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """A file with programs that are not lowered; ``size`` is in bytes."""
+
+    size: int
+    interface: Interface
 
 
 def interface_of(graph: Graph) -> Interface:
@@ -82,4 +99,5 @@ def _value(view: View, node: Node, quantizers: list[Node], *, codes: bool) -> Va
         codes=codes,
         qparams=found.pop() if len(found) == 1 else None,
         program=view.graph.name,
+        dim_order=meta.dim_order if meta is not None else None,
     )

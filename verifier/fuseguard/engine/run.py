@@ -18,7 +18,7 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
+from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import View
 from fuseguard.target import Target
@@ -42,8 +42,8 @@ class RuleFailure:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+@dataclass(frozen=True, slots=True, repr=False)
+class Report(Printed):
     """All that one check of one program found.
 
     Attributes:

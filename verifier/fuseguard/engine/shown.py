@@ -16,6 +16,22 @@ _MOST_RULES = 6
 _WIDEST = 100
 
 
+class Printed:
+    """A result that consoles show in short. Its own ``__str__`` says what ``print`` and IPython show; ``repr`` is the
+    first line of that.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        first, _, more = str(self).partition("\n")
+        return f"<fuseguard {type(self).__name__}: {first}{' ...' if more else ''}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """What IPython shows where it does not show HTML."""
+        printer.text(repr(self) if cycle else str(self))
+
+
 def lines_of(findings: Sequence[Finding]) -> list[str]:
     """A line for each rule with findings, the worst first: severity, code, name, how many, and where the first is."""
     by_rule: dict[str, list[Finding]] = {}

@@ -17,7 +17,7 @@ import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -30,19 +30,24 @@ from fuseguard.target import Target
 
 #: What a rule asks, beside the modules of its own pack.
 MODELS = "fuseguard.backend"
-_CACHE = f"{MODELS}.per_view"  # asks nothing
+#: Models that are not followed: a cache, and arithmetic on codes, which no node decides.
+_NOT_FOLLOWED = (f"{MODELS}.per_view", f"{MODELS}.table_codes")
 
 _MOST_EVENTS = 400_000
 _NEAR = 300  # events before one about the node that are kept with it
 _MOST_ITEMS = 16  # of a sequence, that are looked at for the node
 _LONGEST_VALUE = 60
+# Tuples, because a union of types is made again each time it is asked for.
+_OPAQUE = (View, Graph, Target, int, float)
+_CONTAINERS = (tuple, list, set, frozenset)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A site that was evaluated: in which call, with what outcome, and whether it was about the node.
 
-    ``key`` is the number of the site in its module.
+    ``key`` is the number of the site in its module. ``kept`` holds values as they were; :attr:`values` says them in
+    few words. Few of the events of a run are ever asked for that, and making the words takes most of the time.
     """
 
     site: Site
@@ -50,7 +55,24 @@ class Event:
     call: int
     holds: bool
     concerns: bool
-    values: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def values(self) -> tuple[tuple[str, str], ...]:
+        """What was read, by its name, in a few words."""
+        return tuple((name, value.text if isinstance(value, _Words) else shown(value)) for name, value in self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a value was that may have changed since."""
+
+    text: str
+
+
+def _kept(value: Any) -> Any:
+    """The value, or the words for it if it can change: the rest of what rules handle cannot, or is said by its type."""
+    return _Words(shown(value)) if isinstance(value, list | dict | set | bytearray) else value
 
 
 @dataclass
@@ -102,7 +124,7 @@ class _Tracer:
 
     def _copies(self, name: str) -> bool:
         if name == MODELS or name.startswith(f"{MODELS}."):
-            return name != _CACHE
+            return name not in _NOT_FOLLOWED
         own = name == self.module or (self.pack != "fuseguard_rules" and name.partition(".")[0] == self.pack)
         return own and "examples" not in name.split(".")
 
@@ -139,11 +161,19 @@ class _Tracer:
         site = sites[key]
         seen = frame.f_locals
         holds = bool(value) if site.kind in ("if", "filter", "part") else value is not None and value is not False
-        values = tuple((name, shown(seen[name])) for name in site.names if name in seen and site.kind == "part")
-        if site.kind in ("return", "assign", "value"):
-            values = (("", shown(value)),)
-        concerns = any(mentions(seen.get(name), self.name, _holds_name(name)) for name in site.focus)
-        self._record(Event(site, key, _call_of(frame), holds, concerns, values))
+        kept: tuple[tuple[str, Any], ...] = ()
+        if site.kind == "part":
+            kept = tuple([(name, _kept(seen[name])) for name in site.names if name in seen])
+        elif site.kind in ("return", "assign", "value"):
+            kept = (("", _kept(value)),)
+        concerns = False
+        for name in site.focus:  # a loop, as this is asked of every condition
+            item = seen.get(name)
+            if item is not None and mentions(item, self.name, name):
+                concerns = True
+                break
+        call = seen.get(CALL)  # a comprehension has none of its own
+        self._record(Event(site, key, _call_of(frame.f_back) if call is None else int(call), holds, concerns, kept))
         return value
 
     def loop(self, sites: Sequence[Site], key: int, items: Iterable[Any]) -> Iterator[Any]:
@@ -156,13 +186,13 @@ class _Tracer:
                 met = True
                 self._record(Event(site, key, call, True, True))
             yield item
-        self._record(Event(site, key, call, met, False, (("end", ""),)))
+        self._record(Event(site, key, call, met, False, (("end", _Words("")),)))
 
     def _is_about(self, names: tuple[str, ...], item: Any) -> bool:
         values = item if isinstance(item, tuple) and len(item) == len(names) > 1 else (item,)
         if len(values) != len(names):
             return mentions(item, self.name)
-        return any(mentions(value, self.name, _holds_name(name)) for name, value in zip(names, values, strict=True))
+        return any(mentions(value, self.name, name) for name, value in zip(names, values, strict=True))
 
     def _record(self, event: Event) -> None:
         events = self.trace.events
@@ -192,21 +222,28 @@ def _holds_name(variable: str) -> bool:
     return variable == "name" or variable.endswith("_name")
 
 
-def mentions(value: Any, name: str, is_name: bool = False, depth: int = 3) -> bool:
-    """Whether a value of a rule is about the node ``name``: the node, its name, or what holds one of them."""
-    if value is None or isinstance(value, View | Graph | Target | int | float):
-        return False
-    if isinstance(value, str):
-        return is_name and value == name
+def mentions(value: Any, name: str, variable: str = "", depth: int = 3) -> bool:
+    """Whether a value of a rule is about the node ``name``: the node, its name, or what holds one of them.
+
+    ``variable`` is the one that holds the value, "" for part of a value.
+    """
     if isinstance(value, Node):
         return value.name == name
+    if value is None or isinstance(value, _OPAQUE):
+        return False
+    if isinstance(value, str):
+        return value == name and _holds_name(variable)
     if not depth:
         return False
-    if isinstance(value, tuple | list | set | frozenset):
-        return any(mentions(item, name, False, depth - 1) for item in islice(value, _MOST_ITEMS))
-    if is_dataclass(value):
-        return any(mentions(getattr(value, item.name, None), name, False, depth - 1) for item in fields(value))
-    return False
+    if isinstance(value, _CONTAINERS):
+        return any(mentions(item, name, "", depth - 1) for item in islice(value, _MOST_ITEMS))
+    return any(mentions(getattr(value, item, None), name, "", depth - 1) for item in _fields_of(type(value)))  # type: ignore[arg-type]
+
+
+@cache
+def _fields_of(kind: type) -> tuple[str, ...]:
+    """The fields of a dataclass; none of another class."""
+    return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()
 
 
 class _Short(reprlib.Repr):

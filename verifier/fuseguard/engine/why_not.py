@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +21,7 @@ from fuseguard.engine.instrumenting import NotTraceable
 from fuseguard.engine.isolation import stdout_kept
 from fuseguard.engine.nearest import nearest
 from fuseguard.engine.parts import judged_graphs, programs
+from fuseguard.engine.registry import Registry, SelectorError
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.run import run
 from fuseguard.engine.tracing import Event, Trace, trace
@@ -35,6 +37,19 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 class UnknownNode(ValueError):
     """No part of the program has a node of this name. The text names the nearest."""
+
+
+def rule_to_ask(registry: Registry, name: str) -> Rule:
+    """The rule of this code or name. Raises SelectorError for an unknown one, and for one that is not about nodes."""
+    found = registry.find(name)
+    if found is None:
+        raise SelectorError(f"No rule is called {name!r}. {registry.nearest(name)}")
+    if not isinstance(found, Rule):
+        raise SelectorError(
+            f"{found.code} is not about nodes of a program, but about the file, the program as a whole or the "
+            f"configuration. 'fuseguard explain {found.code}' says what it finds."
+        )
+    return found
 
 
 def why_not(rule: Rule, graph: Graph, target: Target, node: str) -> tuple[WhyNot, ...]:
@@ -277,7 +292,7 @@ class _Decision:
     def _backwards(self, number: int) -> Iterator[int]:
         """The events of the same call before ``number``, the last one first."""
         own = self._of[self._events[number].call]
-        for place in range(own.index(number) - 1, -1, -1):
+        for place in range(bisect_left(own, number) - 1, -1, -1):
             yield own[place]
 
     def _before(self, number: int) -> int:
@@ -285,9 +300,11 @@ class _Decision:
         return next((other + 1 for other in self._backwards(number) if self._events[other].site.kind != "value"), 0)
 
     def _assigned(self, call: int, name: str, before: int) -> int | None:
-        for number in reversed(self._of[call]):
+        own = self._of[call]
+        for place in range(bisect_left(own, before) - 1, -1, -1):
+            number = own[place]
             event = self._events[number]
-            if number < before and event.site.kind == "assign" and name in event.site.names:
+            if event.site.kind == "assign" and name in event.site.names:
                 return number
         return None
 

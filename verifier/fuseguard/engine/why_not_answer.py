@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
+from typing import Any
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.shown import Printed, data_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,15 @@ class Step:
     change: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WhyNot:
+@dataclass(frozen=True, slots=True, repr=False)
+class WhyNot(Printed):
     """The answer for one node.
 
     ``outcome`` is ``reported``, ``in-cluster`` (a finding at other nodes takes it in), ``condition`` (the last of
     ``steps`` evaluated for the node did not let it through), ``not-considered`` (the rule does not look at such nodes),
     ``not-applicable`` (it looks at nothing on this target or in this program), ``profile`` (the target has no INT
     profile), ``dead`` (nothing reads the node) or ``untraceable``. ``elsewhere`` are targets for which the rule reports
-    the node.
+    the node. ``file`` is the path of the program, "" for a live one.
     """
 
     code: str
@@ -58,6 +61,7 @@ class WhyNot:
     graph: str
     target: str
     outcome: str
+    file: str = ""
     finding: Finding | None = None
     steps: tuple[Step, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -67,3 +71,13 @@ class WhyNot:
     def reported(self) -> bool:
         """Whether the rule reports the node itself."""
         return self.outcome == "reported"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data: one of the ``answers`` of ``fuseguard schema why-not``."""
+        return data_of("why_not", "answer_dict", self)
+
+    def __str__(self) -> str:
+        """All of it, as ``fuseguard why-not`` prints it."""
+        report = importlib.import_module("fuseguard.report.why_not")  # it is above the engine
+        text: str = report.text_of(self)
+        return text

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import prove
     from fuseguard.executorch.partition import guard, report_of, support_checks, target_of
-    from fuseguard.executorch.placements import Placement
+    from fuseguard.executorch.placements import LeftOut, Placement, Reason, VelaAnswer
     from fuseguard.executorch.placing import PartitionError, placement
     from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.reducing.reduction import LostFailure, NoScript, NothingToReduce, Reduction, reduce
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "LostFailure", "NoScript", "NothingToReduce",
-    "PartitionError", "Placement", "Proof", "Reduction", "RepairFault", "RepairResult", "UntrustedFile",
-    "VerifiedRepair", "guard", "lower", "placement", "prove", "reduce", "repair", "repair_and_verify", "report_of",
-    "support_checks", "target_of",
+    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "LeftOut", "LostFailure", "NoScript",
+    "NothingToReduce", "PartitionError", "Placement", "Proof", "Reason", "Reduction", "RepairFault", "RepairResult",
+    "UntrustedFile", "VelaAnswer", "VerifiedRepair", "guard", "lower", "placement", "prove", "reduce", "repair",
+    "repair_and_verify", "report_of", "support_checks", "target_of",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
@@ -33,6 +33,7 @@ _LATE = {
     "Explanation": "explanations", "Proof": "judge", "prove": "judge",
     "LostFailure": "reducing.reduction", "NothingToReduce": "reducing.reduction",
     "NoScript": "reducing.reduction", "Reduction": "reducing.reduction", "reduce": "reducing.reduction",
+    "LeftOut": "placements", "Reason": "placements", "VelaAnswer": "placements",
     "PartitionError": "placing", "Placement": "placements", "placement": "placing",
     "RepairResult": "repairs", "lower": "repairs", "repair": "repairs",
     "InexactRepair": "verified_repair", "VerifiedRepair": "verified_repair", "repair_and_verify": "verified_repair",

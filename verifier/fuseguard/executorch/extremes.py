@@ -19,7 +19,7 @@ _UNKNOWN = (-3.0, 3.0)
 def extreme_inputs(program: ExportedProgram, inputs: Sequence[Any]) -> tuple[Any, ...]:
     """Inputs of the shapes and dtypes of ``inputs`` that hit both ends of every code range, zero, and what lies beyond.
 
-    Integers, flags and what is no tensor stay as they are.
+    Integers, flags and what is not a tensor stay as they are.
     """
     view = View(read_program(program))
     leaves, spec = pytree.tree_flatten(tuple(inputs))

@@ -54,7 +54,7 @@ def run_exactly(
     and leaves out the quantize ops that the backend leaves out (fuseguard.backend.int32_rescales.bypasses). What a loop
     carries from round to round it rounds once more (fuseguard.backend.control_flow.Carry). What an op left in float
     computes is moved by its float32 roundings as well. Ops ``on_cpu`` compute as the program says. ``scattered`` moves
-    each value up or down by itself, at random from this seed: a pool and a RESCALE behind it break their ties
+    each value up or down by itself, at random from this seed: a pool and a RESCALE after it break their ties
     differently. ``decomposed`` are names of Qs that round as DecomposeQuantNodesPass has them: in float32, ties away
     from zero. ``used`` is given the names of the models of fuseguard.backend that changed a value, ``ties`` those of
     the nodes at which a value is within ``nudge`` of a tie.
@@ -86,7 +86,7 @@ def shaken_outputs(
     ``snapped``, ``on_cpu``, ``used``: as for :func:`run_exactly`.
 
     Each code of an int16 anchor, elementwise op or table is moved by no more than the backend may have it off
-    (OutputGrid says by how much). What that makes of the outputs, amplified by whatever comes behind, is how far
+    (OutputGrid says by how much). How far the outputs move, amplified by whatever comes after, is how far
     a right lowering may be from the program.
     """
     view = View(read_program(program))

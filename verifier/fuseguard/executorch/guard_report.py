@@ -7,13 +7,13 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import lines_of, one_line, page_of
+from fuseguard.engine.shown import Printed, lines_of, one_line, page_of
 
 _MOST_LINES = 11  # that are printed
 
 
-@dataclass
-class GuardReport:
+@dataclass(repr=False)
+class GuardReport(Printed):
     """Filled while a guarded partitioner runs; complete when lowering returns.
 
     Attributes:

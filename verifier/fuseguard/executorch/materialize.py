@@ -119,7 +119,7 @@ def _value(arg: Arg, made: dict[str, torch.fx.Node], node: Node) -> Any:
 
 
 def _input_values(view: View, node: Node, generator: torch.Generator) -> torch.Tensor:
-    """Values over one and a half times the range of the Q behind the input, so that every code occurs."""
+    """Values over one and a half times the range of the Q after the input, so that every code occurs."""
     meta = node.meta
     shape = tuple(_ANY_SIZE if size is None else size for size in meta.shape) if meta else (1,)
     if meta is not None and not meta.is_float:

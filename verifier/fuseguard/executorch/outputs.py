@@ -150,7 +150,7 @@ def saturate_at_dtype(program: ExportedProgram, on_cpu: Collection[str] = ()) ->
 def _clamp_table_inputs(program: ExportedProgram, view: View, on_cpu: Collection[str]) -> None:
     """Lets lookup tables see qmin for what lies below it: InsertTableOpsPass tabulates their input that way.
 
-    A table op without a Q behind it, or with one on the CPU, is computed in float.
+    A table op without a Q after it, or with one on the CPU, is computed in float.
     """
     for node in list(program.graph.nodes):
         quantizers = view.out_q(view.graph[node.name]) if node.op == "call_function" else []
@@ -173,7 +173,7 @@ def quantizers_of_floats(view: View) -> dict[str, bool]:
 
 
 def _is_folded(view: View, producer: Node) -> bool:
-    """Whether a Q behind ``producer`` is taken away and a RESCALE, or nothing, put in its place."""
+    """Whether a Q after ``producer`` is taken away and a RESCALE, or nothing, put in its place."""
     return producer.annotated or producer.info.has(Trait.GETITEM) or view.is_dq(producer)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.shown import data_of, one_line
+from fuseguard.engine.shown import Printed, data_of, one_line, page_of
 from fuseguard.ir.graph import SourceLine
 
 _MOST_LINES = 8
@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "partition": "the partitioner takes it out of its partition again",
     "boundary": "a quantize or dequantize op at the edge of a delegate",
     "unknown": "the partitioner gives no reason",
+    "vela": "Vela, which compiles the delegates of an Ethos-U, does not take it",
 }
 
 
@@ -59,13 +60,42 @@ class LeftOut:
         return "quantize_per_" in self.op
 
 
-@dataclass(frozen=True)
-class Placement:
+@dataclass(frozen=True, slots=True)
+class VelaAnswer:
+    """What Vela, Arm's compiler for Ethos-U, says about the delegates of a placement.
+
+    ``note`` says why it was not asked, "" if it was. ``version`` is Vela's, ``delegates`` counts those that it was
+    given. ``refused`` are those that it does not compile, as (number, what it says). A refusal ends the lowering.
+    ``ops`` are the ops of the program that this is about: the ones of the kinds that the message names, and those that
+    Vela leaves to the CPU. Their ``op`` is TOSA's.
+    """
+
+    accelerator: str
+    version: str = ""
+    delegates: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+    ops: tuple[LeftOut, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        if self.note:
+            return f"Vela was not asked: {self.note}"
+        count = f"{self.delegates} delegate{'' if self.delegates == 1 else 's'}"
+        if self.refused:
+            number, text = self.refused[0]
+            return f"Vela {self.version} refuses {len(self.refused)} of {count}, first delegate {number}: {text}"
+        left = f"leaves {len(self.ops) or 'no'} op{'s' if len(self.ops) > 1 else ''} to the CPU"
+        return f"Vela {self.version} compiles {count} for {self.accelerator} and {left}"
+
+
+@dataclass(frozen=True, repr=False)
+class Placement(Printed):
     """Where a partitioner puts the ops of a program.
 
     ``policy`` is that of the guard, "" for a lowering without one. ``delegated`` counts the ops inside of
     ``partitions`` delegates, without Q and DQ. ``errors`` are checks that could not be asked, and internal errors of
-    the guard. Getitems are left out: they are where their op is.
+    the guard. Getitems are left out: they are where their op is. ``vela`` is None for a target other than Ethos-U.
     """
 
     target: str
@@ -74,6 +104,7 @@ class Placement:
     delegated: int
     partitions: int
     errors: tuple[str, ...] = ()
+    vela: VelaAnswer | None = None
 
     @property
     def ops(self) -> tuple[LeftOut, ...]:
@@ -98,6 +129,10 @@ class Placement:
         """JSON-ready data: the ops left outside, each with all reasons (``fuseguard schema placement``)."""
         return data_of("placement", "placement_dict", self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table of the ops on the CPU, each with its source line and reasons."""
+        return page_of("placement_html", self)
+
     def __str__(self) -> str:
         """In short: how many ops are left outside, and a line for each reason. The report has each op."""
         guarded = f", guarded ({self.policy})" if self.policy else ""
@@ -113,4 +148,6 @@ class Placement:
             lines.append(f"  {computing or len(items)} by {reason.check or reason.kind} at {where}: {reason.text}")
         if len(groups) > _MOST_LINES:
             lines.append(f"  and {len(groups) - _MOST_LINES} more reasons")
+        if self.vela is not None:
+            lines.append(f"  {self.vela}")
         return "\n".join(map(one_line, lines))

@@ -2,8 +2,8 @@
 
 The backend's own partitioner decides, on the edge program that lowering gives it. Arm's reporter keeps only the first
 reason for an op. Here every check is asked on its own, in the same state of the program: directly after the partitioner
-has tagged it. Nothing is compiled. Source: ``TOSAPartitioner._tag_module`` and ``tosa_support_factory`` of ExecuTorch
-1.2.0 to 1.5.1.
+has tagged it. Nothing is compiled for that; Vela is asked afterwards (:mod:`fuseguard.executorch.vela_placing`).
+Source: ``TOSAPartitioner._tag_module`` and ``tosa_support_factory`` of ExecuTorch 1.2.0 to 1.5.1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
 from fuseguard.executorch.lowering import ancestry, backend_quiet, compile_spec_for, name_before
-from fuseguard.executorch.partition import guard, target_of
+from fuseguard.executorch.partition import guard, support_checks, target_of
 from fuseguard.executorch.placements import LeftOut, Placement, Reason
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.graph import Node as ReadNode
@@ -57,6 +57,7 @@ def placement(
     policy: str = "consistent",
     compile_config: EdgeCompileConfig | None = None,
     trust: bool = False,
+    vela: bool = True,
 ) -> Placement:
     """Which ops of ``program`` the installed backend leaves on the CPU, with all reasons, at their source lines.
 
@@ -69,6 +70,8 @@ def placement(
         policy: what the guard refuses: ``consistent``, ``measured`` or ``bit-exact``.
         compile_config: what the program is lowered with; None means ExecuTorch's default.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
+        vela: for an Ethos-U, lower the program and ask Vela, too, if it is installed. Vela gets the flags of the
+            target's own compile spec.
 
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
@@ -84,6 +87,7 @@ def placement(
     if guarded:
         guard(partitioner, policy, program=copied, compile_config=compile_config)
         report = partitioner.fuseguard_report
+    own = [check for check in partitioner.additional_checks or () if not hasattr(check, "analysis")]
     asking = _Asking(partitioner, report, names)
     with backend_quiet():
         try:
@@ -94,10 +98,16 @@ def placement(
                     f"ExecuTorch {resolved.release} raised while it partitioned the program: "
                     f"{type(error).__name__}: {error}"
                 ) from error
+    answer = None
+    if vela and resolved.accelerator.startswith("ethos-u"):
+        from fuseguard.executorch.vela_placing import ask_vela
+
+        rules = support_checks(resolved, policy, compile_config=compile_config) if guarded else []
+        answer = ask_vela(loaded, resolved, [*own, *rules], compile_config)
     errors = [*asking.errors, *(f"guard: {where}: {text}" for where, text in (report.errors if report else ()))]
     return Placement(
         str(resolved), policy if guarded else "", tuple(asking.left_out), asking.delegated, asking.delegates,
-        tuple(dict.fromkeys(errors)),
+        tuple(dict.fromkeys(errors)), answer,
     )  # fmt: skip
 
 

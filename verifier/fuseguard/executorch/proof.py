@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from fuseguard.engine.shown import data_of, one_line, page_of
+from fuseguard.engine.shown import Printed, data_of, one_line, page_of
 from fuseguard.executorch.engines.difference import EngineDifference
 from fuseguard.executorch.engines.npu import NpuReport
 from fuseguard.executorch.explanations import Explanation, of_all_calls
@@ -25,8 +25,8 @@ _MOST_CELLS = 4  # that are printed
 _FROM_BEST: tuple[Outcome, ...] = ("exact", "bounded", "not_judged", "wrong", "undefined", "runtime_fault", "crash")
 
 
-@dataclass(frozen=True)
-class Proof:
+@dataclass(frozen=True, repr=False)
+class Proof(Printed):
     """What lowering and running one program on one target showed.
 
     The outcomes are:

@@ -17,7 +17,7 @@ from fuseguard.engine.finding import Finding
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rounds import Repair, RepairFault, repair_in_rounds
 from fuseguard.engine.run import Report, run
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line, page_of
+from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.executorch.copying import copy_program, exported_program_of
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
@@ -28,8 +28,8 @@ from fuseguard.executorch.state import functional_program
 from fuseguard.readers.fx import read_program
 
 
-@dataclass(frozen=True)
-class RepairResult:
+@dataclass(frozen=True, repr=False)
+class RepairResult(Printed):
     """A repaired program, and what was repaired in it.
 
     Attributes:

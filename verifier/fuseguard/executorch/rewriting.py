@@ -93,7 +93,7 @@ def _insert(
 
 
 def _chain(value: torch.fx.Node, origin: torch.fx.Node, steps: tuple[Pair | Call, ...]) -> torch.fx.Node:
-    """``steps`` behind ``value``, with the metadata of ``origin``; the last node of them."""
+    """``steps`` after ``value``, with the metadata of ``origin``; the last node of them."""
     last = value
     for step in steps:
         if isinstance(step, Pair):
@@ -156,7 +156,7 @@ def _duplicate(nodes: list[torch.fx.Node], users: list[torch.fx.Node]) -> None:
 
 
 def _copy_of(node: torch.fx.Node, made: Mapping[torch.fx.Node, torch.fx.Node]) -> torch.fx.Node:
-    """A copy right behind ``node``, metadata included, that reads what was ``made`` of its inputs instead of them."""
+    """A copy right after ``node``, metadata included, that reads what was ``made`` of its inputs instead of them."""
     with node.graph.inserting_after(node):
         return node.graph.node_copy(node, lambda item: made.get(item, item))
 

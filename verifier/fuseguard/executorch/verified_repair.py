@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.rounds import Repair, RepairFault
-from fuseguard.engine.shown import data_of, page_of
+from fuseguard.engine.shown import Printed, data_of, page_of
 from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.judge import prove
@@ -43,8 +43,8 @@ class InexactRepair(RepairFault):
         return type(self), (self.difference, self.rules)
 
 
-@dataclass(frozen=True)
-class VerifiedRepair:
+@dataclass(frozen=True, repr=False)
+class VerifiedRepair(Printed):
     """A repair and what was tried on it.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import counts_of, data_of, lines_of, one_line
+from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line
 from fuseguard.gate.targets import summed
 from fuseguard.target import Target
 
@@ -44,8 +44,8 @@ class FileResult:
         return self.error.message if named else f"{self.file}: {self.error.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckResult(Printed):
     """All files of one run, in the order given on the command line, then those with SU findings.
 
     Attributes:

@@ -1,7 +1,7 @@
 """On which line of a TOML document a key is: what tomllib does not tell, and an error message must.
 
 tomllib stays the only parser. A statement of TOML ends with its line, unless a bracket or a triple quote is open, and
-then it is not valid on its own. So lines are gathered until tomllib accepts them, and what it makes of them is the key.
+then it is not valid on its own. So lines are gathered until tomllib accepts them, and what they parse to is the key.
 """
 
 from __future__ import annotations

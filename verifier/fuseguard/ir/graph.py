@@ -34,10 +34,15 @@ Arg: TypeAlias = "Ref | str | int | float | bool | tuple[Arg, ...] | None"
 
 @dataclass(frozen=True, slots=True)
 class TensorMeta:
-    """dtype by torch's short name (``int8``) and sizes; a symbolic size is None."""
+    """dtype by torch's short name (``int8``) and sizes; a symbolic size is None.
+
+    ``dim_order`` is the order of the dimensions in memory (:func:`fuseguard.ir.layout.dim_order_of`), None if it is not
+    known. Two metas that differ in nothing else are equal: no rule asks for it.
+    """
 
     dtype: str
     shape: tuple[int | None, ...]
+    dim_order: tuple[int, ...] | None = field(default=None, compare=False, repr=False)
 
     @property
     def rank(self) -> int:
@@ -78,7 +83,7 @@ class Node:
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
     ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind,
-    the same for ATen and edge spellings; "" for what is no call. ``meta`` is the only output's dtype and shape, or the
+    the same for ATen and edge spellings; "" unless it is a call. ``meta`` is the only output's dtype and shape, or the
     first one's.
     """
 
@@ -193,7 +198,7 @@ class Graph:
             self._inputs[node.name] = tuple([self.nodes[producer] for producer in used])
         unknown = [item for item in (*self.mutations, *self.mutations.values()) if item not in self.nodes]
         if unknown:
-            raise ValueError(f"the program writes to its state with {unknown[0]!r}, which is no node of it")
+            raise ValueError(f"the program writes to its state with {unknown[0]!r}, which is not one of its nodes")
         self._users: dict[str, tuple[Node, ...]] = {name: tuple(nodes) for name, nodes in users.items()}
 
     def __getitem__(self, name: str) -> Node:

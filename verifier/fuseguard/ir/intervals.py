@@ -1,7 +1,7 @@
 """Interval arithmetic on the values of a quantized program, sound for what torch computes in float32.
 
-A range holds whatever number a value can be, after the roundings of float32. NaN is no number, and no code stands for
-it: what a quantize op makes of it is undefined. Where an op may have no value for a number, its range is
+A range holds whatever number a value can be, after float32 roundings. NaN is not a number, and no code stands for
+it: a quantize op's result for it is undefined. Where an op may have no value for a number, its range is
 :data:`ANYTHING`.
 """
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fuseguard.ir.qparams import QParams
 from fuseguard.ir.tosa import TosaProgram
 from fuseguard.ir.vgf import VgfProgram
 
 
 @dataclass(frozen=True, slots=True)
 class PteTensor:
-    """An input or output of a method. ``qparams`` are those of the quantize or dequantize op beside it, "" for none."""
+    """An input or output of a method.
+
+    ``qparams`` are those of the quantize or dequantize op beside it on the CPU; None if there is none, as where it goes
+    into a delegate as it is. ``dim_order`` are the dimensions from the outermost to the innermost in memory.
+    """
 
     dtype: str
     shape: tuple[int, ...]
-    qparams: str = ""
+    qparams: QParams | None = None
+    dim_order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

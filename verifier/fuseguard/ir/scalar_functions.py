@@ -91,5 +91,5 @@ def value_of(function: Callable[..., float], argument: float, parameters: tuple[
 
 
 def parameters_of(node: Node) -> tuple[float, ...]:
-    """The numbers among a table op's arguments behind the first: an exponent, a divisor, a slope."""
+    """The numbers among a table op's arguments after the first: an exponent, a divisor, a slope."""
     return tuple(float(arg) for arg in node.args[1:] if isinstance(arg, int | float) and not isinstance(arg, bool))

@@ -16,6 +16,11 @@ class TosaTensor:
     shape: tuple[int, ...] = ()
     values: tuple[int, ...] | None = None
 
+    @property
+    def dim_order(self) -> tuple[int, ...]:
+        """The dimensions from the outermost to the innermost in memory: the last of a TOSA tensor varies fastest."""
+        return tuple(range(len(self.shape)))
+
 
 @dataclass(frozen=True, slots=True)
 class TosaOp:

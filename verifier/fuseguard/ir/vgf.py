@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class VgfTensor:
-    """An input or output of the model. ``format`` is Vulkan's name of the element type (``R8_SINT``)."""
+    """An input or output of the model. ``format`` is Vulkan's name of the element type (``R8_SINT``).
+
+    ``dim_order`` are the dimensions from the outermost to the innermost in memory, None if the file has other strides
+    than those of a dense tensor.
+    """
 
     name: str
     binding: int
     shape: tuple[int, ...]
     format: str
+    dim_order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,7 +266,7 @@ class View:
         That is: an anchor with its activation and an activation with its anchor (refusing half of the pair
         makes the crash that it should prevent), the DQs that feed them, and whatever else reads such a DQ. A DQ
         that stays behind for another reader ends up in a partition of its own, without the reader: the reader
-        then has a float input where its annotation promises integers. The output node is no such reader: it may
+        then has a float input where its annotation promises integers. The output node is not such a reader: it may
         have floats. Arm's quantizer gives every reader a DQ of its own, so that in its programs clusters stay small.
         """
         found = {id(cluster): cluster for cluster in map(self._cluster_of, nodes)}

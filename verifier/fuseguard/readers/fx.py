@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, Output
 from fuseguard.ir.delegate import ARM_BACKENDS, Delegate, decoded_specs
 from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta, constants_to_read
+from fuseguard.ir.layout import dim_order_of
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.budget import Budget, OverBudget
 from fuseguard.readers.flatbuffer import MalformedBuffer
@@ -201,10 +202,16 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def _metas(value: Any) -> Iterator[TensorMeta]:
     if isinstance(value, torch.Tensor):
-        yield TensorMeta(dtype_name(value.dtype), tuple(s if isinstance(s, int) else None for s in value.shape))
+        shape = _sizes(value.shape)
+        order = dim_order_of(shape, _sizes(value.stride())) if value.layout == torch.strided else None
+        yield TensorMeta(dtype_name(value.dtype), shape, order)
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _metas(item)
+
+
+def _sizes(sizes: Iterable[Any]) -> tuple[int | None, ...]:
+    return tuple([size if isinstance(size, int) else None for size in sizes])
 
 
 def _innermost_module(stack: Any) -> tuple[str, str]:

@@ -28,6 +28,10 @@ Program: TypeAlias = PteProgram | VgfProgram | TosaProgram
 _KINDS = "an ExecuTorch program (.pte), a VGF file or a TOSA flatbuffer"
 
 
+class NotLowered(UnreadableInput):
+    """The file is an archive, as programs are before they are lowered."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoweredFile:
     """``kind`` is ``pte``, ``vgf`` or ``tosa``; ``size`` is in bytes."""
@@ -73,7 +77,7 @@ def _read(path: Path, view: memoryview, size: int) -> LoweredFile:
     except (RecursionError, MemoryError) as error:
         raise UnreadableInput(f"{path}: needs too much memory to be read safely") from error
     if head.startswith(b"PK\x03\x04"):
-        raise UnreadableInput(
+        raise NotLowered(
             f"{path}: is a zip archive, as a .pt2 file and an ETRecord are, and is not lowered; use 'fuseguard check'"
         )
     told = describe(head)

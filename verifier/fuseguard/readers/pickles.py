@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 # A tensor takes about 200 bytes, and opcodes are read at some MB a second.
 MAX_PICKLE_BYTES = 512 * 1024
-# Distinct ones that are told of.
+# Distinct ones that are reported.
 _MOST = 8
 
 _STORAGES = (

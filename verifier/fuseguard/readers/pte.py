@@ -1,7 +1,7 @@
 """Reads an ExecuTorch program (.pte): methods, delegates and the ops outside of them. No tensor's values are read.
 
 Fields are numbered as in schema/program.fbs of ExecuTorch 1.2.0 to 1.5.1, the extended header is that of
-exir/_serialize/_program.py. tests/readers/test_pte.py compares with executorch's own deserializer.
+exir/_serialize/_program.py. tests/readers/test_lowered.py compares with executorch's own deserializer.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from fuseguard.ir.delegate import decoded_specs
 from fuseguard.ir.pte import PteDelegate, PteMethod, PteProgram, PteTensor
+from fuseguard.ir.qparams import QParams
 from fuseguard.readers.budget import Budget
 from fuseguard.readers.flatbuffer import MalformedBuffer, Table, root
 from fuseguard.readers.tosa import IDENTIFIER as TOSA_IDENTIFIER
@@ -40,6 +41,7 @@ _NAME, _VALUES, _INPUTS, _OUTPUTS, _CHAINS, _OPERATORS, _DELEGATES = 0, 2, 3, 4,
 _INSTRUCTIONS = 2
 _KERNEL_CALL, _DELEGATE_CALL = 1, 2  # of the union InstructionArguments
 _INT, _DOUBLE, _TENSOR = 2, 4, 5  # of the union KernelTypes
+_SCALAR_TYPE, _SIZES, _DIM_ORDER = 0, 2, 3
 
 _SCALAR_TYPE_NAMES = (
     "uint8 int8 int16 int32 int64 float16 float32 float64 complex32 complex64 complex128 bool qint8 quint8 qint32 "
@@ -110,7 +112,7 @@ class _Value:
 def _method(plan: Table, file: _File, budget: Budget) -> PteMethod:
     values = [_value(item, budget) for item in plan.tables(_VALUES, MAX_ENTRIES)]
     operators = [_operator(item, budget) for item in plan.tables(_OPERATORS, MAX_ENTRIES)]
-    qparams: dict[int, str] = {}
+    qparams: dict[int, QParams] = {}
     ops: Counter[str] = Counter()
     calls = 0
     for chain in plan.tables(_CHAINS, MAX_METHODS):
@@ -147,10 +149,15 @@ def _value(item: Table, budget: Budget) -> _Value:
         return _Value(value.double(0))
     if kind != _TENSOR:
         return _Value()
-    number = value.scalar(0, "b")
-    known = 0 <= number < len(_SCALAR_TYPES)
-    dtype = _SCALAR_TYPES[number] if known else f"scalar type {number}"
-    return _Value(tensor=PteTensor(dtype, value.integers(2, MAX_RANK)))
+    number = value.scalar(_SCALAR_TYPE, "b")
+    dtype = _scalar_type(number)
+    shape, order = value.integers(_SIZES, MAX_RANK), tuple(value.data(_DIM_ORDER, MAX_RANK) or ())
+    is_order = sorted(order) == list(range(len(shape)))
+    return _Value(tensor=PteTensor(dtype, shape, dim_order=order if is_order else None))
+
+
+def _scalar_type(number: int) -> str:
+    return _SCALAR_TYPES[number] if 0 <= number < len(_SCALAR_TYPES) else f"scalar type {number}"
 
 
 def _operator(item: Table, budget: Budget) -> str:
@@ -159,7 +166,9 @@ def _operator(item: Table, budget: Budget) -> str:
     return f"{name}.{overload}" if overload else name
 
 
-def _note_qparams(args: Sequence[int], values: Sequence[_Value], is_output: bool, found: dict[int, str]) -> None:
+def _note_qparams(
+    args: Sequence[int], values: Sequence[_Value], is_output: bool, found: dict[int, QParams]
+) -> None:
     """Notes the qparams of what is quantized here, or of what is dequantized to here.
 
     quantize_per_tensor(x, scale, zero_point, quant_min, quant_max, dtype, out, out): the result is passed twice.
@@ -169,18 +178,22 @@ def _note_qparams(args: Sequence[int], values: Sequence[_Value], is_output: bool
         return
     scale, *codes = numbers
     zero_point, low, high = (int(code or 0) for code in codes)
-    text = f"scale {scale:.6g}, zero point {zero_point}, codes [{low}, {high}]"
-    found.setdefault(args[-1] if is_output else args[0], text)
+    dtype = values[args[5]].number if len(args) > 5 and 0 <= args[5] < len(values) else None
+    known = _scalar_type(int(dtype)) if dtype is not None else ""
+    qparams = QParams.per_tensor(scale or 0.0, zero_point, low, high, known)
+    found.setdefault(args[-1] if is_output else args[0], qparams)
 
 
-def _interface(indexes: Sequence[int], values: Sequence[_Value], qparams: dict[int, str]) -> tuple[PteTensor, ...]:
+def _interface(
+    indexes: Sequence[int], values: Sequence[_Value], qparams: dict[int, QParams]
+) -> tuple[PteTensor, ...]:
     found = []
     for index in indexes:
         if not 0 <= index < len(values):
             raise MalformedBuffer("a method has an input or output that is not there")
         tensor = values[index].tensor
         if tensor is not None:
-            found.append(PteTensor(tensor.dtype, tensor.shape, qparams.get(index, "")))
+            found.append(replace(tensor, qparams=qparams.get(index)))
         else:
             found.append(PteTensor("no tensor", ()))
     return tuple(found)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fuseguard.ir.graph import TensorMeta
+from fuseguard.ir.layout import dim_order_of
 
 SCHEMA_MAJOR = 8
 
@@ -42,7 +43,9 @@ class TensorValue(msgspec.Struct):
     storage_offset: SymInt = SymInt(0)
 
     def meta(self) -> TensorMeta:
-        return TensorMeta(dtype_name(self.dtype), tuple([size.as_int for size in self.sizes]))
+        shape = tuple([size.as_int for size in self.sizes])
+        order = dim_order_of(shape, tuple([stride.as_int for stride in self.strides]))
+        return TensorMeta(dtype_name(self.dtype), shape, order)
 
 
 class Metadata(msgspec.Struct, gc=False):

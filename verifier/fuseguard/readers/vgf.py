@@ -9,7 +9,9 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
+from fuseguard.ir.layout import dim_order_of
 from fuseguard.ir.vgf import SharedValue, VgfProgram, VgfTensor
 from fuseguard.readers.budget import Budget
 from fuseguard.readers.flatbuffer import MalformedBuffer, Table, root
@@ -26,6 +28,7 @@ _HEADER_SIZE = 128
 # Module, SPIRV, ModelResourceTableEntry, Description, ModelSequenceTable, SegmentInfo, BindingSlot
 _MODULE_TYPE, _CODE_TYPE, _CODE = 0, 3, 4
 _FORMAT, _DESCRIPTION = 1, 3
+_SHAPE, _STRIDES = 0, 1
 _SEGMENTS, _INPUTS, _OUTPUTS, _INPUT_NAMES, _OUTPUT_NAMES = 0, 1, 2, 3, 4
 _SEGMENT_TYPE, _MODULE_INDEX, _SEGMENT_INPUTS, _SEGMENT_OUTPUTS = 0, 2, 4, 5
 _SPIRV = 1  # of the union ModuleCode
@@ -38,6 +41,10 @@ FORMATS: Mapping[int, str] = {
     1000460001: "R16_SFLOAT_FPENCODING_BFLOAT16_ARM", 1000460002: "R8_SFLOAT_FPENCODING_FLOAT8E4M3_ARM",
     1000460003: "R8_SFLOAT_FPENCODING_FLOAT8E5M2_ARM",
 }  # fmt: skip
+
+
+#: Shape, format and dim order of a resource.
+_Tensor: TypeAlias = "tuple[tuple[int, ...], str, tuple[int, ...] | None]"
 
 
 def read_vgf(buffer: bytes | memoryview, budget: Budget) -> VgfProgram:
@@ -98,12 +105,15 @@ def _slots(table: Table, number: int) -> list[tuple[int, int]]:
     return [(slot.scalar(0, "I"), slot.scalar(1, "I")) for slot in table.tables(number, MAX_ENTRIES)]
 
 
-def _tensor(item: Table, budget: Budget) -> tuple[tuple[int, ...], str]:
+def _tensor(item: Table, budget: Budget) -> _Tensor:
     description = item.table(_DESCRIPTION)
-    shape = description.longs(0, MAX_RANK) if description is not None else ()
+    shape = description.longs(_SHAPE, MAX_RANK) if description is not None else ()
+    # No strides mean a packed tensor: in VkTensorDescriptionARM (VK_ARM_tensors), too, where they are pStrides.
+    strides = description.longs(_STRIDES, MAX_RANK) if description is not None else ()
+    order = dim_order_of(shape, strides) if strides else tuple(range(len(shape)))
     budget.tosa(200 + 8 * len(shape))
     number = item.scalar(_FORMAT, "I")
-    return shape, FORMATS.get(number, f"VkFormat {number}")
+    return shape, FORMATS.get(number, f"VkFormat {number}"), order
 
 
 def _module(item: Table, budget: Budget) -> GraphModule | None:
@@ -120,7 +130,7 @@ def _interface(
     table: Table,
     names: int,
     slots: Sequence[tuple[int, int]],
-    tensors: Sequence[tuple[tuple[int, ...], str]],
+    tensors: Sequence[_Tensor],
     budget: Budget,
 ) -> tuple[VgfTensor, ...]:
     texts = table.texts(names, MAX_ENTRIES)

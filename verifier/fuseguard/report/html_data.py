@@ -119,7 +119,7 @@ class _Page:
             self.findings.append(self._finding(number, finding, drawings))
             self.codes.add(finding.code)
         if graph is not None:
-            self.graphs.add(number, graph, enumerate(report.findings, first))
+            self.graphs.add(number, graph, enumerate(report.findings, first), self.options.placed)
 
     def _finding(self, file: int, finding: Finding, drawings: Drawings | None) -> dict[str, Any]:
         told = finding_dict(finding)

@@ -15,6 +15,7 @@ from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
 from fuseguard.report.draw.shapes import shape_of
+from fuseguard.report.placed_ops import PlacedOps
 from fuseguard.report.quoting import name, quoted
 
 #: Flags of a node. The page's script has the same numbers (graph_model.js).
@@ -48,8 +49,12 @@ class Graphs:
     _shapes: _Texts = field(default_factory=_Texts)
     _sources: _Texts = field(default_factory=_Texts)
 
-    def add(self, file: int, program: Graph, findings: Iterable[tuple[int, Finding]]) -> None:
-        """Add the graphs of one program. ``findings`` are those in it, with their numbers on the page."""
+    def add(
+        self, file: int, program: Graph, findings: Iterable[tuple[int, Finding]], placed: PlacedOps | None = None
+    ) -> None:
+        """Add the graphs of one program. ``findings`` are those in it, with their numbers on the page; ``placed`` the
+        ops that a placement leaves on the CPU: all others are then delegated.
+        """
         by_graph: dict[str, list[tuple[int, Finding]]] = {}
         for number, finding in findings:
             by_graph.setdefault(finding.graph, []).append((number, finding))
@@ -63,7 +68,7 @@ class Graphs:
                 continue
             self._nodes += len(graph)
             numbers[id(graph)] = len(self.graphs)
-            self.graphs.append(self._graph(file, graph, by_graph.get(graph.name, []), lowered))
+            self.graphs.append(self._graph(file, graph, by_graph.get(graph.name, []), lowered, placed))
         for graph in program.walk():
             if id(graph) in numbers:
                 told = self.graphs[numbers[id(graph)]]
@@ -78,11 +83,15 @@ class Graphs:
             "left_out": self.left_out,
         }
 
-    def _graph(self, file: int, graph: Graph, found: Sequence[tuple[int, Finding]], lowered: bool) -> dict[str, Any]:
+    def _graph(
+        self, file: int, graph: Graph, found: Sequence[tuple[int, Finding]], lowered: bool, placed: PlacedOps | None
+    ) -> dict[str, Any]:
         view = View(graph)
         position = {node.name: number for number, node in enumerate(graph)}
         modules = _Texts()
         flags = _flags(view, [finding for _, finding in found], lowered)
+        if placed is not None and not lowered:
+            _place(graph, placed, flags)
         domains = domains_of(view)
         paths = modules_of(graph)
         return {
@@ -103,6 +112,11 @@ class Graphs:
             ],
             "modules": modules.all(),
             "marks": _marks(position, found),
+            "reasons": [
+                [position[node], quoted(text)]
+                for (body, node), text in (placed or {}).items()
+                if body == graph.name and node in position
+            ],
             "bodies": [],
         }
 
@@ -156,6 +170,16 @@ def _flags(view: View, findings: Sequence[Finding], lowered: bool) -> dict[str, 
         if more:
             flags[item.name] = flags.get(item.name, 0) | more
     return flags
+
+
+def _place(graph: Graph, placed: PlacedOps, flags: dict[str, int]) -> None:
+    """Marks where a placement puts each op that computes."""
+    for node in graph:
+        if node.op != "call" or node.kind in ("quantize", "dequantize"):
+            continue
+        on_cpu = (graph.name, node.name) in placed
+        if on_cpu or not node.info.has(Trait.GETITEM):
+            flags[node.name] = (flags.get(node.name, 0) & ~(CPU | DELEGATED)) | (CPU if on_cpu else DELEGATED)
 
 
 def _stored(graph: Graph) -> set[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fuseguard.engine.interface import ExportedFile, Value
+from fuseguard.ir.layout import described_layout
 from fuseguard.ir.pte import PteDelegate, PteMethod, PteProgram, PteTensor
+from fuseguard.ir.qparams import QParams
 from fuseguard.ir.tosa import TosaProgram
 from fuseguard.ir.vgf import VgfProgram, VgfTensor
 from fuseguard.readers.lowered import LoweredFile
-from fuseguard.report.json import envelope
+from fuseguard.report.json import envelope, layout_dict, qparams_dict, value_dict
 from fuseguard.report.lines import Line
 from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import MAX_ARRAY, labelled, listed, name, quoted
@@ -23,8 +26,13 @@ SHARED = (
 )
 
 
-def render(file: str, read: LoweredFile) -> Iterator[Line]:
+def render(file: str, read: LoweredFile | ExportedFile) -> Iterator[Line]:
     """The file line by line."""
+    if isinstance(read, ExportedFile):
+        yield Line((name(file), "strong"), f": an exported program, {counted(read.size, 'byte')}", hang=2)
+        yield from _rows(2, "input", [_value(item, "quantized to") for item in read.interface.inputs])
+        yield from _rows(2, "output", [_value(item, "dequantized from") for item in read.interface.outputs])
+        return
     yield Line((name(file), "strong"), f": {_KINDS[read.kind]}, {counted(read.size, 'byte')}", hang=2)
     program = read.program
     if isinstance(program, TosaProgram):
@@ -95,16 +103,40 @@ def _rows(indent: int, label: str, texts: Sequence[str]) -> Iterator[Line]:
 
 
 def _pte_tensor(item: PteTensor) -> str:
-    return f"{item.dtype} {list(item.shape)}" + (f", {item.qparams}" if item.qparams else "")
+    text = _typed(item.dtype, item.shape, item.dim_order)
+    return text if item.qparams is None else f"{text}, {_qparams(item.qparams)}"
+
+
+def _value(item: Value, change: str) -> str:
+    """An input or output of an exported program. ``change``: what the program does with it unless it holds codes."""
+    text = f"{item.dtype or 'no tensor'} {list(item.shape)}, {described_layout(item.dim_order)}, {name(item.name)}"
+    text += f" of {name(item.program)}" if item.program else ""
+    found = item.qparams
+    if found is None:
+        return text
+    known = found.known and not found.per_channel
+    text += "; codes" if item.codes else f"; {change} {found.dtype}"
+    return f"{text}, {_qparams(found)}" if known else text
+
+
+def _qparams(found: QParams) -> str:
+    return f"scale {found.scale:.6g}, zero point {found.zero_point}, codes [{found.qmin}, {found.qmax}]"
 
 
 def _vgf_tensor(item: VgfTensor) -> str:
-    return f"{item.format} {list(item.shape)}, binding {item.binding}" + (f", {name(item.name)}" if item.name else "")
+    text = f"{_typed(item.format, item.shape, item.dim_order)}, binding {item.binding}"
+    return text + (f", {name(item.name)}" if item.name else "")
+
+
+def _typed(dtype: str, shape: Sequence[int], dim_order: Sequence[int] | None) -> str:
+    return f"{dtype} {list(shape)}, {described_layout(dim_order)}"
 
 
 def _tosa_tensor(program: TosaProgram, of: str) -> str:
     tensor = program.tensors.get(of)
-    return f"{tensor.dtype} {list(tensor.shape)}, {name(of)}" if tensor is not None else f"{name(of)}, which is missing"
+    if tensor is None:
+        return f"{name(of)}, which is missing"
+    return f"{_typed(tensor.dtype, tensor.shape, tensor.dim_order)}, {name(of)}"
 
 
 def _tosa_ops(program: TosaProgram) -> dict[str, int]:
@@ -121,14 +153,18 @@ def _counts(counts: Mapping[str, int]) -> str:
     return shown + (f" and {len(ordered) - MAX_ARRAY:,} more" if len(ordered) > MAX_ARRAY else "")
 
 
-def to_dict(file: str, read: LoweredFile) -> dict[str, Any]:
+def to_dict(file: str, read: LoweredFile | ExportedFile) -> dict[str, Any]:
     """The file as JSON-ready data."""
-    program = read.program
+    program, interface = (None, read.interface) if isinstance(read, ExportedFile) else (read.program, None)
     return {
         **envelope(),
         "file": file,
-        "kind": read.kind,
+        "kind": "exported" if isinstance(read, ExportedFile) else read.kind,
         "size": read.size,
+        "exported": None if interface is None else {
+            "inputs": [value_dict(item) for item in interface.inputs],
+            "outputs": [value_dict(item) for item in interface.outputs],
+        },
         "tosa": _tosa_dict(program) if isinstance(program, TosaProgram) else None,
         "vgf": _vgf_dict(program) if isinstance(program, VgfProgram) else None,
         "pte": _pte_dict(program) if isinstance(program, PteProgram) else None,
@@ -151,7 +187,14 @@ def _pte_dict(program: PteProgram) -> dict[str, Any]:
 
 
 def _pte_tensor_dict(item: PteTensor) -> dict[str, Any]:
-    return {"dtype": item.dtype, "shape": list(item.shape), "qparams": item.qparams}
+    qparams = item.qparams
+    return {
+        "dtype": item.dtype,
+        "shape": list(item.shape),
+        **layout_dict(item.dim_order),
+        "qparams": "" if qparams is None else _qparams(qparams),
+        **qparams_dict(qparams),
+    }
 
 
 def _delegate_dict(item: PteDelegate) -> dict[str, Any]:
@@ -173,6 +216,7 @@ def _tosa_dict(program: TosaProgram) -> dict[str, Any]:
             "name": of,
             "dtype": known.dtype if known is not None else "",
             "shape": list(known.shape) if known is not None else [],
+            **layout_dict(known.dim_order if known is not None else None),
         }
 
     return {
@@ -186,7 +230,13 @@ def _tosa_dict(program: TosaProgram) -> dict[str, Any]:
 
 def _vgf_dict(program: VgfProgram) -> dict[str, Any]:
     def tensor(item: VgfTensor) -> dict[str, Any]:
-        return {"name": item.name, "format": item.format, "shape": list(item.shape), "binding": item.binding}
+        return {
+            "name": item.name,
+            "format": item.format,
+            "shape": list(item.shape),
+            **layout_dict(item.dim_order),
+            "binding": item.binding,
+        }
 
     return {
         "version": ".".join(map(str, program.version)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import fuseguard
@@ -11,6 +12,8 @@ from fuseguard.engine.interface import Value
 from fuseguard.engine.run import Report, RuleFailure
 from fuseguard.gate.result import CheckResult, FileResult, of_report
 from fuseguard.ir.graph import SourceLine
+from fuseguard.ir.layout import layout_of
+from fuseguard.ir.qparams import QParams
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, labelled, name, quoted_tree
@@ -111,21 +114,30 @@ def _file(result: FileResult) -> dict[str, Any]:
 
 def value_dict(value: Value) -> dict[str, Any]:
     """An input or output; its qparams are null if it is not quantized."""
-    qparams = value.qparams
-    document: dict[str, Any] = {
+    return {
         "name": name(value.name),
         "program": name(value.program),
         "dtype": value.dtype,
         "shape": list(value.shape),
+        **layout_dict(value.dim_order),
         "codes": value.codes,
-        "scale": None,
-        "zero_point": None,
-        "quant_min": None,
-        "quant_max": None,
-        "quantized_dtype": None,
+        **qparams_dict(value.qparams),
     }
+
+
+def layout_dict(dim_order: Sequence[int] | None) -> dict[str, Any]:
+    """How a tensor lies in memory; both null if that is not known."""
+    return {
+        "layout": layout_of(dim_order) or None,
+        "dim_order": None if dim_order is None else list(dim_order),
+    }
+
+
+def qparams_dict(qparams: QParams | None) -> dict[str, Any]:
+    """The qparams of an input or output; all null for None, scale and zero point for unknown or per-channel ones."""
+    document: dict[str, Any] = dict.fromkeys(("scale", "zero_point", "quant_min", "quant_max", "quantized_dtype"))
     if qparams is not None:
-        document |= {"quant_min": qparams.qmin, "quant_max": qparams.qmax, "quantized_dtype": qparams.dtype}
+        document |= {"quant_min": qparams.qmin, "quant_max": qparams.qmax, "quantized_dtype": qparams.dtype or None}
         if qparams.known and not qparams.per_channel:
             document |= {"scale": json_number(qparams.scale), "zero_point": qparams.zero_point}
     return document

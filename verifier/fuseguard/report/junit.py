@@ -49,7 +49,7 @@ def _suite(file: FileResult, result: CheckResult, options: Options) -> ElementTr
             _fill(suite[-1], by_rule[code], failures.get(code), result)
         said = [*([] if options.quiet else report.notices), *map(_suppressed, report.suppressed)]
         if said:
-            _add(suite, "system-out", "\n".join(said))  # schemas allow a suite one, and behind its tests
+            _add(suite, "system-out", "\n".join(said))  # schemas allow a suite one, and after its tests
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", str(len(suite.findall("testcase/error"))))

@@ -65,7 +65,7 @@ class Locator:
 
     def _candidates(self, finding: Finding) -> list[SourceLine]:
         stack = finding.stack or ((finding.source,) if finding.source is not None else ())
-        # A virtual environment below the root is no source of the user's.
+        # A virtual environment below the root is not the user's source.
         return [line for line in reversed(stack[-_DEEPEST:]) if not line.generated and not line.installed]
 
     def _below_root(self, file: str) -> str:

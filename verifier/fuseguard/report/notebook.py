@@ -23,6 +23,7 @@ from fuseguard.report.quoting import name, quoted
 if TYPE_CHECKING:  # they import torch
     from fuseguard.engine.rounds import Repair
     from fuseguard.executorch.guard_report import GuardReport
+    from fuseguard.executorch.placements import Placement
     from fuseguard.executorch.proof import Proof
     from fuseguard.executorch.repairs import RepairResult
     from fuseguard.executorch.verified_repair import VerifiedRepair
@@ -144,6 +145,23 @@ def guard_html(report: GuardReport) -> str:
     parts += [f"<p>error at {html.escape(quoted(where))}: {html.escape(quoted(text))}</p>"
               for where, text in report.errors]  # fmt: skip
     return f"<div>{''.join(parts)}</div>"
+
+
+def placement_html(placement: Placement) -> str:
+    """How many ops are on the CPU, and a row for each of them with its source line and all reasons."""
+    heading = f"<b>fuseguard: {html.escape(counted(len(placement.ops), 'op'))} on the CPU</b>"
+    guarded = f"guarded (policy {placement.policy})" if placement.policy else "without the guard"
+    size = f"{counted(placement.delegated, 'op')} in {counted(placement.partitions, 'delegate')}"
+    told = html.escape(quoted(f"{size}; {placement.target}, {guarded}"))
+    rows = [
+        (name(item.module), name(str(item.source or "")), name(item.op), name(item.before or item.node),
+         "; ".join(quoted(f"{reason.check or reason.kind}: {reason.text}") for reason in item.reasons))
+        for item in placement.ops
+    ]  # fmt: skip
+    errors = "".join(f"<p>not asked: {html.escape(quoted(error))}</p>" for error in placement.errors)
+    table = _rows_of(("module", "line", "op", "node", "reasons"), rows, "op")
+    vela = f"<p>{html.escape(quoted(str(placement.vela)))}</p>" if placement.vela is not None else ""
+    return f"<div><p>{heading}, {told}</p>{table}{vela}{errors}</div>"
 
 
 def _frame(report: Report) -> str:

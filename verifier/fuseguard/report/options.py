@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fuseguard.engine.rule import Rule
 from fuseguard.report.locations import Locator
+from fuseguard.report.placed_ops import PlacedOps
 
 
 def _say_nothing(text: str) -> None:
@@ -21,7 +22,8 @@ class Options:
     ``warn`` is called with what a format had to leave out, for the user to be told beside the report.
     ``rules`` are the rules that ran, for formats that describe them. ``quiet`` leaves out notices and the summary, and
     ``statistics`` puts counts by rule in the place of findings, where a format is for people. ``verbose`` writes out
-    every finding in the text report, where those with one cause are else one entry.
+    every finding in the text report, where those with one cause are else one entry. ``placed`` are the ops that a
+    placement leaves on the CPU, which the picture of the whole graph marks.
     """
 
     source_root: Path = field(default_factory=Path.cwd)
@@ -30,6 +32,7 @@ class Options:
     statistics: bool = False
     warn: Callable[[str], None] = _say_nothing
     verbose: bool = False
+    placed: PlacedOps | None = None
 
     def locator(self) -> Locator:
         return Locator(self.source_root)

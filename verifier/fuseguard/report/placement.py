@@ -11,7 +11,7 @@ from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import name, quoted
 
 if TYPE_CHECKING:  # its package imports torch
-    from fuseguard.executorch.placements import LeftOut, Placement, Reason
+    from fuseguard.executorch.placements import LeftOut, Placement, Reason, VelaAnswer
 
 _MOST_ROWS = 20
 _LEADS = {
@@ -21,6 +21,7 @@ _LEADS = {
     "partition": "partitioner",
     "boundary": "at the edge",
     "unknown": "unknown",
+    "vela": "Vela",
 }
 
 
@@ -41,8 +42,39 @@ def render(placement: Placement, file: str, verbose: bool = False) -> Iterator[L
     if several:
         yield Line()
         yield Line(f"  {counted(len(several), 'op')} with more than one reason, listed under each.", hang=2)
+    if placement.vela is not None:
+        yield Line()
+        yield from _vela(placement.vela, verbose)
     for error in placement.errors:
         yield Line(("  not asked", "warning"), f": {quoted(error)}", hang=4)
+
+
+def _vela(answer: VelaAnswer, verbose: bool) -> Iterator[Line]:
+    """What Vela says of the delegates: one line, or a table for each of its reasons."""
+    if answer.note:
+        yield Line(("  Vela", "note"), f" was not asked: {quoted(answer.note)}", hang=4)
+        return
+    if not answer.refused and not answer.ops:
+        yield Line((f"  {answer}.", "good"), hang=4)
+        return
+    groups: dict[str, list[LeftOut]] = {f"delegate {number}": [] for number, _ in answer.refused}
+    for item in answer.ops:
+        groups.setdefault(item.reasons[0].group, []).append(item)
+    messages = {f"delegate {number}": text for number, text in answer.refused}
+    for group, items in groups.items():
+        refused = messages.get(group)
+        text = f" leaves {counted(len(items), 'op')} to the CPU, and a delegate has no CPU part"
+        if refused is not None:
+            text = f" refuses {group}, so that lowering raises: {quoted(refused)}"
+        yield Line((f"  Vela {answer.version}", "error"), text, hang=4)
+        if refused is not None and len(items) > 1:
+            yield Line(f"    Its message does not say which of these {len(items):,} ops:")
+        shown = items if verbose else items[:_MOST_ROWS]
+        if shown:
+            rows = [(name(_module(item)), _line(item), name(item.op), name(_node(item))) for item in shown]
+            yield from table(rows, ("module", "line", "TOSA op", "node"), indent=4)
+        if len(items) > len(shown):
+            yield Line(f"    and {len(items) - len(shown):,} more; --verbose shows all")
 
 
 def _group(reason: Reason, items: Sequence[LeftOut], verbose: bool) -> Iterator[Line]:
@@ -108,22 +140,33 @@ def placement_dict(placement: Placement) -> dict[str, Any]:
         "delegated_ops": placement.delegated,
         "delegates": placement.partitions,
         "cpu_ops": len(placement.ops),
-        "left_out": [
-            {
-                "node": item.node,
-                "before": item.before,
-                "op": item.op,
-                "graph": item.graph,
-                "module": item.module,
-                "source": source_dict(item.source),
-                "quantizer": item.is_quantizer,
-                "reasons": [
-                    {"kind": reason.kind, "check": reason.check, "text": reason.text} for reason in item.reasons
-                ],
-            }
-            for item in placement.left_out
-        ],
+        "left_out": [_left_out_dict(item) for item in placement.left_out],
+        "vela": None if placement.vela is None else _vela_dict(placement.vela),
         "errors": list(placement.errors),
+    }
+
+
+def _left_out_dict(item: LeftOut) -> dict[str, Any]:
+    return {
+        "node": item.node,
+        "before": item.before,
+        "op": item.op,
+        "graph": item.graph,
+        "module": item.module,
+        "source": source_dict(item.source),
+        "quantizer": item.is_quantizer,
+        "reasons": [{"kind": reason.kind, "check": reason.check, "text": reason.text} for reason in item.reasons],
+    }
+
+
+def _vela_dict(answer: VelaAnswer) -> dict[str, Any]:
+    return {
+        "accelerator": answer.accelerator,
+        "version": answer.version,
+        "note": answer.note,
+        "delegates": answer.delegates,
+        "refused": [{"delegate": number, "message": text} for number, text in answer.refused],
+        "ops": [_left_out_dict(item) for item in answer.ops],
     }
 
 

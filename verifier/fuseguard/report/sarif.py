@@ -82,7 +82,7 @@ def _log(result: CheckResult, options: Options, findings: Sequence[Finding], lef
         "version": fuseguard.__version__,
         "rules": rules,
     }
-    if re.fullmatch(r"\d+\.\d+\.\d+", fuseguard.__version__):  # a development version is no semantic one
+    if re.fullmatch(r"\d+\.\d+\.\d+", fuseguard.__version__):  # a development version is not a semantic one
         driver["semanticVersion"] = fuseguard.__version__
     run = {
         "tool": {"driver": driver},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fuseguard.engine.registry import load_registry
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.why_not_answer import Part, Step, WhyNot
 from fuseguard.report.json import envelope, finding_dict
-from fuseguard.report.lines import Line
+from fuseguard.report.lines import Line, plain
 from fuseguard.report.quoting import name, quoted
 
 _LONGEST = 160  # characters of a condition that are shown
@@ -28,7 +29,13 @@ def render(rule: Rule, file: str, answers: Sequence[WhyNot]) -> Iterator[Line]:
         yield from _answer(rule, file, answer)
 
 
-def _answer(rule: Rule, file: str, answer: WhyNot) -> Iterator[Line]:
+def text_of(answer: WhyNot) -> str:
+    """An answer as plain text."""
+    rule = load_registry().get(answer.code)
+    return plain(_answer(rule, answer.file or "the program", answer)).rstrip()
+
+
+def _answer(rule: Rule | None, file: str, answer: WhyNot) -> Iterator[Line]:
     where = f" in {name(answer.graph)}" if answer.graph else ""
     verb = "reports" if answer.reported else "does not report"
     yield Line(
@@ -36,7 +43,8 @@ def _answer(rule: Rule, file: str, answer: WhyNot) -> Iterator[Line]:
         f" {verb} {name(answer.node)} ({name(answer.op)}){where} of {name(file)} for {answer.target}.",
         hang=2,
     )
-    yield Line(("  rule", "dim"), f": {rule.summary}", hang=4)
+    if rule is not None:
+        yield Line(("  rule", "dim"), f": {rule.summary}", hang=4)
     yield from _outcome(answer)
     for place, step in enumerate(answer.steps):
         yield from _step(step, place)
@@ -113,10 +121,11 @@ def _short(text: str) -> str:
 
 def to_dict(file: str, answers: Sequence[WhyNot]) -> dict[str, Any]:
     """The same as JSON-ready data."""
-    return {**envelope(), "file": file, "answers": [_answer_dict(answer) for answer in answers]}
+    return {**envelope(), "file": file, "answers": [answer_dict(answer) for answer in answers]}
 
 
-def _answer_dict(answer: WhyNot) -> dict[str, Any]:
+def answer_dict(answer: WhyNot) -> dict[str, Any]:
+    """One of the answers."""
     return {
         "code": answer.code,
         "name": answer.name,

@@ -41,9 +41,9 @@ BAD = (
         extensions=("cf",),
     ),
     Example("while_loop with finer qparams inside", graphs.loop(inside=graphs.FINER), extensions=("cf",)),
-    Example("while_loop with other qparams behind it", graphs.loop(graphs.COARSE), extensions=("cf",)),
+    Example("while_loop with other qparams after it", graphs.loop(graphs.COARSE), extensions=("cf",)),
     Example(
-        "while_loop that no value enters, with other qparams behind it",
+        "while_loop that no value enters, with other qparams after it",
         graphs.loop(graphs.COARSE, limit=0.0),
         extensions=("cf",),
     ),

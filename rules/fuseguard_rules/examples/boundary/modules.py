@@ -60,7 +60,7 @@ def stepping_up_to_a_limit() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
 
 class Halving(nn.Module):
-    """Halves x until its sum is no more than 60."""
+    """Halves x until its sum is at most 60."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         def above(value: torch.Tensor) -> torch.Tensor:

@@ -51,7 +51,7 @@ BAD = (
 GOOD = (
     Example("avg_pool2d of an abs", graphs.row(graphs.ABS, graphs.AVERAGE)),
     Example("avg_pool2d of a floor, which keeps int8", graphs.row(graphs.FLOOR, graphs.AVERAGE)),
-    Example("permute behind an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
+    Example("permute after an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
     Example("sigmoid that ends the program", graphs.row(graphs.SIGMOID)),
     Example("where between an int8 tensor and a sigmoid", graphs.row(graphs.SIGMOID, mixed="second")),
     Example("where between a sigmoid and what may be one", graphs.chosen_twice_alike),

@@ -45,6 +45,7 @@ def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tenso
 BAD = (
     Example("float to int8", _cast("int8"), _program("cast_to_int8")),
     Example("float to int16", _cast("int16"), _program("cast_to_int16")),
+    Example("float16 to int32", _cast("float16", "int32"), _program("half_cast_to_int32")),
     Example("float to int8 and back", _cast("int8", "float32")),
 )
 

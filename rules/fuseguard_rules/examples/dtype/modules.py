@@ -158,6 +158,18 @@ class ConvCast(nn.Module):
         return (self.conv(x) * 4).to(self.dtype)
 
 
+class HalfCast(ConvCast):
+    """The result is a float16 on the way."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.conv(x) * 4).half().to(self.dtype)
+
+
+def half_cast_to_int32() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    torch.manual_seed(0)
+    return HalfCast(torch.int32).eval(), (torch.randn(1, 4, 8, 8),)
+
+
 def _cast(dtype: torch.dtype) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     torch.manual_seed(0)
     return ConvCast(dtype).eval(), (torch.randn(1, 4, 8, 8),)

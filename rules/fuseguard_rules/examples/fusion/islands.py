@@ -43,7 +43,7 @@ def island(
 ) -> Graph:
     """``[cat](activation(anchor(x)), y)`` with the output qparams on the activation.
 
-    ``activation`` is the target followed by its bounds, None for a bare anchor. ``joined`` puts a cat behind it;
+    ``activation`` is the target followed by its bounds, None for a bare anchor. ``joined`` puts a cat after it;
     ``forked`` gives the anchor a second user (a hardtanh whose result is an output of its own). ``kept`` writes the
     result to a buffer and nowhere else: to all of it ("whole") or to the middle of it ("slice").
     """

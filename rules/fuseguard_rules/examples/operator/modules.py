@@ -57,6 +57,23 @@ def conv_subtracted_from_one() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return FromOne().eval(), (torch.randn(1, 4, 6, 8),)
 
 
+class ConvLogSigmoid(nn.Module):
+    """A convolution and a log_sigmoid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.logsigmoid(self.conv(x))
+
+
+def log_sigmoid_of_conv() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """As in a loss or a gate."""
+    torch.manual_seed(0)
+    return ConvLogSigmoid().eval(), (torch.randn(1, 4, 6, 8),)
+
+
 class GreyAsRgb(nn.Module):
     def __init__(self) -> None:
         super().__init__()

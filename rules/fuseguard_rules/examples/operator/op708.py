@@ -30,6 +30,8 @@ def _graph(*ops: str, first: bool = True) -> Callable[[], Graph]:
             elif op == "permute":
                 shape = (shape[0], shape[2], shape[3], shape[1])
                 made = b.call("aten.permute.default", value, (0, 2, 3, 1), shape=shape)
+            elif op == "log_sigmoid":
+                made = b.call("aten.log_sigmoid.default", value, shape=shape, annotated=False)
             elif op in ("neg", "clone"):
                 made = b.call(f"aten.{op}.default", value, shape=shape)
             else:
@@ -69,6 +71,12 @@ def _beside(*ops: str) -> Callable[[], Graph]:
     return build
 
 
+def _log_sigmoid() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.operator.modules import log_sigmoid_of_conv
+
+    return log_sigmoid_of_conv()
+
+
 def _program() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.examples.operator.modules import conv_subtracted_from_one
 
@@ -85,10 +93,13 @@ BAD = (
     Example("permute of the larger one of a number and x", _graph("maximum.default", "permute"), only_on=">=1.5"),
     Example("conv2d of the smaller one of a number and x", _graph("minimum.default", "conv"), only_on=">=1.5"),
     Example("conv2d subtracted from a number, and padded for a pool", _beside("pad", "pool"), only_on=">=1.5"),
+    Example("log_sigmoid of a conv2d", _graph("conv", "log_sigmoid"), _log_sigmoid, only_on=">=1.5"),
+    Example("log_sigmoid between two convolutions", _graph("conv", "log_sigmoid", "conv"), only_on=">=1.5"),
 )
 
 GOOD = (
     Example("1 - x alone", _graph("sub.Tensor")),
+    Example("log_sigmoid alone", _graph("log_sigmoid")),
     Example("conv2d less a number", _graph("conv", "sub.Tensor", first=False)),
     Example("1 - x between two convolutions", _graph("conv", "sub.Tensor", "conv")),
     Example("conv2d subtracted from a number, and padded alone", _beside("pad")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,23 @@ def _any() -> Graph:
     return b.output(b.call("aten.any.default", greater, shape=(), dtype="bool", annotated=False))
 
 
+def _of_two(target: str, *args: Arg, shape: tuple[int, ...] = _SHAPE) -> Callable[[], Graph]:
+    """An op that reduces two tensors to one number, which Arm's quantizer does not know."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x, y = (b.quantized_input(name, shape, _QPARAMS) for name in ("x", "y"))
+        return b.output(b.call(target, x, y, *args, shape=(), annotated=False))
+
+    return build
+
+
+def _errors() -> Graph:
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, _SHAPE, _QPARAMS) for name in ("x", "y"))
+    return b.output(b.call("aten.mse_loss.default", x, y, 0, annotated=False))
+
+
 def _one_hot() -> Graph:
     """Its classes are asserted to be in range, by any."""
     b = GraphBuilder()
@@ -79,11 +97,15 @@ BAD = (
     Example("sum of all", _summed, _program("total"), only_on=">=1.4"),
     Example("one element", _element, only_on=">=1.4"),
     Example("any of what is compared", _any, only_on=">=1.4"),
+    Example("dot product of two rows", _of_two("aten.dot.default", shape=(8,)), _program("dot_of_rows"),
+            only_on=">=1.4"),
+    Example("mean squared error", _of_two("aten.mse_loss.default"), _program("squared_error"), only_on=">=1.4"),
     Example("one_hot", _one_hot, companions=("OP714",), only_on=">=1.4"),
     Example("sum that is subtracted", _subtracted(keepdim=False), _program("without_mean"), only_on=">=1.5"),
-)
+)  # fmt: skip
 
 GOOD = (
+    Example("squared errors", _errors, _program("squared_errors")),
     Example("sum that is subtracted, with its dimensions", _subtracted(keepdim=True)),
     Example("amax that is expanded", _expanded),
 )

@@ -72,7 +72,7 @@ BAD = (
     Example("zeros_like of dtype int32 that is returned", _returned(), _program("int32_zeros")),
     Example("full_like of dtype int32 in the shape of a mask, compared", _built(_compared, "int32", 3, "mask"),
             _program("compared_in_shape_of_mask")),
-    Example("full_like of dtype int32 whose number is no code, compared", _built(_compared, "int32", 300)),
+    Example("full_like of dtype int32 whose number is not a code, compared", _built(_compared, "int32", 300)),
     Example("ones_like of a float, of dtype bool, that chooses", _built(_chosen, "bool", 1, "floats")),
     Example("zeros_like of a float, of dtype int32, that is returned", _returned(floats=True)),
 )  # fmt: skip

@@ -42,6 +42,18 @@ def _logical(name: str, dtype: str) -> Callable[[], Graph]:
     return build
 
 
+def _of_bools(target: str) -> Callable[[], Graph]:
+    """An op of two comparisons."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x, y = (b.quantized_input(name, _SHAPE, _QPARAMS) for name in ("x", "y"))
+        masks = (b.call(f"aten.{name}.Tensor", x, y, dtype="bool") for name in ("gt", "lt"))
+        return b.output(b.call(target, *masks, dtype="bool", annotated=False))
+
+    return build
+
+
 def _added(dim: int) -> Callable[[], Graph]:
     """Two rows or channels of an input, added to the codes of another one."""
 
@@ -75,10 +87,14 @@ BAD = (
     Example("any of numbers", _logical("any", "float32"), _program("any_number")),
     Example("all of numbers", _logical("all", "float32"), _program("all_numbers")),
     Example("logical_not of int32", _logical("logical_not", "int32"), _program("inverted_integers")),
+    Example("bools that are equal", _of_bools("aten.eq.Tensor"), _program("equal_bools")),
+    Example("bools that are added", _of_bools("aten.add.Tensor")),
+    Example("larger one of two bools", _of_bools("aten.maximum.default")),
     Example("index_add to columns", _added(1), _program("added_to_columns")),
 )
 
 GOOD = (
+    Example("bools of which one is true", _of_bools("aten.logical_xor.default")),
     Example("pad by nothing negative", _padded(1, 2, shape=(1, 4, 6, 9)), _program("padded")),
     Example("logical_not of bools", _logical("logical_not", "bool"), _program("inverted_bools")),
     Example("index_add to rows", _added(0), _program("added_to_rows")),

@@ -59,7 +59,7 @@ def _wide_conv(qparams: QParams) -> Graph:
 
 
 BAD = (
-    Example("int16 zero point 7 behind an add", lambda: _between_adds(full_int16(0.000287, 7)), extensions=_INT16),
+    Example("int16 zero point 7 after an add", lambda: _between_adds(full_int16(0.000287, 7)), extensions=_INT16),
     Example("int16 zero point 7 through a permute", lambda: _permuted(full_int16(0.000187, 7)), extensions=_INT16),
     Example(
         "int16 requantized to zero point 7",

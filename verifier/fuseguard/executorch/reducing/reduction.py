@@ -120,7 +120,7 @@ def reduce(
     budget: float = BUDGET,
     progress: Callable[[str], None] | None = None,
 ) -> Reduction:
-    """Make a program small that the backend lowers wrong, or crashes on, while it fails the same way.
+    """Make a program small that the backend lowers incorrectly, or crashes on, while it fails the same way.
 
     Each candidate is lowered and judged in this process, as :func:`fuseguard.executorch.prove` does. It fails the same
     way if it has the same outcome; if what raises has the same type, the same message without numbers and node names

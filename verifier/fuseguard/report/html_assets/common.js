@@ -7,7 +7,7 @@ fuseguard.data = JSON.parse(document.getElementById("data").textContent);
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// An element with attributes and children. A child that is no element is text; null and false are nothing.
+// An element with attributes and children. A child that is not an element is text; null and false are nothing.
 fuseguard.el = function el(tag, attributes, ...children) {
   return fill(document.createElement(tag), attributes, children);
 };

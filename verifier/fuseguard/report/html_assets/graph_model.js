@@ -17,6 +17,7 @@
   fuseguard.graphModel = function graphModel(number, stored) {
     const told = data.whole.graphs[number];
     const marks = new Map(told.marks.map(([node, ...findings]) => [node, findings]));
+    const reasons = new Map(told.reasons);
     const bodies = new Map(told.bodies.map(([node, ...graphs]) => [node, graphs]));
     const nodes = told.nodes.map(([name, shape, module, reads, domain, source, flags], index) => {
       const [label, kind, target, ...facts] = data.whole.shapes[shape];
@@ -25,6 +26,7 @@
       return {
         index, name, label, kind, target, facts, module: told.modules[module], reads, domain, findings, worst,
         source: source < 0 ? "" : data.whole.sources[source], bodies: bodies.get(index) || [], readers: [],
+        reason: reasons.get(index) || "",
         refused: (flags & FLAGS.refused) > 0, cpu: (flags & FLAGS.cpu) > 0, delegated: (flags & FLAGS.delegated) > 0,
         stored: (flags & FLAGS.stored) > 0,
       };

@@ -29,7 +29,7 @@
     const state = [item.refused && "refused by the guard", item.cpu && "on the CPU", item.delegated && "delegated"].filter(Boolean).join(", ");
     return [el("h2", {}, item.name),
       findings(item.findings),
-      facts([["op", item.target || item.label], ["value", item.facts.join("; ")], ["module", item.module], ["state", state],
+      facts([["op", item.target || item.label], ["value", item.facts.join("; ")], ["module", item.module], ["state", state], ["reason", item.reason],
         ["source", item.source], ["reads", links(item.reads)], ["read by", links(item.readers)],
         mates.length > 0 && ["domain", [item.domain + ": " + counted(mates.length, "node") + ", " + (qparams.slice(0, 3).join(" and ") || "no qparams") +
           (qparams.length > 1 ? ", which differ" : "")]],
