@@ -2,8 +2,8 @@
 
 Of a program of the first grammar it takes results and adds *endings* to them: values of rank 0, constants that are made
 from an input's shape, with its dtype or another one, int64 values, an input of rank 0, and ops in forms that the
-backend may not lower. It also draws whether ExecuTorch checks the edge IR. Torch-free; the torch side is in result_modules.py.
-The first grammar draws the same programs for the same seed as before.
+backend may not lower. It also draws whether ExecuTorch checks the edge IR. Torch-free; the torch side is in
+result_modules.py. The first grammar draws the same programs for the same seed as before.
 """
 
 from __future__ import annotations
