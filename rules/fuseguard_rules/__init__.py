@@ -39,6 +39,7 @@ from fuseguard_rules.operator.op716_norm_side_results_lost import NormSideResult
 from fuseguard_rules.operator.op717_put_values_not_expanded import PutValuesNotExpanded
 from fuseguard_rules.operator.op718_dynamic_size_needs_shape_ops import DynamicSizeNeedsShapeOps
 from fuseguard_rules.operator.op719_like_constant_loses_dtype import LikeConstantLosesDtype
+from fuseguard_rules.operator.op720_rank_zero_gains_dimension import RankZeroGainsDimension
 from fuseguard_rules.operator.op721_op_form_not_lowered import OpFormNotLowered
 from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
@@ -119,6 +120,7 @@ RULES = (
     PutValuesNotExpanded,
     DynamicSizeNeedsShapeOps,
     LikeConstantLosesDtype,
+    RankZeroGainsDimension,
     EdgeDialectRejectsOp,
     OpFormNotLowered,
 )

@@ -299,6 +299,8 @@ def inputs_of(program: Program) -> tuple[Tensor, ...]:
         value = torch.randn(program.shape)
         value = value * (item.reach / float(value.abs().max()))
         values.append(value.abs() if item.sign else value)
+    if isinstance(program, ResultProgram) and program.has_number:
+        values.append(torch.randn(()))
     return tuple(values)
 
 
@@ -309,6 +311,7 @@ def feeds(program: Program, calibrated: tuple[Tensor, ...]) -> list[tuple[Tensor
     wide = tuple(value.abs().max() * 8 * (torch.rand(value.shape) - 0.5) for value in calibrated)
     first = tuple(value * program.feed for value in calibrated)
     signs = [item.sign for item in program.inputs]
+    signs += [0] * (len(calibrated) - len(signs))  # a number has either sign
     return [
         tuple(value.abs() if sign else value for value, sign in zip(values, signs, strict=True))
         for values in (first, ends, wide)

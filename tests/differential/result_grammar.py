@@ -1,9 +1,10 @@
 """A second grammar: what the first one draws, with results that it never yields.
 
 Of a program of the first grammar it takes results and adds *endings* to them: values of rank 0, constants that are made
-from an input's shape, with its dtype or another one, int64 values, ops that the edge dialect rejects, and ops in forms
-that the backend may not lower. It also draws whether ExecuTorch checks the edge IR. Torch-free; the torch side is in
-result_modules.py. The first grammar draws the same programs for the same seed as before.
+from an input's shape, with its dtype or another one, int64 values, an input of rank 0, ops that the edge dialect
+rejects, and ops in forms that the backend may not lower. It also draws whether ExecuTorch checks the edge IR.
+Torch-free; the torch side is in result_modules.py. The first grammar draws the same programs for the same seed as
+before.
 """
 
 from __future__ import annotations
@@ -21,11 +22,15 @@ ENDINGS: dict[str, dict[str, int]] = {
         "sum_all": 3, "mean_all": 2, "amax_all": 2, "amin_all": 1, "any_all": 2, "all_all": 1, "first_element": 2,
         "reshaped_to_scalar": 1, "relu_of_mean": 1,
     },
-    "rank 0 inside": {"minus_mean": 3, "times_amax": 1, "expanded_amax": 1, "stacked_scalars": 1, "sum_with_dim": 1},
+    "rank 0 inside": {
+        "minus_mean": 3, "times_amax": 1, "expanded_amax": 1, "stacked_scalars": 1, "sum_with_dim": 1,
+        "stacked_with_sum": 2, "joined_with_sum": 2,
+    },
+    "number": {"number_added": 1, "number_stacked": 2, "number_joined": 2, "number_product_joined": 1},
     "from a shape": {"zeros_like": 2, "ones_like": 1, "full_like": 1, "fill": 1, "plus_ones_like": 3, "copy_onto": 1},
     "another dtype": {
         "bool_ones_like": 1, "int32_full_like": 2, "int8_zeros_like": 1, "chosen_by_ones": 2, "filled_by_zeros": 1,
-        "int32_compared": 1, "int32_in_shape_of_mask": 2, "int32_cast": 1, "not_ones": 1,
+        "int32_compared": 1, "int32_in_shape_of_mask": 2, "int32_cast": 1, "not_ones": 1, "int32_in_shape_of_argmax": 2,
     },
     "int64": {"int64_ones": 2, "int64_zeros": 1, "int64_arange": 1, "int64_full": 1, "argmax": 2, "one_hot": 1},
     "not in the edge dialect": {"exp2": 1, "signbit": 1, "cumprod_of_last": 1},
@@ -41,7 +46,8 @@ KINDS: dict[str, int] = {kind: weight for family in ENDINGS.values() for kind, w
 @dataclass(frozen=True)
 class Ending:
     """``value`` is the number of the base program's result that it starts from, modulo how many there are; ``other``
-    that of the input whose shape it takes, likewise.
+    that of the input whose shape it takes, likewise. Endings of the family "number" take an input of rank 0 instead,
+    the program's last one.
     """
 
     kind: str
@@ -66,6 +72,11 @@ class ResultProgram(Program):
     @property
     def kinds(self) -> tuple[str, ...]:
         return (*(step.kind for step in self.steps), *(ending.kind for ending in self.endings))
+
+    @property
+    def has_number(self) -> bool:
+        """Whether there is an input of rank 0 after the others."""
+        return any(ending.kind in ENDINGS["number"] for ending in self.endings)
 
     @property
     def unquantized(self) -> tuple[str, ...]:

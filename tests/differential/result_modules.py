@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .result_grammar import ResultProgram
+from .result_grammar import ENDINGS, ResultProgram
 
-#: From a result of the base program, an input and a number.
+#: From a result of the base program, an input (of rank 0 in the family "number") and a Python number.
 _End: TypeAlias = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -44,6 +44,12 @@ ENDS: dict[str, _End] = {
     "expanded_amax": lambda v, x, n: v.amax().expand(3),
     "stacked_scalars": lambda v, x, n: torch.stack([v.amax(), v.amin()]),
     "sum_with_dim": lambda v, x, n: v.sum().reshape(1),
+    "stacked_with_sum": lambda v, x, n: torch.stack([v.sum(), v.mean()]),
+    "joined_with_sum": lambda v, x, n: torch.cat([v.sum().unsqueeze(0), v.flatten()]),
+    "number_added": lambda v, x, n: v + x,
+    "number_stacked": lambda v, x, n: torch.stack([x, v.mean()]),
+    "number_joined": lambda v, x, n: torch.cat([x.unsqueeze(0), v.flatten()]),
+    "number_product_joined": lambda v, x, n: torch.cat([v.flatten() * x.unsqueeze(0), v.flatten()]),
     "zeros_like": lambda v, x, n: torch.zeros_like(x),
     "ones_like": lambda v, x, n: torch.ones_like(v),
     "full_like": lambda v, x, n: torch.full_like(x, n),
@@ -58,6 +64,7 @@ ENDS: dict[str, _End] = {
     "int32_compared": lambda v, x, n: torch.where(torch.full_like(v, 100 * n, dtype=torch.int32) > 60, v, -v),
     "int32_in_shape_of_mask": lambda v, x, n: torch.where(torch.full_like(v > 0, 2 * n, dtype=torch.int32) > 2, v, -v),
     "int32_cast": lambda v, x, n: v + torch.full_like(v, 100 * n, dtype=torch.int32).to(torch.float32),
+    "int32_in_shape_of_argmax": lambda v, x, n: torch.full_like(v.argmax(1), 10 * n, dtype=torch.int32),
     "not_ones": lambda v, x, n: ~torch.ones_like(x, dtype=torch.bool),
     "cropped": lambda v, x, n: F.pad(v, (-1, 1)),
     "not_of_numbers": lambda v, x, n: torch.logical_not(v),
@@ -95,9 +102,14 @@ class ResultModule(nn.Module):
         self.program = program
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        results = self.base(*inputs)
+        tensors = inputs[:-1] if self.program.has_number else inputs
+        results = self.base(*tensors)
         ends = tuple(
-            ENDS[ending.kind](results[ending.value % len(results)], inputs[ending.other % len(inputs)], ending.number)
+            ENDS[ending.kind](
+                results[ending.value % len(results)],
+                inputs[-1] if ending.kind in ENDINGS["number"] else tensors[ending.other % len(tensors)],
+                ending.number,
+            )
             for ending in self.program.endings
         )
         if self.program.alone:

@@ -61,7 +61,7 @@ def _overloads() -> Iterator[tuple[str, torch._ops.OpOverload]]:
 def _kernels(op: torch._ops.OpOverload) -> str:
     """What torch has registered for an op; "" for TorchScript's own ops, which no program has."""
     try:
-        found: str = torch._C._dispatch_dump(op.name())
+        found: str = torch._C._dispatch_dump(op.name())  # type: ignore[no-untyped-call]
     except RuntimeError:
         return ""
     return "" if "schema: (none)" in found else found

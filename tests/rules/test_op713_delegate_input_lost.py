@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from fuseguard.backend.releases import MEASURED_RELEASES
 from fuseguard.engine import MakeConstant, SetArgument
 from fuseguard.ir import Graph, Ref
 from fuseguard.ir.builder import GraphBuilder, int8
@@ -49,6 +50,68 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
 )
 def test_only_inputs_that_nothing_reads_are_lost(graph: Graph, found: bool) -> None:
     assert bool(find(DelegateInputLost(), graph, release="1.5.1")) == found
+
+
+def of_int64(kind: str) -> Graph:
+    """Ones in the shape of an int64 that is cast to int32, beside a sigmoid; ``kind`` is what yields the int64."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (4, 6), QPARAMS)
+    results = [b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 256, -128))]
+    if kind == "input":
+        value = b.input("n", (6,), "int64")
+    else:
+        shape = (1, 6) if kind == "kept" else (6,)
+        value = b.call("aten.argmax.default", x, 0, kind == "kept", shape=shape, dtype="int64", annotated=False)
+        if kind == "read":
+            results.append(value)
+    value = b.call("aten._to_copy.default", value, dtype="int32", kwargs={"dtype": "int32"})
+    made = b.call("aten.ones_like.default", value, dtype="int32", annotated=False, kwargs={"dtype": "int32"})
+    return b.output(*results, made)
+
+
+@pytest.mark.parametrize(
+    ("kind", "releases"),
+    [
+        ("argmax", ("1.2.0", "1.3.1", "1.4.1")),  # from 1.5 on the argmax and its cast are delegated
+        ("kept", ("1.2.0", "1.3.1", "1.4.1", "1.5.1")),
+        ("read", ("1.2.0", "1.3.1", "1.4.1", "1.5.1")),
+        ("input", ("1.2.0", "1.3.1", "1.4.1", "1.5.1")),
+    ],
+)
+def test_a_cast_from_int64_stays_on_the_cpu_where_what_it_casts_does(kind: str, releases: tuple[str, ...]) -> None:
+    for release in MEASURED_RELEASES:
+        found = find(DelegateInputLost(), of_int64(kind), release=release)
+        assert bool(found) == any(release.startswith(item[:3]) for item in releases), release
+
+
+def test_without_float_support_an_argmax_stays_on_the_cpu_on_every_release() -> None:
+    for release in MEASURED_RELEASES:
+        assert find(DelegateInputLost(), of_int64("argmax"), spec="TOSA-1.0+INT", release=release), release
+
+
+def test_ones_in_the_shape_of_an_int64_stay_on_the_cpu_themselves() -> None:
+    b = GraphBuilder()
+    made = b.call("aten.ones_like.default", b.input("n", (6,), "int64"), dtype="int32", annotated=False)
+    assert not find(DelegateInputLost(), b.output(made), release="1.5.1")
+
+
+@pytest.mark.parametrize(("profile", "lost"), [("TOSA-1.0+INT", True), ("TOSA-1.0+INT+FP", False)])
+def test_without_float_support_the_codes_of_an_input_are_an_input(profile: str, lost: bool) -> None:
+    """Both quantize ops read x. Only one of them is read by an op that needs its values."""
+    b = GraphBuilder()
+    x = b.input("x", SHAPE)
+    made = b.requantize(b.call("aten.ones_like.default", b.requantize(x, QPARAMS)), QPARAMS)
+    negative = b.requantize(b.call("aten.neg.default", b.requantize(x, QPARAMS)), OUT)
+    assert bool(find(DelegateInputLost(), b.output(negative, made), spec=profile, release="1.5.1")) == lost
+
+
+@pytest.mark.parametrize(("rank", "lost"), [(3, True), (4, False), (5, False)])
+def test_1_2_loses_only_inputs_of_fewer_than_4_dimensions(rank: int, lost: bool) -> None:
+    b = GraphBuilder()
+    y = b.input("y", (1, 2, 3, 4, 5)[:rank])
+    graph = b.output(b.call("aten.ones_like.default", y, annotated=False))
+    assert bool(find(DelegateInputLost(), graph, release="1.2.0")) == lost
+    assert find(DelegateInputLost(), graph, release="1.3.1")
 
 
 @pytest.mark.parametrize(

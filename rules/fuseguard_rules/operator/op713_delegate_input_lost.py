@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full
 from fuseguard.backend.proper_quantization import refusal
-from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
-from fuseguard.backend.unread_inputs import lost_inputs, shape_operand
+from fuseguard.backend.unread_inputs import is_flat, lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Ref, View
@@ -27,7 +26,8 @@ class DelegateInputLost(Rule):
         "and RemoveNoopPass replaces copy(x, y) with what it copies. If nothing else reads the value whose shape the "
         "op uses, it is dropped with the op, and the input is missing from the delegate's TOSA. The program still "
         "passes this input: the runtime gives the delegate one input more than it has. The value stays if something "
-        "else in the same delegate reads it. 1.2 keeps such an input, so the rule reports nothing for it."
+        "else in the same delegate reads it. 1.2 puts a TRANSPOSE after each input of 4 dimensions or more, so it "
+        "loses only inputs of fewer dimensions."
     )
     remedy = (
         "Make the constant from the shape: torch.full(x.shape, 1.0) instead of torch.ones_like(x). fuseguard can do "
@@ -37,7 +37,8 @@ class DelegateInputLost(Rule):
     message = "{op} uses only the shape of {operand}, so the delegate loses its input {lost}"
     effects = EffectsTable(
         [
-            EffectRow("*", "<1.3", "*", Effect.EXACT, reference="an input that nothing reads stays in the TOSA"),
+            EffectRow("flat", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
+            EffectRow("*", "<1.3", "*", Effect.EXACT, reference="ToTosaMemoryFormatPass: a TRANSPOSE reads the input"),
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized, CheckProperQuantization"),
             EffectRow("*", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
         ]
@@ -46,12 +47,13 @@ class DelegateInputLost(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not DROPS_UNREAD_INPUTS.in_force(target):
-            return
         for node, lost in lost_inputs(view, target):
             operand = shape_operand(view, node)
             assert operand is not None
-            case = "*" if refusal(view, node, target) is None else "float"
+            refused = refusal(view, node, target) is not None
+            case = "float" if refused else "*"
+            if is_flat(lost) and (target.has_float or not refused):
+                case = "flat"
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:

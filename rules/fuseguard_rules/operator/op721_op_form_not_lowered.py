@@ -36,7 +36,7 @@ class OpFormNotLowered(Rule):
     effects = EffectsTable(
         [
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
-            EffectRow("pad", "<1.3", "*", Effect.RUNTIME_FAULT, reference="TOSA PAD: padding is not checked"),
+            EffectRow("pad", "<1.4", "*", Effect.RUNTIME_FAULT, reference="TOSA PAD: padding is not checked"),
             EffectRow("pad", "*", "*", Effect.CRASH, reference="TOSA PAD: Expected padding values to be non-negative"),
             EffectRow("put", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
             EffectRow("put", "*", "*", Effect.CRASH, reference="AccumulateIndexPutPass: index.Tensor with None"),

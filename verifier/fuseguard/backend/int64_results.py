@@ -3,9 +3,9 @@
 Source: ``CheckInt64InputsAndOutputs``, ``ComputeConstantOpsAOTPass.targeted_ops`` and ``CastInt64BuffersToInt32Pass``
 of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The check lets a constant pass if nothing that reads it yields int64, and
 takes the dtype of the program's first result for that of the output node. ExecuTorch 1.4 lets an argmax pass if it is
-cast to int32, as Arm's quantizer does, but not the cast.
+cast to int32, as Arm's quantizer does, but not the cast. 1.5 lets both pass.
 
-Rules that depend on it: OP714.
+Rules that depend on it: OP714, and those of unread_inputs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
-from fuseguard.backend.releases import TAKES_ARGMAX
+from fuseguard.backend.releases import DELEGATES_ARGMAX, DELEGATES_ARGMAX_CASTS
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.target import Target
@@ -47,11 +47,28 @@ def casting_resizes(view: View) -> Iterator[tuple[Node, Node]]:
 
 def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
     """The argmax ops that are delegated, each with the cast of its int64 result, which stays on the CPU."""
-    if not TAKES_ARGMAX.in_force(target):
+    if DELEGATES_ARGMAX_CASTS.in_force(target):
         return
     for node in view.ops:
-        if node.kind == "argmax" and _is_argmax(view, node) and all(map(_casts_to_int32, view.users(node))):
+        if _is_delegated_argmax(view, target, node):
             yield node, view.users(node)[0]
+
+
+def stays_for_int64(view: View, target: Target, node: Node) -> bool:
+    """Whether the partitioner leaves an op on the CPU because it yields or reads an int64 that is not a constant.
+
+    Without float support, an argmax of dequantized values that nothing has annotated stays there as a float op.
+    """
+    if node.op != "call" or (_is_delegated_argmax(view, target, node) and _is_taken(node, target)):
+        return False
+    read = [item for item in view.graph.inputs(node) if _is_int64(item) and not _is_constant((item,))]
+    if DELEGATES_ARGMAX_CASTS.in_force(target):
+        read = [item for item in read if not (_is_delegated_argmax(view, target, item) and _is_taken(item, target))]
+    return bool(read) or (_is_int64(node) and not _is_constant((node,)))
+
+
+def _is_taken(argmax: Node, target: Target) -> bool:
+    return target.has_float or argmax.annotated
 
 
 def _reader_outside(view: View, target: Target, node: Node) -> Node | None:
@@ -86,6 +103,13 @@ def _fits_int32(node: Node) -> bool:
     """Whether every value of a constant is an int32, as far as its arguments tell."""
     numbers = node.args if node.operator == "arange" else node.args[1:2] if node.operator == "full" else ()
     return all(number in _INT32 for number in numbers if isinstance(number, int))
+
+
+def _is_delegated_argmax(view: View, target: Target, node: Node) -> bool:
+    """Whether an op is an argmax that is delegated, because every reader casts its int64 result to int32."""
+    if node.kind != "argmax" or not DELEGATES_ARGMAX.in_force(target):
+        return False
+    return _is_argmax(view, node) and all(map(_casts_to_int32, view.users(node)))
 
 
 def _is_argmax(view: View, node: Node) -> bool:

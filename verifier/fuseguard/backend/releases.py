@@ -114,11 +114,18 @@ CHECKS_SHAPES = Change(
 MOVES_RANK_ZERO_VIEWS = Change(
     ">=1.4,<1.5", "PropagateViewCopyPermutePass", "A view to rank 0 moves past RESCALEs and elementwise ops."
 )
-DROPS_UNREAD_INPUTS = Change(
-    ">=1.3", "ConvertFullLikeToFullPass", "What nothing reads any more is not an input of the delegate's TOSA."
+SINKS_VIEWS = Change(
+    ">=1.4", "FuseIdenticalInputTransformsPass", "A view of an operand moves past an op with a number."
 )
-TAKES_ARGMAX = Change(
-    ">=1.4,<1.5", "CheckInt64InputsAndOutputs", "An argmax is delegated without the cast to int32 that follows it."
+DROPS_UNREAD_INPUTS = Change(
+    ">=1.3", "ToTosaMemoryFormatPass", "No TRANSPOSE reads each input of rank 4 or more any longer, so that one that "
+    "nothing else reads is not in the delegate's TOSA."
+)
+DELEGATES_ARGMAX = Change(
+    ">=1.4", "CheckInt64InputsAndOutputs", "An argmax whose readers all cast it to int32 is delegated."
+)
+DELEGATES_ARGMAX_CASTS = Change(
+    ">=1.5", "CheckInt64InputsAndOutputs", "The cast of such an argmax to int32 is delegated, too."
 )
 
 EXPANDS_PUT_VALUES = Change(

@@ -2,7 +2,8 @@
 
 Source: ``ConvertFullLikeToFullPass`` and ``ComputeConstantOpsAOTPass``, which make a constant of a ``full_like``, and
 ``RemoveNoopPass``, which makes of a ``copy`` what it copies, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. What the
-partitioner takes of them: ``CheckInt64InputsAndOutputs``.
+partitioner takes of them: ``CheckInt64InputsAndOutputs``. Which inputs something reads all the same:
+``ToTosaMemoryFormatPass`` of 1.2.0, which puts a TRANSPOSE after each input of rank 4 or more.
 
 Rules that depend on it: OP713.
 """
@@ -11,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.int64_results import stays_for_int64
 from fuseguard.backend.partition import stays_on_cpu_with_float
+from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
 #: What the partitioner leaves on the CPU whatever the op is.
 _NOT_TAKEN = ("bool", "int64", "float64")
+_TRANSPOSED_RANK = 4  # of the inputs that 1.2 gives a TRANSPOSE
 
 
 def shape_operand(view: View, node: Node) -> Node | None:
@@ -31,14 +35,31 @@ def lost_inputs(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
 
     An input of a delegate is an input of the program, or what an op on the CPU yields.
     """
-    shaped = [node for node in view.ops if shape_operand(view, node) is not None and _is_taken(node)]
+    shaped = [
+        node for node in view.ops
+        if shape_operand(view, node) is not None and _is_taken(node) and not stays_for_int64(view, target, node)
+    ]  # fmt: skip
     if not shaped:
         return
     read = _read(view)
     for node in shaped:
         lost = _lost(view, target, node, read)
-        if lost is not None:
-            yield node, lost
+        if lost is not None and not _is_transposed(lost, target):
+            yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
+
+
+def is_flat(node: Node) -> bool:
+    """Whether a value has less than 4 dimensions, so that no release gives it a TRANSPOSE at the delegate's start."""
+    return node.meta is not None and node.meta.rank < _TRANSPOSED_RANK
+
+
+def _is_transposed(node: Node, target: Target) -> bool:
+    """Whether a TRANSPOSE reads an input of the delegate, whatever else does."""
+    return not DROPS_UNREAD_INPUTS.in_force(target) and not is_flat(node)
+
+
+def _stays(view: View, target: Target, node: Node) -> bool:
+    return stays_on_cpu_with_float(view, node, target) or stays_for_int64(view, target, node)
 
 
 def _is_taken(node: Node) -> bool:
@@ -68,7 +89,7 @@ def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node 
         if item.constant or item.name in seen:
             continue
         seen.add(item.name)
-        if item.op != "call" or stays_on_cpu_with_float(view, item, target):
+        if _is_input(view, target, item):
             if not any(_takes_into_delegate(view, target, user, item, read) for user in view.users(item)):
                 return item
         elif item.name not in read:
@@ -76,7 +97,15 @@ def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node 
     return None
 
 
+def _is_input(view: View, target: Target, item: Node) -> bool:
+    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
+    if item.op != "call" or _stays(view, target, item):
+        return True
+    producer = view.producer(item) if view.is_q(item) and not target.has_float else None
+    return producer is not None and producer.op != "call"
+
+
 def _takes_into_delegate(view: View, target: Target, user: Node, item: Node, read: frozenset[str]) -> bool:
-    if user.op != "call" or user.name not in read or stays_on_cpu_with_float(view, user, target):
+    if user.op != "call" or user.name not in read or _stays(view, target, user):
         return False
     return item.name in _values_of(view, user)

@@ -52,6 +52,30 @@ def _copied() -> Graph:
     return b.output(b.call("aten.copy.default", y, source, annotated=False))
 
 
+def _in_shape_of_argmax(target: str, *args: int, keepdim: bool = False) -> Callable[[], Graph]:
+    """The quantizer casts an argmax to int32. Where the cast stays on the CPU, it is an input of the delegate."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantize(b.input("x", (4, 6, 6)), _QPARAMS)
+        to_int32 = {"dtype": "int32"}
+        largest = b.call(
+            "aten.argmax.default",
+            b.dequantize(x, _QPARAMS),
+            0,
+            keepdim,
+            shape=(1, 6, 6) if keepdim else (6, 6),
+            dtype="int64",
+            annotated=False,
+        )
+        cast = b.call("dim_order_ops._to_dim_order_copy.default", largest, dtype="int32", kwargs=to_int32)
+        made = b.call(target, cast, *args, dtype="int32", annotated=False, kwargs=to_int32)
+        negative = b.requantize(b.call("aten.neg.default", b.dequantize(x, _QPARAMS)), int8(0.0237, 2))
+        return b.output(negative, made) if keepdim else b.output(negative, made, largest)
+
+    return build
+
+
 def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
     def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
         from fuseguard_rules.examples.operator import result_modules
@@ -70,6 +94,9 @@ BAD = (
     Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, after_op=True),
             only_on=">=1.3"),
     Example("copy onto a second input", _copied, only_on=">=1.3"),
+    Example("ones_like of an argmax that is returned", _in_shape_of_argmax("aten.ones_like.default")),
+    Example("full_like of an argmax that keeps its dimension",
+            _in_shape_of_argmax("aten.full_like.default", 3, keepdim=True)),
 )  # fmt: skip
 
 GOOD = (Example("ones_like of an input that is read", _beside("aten.ones_like.default", read=True)),)

@@ -1,5 +1,5 @@
-"""Float modules of the examples of OP712, OP713, OP714, OP719 and OP722, about constants, what a program returns, and
-ops that stay on the CPU.
+"""Float modules of the examples of OP712 to OP714, OP719, OP720 and OP722: constants, what a program returns,
+and ops that stay on the CPU.
 
 Imports torch: only ``Example.program`` imports this file.
 """
@@ -111,3 +111,8 @@ def squared_error() -> Made:
 
 def squared_errors() -> Made:
     return made(lambda conv, x: nn.functional.mse_loss(conv(x), x, reduction="none"))
+
+
+def stacked_number() -> Made:
+    module, (x,) = made(lambda conv, x, number: torch.stack([number, conv(x).mean()]))
+    return module, (x, torch.tensor(0.7))
