@@ -97,7 +97,7 @@ BAD = (
     Example("sum of all", _summed, _program("total"), only_on=">=1.4"),
     Example("one element", _element, only_on=">=1.4"),
     Example("any of what is compared", _any, only_on=">=1.4"),
-    Example("dot product of two rows", _of_two("aten.dot.default", shape=(8,)), _program("dot_of_rows"),
+    Example("dot product", _of_two("aten.dot.default", shape=(8,)), _program("dot_of_all"),
             only_on=">=1.4"),
     Example("mean squared error", _of_two("aten.mse_loss.default"), _program("squared_error"), only_on=">=1.4"),
     Example("one_hot", _one_hot, companions=("OP714",), only_on=">=1.4"),

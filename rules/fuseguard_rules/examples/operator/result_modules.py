@@ -101,8 +101,8 @@ def resized_nearest() -> Made:
     return made(lambda conv, x: nn.functional.interpolate(conv(x), scale_factor=2, mode="nearest"))
 
 
-def dot_of_rows() -> Made:
-    return made(lambda conv, x: torch.dot(conv(x)[0, 0, 0], x[0, 0, 0]))
+def dot_of_all() -> Made:
+    return made(lambda conv, x: torch.dot(conv(x).flatten(), x.flatten()))
 
 
 def squared_error() -> Made:
