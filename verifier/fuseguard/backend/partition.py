@@ -4,9 +4,9 @@ Source: ``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of Exe
 profile requires of quantization is in :mod:`fuseguard.backend.proper_quantization`, and what ops with an index require
 of it in :mod:`fuseguard.backend.index_support`.
 
-Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and early_dtypes and
-insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and unlowered_forms and
-unread_inputs.
+Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and decompose_round
+and early_dtypes and insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and
+unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations

@@ -56,8 +56,18 @@ def nearest_first(release: Version, among: Sequence[str]) -> list[str]:
     return sorted([*below, *above], key=lambda known: Version(known).release[:2] != release.release[:2])
 
 
+def _folder() -> Path | Traversable:
+    """Where this package is: a folder, or a part of a wheel that is run without being unpacked."""
+    folder = Path(__file__).parent
+    if folder.is_dir():
+        return folder
+    from importlib import resources  # takes as long to import as all else that a check needs of the recordings
+
+    return resources.files(__package__)
+
+
 #: The recordings that this package ships.
-SHIPPED = Recordings(Path(__file__).parent)
+SHIPPED = Recordings(_folder())
 
 #: The measured releases, oldest first.
 RELEASES: tuple[str, ...] = SHIPPED.releases
