@@ -1,4 +1,4 @@
-"""DT511: a cast of floats to int8 or int16, which rounds in the delegate and drops the fraction in torch."""
+"""DT511: a cast of floats to int8 or int16, or of float16, which rounds in a delegate and not in torch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ examples = ExamplesOf("fuseguard_rules.examples.dtype.dt511")
 class CastRounds(Rule):
     code = "DT511"
     name = "cast-rounds"
-    summary = (
-        "A cast of floats to int8, int16 or from float16 rounds to the nearest integer in a delegate, but not in torch."
-    )
+    summary = "A cast of floats to int8 or int16, or of float16, rounds in a delegate; torch drops the fraction."
     why = (
         "torch drops the fraction when it casts a float to an integer: 1.7 becomes 1, and -1.7 becomes -1. The TOSA "
         "CAST rounds to the nearest integer: 2 and -2. DecorateFp32toInt32CastingPass drops the fraction before a cast "
