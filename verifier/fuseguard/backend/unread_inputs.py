@@ -3,7 +3,7 @@
 Source: ``ConvertFullLikeToFullPass`` and ``ComputeConstantOpsAOTPass``, which make a constant of a ``full_like``, and
 ``RemoveNoopPass``, which makes of a ``copy`` what it copies, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. What the
 partitioner takes of them: ``CheckInt64InputsAndOutputs``. Which inputs something reads all the same:
-``ToTosaMemoryFormatPass`` of 1.2.0, which puts a TRANSPOSE after each input of rank 4 or more.
+ToTosaMemoryFormatPass of 1.2.0, which puts a TRANSPOSE after each input of rank 4 or more.
 
 Rules that depend on it: OP713.
 """
