@@ -182,6 +182,16 @@ def test_limits_are_the_users_own() -> None:
     assert proof.exceeded(min_sqnr=-1000.0, max_steps=1000.0) == ()
 
 
+def test_a_value_without_dimensions_keeps_its_rank() -> None:
+    """np.ascontiguousarray gives such an array a dimension. Stacked, they were (2, 1) and compared with (2,)."""
+    qparams = int8(0.0237, -3)
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, (), qparams) for name in ("x", "y"))
+    joined = b.call("aten.stack.default", (x, y), shape=(2,))
+    proof = prove(*materialize(b.output(b.requantize(joined, qparams))), INT, locate=True)
+    assert (proof.outcome, proof.end_to_end, proof.wrong_cells) == ("exact", "exact", ())
+
+
 def _cases() -> list[object]:
     """Every sixth example of the rules, the profiles by turns; all of them with -m thorough."""
     found: list[object] = []

@@ -250,7 +250,7 @@ class _Walker(Float64Interpreter):
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
             return codes
         self._trail[n.name] = Trail(frozenset((self.walks.search.places_of(tensor, expected),)), (n.name,))
-        return codes if n.name in self.assumed.restored else torch.from_numpy(np.ascontiguousarray(actual))
+        return codes if n.name in self.assumed.restored else torch.from_numpy(np.asarray(actual, order="C"))
 
     def _find(self, name: str, expected: Array, ties: Array, trail: Trail) -> tuple[Array, Tensor] | None:
         forced = self.assumed.forced.get(name)
@@ -275,4 +275,4 @@ class _Eager(BodyInterpreter):
             return result
         self.codes[n.name] = result.detach().numpy()
         codes = self.found.get(n.name)
-        return result if codes is None else torch.from_numpy(np.ascontiguousarray(codes))
+        return result if codes is None else torch.from_numpy(np.asarray(codes, order="C"))
