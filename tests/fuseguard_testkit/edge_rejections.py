@@ -29,6 +29,7 @@ _LEFT_OUT = {
     "of in-place ops, or of a generator":
     r"^(cauchy|exponential|geometric|log_normal|random|uniform|normal_functional)\.|"
     r"generator|^_philox|^_standard_gamma|^_sample_dirichlet|^_dirichlet_grad|^_masked_scale",
+    "of named tensors, which torch.export has none of": r"\.Dimname",
     "assertions, which ExecuTorch removes or accepts": r"^_functional_(assert|sym)",
 }  # fmt: skip
 _LEFT_OUT_PATTERN = re.compile("|".join(_LEFT_OUT.values()))
