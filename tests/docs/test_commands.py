@@ -50,6 +50,9 @@ NOT_RUN = {
     ".venvs/1.5.1/bin/python tests/lockstep/mutant_campaign.py --out mutants.jsonl": (
         "takes minutes; tests/lockstep/test_mutants.py judges some of them"
     ),
+    ".venvs/1.5.1/bin/python tests/differential/functions.py --out functions.jsonl": (
+        "takes half an hour; tests/differential/test_functions.py runs some of it"
+    ),
     ".venvs/1.5.1/bin/python tests/differential/two_judges.py --out judges.jsonl": (
         "takes half an hour; tests/lockstep/test_cells.py judges a sample"
     ),
