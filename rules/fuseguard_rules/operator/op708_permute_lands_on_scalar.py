@@ -77,7 +77,7 @@ class PermuteLandsOnScalar(Rule):
                 view,
                 target,
                 (node,),
-                case="order" if not made and not _shape_matters(view, node, below) else _joined(node),
+                case=_case(view, node, below),
                 op=node.name,
                 number="0" if number is None else number.name,
                 place="before" if below is not None else "after",
@@ -126,8 +126,10 @@ def _feeds(view: View, producer: Node, node: Node) -> bool:
     return producer.kind == "conv" and operand is not None and producer_of(view, operand) is producer
 
 
-def _joined(node: Node) -> str:
-    """The case of an op whose result has to fit other tensors: floats are added up before the backend's passes end."""
+def _case(view: View, node: Node, below: Node | None) -> str:
+    """``made``: an op of floats whose shape does not fit, so that the lowering itself fails."""
+    if node.kind != _WITH_NUMBER and not _shape_matters(view, node, below):
+        return "order"
     return "shape" if node.annotated else "made"
 
 

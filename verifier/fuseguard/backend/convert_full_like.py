@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.rewrites import moves_values
 from fuseguard.engine import MakeConstant, Rewrite
@@ -100,13 +100,12 @@ def _given(view: View, node: Node) -> str | None:
 
 def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, Node] | None:
     """What the wrong dtype breaks first, and the reader at which it does."""
-    stays = stays_on_cpu_with_float if target.has_float else stays_on_cpu
     held = _holds(given, _value(node))
     pending, seen = [node], {node.name}
     while pending:
         item = pending.pop(0)
         for user in view.users(item):
-            if user.op == "output" or _is_cast_on_cpu(user, target) or stays(view, user, target) or _sums(user):
+            if user.op == "output" or _is_cast_on_cpu(user, target) or stays_outside(view, user, target) or _sums(user):
                 return "leaves", user
             if user.operator in ("where", "masked_fill") and item in view.graph.inputs(user)[_mask_at(user)]:
                 return "refused", user

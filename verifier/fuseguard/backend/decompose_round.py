@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from fuseguard.backend.elementwise import readers_of
 from fuseguard.backend.int64_results import stays_for_int64
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import SINKS_VIEWS
 from fuseguard.ir import Node, Trait, View
@@ -100,8 +100,7 @@ def _sources(operands: tuple[Node, ...], extra: Mapping[str, tuple[Node, ...]]) 
 
 
 def _stays(view: View, target: Target, node: Node) -> bool:
-    stays = stays_on_cpu_with_float if target.has_float else stays_on_cpu
-    return stays(view, node, target) or stays_for_int64(view, target, node)
+    return stays_outside(view, node, target) or stays_for_int64(view, target, node)
 
 
 def _fails(view: View, node: Node, operands: tuple[Node, ...]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
@@ -81,7 +81,7 @@ def _is_taken(view: View, node: Node, target: Target) -> bool:
     """Whether the op is delegated: none that yields int64 is."""
     if node.meta is None or node.meta.dtype in ("int64", "float64"):
         return False
-    return not (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+    return not stays_outside(view, node, target)
 
 
 def _is_merged(view: View, node: Node, target: Target) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import DELEGATES_ARGMAX, DELEGATES_ARGMAX_CASTS
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
@@ -79,7 +79,7 @@ def _stays(view: View, node: Node, target: Target) -> bool:
     """Whether an op stays on the CPU: one that reads an int64 which is not a constant does."""
     if not _is_constant(item for item in view.graph.inputs(node) if _is_int64(item)):
         return True
-    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+    return stays_outside(view, node, target)
 
 
 def _is_constant(nodes: Iterable[Node]) -> bool:

@@ -65,6 +65,11 @@ def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
     return unsupported and stays_on_cpu(view, node, target)
 
 
+def stays_outside(view: View, node: Node, target: Target) -> bool:
+    """Whether the backend leaves ``node`` on the CPU, with float support or without it, as the target says."""
+    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
+
+
 def is_delegated(view: View, node: Node, target: Target) -> bool:
     """Whether ``node`` is an op that an INT-only backend takes."""
     computes = node.op == "call" and not view.is_q(node) and not view.is_dq(node)

@@ -15,7 +15,7 @@ from fuseguard.backend.elementwise import (
     readers_of,
     tensor_operand,
 )
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 
@@ -29,7 +29,7 @@ def moved_down_to(view: View, node: Node, target: Target) -> Node | None:
     for _ in range(LONGEST_CHAIN):
         operand = tensor_operand(view, current)
         producer = producer_of(view, operand) if operand is not None else None
-        if producer is None or producer.op != "call" or _stays_outside(view, producer, target):
+        if producer is None or producer.op != "call" or stays_outside(view, producer, target):
             return None
         readers = readers_of(view, producer)
         if len(readers) > 1 and not all(_passes_on(view, reader, target) for reader in readers):
@@ -40,11 +40,6 @@ def moved_down_to(view: View, node: Node, target: Target) -> Node | None:
             return None
         current = producer
     return None
-
-
-def _stays_outside(view: View, node: Node, target: Target) -> bool:
-    """Whether the delegate ends at a node, so that no permute of the node's own is in the delegate."""
-    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
 
 
 def _passes_on(view: View, reader: Node, target: Target) -> bool:
@@ -81,7 +76,7 @@ def moved_up_to(view: View, node: Node, target: Target) -> Node | None:
         if len(readers) != 1:
             return None
         reader = readers[0]
-        if _stays_outside(view, reader, target):
+        if stays_outside(view, reader, target):
             return None
         if reader.kind in CHANNELS_LAST or reader.kind == "permute":
             return reader

@@ -3,8 +3,8 @@
 Source: the support lists and ``tosa_supported_operators.py`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1;
 ``CheckInt64InputsAndOutputs``, which keeps what reads an int64 off the accelerator; the TOSA operators PAD,
 LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY, ADD, EQUAL, GREATER, GREATER_EQUAL, MAXIMUM and MINIMUM
-(tosa/dialect/ops), which raise; and
-``AccumulateIndexPutPass``, whose ``index.Tensor`` keeps the dimensions that an ``index_put`` leaves out.
+(tosa/dialect/ops), which raise; and ``AccumulateIndexPutPass``, whose ``index.Tensor`` keeps the dimensions that an
+``index_put`` leaves out.
 
 Rules that depend on it: OP721.
 """
@@ -12,10 +12,10 @@ Rules that depend on it: OP721.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_outside
 from fuseguard.ir import Node, View
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: Ops of bools, by kind: ``all`` has that of ``any``.
@@ -25,8 +25,7 @@ LOGICAL = frozenset(("logical_not", "logical_and", "logical_or", "logical_xor", 
 _OF_NUMBERS = frozenset(("add", "eq", "ge", "gt", "le", "lt", "maximum", "minimum"))
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Value, frozen=True):
     """``node`` in such a form: ``case`` is ``pad``, ``put``, ``bools``, ``float`` or ``integer`` (of a logical op)."""
 
     node: Node
@@ -37,14 +36,14 @@ class Form:
 def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
     """Every op in such a form that is delegated; what the INT profile leaves on the CPU for its floats is there too."""
     for node in view.ops:
-        if node.kind == "pad" and any(amount < 0 for amount in pad_amounts(node)) and not _stays(view, node, target):
-            yield Form(node, "pad", f"pads by {list(pad_amounts(node))}")
+        if node.kind == "pad":
+            amounts = pad_amounts(node)
+            if min(amounts, default=0) < 0 and not stays_outside(view, node, target):
+                yield Form(node, "pad", f"pads by {list(amounts)}")
         elif node.kind in LOGICAL:
-            numbers = numbers_of(view, node)
-            if numbers:
-                dtype = numbers[0].meta.dtype if numbers[0].meta is not None else ""
-                case = "float" if dtype.startswith(("float", "bfloat")) else "integer"
-                yield Form(node, case, f"reads numbers of {dtype} for bools")
+            read = next((item.meta for item in numbers_of(view, node)), None)
+            if read is not None:
+                yield Form(node, "float" if read.is_float else "integer", f"reads numbers of {read.dtype} for bools")
         elif node.kind in _OF_NUMBERS and _reads_bools(view, node):
             yield Form(node, "bools", "reads bools for numbers")
         elif _accumulates_beside_none(node):
@@ -56,10 +55,10 @@ def pad_amounts(node: Node) -> tuple[int, ...]:
     amounts = node.arg(1, "pad")
     if node.operator == "pad" and node.arg(2, "mode", "constant") != "constant":
         return ()
-    known = isinstance(amounts, tuple) and all(isinstance(amount, int) for amount in amounts)
-    return (
-        tuple(amount for amount in amounts if isinstance(amount, int)) if known and isinstance(amounts, tuple) else ()
-    )
+    if not isinstance(amounts, tuple):
+        return ()
+    known = tuple(amount for amount in amounts if isinstance(amount, int))
+    return known if len(known) == len(amounts) else ()
 
 
 def numbers_of(view: View, node: Node) -> list[Node]:
@@ -77,12 +76,8 @@ def _reads_bools(view: View, node: Node) -> bool:
     return bool(read) and set(read) == {"bool"} and node.meta is not None and node.meta.dtype == "bool"
 
 
-def _stays(view: View, node: Node, target: Target) -> bool:
-    return (stays_on_cpu_with_float if target.has_float else stays_on_cpu)(view, node, target)
-
-
 def _accumulates_beside_none(node: Node) -> bool:
-    """An index_add in another dimension than the first, or the index_put that the edge dialect makes of it."""
+    """Whether a node is an index_add in another dimension than the first. In the edge dialect, that is an index_put."""
     if node.kind == "index_add":
         dim, rank = node.arg(1, "dim"), node.meta.rank if node.meta is not None else 0
         return isinstance(dim, int) and rank > 0 and dim % rank != 0

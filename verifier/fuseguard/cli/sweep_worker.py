@@ -32,9 +32,6 @@ _MESSAGE = 2000  # characters of what a command says on stderr
 #: What torch says when it gets no memory.
 _NO_MEMORY = ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc", "MemoryError")
 
-#: What a worker imports before its first item, so that this does not count as the item's time.
-HEAVY = ("fuseguard.executorch.judge", "fuseguard.executorch.verified_repair")
-
 
 def main() -> None:
     """Answers requests until the parent is gone."""

@@ -33,8 +33,8 @@ def time_limit(seconds: float | None) -> contextlib.AbstractContextManager[None]
 
 @contextlib.contextmanager
 def time_limits(seconds: float | None) -> Iterator[None]:
-    """In the block, SIGALRM belongs to :func:`time_limit`, which otherwise takes it over for each limit anew: two calls
-    that take longer than most rules take for a small program. For ``seconds`` of None, nothing happens.
+    """In the block, SIGALRM belongs to :func:`time_limit`. Without it, each limit takes the signal over and gives it
+    back. These two calls take longer than most rules take for a small program. Does nothing if ``seconds`` is None.
     """
     global _handled
     main = threading.current_thread() is threading.main_thread()

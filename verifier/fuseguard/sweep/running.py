@@ -14,6 +14,7 @@ from fuseguard.sweep.items import WITHOUT_FOLDER, Item, Outcome, Results, enviro
 
 _START_SECONDS = 600.0  # for importing torch and the backend, where many processes do so at once
 _MAIN = f"{WITHOUT_FOLDER}from fuseguard.cli.sweep_worker import main; main()"
+#: What a worker imports before its first item, so that this does not count as the item's time.
 _HEAVY = ("fuseguard.executorch.judge", "fuseguard.executorch.verified_repair")
 _LOST = " A process that ends so has crashed, or the system has ended it because memory ran out."
 

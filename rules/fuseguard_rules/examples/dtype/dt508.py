@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import (
     Example,
 )
 from fuseguard_rules.examples.dtype import table_code_graphs as graphs
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.dtype import modules as example_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(example_modules, name)()
-        return made
-
-    return build
-
+_program = partial(program_of, "dtype.modules")
 
 BAD = (
     Example("avg_pool2d of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AVERAGE), _program("sigmoid_pooled")),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "dtype.modules")
 
 _SHAPE = (1, 4, 6, 6)
 _CAST = "aten._to_copy.default"
@@ -28,16 +28,6 @@ def _cast(*dtypes: str, scale: float = 0.0237, rounded: bool = False) -> Callabl
         for dtype in dtypes:
             value = b.call(_CAST, value, dtype=dtype, annotated=False, kwargs={"dtype": dtype})
         return b.output(value)
-
-    return build
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.dtype import modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(modules, name)()
-        return made
 
     return build
 

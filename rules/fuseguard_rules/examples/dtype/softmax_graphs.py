@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int16
-
-if TYPE_CHECKING:
-    import torch
+from fuseguard_rules.examples.programs import program_of
 
 _SHAPE = (1, 2, 8, 16)
 _ROW = (1, 2, 8, 1)
@@ -63,13 +61,5 @@ ordinary_variances = normalized((0.3, 0.7, 1.1, 2.0), _FLOOR)
 tiny_variances = normalized((1e-4, 1e-3, 1e-2, 1e-1), 0.00290845)
 
 
-def module(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    """The float module of that name, and inputs of ordinary size."""
-
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.dtype import modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(modules, name)()
-        return made
-
-    return build
+#: The float module of a name, and inputs of ordinary size.
+module = partial(program_of, "dtype.modules")

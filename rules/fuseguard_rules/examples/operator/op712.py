@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.result_modules")
 
 _SHAPE = (1, 4, 6, 6)
 _DIMS = (0, 1, 2, 3)
@@ -81,16 +81,6 @@ def _expanded() -> Graph:
     x = b.quantized_input("x", _SHAPE, _QPARAMS)
     largest = b.requantize(b.call("aten.amax.default", x, _DIMS, False, shape=()), _QPARAMS)
     return b.output(b.requantize(b.call("aten.expand.default", largest, (3,), shape=(3,)), _QPARAMS))
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import result_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
-        return made
-
-    return build
 
 
 BAD = (

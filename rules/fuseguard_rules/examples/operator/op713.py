@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.result_modules")
 
 _SHAPE = (1, 4, 6, 6)
 _QPARAMS, _SUM = int8(0.0237, -3), int8(0.0311, -40)
@@ -72,16 +72,6 @@ def _in_shape_of_argmax(target: str, *args: int, keepdim: bool = False) -> Calla
         made = b.call(target, cast, *args, dtype="int32", annotated=False, kwargs=to_int32)
         negative = b.requantize(b.call("aten.neg.default", b.dequantize(x, _QPARAMS)), int8(0.0237, 2))
         return b.output(negative, made) if keepdim else b.output(negative, made, largest)
-
-    return build
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import result_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
-        return made
 
     return build
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.result_modules")
 
 _SHAPE = (1, 4, 6, 6)
 _QPARAMS = int8(0.0237, -3)
@@ -74,16 +74,6 @@ def _resized_nearest() -> Graph:
     b = GraphBuilder()
     resized = b.call("aten.upsample_nearest2d.vec", _sigmoid(b), None, (2.0, 2.0), shape=(1, 4, 12, 12))
     return b.output(b.requantize(resized, int8(1 / 256, -128)))
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import result_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
-        return made
-
-    return build
 
 
 BAD = (

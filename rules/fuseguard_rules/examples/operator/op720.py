@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.result_modules")
 
 _QPARAMS, _PRODUCT = int8(0.0237, -3), int8(0.0311, 4)
 
@@ -55,16 +55,6 @@ def _added() -> Graph:
     b = GraphBuilder()
     number, x = b.quantized_input("s", (), _QPARAMS), b.quantized_input("x", (3, 4), _QPARAMS)
     return b.output(b.requantize(b.call("aten.add.Tensor", x, number), _PRODUCT))
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import result_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
-        return made
-
-    return build
 
 
 BAD = (

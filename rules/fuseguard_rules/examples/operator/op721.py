@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.form_modules")
 
 _SHAPE = (1, 4, 6, 6)
 _QPARAMS = int8(0.0237, -3)
@@ -65,16 +65,6 @@ def _added(dim: int) -> Callable[[], Graph]:
         y = b.quantized_input("y", shape, _QPARAMS)
         added = b.call("aten.index_add.default", x, dim, index, y, shape=(4, 4, 6), annotated=False)
         return b.output(b.requantize(added, _QPARAMS))
-
-    return build
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import form_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(form_modules, name)()
-        return made
 
     return build
 

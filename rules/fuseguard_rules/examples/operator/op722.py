@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
+from fuseguard_rules.examples.programs import program_of
 
-if TYPE_CHECKING:
-    import torch
+_program = partial(program_of, "operator.result_modules")
 
 _SHAPE = (1, 4, 6, 6)
 _QPARAMS = int8(0.0237, -3)
@@ -54,16 +54,6 @@ def _constant() -> Graph:
     x = b.requantize(b.call("aten.neg.default", b.quantized_input("x", _SHAPE, _QPARAMS)), _QPARAMS)
     indices = b.call("aten.tril_indices.default", 3, 3, shape=(2, 6), dtype="int64", annotated=False)
     return b.output(x, indices)
-
-
-def _program(name: str) -> Callable[[], tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
-    def build() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
-        from fuseguard_rules.examples.operator import result_modules
-
-        made: tuple[torch.nn.Module, tuple[torch.Tensor, ...]] = getattr(result_modules, name)()
-        return made
-
-    return build
 
 
 BAD = (
