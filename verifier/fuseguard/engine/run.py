@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +20,7 @@ from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 

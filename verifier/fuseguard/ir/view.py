@@ -8,20 +8,19 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 
 if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True, slots=True)
-class Island:
+class Island(Value, frozen=True):
     """A compute node, the activation fused to it if any, and its Q/DQ boundary.
 
     ``inputs`` are the DQs that feed the anchor, ``output_q`` the Q that ends the island (None if its result
