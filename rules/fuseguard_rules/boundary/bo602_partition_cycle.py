@@ -92,11 +92,11 @@ class _Reach:
         nodes = list(view.graph)
         cpu = {node.name for node in nodes if stays_on_cpu(view, node, target)}
         for node in nodes:
-            before = max((self.before[producer.name] for producer in view.graph.inputs(node)), default=0)
+            before = max([self.before[producer.name] for producer in view.graph.inputs(node)], default=0)
             self.before[node.name] = before + (node.name in cpu)
         for node in reversed(nodes):
             users = [user.name for user in view.users(node) if user.op == "call" and user.name not in cpu]
-            self.behind[node.name] = max([self.before[node.name], *(self.behind[name] for name in users)])
+            self.behind[node.name] = max([self.before[node.name], *[self.behind[name] for name in users]])
 
     def share_partition(self, first: Node, second: Node) -> bool:
         return self.before[first.name] == self.behind[second.name]

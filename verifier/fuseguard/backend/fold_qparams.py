@@ -95,6 +95,8 @@ def same_codes(one: QParams, other: QParams, *, any_zero_point: bool = False) ->
     That is the arithmetic condition: scales that differ by less than half a step over the whole code range (two
     observers that saw the same values) do no harm.
     """
+    if one is other:
+        return True
     if one.dtype != other.dtype:
         return False
     if one.zero_point != other.zero_point and not any_zero_point:

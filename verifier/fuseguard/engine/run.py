@@ -237,7 +237,7 @@ def _notes(graph: Graph) -> tuple[str, ...]:
 
 def _unread(view: View) -> Iterator[Node]:
     """Live Q and DQ whose qparams are computed in the program, or are not there."""
-    return (node for node in view.calls() if (view.is_q(node) or view.is_dq(node)) and view.qparams(node) is None)
+    return (node for node in view.of_kind("quantize", "dequantize") if view.qparams(node) is None)
 
 
 class TooMuchFound(Exception):
