@@ -19,6 +19,7 @@ from fuseguard.backend.proper_quantization import is_unlisted, refusal
 from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
+from fuseguard.ir.walks import reached
 from fuseguard.target import Target
 
 #: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
@@ -125,20 +126,9 @@ class CpuReach:
     def through(self, value: Node) -> Node | None:
         """The first op on the CPU on the path of ``value``; None if the path does not come back from there."""
         if value.name not in self._through:
-            for node in self._unseen(value):
+            for node in reversed(reached(value, self._view.users, self._through)):
                 self._through[node.name] = self._next(node)
         return self._through[value.name]
-
-    def _unseen(self, start: Node) -> list[Node]:
-        """The node and what follows it, the last one first."""
-        found: dict[str, Node] = {}
-        pending = [start]
-        while pending:
-            node = pending.pop()
-            if node.name not in found and node.name not in self._through:
-                found[node.name] = node
-                pending += self._view.users(node)
-        return sorted(found.values(), key=lambda node: -node.index)
 
     def _next(self, node: Node) -> Node | None:
         for user in self._view.users(node):

@@ -167,6 +167,7 @@ def _without_places(module: str) -> str:
     return re.sub(r"(?<![^.])\d+(?![^.])", "*", module)
 
 
+@lru_cache(maxsize=4096)
 def _unnumbered(name: str) -> str:
     """``true_graph_1.false_graph_0`` and ``_frozen_param3`` without the numbers that an export gives."""
     return re.sub(r"_?\d+(?=\.|$)", "", name)

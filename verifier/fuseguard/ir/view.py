@@ -77,13 +77,12 @@ class View:
     def calls(self, trait: Trait | None = None) -> tuple[Node, ...]:
         """Live operator calls in topological order, those with ``trait`` if given."""
         if trait not in self._calls:
-            self._calls[trait] = tuple(self._calls_with(trait))
+            if trait is None:
+                found = tuple([node for node in self.graph if node.op == "call" and node.name in self._live])
+            else:  # the nodes of a kind have its traits
+                found = self.of_kind(*[kind for kind, nodes in self._kinds.items() if nodes[0].info.has(trait)])
+            self._calls[trait] = found
         return self._calls[trait]
-
-    def _calls_with(self, trait: Trait | None) -> Iterator[Node]:
-        if trait is None:
-            return (node for node in self.graph if node.op == "call" and node.name in self._live)
-        return (node for node in self.calls() if node.info.has(trait))
 
     @cached_property
     def ops(self) -> tuple[Node, ...]:
@@ -164,9 +163,8 @@ class View:
 
     def in_dq(self, node: Node, position: int) -> Node | None:
         """The DQ that feeds the argument at ``position``, or None."""
-        if position >= len(node.args):
-            return None
-        producer = self.graph.node_of(node.args[position])
+        arg = node.args[position] if position < len(node.args) else None
+        producer = self.graph.nodes[arg.name] if isinstance(arg, Ref) else None
         return producer if producer is not None and producer.kind == "dequantize" else None
 
     def in_qp(self, node: Node, position: int) -> QParams | None:
