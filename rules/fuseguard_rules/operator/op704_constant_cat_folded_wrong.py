@@ -63,7 +63,7 @@ class ConstantCatFolded(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if FOLDS_LISTS.in_force(target):
             return
-        joins = [node for node in view.ops if node.kind in ("cat", "stack") and node.annotated]
+        joins = [node for node in view.of_kind("cat", "stack") if node.annotated]
         quantized, known = (_known_in_advance(view, floats) if joins else set() for floats in (False, True))
         for node in joins:
             members = view.graph.inputs(node)

@@ -52,8 +52,8 @@ class SumOverMergedDims(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not MOVES_VIEWS_PAST_REDUCTIONS.in_force(target):
             return
-        for node in view.ops:
-            if node.kind not in _REDUCTIONS or not node.annotated:
+        for node in view.of_kind(*_REDUCTIONS):
+            if not node.annotated:
                 continue
             views = _views_before(view, node)
             dim = _merged_dim(view, views, node) if views else None

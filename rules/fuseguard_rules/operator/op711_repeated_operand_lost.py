@@ -51,8 +51,8 @@ class RepeatedOperandLost(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not MOVES_PERMUTES_BEFORE_CATS.in_force(target):
             return
-        for node in view.ops:
-            if node.kind != "cat" or not node.annotated:
+        for node in view.of_kind("cat"):
+            if not node.annotated:
                 continue
             operand = _repeated(view, node)
             reader = _reader(view, node) if operand is not None else None

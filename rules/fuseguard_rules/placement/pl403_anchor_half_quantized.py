@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.quantized_operands import half_quantized
+from fuseguard.backend.quantized_operands import ANCHORS, half_quantized
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
@@ -44,7 +44,7 @@ class WeightOnly(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.ops:
+        for node in view.of_kind(*ANCHORS):
             half = half_quantized(view, node)
             if half is None:
                 continue

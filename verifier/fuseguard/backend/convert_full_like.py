@@ -58,8 +58,8 @@ class WrongDtype(Value, frozen=True):
 
 def wrong_dtypes(view: View, target: Target) -> Iterator[WrongDtype]:
     """Each constant that has another dtype in a delegate, where that changes a result."""
-    for node in view.ops:
-        if node.kind != "full" or node.operator not in _FILLED or node.meta is None or view.out_q(node):
+    for node in view.of_kind("full"):
+        if node.operator not in _FILLED or node.meta is None or view.out_q(node):
             continue
         given, wanted = _given(view, node), node.meta.dtype
         if given is None or given == wanted or wanted in _NOT_TAKEN or given in _NOT_TAKEN:

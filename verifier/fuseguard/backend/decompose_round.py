@@ -28,6 +28,7 @@ _BY_ELEMENT = frozenset((
     "clone", "copy", "div", "logical_and", "logical_not", "logical_or", "logical_xor", "bitwise_and", "bitwise_not",
     "bitwise_or", "bitwise_xor", "masked_fill", "neg", "square", "where", "getitem", *CASTS,
 ))  # fmt: skip
+_NOT_FLOAT = Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW
 _ELEMENTWISE = Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC
 #: Their result has the shape that they are given, whatever their operand's.
 _SHAPED = frozenset(("view", "full"))
@@ -90,7 +91,7 @@ def _is_source(view: View, target: Target, node: Node, refused: frozenset[str]) 
         return False
     if producer.op != "call" or producer.name in refused:
         return True
-    return not producer.annotated and not producer.info.has(Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW)
+    return not producer.annotated and not producer.info.has(_NOT_FLOAT)
 
 
 def _sources(operands: tuple[Node, ...], extra: Mapping[str, tuple[Node, ...]]) -> tuple[Node, ...]:

@@ -11,6 +11,7 @@ Rules that depend on it: OP722.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from fuseguard.backend.op_sets_edge import BECOMES, REJECTED
 from fuseguard.ir import Node, View
@@ -25,7 +26,7 @@ def rejected_ops(view: View, target: Target) -> Iterator[tuple[Node, str, str]]:
     """
     if view.graph.dialect == "edge" or not target.ir_validity:
         return
-    rejected = REJECTED.on(target.release.base_version)
+    rejected = _rejected_on(target.release.base_version)
     for node in view.ops:
         op = _functional(node.target)
         found = BECOMES.get(op, op)
@@ -33,6 +34,12 @@ def rejected_ops(view: View, target: Target) -> Iterator[tuple[Node, str, str]]:
             yield node, op, found
 
 
+@lru_cache(maxsize=64)
+def _rejected_on(release: str) -> frozenset[str]:
+    return REJECTED.on(release)
+
+
+@lru_cache(maxsize=1024)  # programs have few operators and many calls
 def _functional(target: str) -> str:
     """What ``to_edge`` makes of an op first: ``exp2`` of ``exp2_`` and of ``exp2.out``."""
     namespace, _, rest = target.partition(".")

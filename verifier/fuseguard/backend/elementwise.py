@@ -11,6 +11,7 @@ from fuseguard.ir import Node, Trait, View
 
 #: A chain of elementwise ops is followed this far; a hostile graph need not end.
 LONGEST_CHAIN = 32
+_ELEMENTWISE = Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC
 #: Elementwise ops that none of the traits stands for.
 _BY_ELEMENT = frozenset(("neg", "clone"))
 #: The backend computes these in NHWC, with a permute on either side.
@@ -24,7 +25,7 @@ def has_one_operand(view: View, node: Node) -> bool:
     """Whether a node works element by element on one tensor, numbers aside."""
     if node.op != "call" or node.kind == "sum":
         return False
-    elementwise = node.info.has(Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC) or node.kind in _BY_ELEMENT
+    elementwise = node.info.has(_ELEMENTWISE) or node.kind in _BY_ELEMENT
     return elementwise and tensor_operand(view, node) is not None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
-from fuseguard.ir import Node, Trait, View
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
 #: What the backend lowers to ops of its own, with a view after them where the result has rank 0, by kind.
@@ -47,8 +47,8 @@ def reduced_in_float(view: View) -> Iterator[Node]:
     """The ops of rank 0 of which the edge dialect makes a reduction; it is delegated where floats are lowered."""
     if view.graph.name:
         return
-    for node in view.ops:
-        if node.kind in _REDUCED_IN_FLOAT and _loses_all_dims(view, node):
+    for node in view.of_kind(*_REDUCED_IN_FLOAT):
+        if _loses_all_dims(view, node):
             yield node
 
 
@@ -114,7 +114,7 @@ def _readers(view: View, node: Node) -> list[Node]:
     pending = list(view.users(node))
     while pending:
         item = pending.pop()
-        if item.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE):
+        if item.kind in ("quantize", "dequantize"):
             pending += view.users(item)
         else:
             found.append(item)

@@ -42,7 +42,7 @@ def leaving_constants(view: View, target: Target) -> Iterator[tuple[Node, Node]]
 
 def casting_resizes(view: View) -> Iterator[tuple[Node, Node]]:
     """The ops of which the edge dialect makes int64 constants and casts of them to float, each twice."""
-    return ((node, node) for node in view.ops if node.kind in _CASTING)
+    return ((node, node) for node in view.of_kind(*_CASTING))
 
 
 def leaving_argmaxes(view: View, target: Target) -> Iterator[tuple[Node, Node]]:

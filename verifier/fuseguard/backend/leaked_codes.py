@@ -13,6 +13,7 @@ from fuseguard.ir import Node, Trait, View
 
 #: Constants are PL402's, control flow is BO603's.
 NOT_CODES = Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.CONSTANT | Trait.CONTROL_FLOW
+_NEEDS_QPARAMS = Trait.MAC | Trait.UNARY | Trait.ACTIVATION
 _COMPUTES = Trait.ARITHMETIC | Trait.UNARY | Trait.MAC
 #: Value-transparent ops that TOSA has for some dtypes only, int32 not among them.
 _TYPED = frozenset(("relu", "hardtanh", "clamp", "cat", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d"))
@@ -102,7 +103,7 @@ def chain_behind(node: Node, leaks: dict[str, Node]) -> list[Node]:
 
 def leak_case(node: Node, reader: Node) -> str:
     """What lowering does without output qparams, and whether the INT profile asks for them first."""
-    needs = node.info.has(Trait.MAC | Trait.UNARY | Trait.ACTIVATION) or node.kind == "neg"
+    needs = node.info.has(_NEEDS_QPARAMS) or node.kind == "neg"
     checked = is_checked(node) and node.kind != "linear"
     if checked and node.info.has(Trait.TRANSPARENT) and not needs:
         return "checked-codes" if not reader.info.has(_COMPUTES) else "checked-qparams"

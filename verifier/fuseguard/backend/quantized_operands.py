@@ -11,8 +11,13 @@ from fuseguard.backend.proper_quantization import is_targeted, is_unlisted
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.value import Value
 
+_FLOAT_FOR_CERTAIN = Trait.MAC | Trait.CONSTANT
+
 #: Decompositions put fewer ops than this between a DQ and the op it feeds.
 _LONGEST_WAY = 8
+
+#: Ops with data and a weight, of which one alone may be quantized. An addmm or mm is a decomposed linear.
+ANCHORS = ("conv", "linear", "addmm", "matmul")
 
 #: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at.
 _UNCHECKED = frozenset(("maximum", "minimum", "clamp_tensor", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
@@ -68,7 +73,7 @@ class HalfQuantized(Value, frozen=True):
 
 def half_quantized(view: View, node: Node) -> HalfQuantized | None:
     """What is quantized of a convolution or linear, also one decomposed to addmm or mm; None if both or neither."""
-    if node.kind not in ("conv", "linear", "addmm", "matmul") or not node.annotated:
+    if node.kind not in ANCHORS or not node.annotated:
         return None
     first = 1 if node.kind == "addmm" else 0
     if len(node.args) < first + 2:
@@ -88,7 +93,7 @@ def half_quantized(view: View, node: Node) -> HalfQuantized | None:
 
 def _is_float_for_certain(producer: Node) -> bool:
     """False for annotated ops with operands: in an edge program these may hand on codes within one decomposed op."""
-    return not producer.annotated or producer.info.has(Trait.MAC | Trait.CONSTANT)
+    return not producer.annotated or producer.info.has(_FLOAT_FOR_CERTAIN)
 
 
 def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:

@@ -14,6 +14,9 @@ from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.ir.value import Value
 
+_HANDS_ON = Trait.GETITEM | Trait.CONTROL_FLOW
+_WITHOUT_RESCALE = Trait.UNARY | Trait.TRANSPARENT
+
 #: An op that reads its zero point, though it has no RESCALE. AVG_POOL2D does so too, but with the same zero
 #: point on both sides the two cancel, whatever they wrap to.
 _READ_ZERO_POINT = ("neg",)
@@ -98,13 +101,13 @@ def is_constant(view: View, node: Node) -> bool:
 
 def computes_in_float(node: Node) -> bool:
     """Whether the op is float to the backend: Q and DQ at it stay arithmetic on floats (DecomposeQuantNodesPass)."""
-    return not node.annotated and not node.info.has(Trait.GETITEM | Trait.CONTROL_FLOW)
+    return not node.annotated and not node.info.has(_HANDS_ON)
 
 
 def passes_codes(node: Node) -> bool:
     """Whether the op has no RESCALE of its own: it hands codes on, looks them up in a table, or computes in float."""
     return computes_in_float(node) or (
-        node.info.has(Trait.UNARY | Trait.TRANSPARENT) and node.kind not in _READ_ZERO_POINT
+        node.info.has(_WITHOUT_RESCALE) and node.kind not in _READ_ZERO_POINT
     )
 
 

@@ -19,6 +19,8 @@ from fuseguard.ir.graph import Arg
 from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
+_RUNS_OTHERS = Trait.CONTROL_FLOW | Trait.DELEGATE
+
 #: Kinds that the backend turns into views of memory, of which only the shape at the end counts.
 _VIEWS = frozenset(("view", "squeeze", "unsqueeze"))
 
@@ -41,12 +43,12 @@ def shared_outputs(view: View, target: Target) -> tuple[tuple[Node, ...], ...]:
 
 def _leaves(view: View, node: Node, target: Target) -> bool:
     """Whether a delegate computes ``node`` and something outside reads it."""
-    if node.info.has(Trait.CONTROL_FLOW | Trait.DELEGATE) or stays_on_cpu_with_float(view, node, target):
+    if node.info.has(_RUNS_OTHERS) or stays_on_cpu_with_float(view, node, target):
         return False
-    return any(
-        user.op == "output" or (user.op == "call" and stays_on_cpu_with_float(view, user, target))
-        for user in view.users(node)
-    )
+    for user in view.users(node):
+        if user.op == "output" or (user.op == "call" and stays_on_cpu_with_float(view, user, target)):
+            return True
+    return False
 
 
 class _Root(Value, frozen=True):
