@@ -125,6 +125,21 @@ def test_two_int16_operands_are_sampled() -> None:
     assert cell.count > 1 << 16
 
 
+def test_values_without_dimensions_keep_their_rank() -> None:
+    """np.ascontiguousarray gives such an array a dimension: what was joined with a vector had two then."""
+    qparams = int8(0.0237, -3)
+    b = GraphBuilder()
+    number, vector = b.quantized_input("x", (), qparams), b.quantized_input("y", (3,), qparams)
+    one = b.call("aten.unsqueeze.default", number, 0, shape=(1,))
+    joined = b.requantize(b.call("aten.cat.default", (one, vector), shape=(4,)), qparams)
+    doubled = b.requantize(b.call("aten.add.Tensor", number, number), int8(0.0474, 5))
+    proof = prove(*materialize(b.output(joined, doubled)), INT, all_inputs=True)
+    found = proof.all_inputs
+    assert found is not None
+    inside = [cell for cell in found.cells if cell.operands]
+    assert {(cell.status, cell.reason) for cell in inside} == {("proved", "")}, inside
+
+
 def test_nothing_is_proved_where_nothing_runs_and_unless_asked() -> None:
     b = GraphBuilder()
     value = b.quantized_input("x", (2, 5), int8(0.0487, 3))
