@@ -63,10 +63,10 @@ NOT_RUN = {
 }
 #: Command -> what it comes to where the environment is there already. Vulkan takes a minute, and test_vgf.py runs it.
 RUN_AS = {"make demo": "python examples/digits/demo.py --no-vgf"}
-#: Commands that begin like this train or lower.
+#: Commands that begin like this train or lower, or read what such a command has written.
 WITH_TORCH = (
     "make demo", "fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
-    ".venvs/1.5.1/bin/fuseguard",
+    "fuseguard view model.pt2 --target TOSA-1.0+INT --placement", ".venvs/1.5.1/bin/fuseguard",
 )  # fmt: skip
 
 SHELL = [block for block in blocks("sh", "console", "bash", "shell") if block.page != FIRST_HOUR]
@@ -79,7 +79,7 @@ def needs_torch(command: Command) -> bool:
     return command.text.startswith(WITH_TORCH)
 
 #: Those of them that run in the process of the test.
-IN_PROCESS = ("fuseguard prove", "fuseguard reduce", "fuseguard repair")
+IN_PROCESS = ("fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair")
 SHELL_SYNTAX = re.compile(r"[|&;<>$*]")
 
 
