@@ -17,11 +17,12 @@ from urllib.parse import quote
 
 import fuseguard
 from fuseguard.engine.finding import Finding, Suppression, SuppressionKind
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.json_text import indented
 from fuseguard.report.locations import Location, Locator
-from fuseguard.report.numbers import counted, json_number
+from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, labelled, name, quoted_tree
 from fuseguard.report.sarif_rules import descriptors, shortened
