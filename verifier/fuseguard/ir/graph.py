@@ -259,11 +259,11 @@ def constants_to_read(nodes: Sequence[Node]) -> list[str]:
     """Names of the constants whose values rules ask for, each once: per-channel scales and zero points, and small int8
     and int16 tensors that other ops than anchors compute with.
     """
+    stored = {node.name for node in nodes if node.constant and _is_small(node)}
     anchored: set[str] = set()
     otherwise: set[str] = set()
-    for node in nodes:
+    for node in nodes if stored else ():
         (anchored if node.info.has(Trait.MAC) else otherwise).update(_used_by(node))
-    stored = {node.name for node in nodes if node.constant and _is_small(node)}
     found: dict[str, None] = {}
     for node in nodes:
         if "quantize_per_channel" in node.target:
