@@ -71,7 +71,7 @@ CHANGES: tuple[Change, ...] = (
         "Findings, islands, qparams and references were frozen dataclasses. Each finding was copied field by field "
         "three times: with its refusal, its rewrite and its fingerprint.",
         "They are `Value`s, and `ir/value.py` has a `replace` for these.",
-        "chain: 26 µs for each node became 24 µs.",
+        "chain: 26 µs for each node became 24 µs (5,000 nodes).",
     ),
     Change(
         "rules",
@@ -80,15 +80,16 @@ CHANGES: tuple[Change, ...] = (
         "looked at all ops for what a round of refusals exposes.",
         "Numbers say it of ops that are alike. `reached` follows the values that a rule asks about. What is exposed "
         "is looked for among the neighbours of what is refused.",
-        "chain: 185 function calls for each node became 147; mixed: 275 became 211.",
+        "chain: 185 function calls for each node became 147; mixed: 275 became 211 (5,000 nodes).",
     ),
     Change(
         "rules",
         "Rules about few kinds of ops, or about one dtype of codes, looked at every op.",
         "A view sorts its nodes by kind once (`View.of_kind`) and says which dtypes its codes have "
         "(`View.code_dtypes`). DT508 looks only at what reads a float.",
-        "chain: 147 function calls for each node became 133; mixed: 211 became 172. With all lines: 16.7 µs for each "
-        "node of the chain instead of 26, and 29 µs instead of 45 (5,000 nodes).",
+        "chain: 147 function calls for each node became 133; mixed: 211 became 172 (5,000 nodes). With the two lines "
+        "above, on a busy machine in turn with the commit before: 29 µs for each of 10,000 nodes of the chain became "
+        "21 µs, and 44 µs of mixed became 30 µs.",
     ),
     Change(
         "live",
