@@ -88,6 +88,14 @@ class Meeting:
         return self.kept_unclipped.load()
 
     @cached_property
+    def saturated(self) -> bool:
+        """Whether it is off, and nowhere but where the program saturates and the lowering does not."""
+        if self.kept_actual is None or self.right:
+            return False
+        actual = self.kept_actual.load()
+        return bool(((actual == self.expected) | (actual == self.unclipped)).all())
+
+    @cached_property
     def right(self) -> bool:
         """Whether every code is the expected one or, at a tie, the one beside it."""
         if self.kept_actual is None:
