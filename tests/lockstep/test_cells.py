@@ -175,6 +175,29 @@ def test_a_quantize_op_that_is_read_past_is_one_reader_s_own() -> None:
     assert (add.status, add.joined) == ("rounded", ("quantize_per_tensor_1",))
 
 
+def test_codes_beyond_qmin_are_right_where_their_reader_takes_them_for_qmin() -> None:
+    """A lookup table may have the entry of qmin at the code below it: the lowering is then what the program says.
+
+    RESCALE saturates at -128 where the program saturates at -127. 1.5.1 fills the table like this; a release that does
+    not has another fault here (DT505), at the same op.
+    """
+    b = GraphBuilder()
+    step, shape, row = int8(0.0236, -17, -127), (1, 4, 8, 8), (1, 4, 8, 1)
+    x = b.quantized_input("x", shape, step)
+    largest = b.requantize(b.call("aten.amax.default", x, (3,), True, shape=row), step)
+    minus = b.requantize(b.call("aten.sub.Tensor", x, largest, shape=shape), int8(0.0194, 0, -127))
+    program = b.output(b.requantize(b.call("aten.exp.default", minus), int8(0.00392, -128)))
+    proof = prove(*materialize(program), INT, locate=True, all_inputs=True)
+    assert proof.outcome == proof.end_to_end
+    if proof.outcome == "exact":
+        assert {cell.status for cell in proof.cells} == {"exact"}
+        (beyond,) = (cell for cell in proof.cells if cell.ops == ("sub",))
+        assert (beyond.steps, beyond.expected, beyond.actual) == (1.0, -127.0, -128.0)
+        assert proof.all_inputs is not None
+        assert {cell.status for cell in proof.all_inputs.cells} == {"proved"}
+        assert next(cell.count for cell in proof.all_inputs.cells if cell.ops == ("exp",)) == 256
+
+
 def test_limits_are_the_users_own() -> None:
     proof = prove(*materialize(_two_faults()), INT)
     assert proof.exceeded() == ()

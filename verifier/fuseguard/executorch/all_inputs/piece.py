@@ -27,7 +27,8 @@ from fuseguard.executorch.lowering import is_quantizer
 class Operand:
     """``order``: by element in the program's layout, that of the lowering's tensor. ``offset``: of its leaves.
 
-    ``found``: the lowering's codes on the inputs at hand, flat.
+    ``found``: the lowering's codes on the inputs at hand, flat. ``limits``: qmin and qmax, if the lowering has codes
+    beyond them and the ops that read the operand take these for them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Operand:
     zero: int
     offset: int
     found: Array
+    limits: tuple[int, int] | None = None
 
     @property
     def kind(self) -> str:
@@ -121,6 +123,11 @@ class Piece:
         self.in_float64 = Values(self.program_table, version, "float64")
         self.in_float32 = Values(self.program_table, version, "float32")
         self.in_lowering = Values(self.lowering_table, version, "float32")
+        limits: dict[Hashable, tuple[int, int]] = {
+            operand.kind: operand.limits for operand in self.operands if operand.limits is not None
+        }
+        self.in_float64.limits |= limits
+        self.in_float32.limits |= limits
         self._forms: dict[str, Form] = {}
         self._rules = GraphRules(
             self.program_table, self.leaves, self._on_all_codes, wide=True, unrounded=self.fused
@@ -144,13 +151,14 @@ class Piece:
             if not isinstance(q.args[1], float):
                 raise Unsupported("an operand whose scale is computed")
             zero, low, high = (int(str(item)) for item in q.args[2:5])
+            own = (low, high) if name in saturated & walked.assumed.restored else None
             if name in saturated:
                 limits = np.iinfo(meeting.expected.dtype)
                 low, high = int(limits.min), int(limits.max)
             found.append(
                 Operand(
                     name, tensor.place, order, tensor.values.shape, meeting.expected.dtype, low, high, zero,
-                    offsets[tensor.place], tensor.values.reshape(-1).view(meeting.expected.dtype),
+                    offsets[tensor.place], tensor.values.reshape(-1).view(meeting.expected.dtype), own,
                 )
             )  # fmt: skip
         return found
@@ -268,7 +276,10 @@ class Piece:
         placeholders = [node for node in self.program.graph.nodes if node.op == "placeholder"]
         for node, value in zip(placeholders, self.walks.given, strict=True):
             interpreter.env[node] = widen(value) if wide else value
+        limits = {operand.name: operand.limits for operand in self.operands}
         for name, values in codes.items():
+            own = limits[name]
+            values = values if own is None else np.clip(values, *own)
             interpreter.env[self.nodes[name]] = torch.from_numpy(np.asarray(values, order="C"))
         ops = set(self.trail.ops)
         with torch.no_grad():

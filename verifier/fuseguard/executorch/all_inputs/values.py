@@ -31,6 +31,8 @@ class Values:
         self.table = table
         self.version = version
         self.arithmetic = arithmetic
+        #: By operand, what its codes are taken for if they are beyond: they are qmin and qmax to the program.
+        self.limits: dict[Hashable, tuple[int, int]] = {}
         self._signatures: dict[int, Hashable] = {}
 
     def signature(self, number: int) -> Hashable:
@@ -56,7 +58,8 @@ class Values:
         expr = self.table[numbers[0]]
         kind = expr.key[0]
         if kind == "leaf":
-            return slots[mapped[0]]
+            limits = self.limits.get(expr.kinds[0])
+            return slots[mapped[0]] if limits is None else np.clip(slots[mapped[0]], *limits)
         if kind == "const":
             values = np.array([[self.table[number].key[2] for number in numbers]])
             dtype = str(expr.key[1])

@@ -43,7 +43,8 @@ class Cell:
     "" if none was found.
 
     ``status``, for the lowering's own codes of the operands:
-        ``exact``: every code is the one that the program yields in float64; ``tie``: or, where a value is within 1e-6
+        ``exact``: every code is the one that the program yields in float64, or is beyond qmin or qmax where the program
+        saturates, and all ops that read it take it for these; ``tie``: or, where a value is within 1e-6
         steps of a rounding tie, the one beside it; ``saturated``: different only where the program saturates at qmin or
         qmax, and the lowering at the dtype's limits; ``rounded``: int16 codes within ``bound`` steps, or codes that
         the program has without the rounding of the quantize ops in ``joined``; ``wrong``: different; ``not found``:
@@ -118,7 +119,7 @@ def cells_of(
     trails |= dict(zip(names, walked.trails, strict=True))
 
     def restored(name: str) -> Verdicts:
-        walk = walks.walk(replace(walked.assumed, restored=frozenset((name,))))
+        walk = walks.walk(replace(walked.assumed, restored=walked.assumed.restored | {name}))
         again = judge.cells(walks, walk, names, walks.eager_codes(walk))
         return {cell.value: cell.status in ("wrong", "not found") for cell in again}
 
@@ -174,7 +175,7 @@ class Judge:
         if not counted.any():
             return Cell(status="rounded" if unrounded else "tie", **common)
         if bool((actual == meeting.unclipped)[counted > 0].all()):
-            return Cell(status="saturated", **common)
+            return Cell(status="exact" if meeting.name in walked.assumed.restored else "saturated", **common)
         bounds = self.bounds(meeting, walked)
         within = bool((counted <= bounds).all())
         if not within:

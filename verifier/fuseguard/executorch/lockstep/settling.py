@@ -23,7 +23,8 @@ def settled(walks: Walks) -> Walked:
 
     A value whose codes are nowhere in the lowering is not there (fused away, or kept in int32), or wrong; and any value
     may be computed from one that is read past its quantize op. It is taken for the one that leaves fewer of its readers
-    off, and for not there if neither helps.
+    off, and for not there if neither helps. An op that reads codes beyond qmin or qmax may take them for these, as a
+    lookup table does.
     """
     walked = walks.walk(Assumptions())
     off = _off(walked, walks.observed)
@@ -46,6 +47,9 @@ def _explanations(doubt: Meeting, walked: Walked, walks: Walks) -> Iterator[Assu
         yield replace(assumed, past={**assumed.past, name: quantizer})
     if len(past) > 1:
         yield replace(assumed, past={**assumed.past, **past})
+    saturated = {item.name for item in walked.meetings if item.name in doubt.trail.operands and item.saturated}
+    if saturated:
+        yield replace(assumed, restored=assumed.restored | saturated)
     if doubt.kept_actual is None:
         yield replace(assumed, fused=assumed.fused | {doubt.name})
         yield replace(assumed, fused=assumed.fused | _beside(doubt, walked))

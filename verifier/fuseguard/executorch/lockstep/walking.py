@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from fuseguard.executorch.float64 import FLOAT32, TIE, Float64Interpreter, at_ties, widen
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.keeping import Kept, KeptByName
+from fuseguard.executorch.lockstep.deferring import Deferring
 from fuseguard.executorch.lockstep.layouts import Array, align
 from fuseguard.executorch.lockstep.observing import Observed, Tensor
 from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
@@ -85,6 +86,14 @@ class Meeting:
     @property
     def unclipped(self) -> Array:
         return self.kept_unclipped.load()
+
+    @cached_property
+    def saturated(self) -> bool:
+        """Whether it is off, and nowhere but where the program saturates and the lowering does not."""
+        if self.kept_actual is None or self.right:
+            return False
+        actual = self.kept_actual.load()
+        return bool(((actual == self.expected) | (actual == self.unclipped)).all())
 
     @cached_property
     def right(self) -> bool:
@@ -204,7 +213,7 @@ class Walks:
         return KeptByName(interpreter.codes), results(self.program, outputs)
 
 
-class _Walker(Float64Interpreter):
+class _Walker(Deferring, Float64Interpreter):
     def __init__(self, walks: Walks, assumed: Assumptions) -> None:
         super().__init__(walks.program.graph_module, 0.0)
         self.walks = walks
@@ -229,7 +238,7 @@ class _Walker(Float64Interpreter):
             return value
         trail = self._trail[n.name] = self._trail_to(n)
         if n.name in self.walks.saturating and isinstance(first, torch.fx.Node):
-            self._unsaturated[n.name] = self.env[first].clone()  # relu_ overwrites it
+            self._unsaturated[n.name] = self.value_of(first).clone()  # relu_ overwrites it
         result = self._meet(n, trail) if is_quantizer(n) else super().run_node(n)
         for node in self.user_to_last_uses.get(n, ()):
             self._unsaturated.pop(node.name, None)
@@ -247,7 +256,7 @@ class _Walker(Float64Interpreter):
         self.walks.progress(f"cell {len(self.meetings) + 1} of {self.walks.number}")
         source = n.args[0]
         assert isinstance(source, torch.fx.Node)
-        value = self.env[source]
+        value = self.value_of(source)
         codes = super().run_node(n)
         scale, zero_point = float(n.args[1]), int(n.args[2])  # type: ignore[arg-type]
         steps = (value / scale).to(torch.float64)
@@ -283,7 +292,7 @@ class _Walker(Float64Interpreter):
         return self.walks.search.near(expected, ties, trail.places)
 
 
-class _Eager(BodyInterpreter):
+class _Eager(Deferring):
     def __init__(self, module: torch.fx.GraphModule, found: Mapping[str, Kept | None]) -> None:
         super().__init__(module)
         self.found = found
