@@ -141,7 +141,7 @@ def judge(
     items = [item for place in places for item in _items(pairs, *place)]
     sizes = {item.model: nodes_of(OUTPUT / STORE, item.model) for item in items}
     items = [item for item in items if options.nodes is None or sizes[item.model] <= options.nodes]
-    items.sort(key=lambda item: (item.release != items[0].release, sizes[item.model], item.model))
+    items.sort(key=lambda item: (options.release.index(item.release), sizes[item.model], item.model))
     with Store(OUTPUT / STORE) as store:
         outcomes = store.outcomes(items)
         done = store.finished(items, retry=options.retry)
