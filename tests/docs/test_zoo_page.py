@@ -75,6 +75,16 @@ def test_the_page_counts_what_was_run(data: dict[str, Any], page: str) -> None:
     assert {tuple(key): int(number) for *key, number in counted} == expected
 
 
+@pytest.mark.parametrize("way", ["unguarded", "guarded", "repaired"])
+def test_the_page_counts_the_outcomes_of_every_lowering(data: dict[str, Any], page: str, way: str) -> None:
+    heads, _, *lines = [line.split(" | ") for line in section(page, "What was run").splitlines() if line[:1] == "|"]
+    cells = ", ".join(line[heads.index(way)] for line in lines)
+    counted: Counter[str] = Counter()
+    for number, name in re.findall(r"(\d+) ([a-z_ ]+)", cells):
+        counted[name] += int(number)
+    assert counted == Counter(row[way]["outcome"] or row[way]["status"] for row in data["items"] if row[way])
+
+
 def test_the_page_lists_every_program(data: dict[str, Any], page: str) -> None:
     listed = re.findall(r"^\| `(\w+)` \|", section(page, "The programs"), re.M)
     assert Counter(listed[: len(data["programs"])]) == Counter(entry["name"] for entry in data["programs"])
