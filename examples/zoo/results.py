@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import fuseguard
+from zoo.layout import VERSION
 from zoo.program import Program
 
-#: Raised when the keys change their meaning.
-VERSION = 1
 _WAYS = {"prove": "unguarded", "guard": "guarded", "repair": "repaired"}
 #: Outcomes of a lowering that cannot be trusted.
 WRONG = ("wrong", "crash", "undefined", "runtime_fault")
@@ -36,6 +35,19 @@ def documents(store: Path, step: str, model: str, release: str, target: str) -> 
         return None
     status, message, packed = row
     return status, message, json.loads(zlib.decompress(packed)) if packed else {}
+
+
+def nodes_of(store: Path, model: str) -> int:
+    """How many nodes the newest check has seen; 0 if nobody has checked it."""
+    if not store.exists():
+        return 0
+    with closing(sqlite3.connect(store)) as connection:
+        row = connection.execute(
+            "SELECT document FROM results WHERE step = 'check' AND model = ? AND length(document) > 0 "
+            "ORDER BY finished DESC LIMIT 1",
+            (model,),
+        ).fetchone()
+    return 0 if row is None else sum(file["nodes"] for file in json.loads(zlib.decompress(row[0]))["files"])
 
 
 def refused(store: Path, model: str, release: str, target: str) -> bool:

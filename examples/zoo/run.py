@@ -4,13 +4,15 @@
 
 Whatever is in ``out/`` already is not done again: a built program, and in the store of ``fuseguard sweep`` each check
 and each proof. The steps ``guard`` and ``repair`` lower only what ``check`` refuses; without a refusal these two
-lowerings are the one that ``prove`` has judged.
+lowerings are the one that ``prove`` has judged. The smallest programs come first. An item that takes longer than
+``--seconds`` is recorded as such, and the other lowerings of its program are left for a later run.
+
+Results that only ``results.json`` has, because they were run elsewhere, stay in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import sys
@@ -24,12 +26,13 @@ from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSl
 from fuseguard.executorch.noise import quiet_imports
 from fuseguard.sweep.items import Item, plan
 from fuseguard.sweep.manifest import load_manifest
-from fuseguard.sweep.running import Limits, run_items
+from fuseguard.sweep.running import Limits, Worker
 from fuseguard.sweep.store import Store
+from zoo.layout import completed
 
 with quiet_imports():
     from zoo.program import CONFIGS, Program, programs
-    from zoo.results import collect, refused
+    from zoo.results import collect, nodes_of, refused
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
@@ -58,6 +61,8 @@ def main() -> int:
         _run([(entry, config) for config in options.config for entry in chosen if config in entry.configs], options)
     rows = collect(known, OUTPUT, OUTPUT / STORE, RELEASES, TARGETS)
     path: Path = options.results
+    if path.exists():
+        rows = completed(rows, json.loads(path.read_text(encoding="utf-8")))
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)
@@ -69,12 +74,13 @@ def _run(pairs: Sequence[tuple[Program, str]], options: argparse.Namespace) -> N
     built = build_all(pairs)
     if not built:
         sys.exit("no program could be built")
-    # First what is quick and decides what else there is to do; then the rest, one process for each release.
+    # First what is quick and decides what else there is to do; then the rest.
     for steps in (("check",), STEPS[1:]):
         wanted = [step for step in steps if step in options.step]
-        for release in options.release:
-            places = [(step, release, target) for target in options.target for step in wanted]
-            judge(built, places, options.seconds)
+        places = [
+            (step, release, target) for release in options.release for target in options.target for step in wanted
+        ]
+        judge(built, places, options)
 
 
 def _options() -> argparse.Namespace:
@@ -85,6 +91,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--target", action="append", choices=TARGETS, help="default: all")
     parser.add_argument("--step", action="append", choices=STEPS, help="default: all")
     parser.add_argument("--seconds", type=float, default=180, help="for one item (default: 180)")
+    parser.add_argument("--nodes", type=int, help="leave out programs with more nodes (default: none)")
+    parser.add_argument("--retry", action="store_true", help="try again what broke or was too slow")
     parser.add_argument("--collect", action="store_true", help="run nothing, only write the results of earlier runs")
     parser.add_argument("--results", type=Path, default=HERE / "results.json", help="default: results.json")
     options = parser.parse_args()
@@ -123,18 +131,36 @@ def build_all(pairs: Sequence[tuple[Program, str]]) -> list[tuple[Program, str]]
     return done
 
 
-def judge(pairs: Sequence[tuple[Program, str]], places: Sequence[tuple[str, str, str]], seconds: float) -> None:
-    """Do what is missing of each step, release and target, and store it."""
+def judge(
+    pairs: Sequence[tuple[Program, str]], places: Sequence[tuple[str, str, str]], options: argparse.Namespace
+) -> None:
+    """Do what is missing for each step, release and target, and store it; programs with few nodes first.
+
+    A program that is too slow for one item is so for the others: they are left out.
+    """
     items = [item for place in places for item in _items(pairs, *place)]
+    sizes = {item.model: nodes_of(OUTPUT / STORE, item.model) for item in items}
+    items = [item for item in items if options.nodes is None or sizes[item.model] <= options.nodes]
+    items.sort(key=lambda item: (options.release.index(item.release), sizes[item.model], item.model))
     with Store(OUTPUT / STORE) as store:
-        done = store.finished(items)
+        outcomes = store.outcomes(items)
+        done = store.finished(items, retry=options.retry)
+        slow = {item.model for item in items if item.key in done and outcomes[item.key].status == "too slow"}
         missing = [item for item in items if item.key not in done]
         print(f"{len(items)} items, {len(missing)} to do", flush=True)
-        with contextlib.closing(run_items(missing, OUTPUT, Limits(seconds), 1)) as results:
-            for item, outcome in results:
+        worker = Worker(OUTPUT, Limits(options.seconds))
+        try:
+            for item in missing:
+                if item.model in slow:
+                    continue
+                outcome = worker.run(item)
+                if outcome.status == "too slow":
+                    slow.add(item.model)
                 store.put([(item, outcome)])
                 said = outcome.outcome or outcome.status
                 print(f"  {said:12} {outcome.seconds:6.1f} s  {item.label}  {outcome.message[:150]}", flush=True)
+        finally:
+            worker.kill()
 
 
 def _items(pairs: Sequence[tuple[Program, str]], step: str, release: str, target: str) -> list[Item]:

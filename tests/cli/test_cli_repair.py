@@ -123,6 +123,41 @@ def test_a_repaired_file_checks_clean_and_repairs_no_further(
 
 @pytest.mark.torch
 @pytest.mark.slow
+def test_a_repaired_program_with_dynamic_shapes_is_judged_for_a_size(cli: Cli, torch: Any, tmp_path: Path) -> None:
+    """Protects: the judge has no verdict on any repair of such a program, as on the zoo's dynamic_batch."""
+    from fuseguard_testkit.quantizing import quantize
+
+    class Branches(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.signed, self.rectified = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Any) -> Any:
+            return torch.cat([self.signed(x), torch.relu(self.rectified(x))], 1)
+
+    torch.manual_seed(0)
+    shapes = ({0: torch.export.Dim("batch", min=1, max=8)},)
+    program = quantize(Branches(), (torch.randn(2, 3, 6, 6),), "TOSA-1.0+INT", dynamic_shapes=shapes)
+    path, out = tmp_path / "dynamic.pt2", tmp_path / "repaired.pt2"
+    torch.export.save(program, path)
+    common = ("--trust", "--target", "TOSA-1.0+INT", "--output-format", "json")
+    result = cli("repair", str(path), *common, "-o", str(out), "--dim", "x[0]=4")
+    document = json.loads(result.stdout)
+    assert ([item["code"] for item in document["repairs"]], document["outcome"]) == (["FU101"], "exact")
+    assert torch.export.load(out).range_constraints, "the sizes of the file stay dynamic"
+    refused = cli("repair", str(path), *common, "--diff", "--dim", "batch=4")
+    assert refused.exit_code == 2
+    assert "no dynamic size 'batch'" in refused.output
+
+
+def test_a_size_that_is_not_a_number_is_told_before_anything_is_loaded(cli: Cli, model: Path) -> None:
+    result = cli("repair", str(model), "--diff", "--trust", "--dim", "s77=four")
+    assert result.exit_code == 2
+    assert "such as --dim s77=4" in " ".join(result.output.split())
+
+
+@pytest.mark.torch
+@pytest.mark.slow
 def test_a_program_with_nothing_to_repair_is_copied_and_told_so(cli: Cli, torch: Any, tmp_path: Path) -> None:
     from fuseguard.executorch.materialize import materialize
     from fuseguard_rules.fusion.fu101_fused_activation_out_of_range import FusedActivationOutOfRange

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import zoo_page
+from zoo.layout import completed
 
 FAMILIES = Path(__file__).parents[2] / "examples" / "zoo" / "families"
 
@@ -74,6 +75,16 @@ def test_the_page_counts_what_was_run(data: dict[str, Any], page: str) -> None:
     assert {tuple(key): int(number) for *key, number in counted} == expected
 
 
+@pytest.mark.parametrize("way", ["unguarded", "guarded", "repaired"])
+def test_the_page_counts_the_outcomes_of_every_lowering(data: dict[str, Any], page: str, way: str) -> None:
+    heads, _, *lines = [line.split(" | ") for line in section(page, "What was run").splitlines() if line[:1] == "|"]
+    cells = ", ".join(line[heads.index(way)] for line in lines)
+    counted: Counter[str] = Counter()
+    for number, name in re.findall(r"(\d+) ([a-z_ ]+)", cells):
+        counted[name] += int(number)
+    assert counted == Counter(row[way]["outcome"] or row[way]["status"] for row in data["items"] if row[way])
+
+
 def test_the_page_lists_every_program(data: dict[str, Any], page: str) -> None:
     listed = re.findall(r"^\| `(\w+)` \|", section(page, "The programs"), re.M)
     assert Counter(listed[: len(data["programs"])]) == Counter(entry["name"] for entry in data["programs"])
@@ -102,3 +113,32 @@ def row(outcome: str, findings: dict[str, int], unpredicted: int = 0) -> dict[st
 )
 def test_what_counts_as_a_disagreement(given: dict[str, Any], missed: bool, too_strict: bool) -> None:
     assert (zoo_page.missed(given), zoo_page.too_strict(given)) == (missed, too_strict)
+
+
+def results(*items: dict[str, Any], not_built: dict[str, str] | None = None) -> dict[str, Any]:
+    entry = {"name": "one", "configs": ["int8", "a16w8"], "not_built": not_built or {}}
+    return {"version": 1, "programs": [entry], "items": list(items)}
+
+
+def item(program: str, config: str, unguarded: str | None, scores: str | None = None) -> dict[str, Any]:
+    place = {"program": program, "config": config, "release": "1", "target": "t"}
+    return {**place, "unguarded": unguarded, "scores": scores}
+
+
+def test_earlier_results_stay_where_a_run_has_none() -> None:
+    """Protects: a machine that has judged ten programs removes what another one has judged."""
+    now = results(item("one", "int8", None), item("one", "a16w8", "new", "b"))
+    before = results(item("one", "a16w8", "old", "a"), item("one", "int8", "kept"), item("gone", "int8", "x"))
+    assert completed(now, before)["items"] == [item("one", "int8", "kept"), item("one", "a16w8", "new", "b")]
+    assert completed(results(), before)["items"] == [item("one", "int8", "kept"), item("one", "a16w8", "old", "a")]
+
+
+def test_a_program_that_could_not_be_built_earlier_is_listed_until_it_can() -> None:
+    before = results(not_built={"int8": "it failed"})
+    assert completed(results(), before)["programs"][0]["not_built"] == {"int8": "it failed"}
+    assert completed(results(item("one", "int8", None)), before)["programs"][0]["not_built"] == {}
+
+
+def test_results_of_another_layout_are_not_mixed() -> None:
+    with pytest.raises(ValueError, match="version 0"):
+        completed(results(), {**results(), "version": 0})

@@ -26,6 +26,7 @@ from fuseguard.cli.settings import (
     require_trust,
     trust_option,
 )
+from fuseguard.cli.sizes import DIM_OPTION, parse_sizes
 from fuseguard.executorch.engines.status import ENGINES, require_target
 from fuseguard.target import Target, TargetError
 
@@ -66,13 +67,7 @@ quantized range."""
     metavar=INPUTS,
     help="What to run the program on. Give it again for more input sets: the program is lowered once.",
 )
-@click.option(
-    "--dim",
-    "dims",
-    multiple=True,
-    metavar="NAME=SIZE",
-    help="Judge a program with dynamic shapes for this size. NAME is the program's own (s77) or a place (x[0]).",
-)
+@DIM_OPTION
 @installed_target_option
 @click.option(
     "--calls",
@@ -168,7 +163,7 @@ def command(
     layers = layers or float_file is not None
     resolved = installed_target(target, no_check_ir_validity)
     require_target(engine, resolved)
-    sizes = _sizes(dims)
+    sizes = parse_sizes(dims)
     reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     require_trust((file, *([float_file] if float_file is not None else [])), "Proving a program", trust)
     check_inputs(inputs)
@@ -231,16 +226,6 @@ def _require(engine: str, icd: Path | None) -> None:
         require(engine, icd)
     except EngineUnavailable as error:
         raise exits.Failure(f"{error}\n'fuseguard doctor' says what works here.") from error
-
-
-def _sizes(dims: Sequence[str]) -> dict[str, int]:
-    found = {}
-    for text in dims:
-        name, equals, size = text.partition("=")
-        if not (name and equals and size.isascii() and size.isdigit()):
-            raise click.UsageError(f"--dim {text}: give a name and a size, such as --dim s77=4.")
-        found[name.strip()] = int(size)
-    return found
 
 
 def _prove(

@@ -24,6 +24,7 @@ from fuseguard.cli.settings import (
     split,
     trust_option,
 )
+from fuseguard.cli.sizes import DIM_OPTION, parse_sizes
 from fuseguard.engine.rounds import EndlessRepair, RepairFault
 from fuseguard.target import Target
 
@@ -64,6 +65,7 @@ _AS_IT_WAS = "Everything is as it was, and nothing half-written is left. Fix tha
     metavar=INPUTS,
     help="Inputs to compare the two programs on.",
 )
+@DIM_OPTION
 @click.option("--prove/--no-prove", default=True, help="Lower the repaired program and have the judge run it.")
 @click.option(
     "--unsafe-repairs", is_flag=True, help="Also make repairs that change the program's results; the error is measured."
@@ -85,6 +87,7 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     inputs: str,
+    dims: tuple[str, ...],
     prove: bool,
     unsafe_repairs: bool,
     cost: bool,
@@ -101,6 +104,7 @@ def command(
     """
     resolved = installed_target(target, no_check_ir_validity)
     _check_paths(file, out, force, diff)
+    sizes = parse_sizes(dims)
     require_trust([file], "Repairing a program", trust)
     check_inputs([inputs])
     if cost:
@@ -111,7 +115,7 @@ def command(
         "policy": policy, "select": split(select), "ignore": split(ignore), "unsafe": unsafe_repairs,
     }  # fmt: skip
     with quiet():
-        program, verified = _repair(file, inputs, resolved, prove, options)
+        program, verified = _repair(file, inputs, sizes, resolved, prove, options)
         if cost:
             verified = _with_costs(verified, program, str(file), resolved, options)
         before, after = (_lines(item) for item in (program, verified.program))
@@ -137,19 +141,25 @@ def _check_paths(file: Path, out: Path | None, force: bool, diff: bool) -> None:
 
 
 def _repair(
-    file: Path, inputs: str, target: Target, prove: bool, options: dict[str, Any]
+    file: Path, inputs: str, sizes: dict[str, int], target: Target, prove: bool, options: dict[str, Any]
 ) -> tuple[ExportedProgram, VerifiedRepair]:
     """The program, and its repair with what was tried on both."""
     try:
         from fuseguard.cli.prove_inputs import read_inputs
+        from fuseguard.executorch.dynamic_sizes import with_sizes
+        from fuseguard.executorch.inputs import InputsError
         from fuseguard.executorch.loading import load
         from fuseguard.executorch.verified_repair import repair_and_verify
     except ImportError as error:
         raise exits.Failure(exits.MISSING_PROVE.format(error=error)) from error
     program = load(file)
-    values = read_inputs(inputs, program)
     try:
-        return program, repair_and_verify(program, values, target, judge=prove, **options)
+        sized = with_sizes(program, sizes) if sizes else program
+    except InputsError as error:
+        raise exits.Failure(f"{file}: --dim: {error}. {_NOTHING}") from error
+    values = read_inputs(inputs, sized)
+    try:
+        return program, repair_and_verify(program, values, target, judge=prove, dims=sizes or None, **options)
     except EndlessRepair as error:
         raise exits.Endless(f"{file}: {error} {_NOTHING}") from error
     except RepairFault as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,7 @@ def repair_and_verify(
     ignore: Sequence[str] = (),
     unsafe: bool = False,
     judge: bool = True,
+    dims: Mapping[str, int] | None = None,
     compile_config: EdgeCompileConfig | None = None,
     trust: bool = False,
 ) -> VerifiedRepair:
@@ -123,12 +124,14 @@ def repair_and_verify(
         ignore: as for :func:`fuseguard.executorch.repair`.
         unsafe: as for :func:`fuseguard.executorch.repair`.
         judge: False leaves out lowering and judging, which take nearly all the time.
+        dims: as for :func:`fuseguard.executorch.prove`: the sizes that a program with dynamic sizes is judged for. The
+            repaired program keeps its dynamic sizes.
         compile_config: what the program is lowered with; None means ExecuTorch's default.
         trust: the file is trusted. ``torch.export.load`` runs code from it.
 
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
-        InputsError: a ValueError; the inputs do not fit the program.
+        InputsError: a ValueError; the inputs or ``dims`` do not fit the program.
         InexactRepair: every repair made should be exact, and the results differ.
         RepairFault: as for :func:`fuseguard.executorch.repair`.
         TargetError: as for :func:`fuseguard.executorch.repair`.
@@ -149,5 +152,5 @@ def repair_and_verify(
     if judge:
         guarded = any(finding.refuse for finding in result.remaining)
         checks = support_checks(resolved, **options) if guarded else None
-        proof = prove(result.program, inputs, resolved, checks, compile_config=compile_config)
+        proof = prove(result.program, inputs, resolved, checks, dims=dims, compile_config=compile_config)
     return VerifiedRepair(result, difference, len(runs), proof)

@@ -148,7 +148,7 @@ def _arguments(manifest: Manifest, models: Models, model: str, step: str, releas
     inputs = [part for text in models.inputs for part in ("--inputs", text)]
     common = ("--trust", "--target", target, "--policy", manifest.policy, *shown)
     if step == "repair":
-        return ("repair", model, *common, "--diff", *inputs[:2])
+        return ("repair", model, *common, "--diff", *inputs[:2], *dims)
     return ("prove", model, *common, *inputs, *dims, *(("--guard",) if step == "guard" else ()))
 
 
