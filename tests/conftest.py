@@ -26,9 +26,9 @@ def registry() -> Registry:
 @pytest.fixture(autouse=True)
 def _quick_torch(request: pytest.FixtureRequest) -> None:
     """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time."""
-    if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
+    if request.node.get_closest_marker("torch"):
         pytest.importorskip("torch").set_num_threads(1)
-    if request.node.get_closest_marker("slow"):
+    if request.node.get_closest_marker("torch") and request.node.get_closest_marker("slow"):
         pytest.importorskip("executorch")
         from fuseguard.executorch.hurry import hurry
 
