@@ -53,6 +53,12 @@ NOT_RUN = {
     ".venvs/1.5.1/bin/python tests/differential/functions.py --out functions.jsonl": (
         "takes half an hour; tests/differential/test_functions.py runs some of it"
     ),
+    ".venvs/1.5.1/bin/python tests/differential/reduced_programs.py --out small.jsonl --programs 13": (
+        "takes half an hour; tests/differential/test_reduced_programs.py runs it"
+    ),
+    ".venvs/1.5.1/bin/python tests/differential/reduced_programs.py --out small.jsonl --announced wrong --programs 7": (
+        "takes ten minutes; tests/differential/test_reduced_programs.py runs the same on other programs"
+    ),
     ".venvs/1.5.1/bin/python tests/differential/two_judges.py --out judges.jsonl": (
         "takes half an hour; tests/lockstep/test_cells.py judges a sample"
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +20,7 @@ from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.shown import Printed, counted, counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
@@ -237,7 +238,7 @@ def _notes(graph: Graph) -> tuple[str, ...]:
 
 def _unread(view: View) -> Iterator[Node]:
     """Live Q and DQ whose qparams are computed in the program, or are not there."""
-    return (node for node in view.calls() if (view.is_q(node) or view.is_dq(node)) and view.qparams(node) is None)
+    return (node for node in view.of_kind("quantize", "dequantize") if view.qparams(node) is None)
 
 
 class TooMuchFound(Exception):

@@ -16,13 +16,13 @@ from fuseguard.ir.delegate import Delegate
 from fuseguard.ir.hazard import Hazard
 from fuseguard.ir.ops import OpInfo, Trait, canonical_target, lookup
 from fuseguard.ir.source_lines import model_line
+from fuseguard.ir.value import Value
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
 Dialect: TypeAlias = Literal["aten", "edge"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Value, frozen=True):
     """A use of another node's value."""
 
     name: str
@@ -53,8 +53,7 @@ class TensorMeta:
         return self.dtype.startswith(("float", "bfloat"))
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLine:
+class SourceLine(Value, frozen=True):
     """A line of the user's Python as the exporter recorded it; ``code`` may be empty."""
 
     file: str
