@@ -16,7 +16,8 @@ WITH_ENV := PATH="$(BIN):$$PATH"
 # The tests start Python hundreds of times. Without byte code, most of each start is spent compiling fuseguard.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo cost zoo test test-fast test-pythons test-releases release bench fuzz lint types docs pictures env clean
+.PHONY: help demo cost zoo test test-site test-fast test-pythons test-releases release bench fuzz lint types docs \
+  pictures env clean
 
 help:
 	@echo "make demo           train, quantize, check and lower a classifier, with and without fuseguard"
@@ -57,8 +58,13 @@ lint: env
 types: env
 	$(BIN)/python -m mypy --strict
 
-test: lint
-	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" $(PYTEST_ARGS)
+# What keeps one processor busy first, both at once: mypy without its cache, and a browser.
+test: env
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-site
+	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" --ignore=tests/browser --ignore=tests/docs/test_site.py $(PYTEST_ARGS)
+
+# The tests of the browser and of the site need packages that are in the environment without torch.
+test-site:
 	@$(PYTHON) tools/release_env.py core > /dev/null
 	$(CORE_BIN)/python -m pytest tests/browser tests/docs/test_site.py
 

@@ -25,11 +25,11 @@ def registry() -> Registry:
 
 @pytest.fixture(autouse=True)
 def _quick_torch(request: pytest.FixtureRequest) -> None:
-    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in half the time."""
-    if request.node.get_closest_marker("torch") or request.node.get_closest_marker("slow"):
+    """Small graphs run faster, and repeatably, on one thread; lowering does what it does in less than half the time."""
+    if request.node.get_closest_marker("torch"):
         pytest.importorskip("torch").set_num_threads(1)
-    if request.node.get_closest_marker("slow"):
         pytest.importorskip("executorch")
-        from fuseguard.executorch.hurry import hurry
+        from fuseguard.executorch.hurry import compile_when_called, hurry
 
         hurry()
+        compile_when_called()

@@ -18,11 +18,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = os.environ.get("FUSEGUARD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
 
-@pytest.fixture(autouse=True)
-def _quick_torch() -> None:
-    """Instead of the fixture for slow tests, which imports torch: the environment with Playwright has none."""
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:

@@ -37,7 +37,8 @@ def short_run(cases: Sequence[Case], release: str) -> frozenset[Case]:
 
 def is_told_apart(case: Case, release: str) -> bool:
     """Whether the rules say something else of the case on ``release`` than on the newest one."""
-    return _said(case, release) != _said(case, MEASURED_RELEASES[-1])
+    # On the newest one, nothing is: asking the rules of 1,300 cases takes seconds of each worker's collection.
+    return release != MEASURED_RELEASES[-1] and _said(case, release) != _said(case, MEASURED_RELEASES[-1])
 
 
 @cache

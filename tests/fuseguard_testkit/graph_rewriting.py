@@ -1,7 +1,7 @@
 """Makes planned rewrites in torch-free graphs, so that whole repairs can be tried by the thousand.
 
 What ``fuseguard.executorch.rewriting`` does to an exported program, done to a small graph; that both agree on all
-examples is tested in tests/releases/test_rounds_of_programs.py.
+examples is tested in tests/releases/test_repair.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What is asked of a repair, on the installed release: the same results, a right lowering, and no op lost by it."""
+"""What is asked of a repair, on the installed release: the same results, a right lowering, and no op lost by it; and
+that the torch-free rewriting of the tests does the same.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,19 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from fuseguard.engine import Call, Effect, Fold, Insert, MakeConstant
+from fuseguard.engine import Call, Effect, Finding, Fold, Insert, MakeConstant
+from fuseguard.engine.rounds import Repair
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
 from fuseguard.executorch.outputs import largest_difference
 from fuseguard.executorch.proof import Proof
 from fuseguard.executorch.state import MUTATIONS, functional_program, slots
+from fuseguard.ir import Graph
+from fuseguard.readers.fx import read_program
+from fuseguard.target import Target
+from fuseguard_testkit.graph_rewriting import repair_graph
+from fuseguard_testkit.repair_cases import SELECTED
 
 
 def eager_faults(
@@ -111,3 +119,41 @@ def _may_be_bounded(result: RepairResult) -> bool:
     if any(finding.effect is Effect.BOUNDED for finding in result.remaining):
         return True
     return any("int16" in str(node.args) for node in result.program.graph.nodes)
+
+
+def rewriting_faults(
+    program: ExportedProgram, result: RepairResult, target: str, policy: str = "consistent"
+) -> list[str]:
+    """Where the torch-free rewriting of the tests does not do with ``program`` what ``result`` says.
+
+    It must not: tests/rules/test_repair_rounds.py says of thousands of small graphs what holds of programs.
+    """
+    graph, applied, report = repair_graph(read_program(program), Target.parse(target), SELECTED, policy)
+    found = []
+    if _told(applied) != _told(result.applied):
+        found.append(f"repairs: {_told(applied)}, and of the program {_told(result.applied)}")
+    if _named(report.findings) != _named(result.remaining):
+        found.append(f"remaining: {_named(report.findings)}, and of the program {_named(result.remaining)}")
+    graphs = _nodes(graph), _nodes(read_program(result.program))
+    if graphs[0] != graphs[1]:
+        found.append(f"nodes: {graphs[0]}, and of the program {graphs[1]}")
+    return found
+
+
+def _told(repairs: Sequence[Repair]) -> list[tuple[str, str, int]]:
+    return [(item.finding.code, item.finding.fingerprint, len(item.rewrite.edits)) for item in repairs]
+
+
+def _named(findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    return [(finding.code, finding.fingerprint, finding.effect.value) for finding in findings]
+
+
+def _nodes(graph: Graph) -> list[tuple[object, ...]]:
+    """Every node without its name: what it is, reads and yields, in an order that both graphs have."""
+    found: list[tuple[object, ...]] = []
+    for body in graph.walk():
+        for node in body:
+            reads = tuple(sorted(body[ref.name].target or body[ref.name].op for ref in node.refs()))
+            literals = tuple(str(arg) for arg in node.args if not node.refs() or "name=" not in str(arg))
+            found.append((body.name, node.op, node.target, node.outputs, node.annotated, reads, literals))
+    return sorted(found, key=str)

@@ -1,5 +1,5 @@
 """Repairs, proved three ways on the installed release: the eager results stay equal to the bit, the judge says exact,
-and nothing that the guard left on the accelerator is lost.
+and nothing that the guard left on the accelerator is lost. The torch-free rewriting of the tests does the same.
 
 Every bad example of every rule that knows a repair is repaired and judged; in the short run a third of them, the
 profiles by turns, with -m thorough each under both profiles. tests/rules/test_repairs.py holds that none of it is idle.
@@ -22,7 +22,7 @@ from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
 from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, SHORT, fixed  # noqa: E402
-from fuseguard_testkit.repairing import eager_faults, lowered, lowering_faults  # noqa: E402
+from fuseguard_testkit.repairing import eager_faults, lowered, lowering_faults, rewriting_faults  # noqa: E402
 
 CASES = [
     pytest.param(
@@ -43,6 +43,7 @@ def test_a_repair_changes_nothing_but_the_lowering(rule: Rule, example: Example,
     policy = repair_policy(rule)
     result = repair(program, spec, policy)
     assert eager_faults(program, result, inputs, spec, policy) == []
+    assert rewriting_faults(program, result, spec, policy) == []
     if rule.code in fixed(rule, example, spec):
         applied = {item.finding.code for item in result.applied}
         assert applied & {rule.code, *example.companions}, "the check calls it repairable"

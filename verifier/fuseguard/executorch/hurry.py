@@ -58,7 +58,7 @@ def hurry_alone() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     hurry()
-    _compile_when_called()
+    compile_when_called()
     gc.disable()
 
 
@@ -127,7 +127,8 @@ def _put(op: OpOverload, kernels: Mapping[Any, Any]) -> None:
     op._dispatch_cache.clear()
 
 
-def _compile_when_called() -> None:
+@functools.cache
+def compile_when_called() -> None:
     """Makes a GraphModule's Python code when it is called or read: passes make hundreds, and interpret their graphs."""
     compile_now = GraphModule.recompile
     made = ("_code", "_lineno_map", "_prologue_start")

@@ -1,12 +1,13 @@
-"""Makes the partitioner that a target needs."""
+"""Makes the partitioner that a target needs.
+
+It imports Arm's partitioners where it makes one: with them comes executorch/backends/xnnpack, which sets up the root
+logger, so that whatever a user's script logs looks different.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from executorch.backends.arm.tosa import partitioner as tosa_partitioner
-
-from fuseguard.executorch.lowering import compile_spec_for
 from fuseguard.target import Target, TargetError
 
 
@@ -39,12 +40,16 @@ def partitioner_of(target: Any) -> Any:
         return EthosUPartitioner(spec)
     if not hasattr(spec, "tosa_spec"):
         raise TargetError(f"a target of the type {kind}; pass a target such as 'vgf', a compile spec or a partitioner")
-    return tosa_partitioner.TOSAPartitioner(spec)
+    from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
+
+    return TOSAPartitioner(spec)
 
 
 def _compile_spec(target: Target) -> Any:
     """The compile spec of the accelerator itself. Raises TargetError."""
     if target.accelerator == "tosa":
+        from fuseguard.executorch.lowering import compile_spec_for
+
         return compile_spec_for(target)
     try:
         if target.accelerator == "vgf":
