@@ -124,9 +124,10 @@ def _may_be_bounded(result: RepairResult) -> bool:
 def rewriting_faults(
     program: ExportedProgram, result: RepairResult, target: str, policy: str = "consistent"
 ) -> list[str]:
-    """Where the torch-free rewriting of the tests does not do with ``program`` what ``result`` says.
+    """Differences between ``result`` and what the torch-free rewriting of the tests does with ``program``.
 
-    It must not: tests/rules/test_repair_rounds.py says of thousands of small graphs what holds of programs.
+    There must be none. Otherwise, what tests/rules/test_repair_rounds.py shows with thousands of small graphs does not
+    hold for programs.
     """
     graph, applied, report = repair_graph(read_program(program), Target.parse(target), SELECTED, policy)
     found = []
