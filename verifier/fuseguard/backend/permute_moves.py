@@ -69,7 +69,9 @@ class PermuteMoves:
     def comes_back(self, node: Node, depth: int = 0) -> bool:
         """Whether a permute that came down past ``node`` can come up again to its result."""
         readers = readers_of(self.view, node)
-        if depth > LONGEST_CHAIN or (len(readers) > 1 and not all(self._lets_through(item) for item in readers)):
+        if depth > LONGEST_CHAIN or any(item.op == "output" for item in readers):
+            return True  # it stays in front of the DQ at the delegate's end
+        if len(readers) > 1 and not all(self._lets_through(item) for item in readers):
             return True
         return all(self._comes_back_from(reader, depth) for reader in readers)
 
