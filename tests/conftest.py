@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 
+import hypothesis
 import pytest
 
 from fuseguard.engine.registry import Registry, load_registry
 
 # A test must see what the code does now, and the user's own cache is not its business.
 os.environ["FUSEGUARD_CACHE"] = "off"
+
+# The same examples in every run, so that a failure is due to the change. --hypothesis-profile=default draws others.
+hypothesis.settings.register_profile("repeatable", derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

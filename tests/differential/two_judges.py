@@ -46,6 +46,7 @@ _SEED = 5
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="JSON lines, appended to")
+    parser.add_argument("--spec", help="examples under this specification only, such as TOSA-1.0+INT")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth example only")
     parser.add_argument("--timed", action="store_true", help="compare the processor time of both judges")
     parser.add_argument("--programs", type=int, metavar="N", help="the first N of the campaign, not the examples")
@@ -190,7 +191,8 @@ def _run(options: argparse.Namespace) -> None:
 def _programs(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Names, and what judges them."""
     if options.programs is None:
-        for case in ran()[:: options.every]:
+        found = [case for case in ran() if options.spec in (None, case.spec)]
+        for case in found[:: options.every]:
             yield str(case), lambda case=case: judged(case, options.timed)
     for index in range(0, options.programs or 0, options.every):
         yield f"{options.grammar} {index}", lambda index=index: judged_program(options.grammar, index)

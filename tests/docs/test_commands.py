@@ -53,6 +53,12 @@ NOT_RUN = {
     ".venvs/1.5.1/bin/python tests/differential/functions.py --out functions.jsonl": (
         "takes half an hour; tests/differential/test_functions.py runs some of it"
     ),
+    ".venvs/1.5.1/bin/python tests/differential/reduced_programs.py --out small.jsonl --programs 13": (
+        "takes half an hour; tests/differential/test_reduced_programs.py runs it"
+    ),
+    ".venvs/1.5.1/bin/python tests/differential/reduced_programs.py --out small.jsonl --announced wrong --programs 7": (
+        "takes ten minutes; tests/differential/test_reduced_programs.py runs the same on other programs"
+    ),
     ".venvs/1.5.1/bin/python tests/differential/two_judges.py --out judges.jsonl": (
         "takes half an hour; tests/lockstep/test_cells.py judges a sample"
     ),
@@ -63,10 +69,10 @@ NOT_RUN = {
 }
 #: Command -> what it comes to where the environment is there already. Vulkan takes a minute, and test_vgf.py runs it.
 RUN_AS = {"make demo": "python examples/digits/demo.py --no-vgf"}
-#: Commands that begin like this train or lower.
+#: Commands that begin like this train or lower, or read what such a command has written.
 WITH_TORCH = (
     "make demo", "fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
-    ".venvs/1.5.1/bin/fuseguard",
+    "fuseguard view model.pt2 --target TOSA-1.0+INT --placement", ".venvs/1.5.1/bin/fuseguard",
 )  # fmt: skip
 
 SHELL = [block for block in blocks("sh", "console", "bash", "shell") if block.page != FIRST_HOUR]
@@ -79,7 +85,7 @@ def needs_torch(command: Command) -> bool:
     return command.text.startswith(WITH_TORCH)
 
 #: Those of them that run in the process of the test.
-IN_PROCESS = ("fuseguard prove", "fuseguard reduce", "fuseguard repair")
+IN_PROCESS = ("fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair")
 SHELL_SYNTAX = re.compile(r"[|&;<>$*]")
 
 

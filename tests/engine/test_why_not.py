@@ -234,8 +234,8 @@ def test_a_rule_of_another_pack_is_followed_too(tmp_path: Path, monkeypatch: pyt
         ("node.kind == 'cat'", False),
     ]
     assert answer.steps[1].doc == "Whether the op is a cat."
-    (tmp_path / "broken_pack.py").write_text(PACK.replace("fails = False", "fails = True"))
-    broken = __import__("broken_pack").Third()
+    (tmp_path / "failing_third_pack.py").write_text(PACK.replace("fails = False", "fails = True"))
+    broken = __import__("failing_third_pack").Third()
     assert "a fault of the rule" in asked(broken, graph, target, "relu").note
 
 

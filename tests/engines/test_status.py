@@ -111,7 +111,7 @@ MISSING: dict[str, tuple[Callable[[Machine, pytest.MonkeyPatch], object], str, s
         "ai-ml-sdk-scenario-runner==0.11.0",
     ),
     "converter": (lambda m, _: setattr(m, "converter", None), "model-converter: is not on PATH", "model-converter"),
-    "executorch": (lambda m, _: m.versions.update({"executorch": None}), "executorch: is not installed", "fuseguard["),
+    "executorch": (lambda m, _: m.versions.update({"executorch": None}), "executorch: is not installed", "'.[prove]'"),
 }  # fmt: skip
 
 

@@ -80,6 +80,7 @@ def apply(graph: Graph, rewrites: Sequence[Rewrite]) -> Graph:
     for rewrite in rewrites:
         for edit in rewrite.edits:
             editor.make(edit)
+    editor.erase_unread()
     nodes = [replace(node, index=index) for index, node in enumerate(editor.nodes)]
     return Graph(nodes, dialect=graph.dialect, name=graph.name, buffers=graph.buffers, subgraphs=graph.subgraphs)
 
@@ -89,6 +90,9 @@ class _Editor:
         self.nodes = list(graph)
         self.top = not graph.name
         self._taken = {node.name for node in graph}
+        #: What the edits may have left without a reader. It goes after all of them: another may be about it.
+        self._replaced: list[str] = []
+        self._folded: list[str] = []
 
     def make(self, edit: Edit) -> None:
         if isinstance(edit, Insert):
@@ -111,7 +115,7 @@ class _Editor:
         elif isinstance(edit, ReturnInstead):
             for output in [node for node in self.nodes if node.op == "output"]:
                 self._read_instead(output, {edit.node: edit.value})
-            self._erase_unread(edit.node)
+            self._replaced.append(edit.node)
         else:
             raise TypeError(edit)
 
@@ -132,8 +136,7 @@ class _Editor:
             self._put(node, kwargs={**node.kwargs, edit.name: edit.value})
         else:
             self._put(node, args=(*node.args[: edit.position], edit.value, *node.args[edit.position + 1 :]))
-        for ref in node.refs():
-            self._erase_unread(ref.name)
+        self._replaced += [ref.name for ref in node.refs()]
 
     def _make_constant(self, edit: MakeConstant) -> None:
         node = self._node(edit.node)
@@ -149,7 +152,7 @@ class _Editor:
         self._put_in_place(node, self._chain(self._node(self._copy(source, {})), origin, edit.steps))
 
     def _put_in_place(self, node: Node, last: str) -> None:
-        """What read ``node`` reads ``last``, and ``node`` goes."""
+        """What read ``node`` reads ``last``."""
         readers = [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]
         for reader in readers:
             self._read_instead(reader, {node.name: last})
@@ -157,7 +160,7 @@ class _Editor:
             self._rename(node.name, self._new(f"{node.name}_unrepaired"))
             self._rename(last, node.name)
             node = self._node(f"{node.name}_unrepaired")
-        self._erase_unread(node.name)
+        self._replaced.append(node.name)
 
     def _duplicate(self, edit: Duplicate) -> None:
         made: dict[str, str] = {}
@@ -176,7 +179,7 @@ class _Editor:
         self.nodes.insert(0, stored)
         for reader in [reader for reader in self.nodes if node.name in {ref.name for ref in reader.refs()}]:
             self._read_instead(reader, {node.name: stored.name})
-        self._erase_unread(node.name, constants=True)
+        self._folded.append(node.name)
 
     # --- what they are made of
 
@@ -202,6 +205,8 @@ class _Editor:
         self.nodes[self._place(reader.name)] = changed
 
     def _rename(self, old: str, new: str) -> None:
+        for names in (self._replaced, self._folded):
+            names[:] = [new if name == old else name for name in names]
         self.nodes = [replace(_renamed(node, {old: new}), name=new if node.name == old else node.name)
                       for node in self.nodes]  # fmt: skip
 
@@ -242,15 +247,16 @@ class _Editor:
         self.nodes.insert(max(map(self._place, operands)) + 1, node)
         return name
 
-    def _erase_unread(self, name: str, *, constants: bool = False) -> None:
-        pending = [name]
-        while pending:
-            item = pending.pop()
-            read = any(item == ref.name for node in self.nodes for ref in node.refs())
-            node = next((node for node in self.nodes if node.name == item), None)
-            if node is not None and (node.op == "call" or (constants and node.constant)) and not read:
-                pending += [ref.name for ref in node.refs()]
-                self.nodes.remove(node)
+    def erase_unread(self) -> None:
+        """What the edits have left without a reader goes, with what only it read; constants if they were folded."""
+        for names, constants in ((self._replaced, False), (self._folded, True)):
+            while names:
+                name = names.pop()
+                read = any(name == ref.name for node in self.nodes for ref in node.refs())
+                node = next((node for node in self.nodes if node.name == name), None)
+                if node is not None and (node.op == "call" or (constants and node.constant)) and not read:
+                    names += [ref.name for ref in node.refs()]
+                    self.nodes.remove(node)
 
 
 def _missing(name: str) -> Node:

@@ -213,6 +213,20 @@ def mutants(lowering: Lowering, seed: int = 0) -> Iterator[Mutant]:
                     yield mutant
 
 
+def rescaled(lowering: Lowering, factor: float) -> Iterator[Mutant]:
+    """For each RESCALE, a mutant whose multipliers are ``factor`` times as large."""
+    for number in range(len(lowering.calls)):
+        name = f"delegate {number}"
+        file = lowering.file(name)
+        for at, op in enumerate(file.block["operators"]):
+            if op["op"] == "RESCALE":
+                graph = _Changes(file)
+                own = graph.file.block["operators"][at]
+                values = graph.file.constant(own["inputs"][1])
+                graph.replace(own, 1, np.rint(values * factor).astype(values.dtype))
+                yield Mutant("multiplier", name, op["outputs"][0], f"RESCALE {values} * {factor}", graph.root)
+
+
 def _has(file: TosaFile, kind: str, op: dict[str, Any]) -> bool:
     """TOSA allows zero points of 8-bit tensors only."""
     place = {"output zero point": op["outputs"][0], "input zero point": op["inputs"][0]}.get(kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.export import ExportedProgram
 
-from fuseguard.engine import Call, Effect, Fold, Insert
+from fuseguard.engine import Call, Effect, Fold, Insert, MakeConstant
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
 from fuseguard.executorch.extremes import extreme_inputs
@@ -89,13 +89,16 @@ def lowering_faults(result: RepairResult, proof: Proof, guarded_original: Callab
 
 
 def _written_out(result: RepairResult) -> Counter[str]:
-    """The casts that the repair puts before ops that cast by themselves, by what the edge dialect calls them.
+    """The ops that the repair writes in place of what stays on the CPU with the guard, by the edge dialect's names.
 
-    Where such an op stays on the CPU, guarded or repaired, so does its cast.
+    These are the casts before ops that cast by themselves, and the constants that replace ops: a constant that the
+    program returns is in no delegate.
     """
-    edits = [edit for item in result.applied for edit in item.rewrite.edits if isinstance(edit, Insert)]
-    casts = sum(step.target == "aten.to.dtype" for edit in edits for step in edit.steps if isinstance(step, Call))
-    return Counter({"dim_order_ops._to_dim_order_copy.default": casts})
+    edits = [edit for item in result.applied for edit in item.rewrite.edits]
+    steps = [step for edit in edits if isinstance(edit, Insert) for step in edit.steps if isinstance(step, Call)]
+    casts = sum(step.target == "aten.to.dtype" for step in steps)
+    constants = Counter(edit.target for edit in edits if isinstance(edit, MakeConstant))
+    return Counter({"dim_order_ops._to_dim_order_copy.default": casts}) + constants
 
 
 def computing(cpu_ops: Iterable[str]) -> Counter[str]:

@@ -12,14 +12,18 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 from fuseguard.executorch import Proof, prove  # noqa: E402
+from fuseguard.executorch.all_inputs.lowering_forms import Lowering  # noqa: E402
 from fuseguard.executorch.all_inputs.results import CellProof  # noqa: E402
+from fuseguard.executorch.copying import copy_program  # noqa: E402
+from fuseguard.executorch.lowering import compile_spec_for, lower_to_edge  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.executorch.state import functional_program  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, int8, int16  # noqa: E402
 from fuseguard.report.all_inputs import render, to_dict  # noqa: E402
 from fuseguard.report.lines import plain  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.mutant_judge import Subject  # noqa: E402
-from fuseguard_testkit.mutating import Network, Residual  # noqa: E402
+from fuseguard_testkit.mutating import Network, Residual, lowered_to, rescaled  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 INT = "TOSA-1.0+INT"
@@ -123,6 +127,46 @@ def test_two_int16_operands_are_sampled() -> None:
     assert (cell.status, cell.method) == ("sampled", "drawn codes")
     assert "too many combinations" in cell.reason
     assert cell.count > 1 << 16
+
+
+def test_two_int16_operands_are_tried_where_the_output_changes() -> None:
+    """A comparison that is off for one code of x in 2 ** 16, for half of the negative codes of y, and for no extreme.
+
+    y is one and a half steps of x. An odd negative code lies halfway between two codes of x, and RESCALE rounds it up.
+    With a multiplier that is larger by 2 ** -18, it is rounded down.
+    """
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", (1, 8), int16(0.001)), b.quantized_input("y", (1, 8), int16(0.0015))
+    program, inputs = materialize(b.output(b.call("aten.lt.Tensor", x, y, dtype="bool")))
+    target = Target.parse(INT + "+int16")
+    lowering = Lowering(lower_to_edge(copy_program(program), compile_spec_for(target)).program)
+    subject = Subject(functional_program(program), inputs, lowering, target)
+    assert not subject.right.refuted
+    found = []
+    for mutant in rescaled(lowering, 1 + 2**-18):
+        with lowered_to(lowering, mutant):
+            found += subject.proved(None).refuted
+    assert found
+    example = found[0].counterexample
+    assert example is not None
+    codes = {name: code for name, _, code in example.codes}
+    left, right = codes["quantize_per_tensor"], codes["quantize_per_tensor_1"]
+    assert abs(left - 1.5 * right) <= 1, "at the threshold"
+
+
+def test_values_without_dimensions_keep_their_rank() -> None:
+    """np.ascontiguousarray gives such an array a dimension: what was joined with a vector had two then."""
+    qparams = int8(0.0237, -3)
+    b = GraphBuilder()
+    number, vector = b.quantized_input("x", (), qparams), b.quantized_input("y", (3,), qparams)
+    one = b.call("aten.unsqueeze.default", number, 0, shape=(1,))
+    joined = b.requantize(b.call("aten.cat.default", (one, vector), shape=(4,)), qparams)
+    doubled = b.requantize(b.call("aten.add.Tensor", number, number), int8(0.0474, 5))
+    proof = prove(*materialize(b.output(joined, doubled)), INT, all_inputs=True)
+    found = proof.all_inputs
+    assert found is not None
+    inside = [cell for cell in found.cells if cell.operands]
+    assert {(cell.status, cell.reason) for cell in inside} == {("proved", "")}, inside
 
 
 def test_nothing_is_proved_where_nothing_runs_and_unless_asked() -> None:

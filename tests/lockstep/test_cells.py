@@ -120,13 +120,13 @@ def test_cells_are_judged_on_request() -> None:
 def test_the_delegates_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run with all tensors visible serves both judges."""
     runs: list[int] = []
-    run = reference_model.run_reference_model
+    run = reference_model._run
 
     def counted(*args: Any) -> Any:
         runs.append(len(args))
         return run(*args)
 
-    monkeypatch.setattr(reference_model, "run_reference_model", counted)
+    monkeypatch.setattr(reference_model, "_run", counted)
     proof = prove(*materialize(_two_faults()), INT, locate=True)
     assert len(runs) == proof.delegates == 1
 

@@ -22,6 +22,7 @@ from fuseguard.executorch.all_inputs.forms import (  # noqa: E402
 )
 from fuseguard.executorch.all_inputs.graph_sums import unfolded  # noqa: E402
 from fuseguard.executorch.all_inputs.reaching import codes_for_sum  # noqa: E402
+from fuseguard.executorch.all_inputs.thresholds import at_thresholds  # noqa: E402
 from fuseguard.executorch.all_inputs.tosa_rules import windows  # noqa: E402
 
 
@@ -83,3 +84,33 @@ def test_the_ends_of_an_interval_can_be_had() -> None:
     low, high = interval(weight[None], -100, 155)
     assert (low[0], high[0]) == (16 * -100 - 7 * 155, 16 * 155 + 7 * 100)
     assert codes_for_sum(weight, int(high[0]), -100, 155, 0) is not None
+
+
+def test_each_code_of_each_operand_meets_a_change_of_the_result() -> None:
+    """A sum that saturates: rows that reach no change are left out, and all others are on both sides of one."""
+    codes = [np.arange(-300, 301), np.arange(-500, 501)]
+    changes = np.arange(-100, 100) + 0.5
+
+    def value(columns: list[np.ndarray]) -> np.ndarray:
+        return columns[0] * 0.75 + columns[1] * 0.31
+
+    one, other = at_thresholds(codes, value, changes)
+    assert len(one) == len(other)
+    assert set(one.tolist()) >= set(range(-300, 301)), "a code of each that reaches a change"
+    assert {int(code) for code in codes[1] if abs(code * 0.31) < 300} <= set(other.tolist())
+    found = np.searchsorted(changes, value([one, other]), side="right")
+    # Each operand is searched in turn: the lower sides of the changes first, then the upper ones.
+    below, above = [], []
+    start = 0
+    for size in _sizes(one, other):
+        below.append(found[start : start + size])
+        above.append(found[start + size : start + 2 * size])
+        start += 2 * size
+    assert bool((np.concatenate(below) != np.concatenate(above)).all())
+    assert len(set(np.concatenate(below).tolist())) > 150, "nearly all changes are among them"
+
+
+def _sizes(one: np.ndarray, other: np.ndarray) -> list[int]:
+    """How many rows each of the two searches has: in the first one, the second operand stays as it is."""
+    size = next(size for size in range(len(other) // 2, 0, -1) if np.array_equal(other[:size], other[size : 2 * size]))
+    return [size, len(one) // 2 - size]

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.torch
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from fuseguard.executorch.lockstep.layouts import align, sorted_distance  # noqa: E402
+from fuseguard.executorch.lockstep.layouts import align, least_distance, outline  # noqa: E402
 
 
 @given(st.data())
@@ -48,5 +48,16 @@ def test_no_layout_is_nearer_than_the_sorted_codes(codes: list[int]) -> None:
     """What lets most candidates be left out without trying a layout."""
     one = np.array(codes, dtype=np.int64)
     other = np.random.default_rng(1).integers(-128, 128, one.size)
-    distance = sorted_distance(np.sort(one), np.sort(other))
+    distance = least_distance(outline(one), outline(other), one.size)
     assert distance <= float(np.abs(one - other).mean()) + 1e-9
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("int8", 256), ("int8", 70000), ("uint8", 300), ("int16", 70001)])
+def test_counted_codes_have_the_distance_of_sorted_ones(dtype: str, size: int) -> None:
+    generator = np.random.default_rng(0)
+    limits = np.iinfo(dtype)
+    one = generator.integers(limits.min, limits.max + 1, size).astype(dtype)
+    other = (one // 2 + generator.integers(0, 3, size)).astype(dtype)
+    assert outline(one).size == limits.max - limits.min + 1
+    wanted = float(np.abs(np.sort(one).astype(np.int64) - np.sort(other)).mean())
+    assert least_distance(outline(one), outline(other), size) == pytest.approx(wanted, abs=1e-12)

@@ -22,7 +22,7 @@ from fuseguard.executorch import guard, lower, prove, repair  # noqa: E402
 from fuseguard.executorch.inputs import InputsError, flat_inputs  # noqa: E402
 from fuseguard.executorch.lowering import compile_spec_for, describe  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
-from fuseguard.target import Target  # noqa: E402
+from fuseguard.target import Target, TargetError  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
 TARGET = "TOSA-1.0+INT"
@@ -163,6 +163,18 @@ def test_methods_are_lowered_together_each_with_its_own_report() -> None:
         assert partitioner.fuseguard_repair[name].exact
     with pytest.raises(TypeError, match="call guard once for each of forward, scaled"):
         guard(partitioner, program=methods)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [TARGET, Target.parse(TARGET), compile_spec_for(Target.parse(TARGET))], ids=type)
+def test_lower_makes_the_partitioner_of_a_target(target: Any) -> None:
+    """The methods case failed with "vars() argument must have __dict__ attribute" before."""
+    manager = lower({"forward": quantize(Conv(), (X,), TARGET)}, target)
+    assert describe(manager.exported_program()).delegates == 1
+
+
+def test_lower_says_what_a_target_is() -> None:
+    with pytest.raises(TargetError, match="a target of the type int; pass a target such as 'vgf'"):
+        lower(quantize(Conv(), (X,), TARGET), 3)
 
 
 def test_a_misspelt_guard_is_refused(scaled: ExportedProgram) -> None:

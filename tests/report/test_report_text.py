@@ -9,10 +9,11 @@ import pytest
 
 from fuseguard.engine import Effect, Finding, Severity
 from fuseguard.engine.run import TooMuchFound
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.ir.graph import SourceLine
 from fuseguard.report.lines import Line, paragraph, plain, table
-from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.numbers import json_number, short
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import quoted
 from fuseguard.report.text import finding_lines, render

@@ -66,8 +66,13 @@ def version_of(name: str) -> str:
 
 def _version_of_own_alone() -> str:
     """The version of fuseguard, if its own pack is the only one. Raises _CannotTell otherwise."""
+    return _version_among(tuple(_infos()))
+
+
+@lru_cache(maxsize=8)
+def _version_among(infos: tuple[tuple[str, str], ...]) -> str:
     found = []
-    for folder, info in _infos():
+    for folder, info in infos:
         try:
             with open(os.path.join(folder, info, "entry_points.txt"), "rb") as file:
                 text = file.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 from packaging.version import InvalidVersion, Version
@@ -141,7 +142,13 @@ class Target:
 
     def __str__(self) -> str:
         unchecked = "" if self.ir_validity else ", without the check of the edge IR"
-        return f"{self.name}, ExecuTorch {self.release}{unchecked}"
+        return f"{self.name}, ExecuTorch {spelled(self.release)}{unchecked}"
+
+
+@lru_cache(maxsize=64)
+def spelled(release: Version) -> str:
+    """A release as text, which every finding has: packaging takes long to make it."""
+    return str(release)
 
 
 def as_target(value: str | Target | HasTosaSpec) -> str | Target:

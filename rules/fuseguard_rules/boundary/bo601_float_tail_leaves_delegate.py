@@ -99,15 +99,16 @@ def _torn(view: View, target: Target, refused: frozenset[str] = frozenset()) -> 
     reach = CpuReach(view, target, refused)
     for node in splits:
         halves = _halves(view, node, reach)
-        if halves is not None:
-            yield node, *halves, reach.through[halves[1].name]
+        cpu = reach.through(halves[1]) if halves is not None else None
+        if halves is not None and cpu is not None:
+            yield node, *halves, cpu
 
 
 def _halves(view: View, split: Node, reach: CpuReach) -> tuple[Node, Node] | None:
     """A part that stays on the accelerator and one that leaves it and comes back; None unless both exist."""
     parts = [part for part in view.users(split) if view.out_q(part)]
-    left = next((part for part in parts if part.name in reach.through), None)
-    kept = next((part for part in parts if part.name not in reach.through), None)
+    left = next((part for part in parts if reach.through(part) is not None), None)
+    kept = next((part for part in parts if reach.through(part) is None), None)
     return (kept, left) if left is not None and kept is not None else None
 
 

@@ -9,6 +9,7 @@ from fuseguard.backend.rewrites import with_own_dequantize
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
+from fuseguard.ir.walks import reached
 from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.boundary.bo602")
@@ -87,19 +88,31 @@ class _Reach:
     """
 
     def __init__(self, view: View, target: Target) -> None:
-        self.before: dict[str, int] = {}
-        self.behind: dict[str, int] = {}
-        nodes = list(view.graph)
-        cpu = {node.name for node in nodes if stays_on_cpu(view, node, target)}
-        for node in nodes:
-            before = max((self.before[producer.name] for producer in view.graph.inputs(node)), default=0)
-            self.before[node.name] = before + (node.name in cpu)
-        for node in reversed(nodes):
-            users = [user.name for user in view.users(node) if user.op == "call" and user.name not in cpu]
-            self.behind[node.name] = max([self.before[node.name], *(self.behind[name] for name in users)])
+        self._view, self._target = view, target
+        self._before: dict[str, int] = {}
+        self._behind: dict[str, int] = {}
+
+    def before(self, node: Node) -> int:
+        if node.name not in self._before:
+            inputs = self._view.graph.inputs
+            for item in reached(node, inputs, self._before):
+                before = max([self._before[producer.name] for producer in inputs(item)], default=0)
+                self._before[item.name] = before + stays_on_cpu(self._view, item, self._target)
+        return self._before[node.name]
+
+    def behind(self, node: Node) -> int:
+        if node.name not in self._behind:
+            for item in reversed(reached(node, self._followers, self._behind)):
+                further = [self._behind[user.name] for user in self._followers(item)]
+                self._behind[item.name] = max([self.before(item), *further])
+        return self._behind[node.name]
+
+    def _followers(self, node: Node) -> list[Node]:
+        users = self._view.users(node)
+        return [user for user in users if user.op == "call" and not stays_on_cpu(self._view, user, self._target)]
 
     def share_partition(self, first: Node, second: Node) -> bool:
-        return self.before[first.name] == self.behind[second.name]
+        return self.before(first) == self.behind(second)
 
 
 def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.fold_qparams import is_computed_with
 from fuseguard.backend.partition import CpuReach, stays_on_cpu_with_float
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.engine import (
     Call,
     Effect,
@@ -103,16 +104,23 @@ def _cut_off(
     view: View, target: Target, refused: frozenset[str] = frozenset()
 ) -> Iterator[tuple[Node, list[Node], Node, Node, Node]]:
     """A DQ, the ops that share it, one that stays on the accelerator, one that leaves it, and the CPU's first op."""
-    shared = [(dq, parts) for dq in view.calls(Trait.DEQUANTIZE) if len(parts := _sharing(view, dq)) > 1]
+    shared = _shared(view)
     if not shared:
         return
     reach = CpuReach(view, target, refused, stays_on_cpu_with_float)
     for dq, parts in shared:
         values = [part for part in parts if part.kind != "unbind"]
-        left = next((part for part in values if part.name in reach.through), None)
-        kept = next((part for part in values if part.name not in reach.through), None)
-        if left is not None and kept is not None:
-            yield dq, parts, kept, left, reach.through[left.name]
+        left = next((part for part in values if reach.through(part) is not None), None)
+        kept = next((part for part in values if reach.through(part) is None), None)
+        cpu = reach.through(left) if left is not None else None
+        if left is not None and kept is not None and cpu is not None:
+            yield dq, parts, kept, left, cpu
+
+
+@once_per_view
+def _shared(view: View) -> list[tuple[Node, list[Node]]]:
+    """Each DQ with several ops that move its codes, and those ops."""
+    return [(dq, parts) for dq in view.calls(Trait.DEQUANTIZE) if len(parts := _sharing(view, dq)) > 1]
 
 
 def _sharing(view: View, dq: Node) -> list[Node]:

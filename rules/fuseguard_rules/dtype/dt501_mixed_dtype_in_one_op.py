@@ -50,6 +50,8 @@ class MixedDtype(Rule):
     references = ("executorch #20031",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
+        if view.code_dtypes <= {"int8"}:
+            return
         for node in view.ops:
             case, rule, dtypes = _disagreement(view, node)
             if case:

@@ -44,7 +44,7 @@ class Int16WithoutExtension(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if "int16" in target.extensions:
+        if "int16" in target.extensions or "int16" not in view.code_dtypes:
             return
         for node in view.calls():
             if node.target.startswith(_ACCEPTED) or (target.has_float and not node.annotated):

@@ -60,7 +60,7 @@ class InternalUint8(Rule):
     references = ("executorch #21393", "executorch #20976")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for boundary in boundaries(view):
+        for boundary in boundaries(view) if "uint8" in view.code_dtypes else ():
             if boundary.qparams.dtype != "uint8" or boundary.constant:
                 continue
             case, where = _case(view, boundary)

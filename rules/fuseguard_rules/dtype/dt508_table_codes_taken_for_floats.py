@@ -15,6 +15,7 @@ from fuseguard.backend.early_dtypes import (
     is_average_of_floats,
     is_torn_choice,
     operands_of,
+    readers_of_any,
     rescaled_in_front,
     seen_by_products,
     torn_product,
@@ -92,7 +93,7 @@ class TableCodesAsFloats(Rule):
         stages = seen_by_products(view, target)[::-1]  # a fault that needs no arithmetic is announced as such
         if not any((*early, *stages)):
             return  # nothing counts as anything but codes
-        for node in view.ops:
+        for node in readers_of_any(view, *early, *stages):
             case, dtypes = _asks(view, node, early, frozenset())
             if not case:
                 torn = next((stage for stage in stages if torn_product(view, node, stage) == FLOAT), None)
@@ -118,7 +119,7 @@ class TableCodesAsFloats(Rule):
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Ops that end a delegate only because their reader is refused."""
         early = early_dtypes(view, target)
-        for node in view.ops if early.after else ():
+        for node in readers_of_any(view, early.after):
             if node.name not in refused and _asks(view, node, early, refused)[0] in ("end", "end1d"):
                 reader = next((user for user in _readers(view, node) if user.name in refused), None)
                 if reader is not None:

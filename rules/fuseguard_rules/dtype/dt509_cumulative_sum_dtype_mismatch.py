@@ -74,7 +74,7 @@ class CumulativeSumDtype(Rule):
     references = ("found by this project's differential tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not any(node.kind == _KIND and node.annotated for node in view.ops):
+        if not any(node.annotated for node in view.of_kind(_KIND)):
             return
         dtypes = early_dtypes(view, target)
         for node in view.ops:

@@ -80,9 +80,9 @@ def _views_before(view: View, node: Node) -> list[Node]:
 
 def _reads_alone(view: View, node: Node, producer: Node) -> bool:
     """Whether only ``node``, and ops merged with it, read the result: otherwise, no view is moved past them."""
-    described = numbers_of(view).described
+    alike = numbers_of(view).alike
     return all(
-        reader is node or described.get(reader.name, reader) == described.get(node.name)
+        reader is node or alike.get(reader.name, reader) == alike.get(node.name)
         for reader in readers_of(view, producer)
     )
 

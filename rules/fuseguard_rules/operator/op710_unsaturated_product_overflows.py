@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.backend.int32_bounds import held_apart, overflows
 from fuseguard.backend.int32_rescales import fused_rescales
 from fuseguard.backend.releases import FUSES_RESCALES
-from fuseguard.backend.value_range import Reach
+from fuseguard.backend.value_range import reach_past
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
@@ -51,7 +51,7 @@ class ProductOverflows(Rule):
         if not FUSES_RESCALES.in_force(target):
             return
         pairs = list({(pair.q.name, pair.reader.name): pair for pair in fused_rescales(view)}.values())
-        reach = Reach(view, pairs)
+        reach = reach_past(view, pairs)
         for pair in pairs:
             between = view.qparams(pair.q)
             if between is None or not overflows(view, pair, reach):

@@ -124,12 +124,16 @@ class MissingOutputQ(Rule):
         """
         del target
         off = set(refused)  # and what was found here, so that one pass follows a whole chain
+        read = {item.name for name in refused for item in view.graph.inputs(view.graph[name])}
         for node in reversed(view.calls()):
-            if node.name in refused or not node.annotated or not is_float(node) or node.info.has(NOT_CODES):
+            if node.name not in read or node.name in refused:
+                continue
+            if not node.annotated or not is_float(node) or node.info.has(NOT_CODES):
                 continue
             by = next((user for user in view.users(node) if user.name in off and not view.is_q(user)), None)
             if by is not None:
                 off.add(node.name)
+                read.update([item.name for item in view.graph.inputs(node)])
                 yield node, by
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:

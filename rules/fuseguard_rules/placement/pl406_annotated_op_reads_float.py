@@ -86,12 +86,14 @@ class FloatInput(Rule):
         """
         del target
         off = set(refused)  # and what was found here, so that one pass follows a whole chain
+        readers = {user.name for name in refused for user in view.users(view.graph[name])}
         for node in view.calls():
-            if not node.annotated or node.name in refused or node.info.has(_PASSED):
+            if node.name not in readers or not node.annotated or node.name in refused or node.info.has(_PASSED):
                 continue
             for producer in float_operands(view, node):
                 if producer.name in off and not view.is_dq(producer):
                     off.add(node.name)
+                    readers.update([user.name for user in view.users(node)])
                     yield node, producer
                     break
 

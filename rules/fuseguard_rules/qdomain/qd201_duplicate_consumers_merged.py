@@ -52,7 +52,7 @@ class DuplicateConsumersMerged(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         kept: dict[Hashable, tuple[Node, Hashable]] = {}
         merged: set[str] = set()  # ops that are rightly merged into a twin of their own
-        for name, (signature, meaning) in numbers_of(view).described.items():
+        for name, (signature, meaning) in numbers_of(view).alike.items():
             node = view.graph[name]
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
             if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):

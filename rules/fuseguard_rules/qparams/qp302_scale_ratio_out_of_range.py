@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.rescales import rescales_around
+from fuseguard.backend.rescales import RESCALED, rescales_around
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
@@ -42,7 +42,7 @@ class ScaleRatio(Rule):
     references = ("executorch #15976",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node in view.calls():
+        for node in view.of_kind(*RESCALED):
             for rescale in rescales_around(view, node):
                 fault = rescale.fault()
                 if not fault:

@@ -54,7 +54,7 @@ def misfits(view: View, target: Target, refused: frozenset[str] = frozenset()) -
     """
     extra: dict[str, tuple[Node, ...]] = {}
     for node in view.calls():
-        if node.name in refused:
+        if node.name in refused or not (extra or (node.meta is not None and node.meta.rank == 0)):
             continue
         if _is_source(view, target, node, refused):
             extra[node.name] = (node,)

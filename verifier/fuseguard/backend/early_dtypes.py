@@ -124,6 +124,17 @@ def early_dtype(view: View, data: Node, dtypes: Mapping[str, EarlyDtype]) -> str
     return found.dtype if found is not None else CODES
 
 
+def readers_of_any(view: View, *dtypes: Mapping[str, EarlyDtype]) -> tuple[Node, ...]:
+    """The ops with an operand that is taken for something else than codes, in topological order."""
+    readers: set[str] = set()
+    for name in {name for known in dtypes for name in known}:
+        for user in view.users(view.graph[name]):
+            dqs = view.users(user) if view.is_q(user) else (user,)
+            for item in dqs:
+                readers.update([reader.name for reader in view.users(item)] if view.is_dq(item) else [item.name])
+    return tuple([node for node in view.ops if node.name in readers])
+
+
 def is_torn_choice(view: View, node: Node, before: Mapping[str, EarlyDtype]) -> bool:
     """Whether a where is left with branches of two dtypes.
 

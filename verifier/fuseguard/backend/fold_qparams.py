@@ -50,6 +50,9 @@ def carries_codes(node: Node) -> bool:
 
 def code_inputs(view: View, node: Node) -> list[Node]:
     """The inputs whose codes reach the output of ``node``, in order; a list argument is all its members."""
+    first = node.args[0] if node.args else None
+    if isinstance(first, Ref) and node.kind not in _CODE_ARGUMENTS:
+        return [view.graph[first.name]]
     parts: list[Arg] = []
     for position in _CODE_ARGUMENTS.get(node.kind, (0,)):
         argument: Arg = node.args[position] if position < len(node.args) else None
@@ -74,13 +77,14 @@ class Origins:
 
     def _pass_through(self, view: View, node: Node) -> None:
         inputs = code_inputs(view, node)
-        origins = tuple(self.of[item.name] for item in inputs if item.name in self.of)
+        origins = tuple([self.of[item.name] for item in inputs if item.name in self.of])
         if not origins or len(origins) != len(inputs):
             return  # an input that is not quantized is another rule's
         if len(origins) > 1:
             self.joins.append((node, origins))
         moves = node.kind in MOVES_ZERO_POINT or any(origin.moves_zero_point for origin in origins)
-        self.of[node.name] = Origin(origins[0].dq, origins[0].qparams, moves)
+        first = origins[0]
+        self.of[node.name] = first if moves == first.moves_zero_point else Origin(first.dq, first.qparams, moves)
 
 
 @once_per_view
@@ -95,6 +99,8 @@ def same_codes(one: QParams, other: QParams, *, any_zero_point: bool = False) ->
     That is the arithmetic condition: scales that differ by less than half a step over the whole code range (two
     observers that saw the same values) do no harm.
     """
+    if one is other:
+        return True
     if one.dtype != other.dtype:
         return False
     if one.zero_point != other.zero_point and not any_zero_point:

@@ -15,11 +15,12 @@ from fuseguard.backend.anchor_forms import anchor_form
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import FUSES_ANY_ZERO_POINT
 from fuseguard.engine import Finding, Insert, Pair, Rewrite
+from fuseguard.ir.activations import activation_bounds
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.value import Value
-from fuseguard.ir.view import Island, View, activation_bounds
+from fuseguard.ir.view import Island, View
 from fuseguard.target import Target
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.backend import decompose_clamp
 from fuseguard.backend.anchor_forms import anchor_form
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import FUSES_RESCALES, WIDENS_CONVS
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
@@ -98,8 +99,13 @@ def scale_of_result(node: Node, inputs: Sequence[QParams]) -> float:
     return common_scale(node, inputs, inputs[0])
 
 
-def fused_rescales(view: View) -> Iterator[Bypass]:
+@once_per_view
+def fused_rescales(view: View) -> tuple[Bypass, ...]:
     """Ops that work in int32 and read one another directly, where the RESCALEs between them cancel out."""
+    return tuple(_fused_rescales(view))
+
+
+def _fused_rescales(view: View) -> Iterator[Bypass]:
     for producer in view.calls(Trait.ARITHMETIC):
         scale = result_scale(view, producer)
         if scale is None or not math.isfinite(scale):

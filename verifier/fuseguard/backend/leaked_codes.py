@@ -48,14 +48,18 @@ def reads_in_float(view: View, node: Node, user: Node, leaks: dict[str, Node]) -
     return user.name in leaks or not _is_decomposition(view, node, user)
 
 
+def _kinds_of_readers(view: View, node: Node) -> frozenset[str]:
+    """The kinds of what reads a node: found once, as each of many readers may ask for it."""
+    known = _known_kinds(view)
+    if node.name not in known:
+        known[node.name] = frozenset([reader.kind for reader in view.users(node)])
+    return known[node.name]
+
+
 @once_per_view
-def _uses(view: View) -> dict[str, tuple[bool, int]]:
-    """By name of a node, whether a Q reads it, and how many kinds of ops do."""
-    uses = {}
-    for node in view.graph:
-        readers = view.users(node)
-        uses[node.name] = (any(map(view.is_q, readers)), len({reader.kind for reader in readers}))
-    return uses
+def _known_kinds(view: View) -> dict[str, frozenset[str]]:
+    del view
+    return {}
 
 
 def _is_decomposition(view: View, node: Node, user: Node) -> bool:
@@ -70,12 +74,12 @@ def _is_decomposition(view: View, node: Node, user: Node) -> bool:
     moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user) and user.kind not in INDEXED
     if node.info.has(Trait.MAC):
         return user.info.has(Trait.TRANSPARENT)
-    quantized, kinds = _uses(view)[node.name]
-    if quantized and moves:
+    kinds = _kinds_of_readers(view, node)
+    if moves and "quantize" in kinds:
         return True  # the Q makes codes of the result, for this reader too
     if not node.info.has(Trait.TRANSPARENT) or node.info.has(Trait.ACTIVATION):
         return not is_float(node)
-    if kinds > 1:
+    if len(kinds) > 1:
         return False  # two operators read it
     if user.kind == "matmul":
         # expand and view in front of both operands, or this one was left without its DQ

@@ -14,9 +14,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fuseguard.ir.activations import activation_bounds
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.tosa import TosaOp, TosaProgram
-from fuseguard.ir.view import Island, View, activation_bounds
+from fuseguard.ir.view import Island, View
 
 _MAC = ("CONV2D", "CONV3D", "DEPTHWISE_CONV2D", "TRANSPOSE_CONV2D")
 #: Their first input's codes are those of the output.

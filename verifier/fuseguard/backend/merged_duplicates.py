@@ -7,7 +7,8 @@ Rules that depend on it: OP709, OP711, QD201.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
+from itertools import count
 
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.value_range import reach_on
@@ -20,13 +21,17 @@ from fuseguard.target import Target
 class Numbers:
     """Value numbering: two values have the same number if the backend may merge what makes them, and rightly so.
 
-    ``described`` says of each op that may be merged, by name, what it computes and what a merge must not change of it.
+    ``alike`` says of each op that computes the same as another one, by name, what that is and what a merge must not
+    change of it: the first of several before the second, all others in the program's order.
     """
 
     def __init__(self, view: View) -> None:
         self._of: dict[str, int] = {}
         self._known: dict[Hashable, int] = {}
-        self.described: dict[str, tuple[Hashable, Hashable]] = {}
+        self._unused = count()
+        #: The first op that computes what a signature says.
+        self.signatures: dict[Hashable, Node] = {}
+        self.alike: dict[str, tuple[Hashable, Hashable]] = {}
         for node in view.graph:
             if node.op != "call" or not view.is_live(node):
                 self.unique(node)
@@ -37,16 +42,14 @@ class Numbers:
             elif not (node.annotated or node.info.has(Trait.GETITEM)):
                 self.unique(node)
             else:
-                self.described[node.name] = self.signature(node), _meaning(view, node)
-                self.shared(node, self.described[node.name])
-        self.signatures = frozenset(signature for signature, _ in self.described.values())
+                self.described(view, node)
 
     def number(self, node: Node) -> int:
         """The number of a node's value, which a DQ shares with the codes that it reads."""
         return self._of[node.name]
 
     def unique(self, node: Node) -> None:
-        self.shared(node, ("node", node.name))
+        self._of[node.name] = next(self._unused)
 
     def same(self, node: Node, as_name: str) -> None:
         self._of[node.name] = self._of[as_name]
@@ -59,20 +62,36 @@ class Numbers:
             self.shared(node, (self._of[producer.name], qparams))
 
     def shared(self, node: Node, key: Hashable) -> None:
-        self._of[node.name] = self._known.setdefault(key, len(self._known))
+        if key not in self._known:
+            self._known[key] = next(self._unused)
+        self._of[node.name] = self._known[key]
+
+    def described(self, view: View, node: Node) -> None:
+        signature = self.signature(node)
+        first = self.signatures.setdefault(signature, node)
+        if first is node:
+            self.unique(node)
+            return
+        if first.name not in self.alike:  # what a merge must not change takes long to say, and few ops are alike
+            self.alike[first.name] = signature, _meaning(view, first)
+            self._known[self.alike[first.name]] = self._of[first.name]
+        self.alike[node.name] = signature, _meaning(view, node)
+        self.shared(node, self.alike[node.name])
 
     def signature(self, node: Node) -> tuple[Hashable, ...]:
         """Operator and arguments, uses by number. Python takes 1, 1.0 and True for the same, hence the types."""
-        keywords = [(name, self._argument(node.kwargs[name])) for name in sorted(node.kwargs)] if node.kwargs else ()
-        return (node.target, self._arguments(node.args), *keywords)
+        if not node.kwargs:
+            return (node.target, self._arguments(node.args))
+        names = sorted(node.kwargs)
+        return (node.target, self._arguments(node.args), *names, self._arguments(node.kwargs[name] for name in names))
 
-    def _argument(self, arg: Arg) -> Hashable:
-        if isinstance(arg, Ref):
-            return ("use", self._of[arg.name])
-        return self._arguments(arg) if isinstance(arg, tuple) else (type(arg), arg)
-
-    def _arguments(self, args: tuple[Arg, ...]) -> Hashable:
-        return tuple([self._argument(arg) for arg in args])
+    def _arguments(self, args: Iterable[Arg]) -> Hashable:
+        return tuple([
+            ("use", self._of[arg.name]) if isinstance(arg, Ref)
+            else self._arguments(arg) if isinstance(arg, tuple)
+            else (type(arg), arg)
+            for arg in args
+        ])  # fmt: skip
 
 
 @once_per_view

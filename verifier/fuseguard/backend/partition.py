@@ -19,6 +19,7 @@ from fuseguard.backend.proper_quantization import is_unlisted, refusal
 from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
+from fuseguard.ir.walks import reached
 from fuseguard.target import Target
 
 #: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
@@ -103,7 +104,7 @@ def _is_unknown(view: View, node: Node, target: Target) -> bool:
 
 
 class CpuReach:
-    """``through``: for each value whose path goes through the CPU and back to a Q, the first such op on the way.
+    """Whether the path of a value goes through the CPU and back to a Q, and the first such op on the way.
 
     ``refused`` are names of nodes that are kept on the CPU whatever they are; ``stays`` says which others are. A Q or
     DQ is refused along with its op, and counts by itself only where it has none: a Q right after a DQ, whose codes go
@@ -117,25 +118,37 @@ class CpuReach:
         refused: frozenset[str] = frozenset(),
         stays: Callable[[View, Node, Target], bool] = stays_on_cpu,
     ) -> None:
-        self.through: dict[str, Node] = {}
-        through, requantized = self.through, _requantized(view)
-        for node in reversed(view.calls()):
-            for user in view.users(node):
-                if user.kind in _QUANTIZERS:
-                    leaves = (
-                        user.name in refused
-                        and user.kind == "quantize"
-                        and node.kind == "dequantize"
-                        and any(reader.name not in refused for reader in view.users(user))
-                    )
-                else:
-                    leaves = user.name in requantized and (user.name in refused or stays(view, user, target))
-                if leaves:
-                    through[node.name] = user
-                    break
-                if user.name in through:
-                    through[node.name] = through[user.name]
-                    break
+        self._view, self._target = view, target
+        self._refused = refused
+        self._stays = stays
+        self._through: dict[str, Node | None] = {}
+
+    def through(self, value: Node) -> Node | None:
+        """The first op on the CPU on the path of ``value``; None if the path does not come back from there."""
+        if value.name not in self._through:
+            for node in reversed(reached(value, self._view.users, self._through)):
+                self._through[node.name] = self._next(node)
+        return self._through[value.name]
+
+    def _next(self, node: Node) -> Node | None:
+        for user in self._view.users(node):
+            if self._leaves(node, user):
+                return user
+            if self._through[user.name] is not None:
+                return self._through[user.name]
+        return None
+
+    def _leaves(self, node: Node, user: Node) -> bool:
+        view, refused = self._view, self._refused
+        if user.kind not in _QUANTIZERS:
+            back = user.name in _requantized(view)
+            return back and (user.name in refused or self._stays(view, user, self._target))
+        return (
+            user.name in refused
+            and user.kind == "quantize"
+            and node.kind == "dequantize"
+            and any(reader.name not in refused for reader in view.users(user))
+        )
 
 
 @once_per_view

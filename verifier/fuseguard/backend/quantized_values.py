@@ -61,24 +61,22 @@ def boundaries(view: View) -> tuple[Boundary, ...]:
 
 def _boundaries(view: View) -> Iterator[Boundary]:
     merged: set[str] = set()
-    for node in view.calls():
-        if node.name in merged or not (view.is_q(node) or view.is_dq(node)):
+    for node in view.of_kind("quantize", "dequantize"):
+        if node.name in merged:
             continue
         qparams = view.qparams(node)
         if qparams is None:
             continue
         source = view.producer(node)
         if view.is_dq(node):
-            consumers = tuple(user for user in view.users(node) if user.op == "call" and not view.is_q(user))
+            consumers = tuple([user for user in view.users(node) if user.op == "call" and not view.is_q(user)])
             stored = source is not None and (source.op == "get_attr" or source.constant)
             yield Boundary(qparams, (node,), None, consumers, stored, requantized=bool(view.out_q(node)))
             continue
         readers = [user for user in view.users(node) if view.is_dq(user) and _same(view.qparams(user), qparams)]
         merged.update(reader.name for reader in readers)
-        distinct: dict[str, Node] = {}
-        for reader in readers:
-            distinct.update((user.name, user) for user in view.users(reader) if not view.is_q(user))
-        consumers = tuple(user for user in distinct.values() if user.op == "call")
+        distinct = {user.name: user for reader in readers for user in view.users(reader) if user.op == "call"}
+        consumers = tuple([user for user in distinct.values() if not view.is_q(user)])
         producer = source if source is not None and source.op == "call" and not view.is_dq(source) else None
         requantized = (source is not None and view.is_dq(source)) or any(view.out_q(reader) for reader in readers)
         yield Boundary(qparams, (node, *readers), producer, consumers, False, requantized)

@@ -46,11 +46,16 @@ class Rescale(Value, frozen=True):
         return "overflow" if self.reach >= 2.0 ** min(shift - 1, 1023) else ""  # a float has no larger power
 
 
+#: Kinds of the nodes that RESCALEs are put around.
+RESCALED = ("dequantize", "conv", "linear", *TARGETS)
+
+
 def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
     """What InsertRescalePass and RewriteConvPass put around ``node``."""
     if view.is_dq(node):
-        data = _plain(view.qparams(node))
-        for q in view.out_q(node):
+        quantizers = view.out_q(node)
+        data = _plain(view.qparams(node)) if quantizers else None
+        for q in quantizers:
             out = _plain(view.qparams(q))
             if data is not None and out is not None:
                 yield Rescale(f"its codes for {q.name}", data.scale / out.scale, _reach(data))

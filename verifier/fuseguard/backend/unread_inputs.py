@@ -71,7 +71,10 @@ def _read(view: View) -> frozenset[str]:
     found = {node.name for node in view.graph if node.op == "output"}
     for node in reversed(view.graph.nodes.values()):
         if node.name in found:
-            found.update(_values_of(view, node))
+            if shape_operand(view, node) is None:
+                found.update([item.name for item in view.graph.inputs(node)])
+            else:
+                found.update(_values_of(view, node))
     return frozenset(found)
 
 

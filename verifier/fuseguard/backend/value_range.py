@@ -12,7 +12,7 @@ lookup_table and merged_duplicates.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.int32_rescales import Bypass, bypasses
@@ -38,6 +38,7 @@ from fuseguard.target import Target
 
 #: The value that ops fill a tensor with, and the position and the name of the argument that is it.
 _FILLED = {"full": (1, "fill_value"), "full_like": (1, "fill_value"), "scalar_tensor": (0, "s")}
+_OF_ONE_VALUE = Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.ACTIVATION | Trait.UNARY
 _FILLED_WITH = {"zeros": 0.0, "zeros_like": 0.0, "ones": 1.0, "ones_like": 1.0}
 
 
@@ -98,7 +99,7 @@ class Reach:
         if node.info.has(Trait.MOVES):
             inputs: Sequence[Node] = code_inputs(self.view, node)
         elif (
-            node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.ACTIVATION | Trait.UNARY)
+            node.info.has(_OF_ONE_VALUE)
             or node.kind in OPERANDS
             or node.kind in ("sum", "mean")
         ):
@@ -175,7 +176,23 @@ class Reach:
 @once_per_view
 def reach_on(view: View, target: Target) -> Reach:
     """The ranges on one target: past the quantize ops that its release leaves out."""
-    return Reach(view, bypasses(view, target))
+    return reach_past(view, bypasses(view, target))
+
+
+def reach_past(view: View, skipped: Iterable[Bypass]) -> Reach:
+    """The ranges past these quantize ops: several rules, and most targets, leave out the same ones."""
+    skipped = tuple(skipped)
+    known = _known_reaches(view)
+    what = frozenset([(item.reader.name, item.path[-1], item.producer.name) for item in skipped])
+    if what not in known:
+        known[what] = Reach(view, skipped)
+    return known[what]
+
+
+@once_per_view
+def _known_reaches(view: View) -> dict[Hashable, Reach]:
+    del view
+    return {}
 
 
 def reachable(codes: Codes | None, limits: Codes) -> str:

@@ -16,12 +16,12 @@ from fuseguard.cli.paths import ProgramPath
 from fuseguard.cli.progress import progress
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
+from fuseguard.engine.shown import counted
 from fuseguard.gate import baseline as baselines
 from fuseguard.gate.baseline import Baseline, Entry
 from fuseguard.gate.files import check_programs
 from fuseguard.gate.gate import Gate
 from fuseguard.report.lines import Line
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -84,7 +84,9 @@ def command(
     """
     files = settings.programs(files)
     gate = settings.resolve(load_registry(), **options)
-    reports = parse_reports(report, output_file, settings.not_to_be_lost(files, gate, options["config"]))
+    any_file = output_file is not None or bool(report)
+    kept = settings.not_to_be_lost(files, gate, options["config"]) if any_file else {}
+    reports = parse_reports(report, output_file, kept)
     check_formats((output_format, *(item.format for item in reports)), files)
     if cost:
         costs.prepare_check(gate, files, trust)

@@ -10,13 +10,13 @@ import click
 
 from fuseguard.cli import candidates, exits, output, settings
 from fuseguard.engine.registry import load_registry
+from fuseguard.engine.shown import counted
 from fuseguard.gate import baseline as baselines
 from fuseguard.gate import scaffold
 from fuseguard.gate.discovery import Found, Source, discover, globs_of, parse_source
 from fuseguard.gate.files import check_programs
 from fuseguard.gate.scaffold import Change
 from fuseguard.report.lines import Line
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import name, quoted
 from fuseguard.target import Target
 

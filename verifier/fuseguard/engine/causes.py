@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.rule import Rule
+from fuseguard.ir.value import replace
 
 
 def mark_consequences(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[Finding]:

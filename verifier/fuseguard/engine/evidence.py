@@ -17,7 +17,7 @@ from fuseguard.ir.value import Value
 from fuseguard.ir.view import View
 from fuseguard.measured import Recordings, nearest_first
 from fuseguard.measured.announced import ANNOUNCED, Announcement, Concern
-from fuseguard.target import Target
+from fuseguard.target import Target, spelled
 
 if TYPE_CHECKING:
     from fuseguard.engine.rule import Rule
@@ -50,7 +50,8 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
     if row.engine != "tosa":
         return _by_engine(row, target)
     recordings = rule.recordings or measured.SHIPPED
-    here, nearest = _shown(recordings, str(target.release), rule.code, rule.in_program, case, target.profile, effect)
+    release = spelled(target.release)
+    here, nearest = _shown(recordings, release, rule.code, rule.in_program, case, target.profile, effect)
     if here:
         return Grade(Evidence.MEASURED, row.reference, here)
     told = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from fuseguard.engine.effort import TooMuchWork
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.isolation import RuleTimeout, time_limit
 from fuseguard.engine.rule import Rule
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 

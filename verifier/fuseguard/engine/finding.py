@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from datetime import date
 
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.source_lines import calling_line
+from fuseguard.ir.value import Value
 
 #: The label among ``Finding.details`` of what a finding costs, where that was asked for.
 COST = "cost"
@@ -103,8 +103,7 @@ class Evidence(str, enum.Enum):
     UPSTREAM_ISSUE = "upstream issue"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Value, frozen=True):
     """The effect of a finding's place on one of several targets. ``effect`` is None if the rule finds nothing there.
 
     The fields are those of the :class:`Finding` for this target.
@@ -129,8 +128,7 @@ class SuppressionKind(str, enum.Enum):
     BASELINE = "baseline"  # already known
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Value, frozen=True):
     """What keeps a finding from being reported. ``until`` is the last day on which it does; None for ever.
 
     ``scope`` is what it holds for, in words; ``origin`` is the line of the configuration or baseline that says so.
@@ -143,8 +141,7 @@ class Suppression:
     origin: SourceLine | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value, frozen=True):
     """One violation of one invariant, for one target.
 
     In a check for several targets, ``effect`` and what goes with it are those of the worst one, and ``refuse`` holds if
@@ -212,7 +209,7 @@ class Finding:
     target: str = ""
     caused_by: str | None = None
     file: str = ""
-    details: tuple[tuple[str, str], ...] = field(default=())
+    details: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
     outcomes: tuple[Outcome, ...] = ()
     suppression: Suppression | None = None

@@ -16,13 +16,13 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import Node, SourceLine
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 
 #: What every fingerprint starts with. A further version is made when the same finding would get another one.
@@ -167,6 +167,7 @@ def _without_places(module: str) -> str:
     return re.sub(r"(?<![^.])\d+(?![^.])", "*", module)
 
 
+@lru_cache(maxsize=4096)
 def _unnumbered(name: str) -> str:
     """``true_graph_1.false_graph_0`` and ``_frozen_param3`` without the numbers that an export gives."""
     return re.sub(r"_?\d+(?=\.|$)", "", name)

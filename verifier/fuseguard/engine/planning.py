@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from time import perf_counter
 
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.isolation import RuleTimeout, time_limit
 from fuseguard.engine.rule import Rule
 from fuseguard.ir.ops import Trait
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from fuseguard.engine.archive_rules import ARCHIVE_RULES
@@ -163,8 +164,7 @@ def make_pack(name: str, version: str, pack: Any) -> RulePack:
         )
     rules = []
     for item in getattr(pack, "RULES", ()):
-        rule = item() if isinstance(item, type) else item
-        fault = _fault(rule)
+        rule, fault = _made(item) if isinstance(item, type) else (item, _fault(item))
         if fault:
             label = getattr(rule, "code", None) or type(rule).__name__
             raise RulePackError(f"rule {label!r} of pack {name!r} {fault}.")
@@ -172,6 +172,13 @@ def make_pack(name: str, version: str, pack: Any) -> RulePack:
     if not rules:
         raise RulePackError(f"rule pack {name!r} has no RULES.")
     return RulePack(name, version, tuple(sorted(rules, key=lambda rule: rule.code)))
+
+
+@lru_cache(maxsize=1024)
+def _made(kind: type) -> tuple[Any, str]:
+    """A rule, which has no state, and its fault: once for all checks of a process."""
+    rule = kind()
+    return rule, _fault(rule)
 
 
 def _fault(rule: Any) -> str:

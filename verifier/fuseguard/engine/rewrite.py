@@ -190,7 +190,11 @@ Edit: TypeAlias = (
 
 
 class Rewrite(Value, frozen=True):
-    """The edits that fix one finding, together. ``exact`` is False where the program's own results change."""
+    """The edits that fix one finding, together. ``exact`` is False where the program's own results change.
+
+    Nodes that edits leave without a reader are removed after all rewrites of a round, so that the order of the edits
+    does not matter.
+    """
 
     edits: tuple[Edit, ...]
     exact: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +18,9 @@ from fuseguard.engine.isolation import RuleTimeout, stdout_kept, time_limit
 from fuseguard.engine.parts import is_quantized, judged_graphs, programs
 from fuseguard.engine.planning import plan_repairs
 from fuseguard.engine.rule import Rule
-from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line, page_of
+from fuseguard.engine.shown import Printed, counted, counts_of, data_of, lines_of, one_line, page_of
 from fuseguard.ir.graph import Graph, Node
+from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
 from fuseguard.target import Target
 
@@ -113,11 +114,12 @@ class Report(Printed):
         """In short: counts, and a line for each rule that found something. ``fuseguard.render`` writes it all."""
         targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
         targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
-        size = f"{self.nodes} nodes, {self.islands} islands"
+        size = f"{counted(self.nodes, 'node')}, {counted(self.islands, 'island')}"
         lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
         lines += lines_of(self.findings)
         if self.failures:
-            lines.append(one_line(f"  {len(self.failures)} rule failures, the first: {self.failures[0].error}"))
+            failures = counted(len(self.failures), "rule failure")
+            lines.append(one_line(f"  {failures}, the first: {self.failures[0].error}"))
         if self.suppressed:
             lines.append(f"  {len(self.suppressed)} suppressed or in the baseline")
         if self.notices:
@@ -236,7 +238,7 @@ def _notes(graph: Graph) -> tuple[str, ...]:
 
 def _unread(view: View) -> Iterator[Node]:
     """Live Q and DQ whose qparams are computed in the program, or are not there."""
-    return (node for node in view.calls() if (view.is_q(node) or view.is_dq(node)) and view.qparams(node) is None)
+    return (node for node in view.of_kind("quantize", "dequantize") if view.qparams(node) is None)
 
 
 class TooMuchFound(Exception):

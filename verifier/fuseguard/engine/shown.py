@@ -42,17 +42,23 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
         first = found[0]
         places = f", {len(found)} places, the first" if len(found) > 1 else ""
         where = str(first.source) if first.source else ", ".join(first.nodes[:2]) or first.file
-        lines.append(one_line(f"  {first.severity.value} {code} {first.name}{places} at {where}"))
+        at = f" at {where}" if where else ""
+        lines.append(one_line(f"  {first.severity.value} {code} {first.name}{places}{at}"))
     if len(by_rule) > _MOST_RULES:
         lines.append(f"  and findings of {len(by_rule) - _MOST_RULES} more rules")
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def counts_of(findings: Iterable[Finding]) -> str:
     """``2 errors, 1 warning, 0 notes``."""
     severities = [finding.severity for finding in findings]
     counts = ((severity.value, severities.count(severity)) for severity in Severity)
-    return ", ".join(f"{count} {name}" if count == 1 else f"{count} {name}s" for name, count in counts)
+    return ", ".join(counted(count, name) for name, count in counts)
 
 
 def one_line(text: str) -> str:

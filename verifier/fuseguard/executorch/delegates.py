@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.interpreter import BodyInterpreter
+from fuseguard.executorch.keeping import Kept
 from fuseguard.executorch.state import arguments, results
 
 #: Dim orders that the backend serializes as a tensor's shape (backends/arm/constants.py); others it takes for views.
@@ -27,6 +28,8 @@ class NotJudged(RuntimeError):
 class UndefinedResult(RuntimeError):
     """The TOSA reference model declares the result TOSA_UNPREDICTABLE."""
 
+
+_Output = TypeVar("_Output")
 
 #: Runs a delegate on tensors, as the program around it does, and yields its outputs.
 DelegateRunner: TypeAlias = Callable[[Any, Sequence[torch.Tensor]], list[torch.Tensor]]
@@ -69,27 +72,48 @@ class EdgeInterpreter(BodyInterpreter):
         return super().call_function(target, args, kwargs)
 
 
-def run_delegate(
-    lowered: Any, inputs: Sequence[torch.Tensor], serialized: bytes | None = None
-) -> tuple[list[torch.Tensor], list[Any]]:
-    """The outputs of a delegate, and all outputs of its TOSA graph as arrays.
-
-    ``serialized``: the delegate's own graph with outputs of more tensors after its own; None means as it is.
+def run_delegate(lowered: Any, inputs: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[Any]]:
+    """The outputs of a delegate, and those of its TOSA graph as arrays.
 
     Raises as :func:`run_edge_program` does.
     """
-    from fuseguard.executorch.reference_model import ReferenceModelAborted, run_reference_model
+    from fuseguard.executorch.reference_model import run_reference_model
 
-    arrays = given_arrays(lowered, inputs)
+    results = _valid(run_reference_model, lowered.processed_bytes, given_arrays(lowered, inputs))
+    return as_declared(lowered, results), results
+
+
+def observe_delegate(
+    lowered: Any, inputs: Sequence[torch.Tensor], serialized: bytes
+) -> tuple[list[torch.Tensor], list[Kept]]:
+    """The outputs of a delegate, and all outputs of its TOSA graph.
+
+    ``serialized``: the delegate's own graph with outputs of more tensors after its own.
+
+    Raises as :func:`run_edge_program` does.
+    """
+    from fuseguard.executorch.reference_model import run_and_keep
+
+    results = _valid(run_and_keep, serialized, given_arrays(lowered, inputs))
+    own = results[: len(declared_outputs(lowered))]
+    return as_declared(lowered, [item.load() for item in own]), results
+
+
+def _valid(
+    run: Callable[[bytes, Sequence[Any]], tuple[list[_Output], str]], serialized: bytes, arrays: Sequence[Any]
+) -> list[_Output]:
+    """What ``run`` yields for a graph. Raises UndefinedResult, DelegateFault."""
+    from fuseguard.executorch.reference_model import ReferenceModelAborted
+
     try:
-        results, status = run_reference_model(serialized or lowered.processed_bytes, arrays)
+        results, status = run(serialized, arrays)
     except ReferenceModelAborted as error:
         raise DelegateFault(str(error)) from error
     if status == "TOSA_UNPREDICTABLE":
         raise UndefinedResult("the TOSA reference model reports TOSA_UNPREDICTABLE")
     if status != "TOSA_VALID":
         raise DelegateFault(f"the TOSA reference model refused the delegate: {status}")
-    return as_declared(lowered, results if serialized is None else results[: len(declared_outputs(lowered))]), results
+    return results
 
 
 def given_arrays(lowered: Any, inputs: Sequence[torch.Tensor]) -> list[Any]:

@@ -1,8 +1,8 @@
-"""Computes what a program makes of constants alone, and stores it as a constant of the program."""
+"""Computes the value of a node that depends on constants alone, and stores it as a constant of the program."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ _CONSTANTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
 
 def fold(program: ExportedProgram, node: torch.fx.Node) -> None:
-    """Puts a buffer with the result of ``node`` in its place; what only it read goes, unread constants included.
+    """Make what reads ``node`` read a buffer with its result. ``node`` stays, without a reader.
 
     The result is computed by the program's own ops, so that no bit of it changes.
     Raises RepairFault where the result depends on an input, or on a constant without a value.
@@ -32,7 +32,6 @@ def fold(program: ExportedProgram, node: torch.fx.Node) -> None:
     with graph.inserting_before(next(iter(graph.nodes))):
         made = create_constant_placeholder(program, graph, name, InputKind.BUFFER, value, persistent_buffer=True)
     node.replace_all_uses_with(made)
-    _erase_unread(program, node)
 
 
 def _value(node: torch.fx.Node, stored: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -68,16 +67,10 @@ def _stored(program: ExportedProgram) -> dict[str, torch.Tensor]:
     return found
 
 
-def _erase_unread(program: ExportedProgram, node: torch.fx.Node) -> None:
+def erase_constants(program: ExportedProgram, nodes: Iterable[torch.fx.Node]) -> None:
+    """Delete the constants among ``nodes``, which nothing reads, unless another placeholder shares their tensor."""
     targets = [spec.target for spec in program.graph_signature.input_specs]
     stored = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs if spec.kind in _CONSTANTS}
-    pending = [node]
-    while pending:
-        item = pending.pop()
-        if item.users or item._erased:
-            continue
-        if item.op == "call_function" and not item.is_impure():
-            pending += item.all_input_nodes
-            program.graph.erase_node(item)
-        elif item.name in stored and targets.count(stored[item.name]) == 1:
-            delete_constant_placeholder(program, item)
+    for node in dict.fromkeys(nodes):
+        if node.name in stored and targets.count(stored[node.name]) == 1:
+            delete_constant_placeholder(program, node)

@@ -14,10 +14,11 @@ from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.lookup_table import table_error
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.state import CALLS_WITH_STATE, carry_on, result_names, run_module, slots
+from fuseguard.ir.activations import activation_bounds
 from fuseguard.ir.graph import Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import INTEGER_RANGES
-from fuseguard.ir.view import View, activation_bounds
+from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 

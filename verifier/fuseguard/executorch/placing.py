@@ -30,14 +30,15 @@ from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.guard_report import GuardReport
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
-from fuseguard.executorch.lowering import ancestry, backend_quiet, compile_spec_for, name_before
+from fuseguard.executorch.lowering import ancestry, backend_quiet, name_before
 from fuseguard.executorch.partition import guard, support_checks, target_of
+from fuseguard.executorch.partitioners import is_partitioner, partitioner_of
 from fuseguard.executorch.placements import LeftOut, Placement, Reason
 from fuseguard.ir.graph import Graph
 from fuseguard.ir.graph import Node as ReadNode
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program, target_name
-from fuseguard.target import Target, TargetError
+from fuseguard.target import Target
 
 #: What Arm says of an op that none of its lists and checks takes.
 _IN_NO_LIST = "Not included in BaseTOSASupportList or a registered tosa_support_check"
@@ -113,45 +114,12 @@ def placement(
 
 def _partitioner_for(target: Any) -> Any:
     """A partitioner of our own: of a target the one that its accelerator needs, of a partitioner a copy."""
-    if hasattr(target, "partition") and hasattr(target, "additional_checks"):
-        copied = copy.copy(target)
-        vars(copied).pop("partition", None)  # a guard's, which is bound to the original
-        copied.additional_checks = [check for check in target.additional_checks or () if not hasattr(check, "analysis")]
-        return copied
-    spec = target
-    if isinstance(target, str | Target):
-        known = target if isinstance(target, Target) else Target.parse(target)
-        spec = _compile_spec(known)
-    kind = type(spec).__name__
-    if kind == "VgfCompileSpec":
-        from executorch.backends.arm.vgf import VgfPartitioner
-
-        return VgfPartitioner(spec)
-    if kind == "EthosUCompileSpec":
-        from executorch.backends.arm.ethosu import EthosUPartitioner
-
-        return EthosUPartitioner(spec)
-    if not hasattr(spec, "tosa_spec"):
-        raise TargetError(f"a target of the type {kind}; pass a target such as 'vgf', a compile spec or a partitioner")
-    return tosa_partitioner.TOSAPartitioner(spec)
-
-
-def _compile_spec(target: Target) -> Any:
-    """The compile spec of the accelerator itself. Raises TargetError."""
-    if target.accelerator == "tosa":
-        return compile_spec_for(target)
-    try:
-        if target.accelerator == "vgf":
-            from executorch.backends.arm.vgf import VgfCompileSpec
-
-            return VgfCompileSpec(target.spec)
-        from executorch.backends.arm.ethosu import EthosUCompileSpec
-
-        return EthosUCompileSpec(target.accelerator)
-    except ImportError:
-        raise
-    except Exception as error:
-        raise TargetError(f"ExecuTorch {target.release} does not accept {target.name!r}: {error}") from error
+    if not is_partitioner(target):
+        return partitioner_of(target)
+    copied = copy.copy(target)
+    vars(copied).pop("partition", None)  # a guard's, which is bound to the original
+    copied.additional_checks = [check for check in target.additional_checks or () if not hasattr(check, "analysis")]
+    return copied
 
 
 class _Done(Exception):

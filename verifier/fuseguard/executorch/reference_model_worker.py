@@ -11,11 +11,22 @@ from typing import Any
 
 
 def prepare() -> Callable[[Any], Any]:
-    """Answers (serialized TOSA graph, arrays) with (name of the GraphStatus, arrays)."""
+    """Answers (serialized TOSA graph, arrays, prefix, bytes) with (name of the GraphStatus, arrays).
+
+    Unless ``prefix`` is "", an array of at least so many bytes goes to a file whose path starts with it, and the answer
+    has the path.
+    """
+    import numpy
     import tosa_reference_model
 
-    def answer(request: tuple[bytes, list[Any]]) -> tuple[str, list[Any]]:
-        results, status = tosa_reference_model.run(*request, initialize_variable_tensor_from_numpy=True)
-        return status.name, list(results)
+    def answer(request: tuple[bytes, list[Any], str, int]) -> tuple[str, list[Any]]:
+        serialized, arrays, prefix, large = request
+        results, status = tosa_reference_model.run(serialized, arrays, initialize_variable_tensor_from_numpy=True)
+        answers: list[Any] = list(results)
+        for number, array in enumerate(answers):
+            if prefix and array.nbytes >= large:
+                answers[number] = f"{prefix}-{number}.npy"
+                numpy.save(answers[number], array, allow_pickle=False)
+        return status.name, answers
 
     return answer

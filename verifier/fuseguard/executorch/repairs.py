@@ -23,6 +23,7 @@ from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.locking import one_at_a_time
 from fuseguard.executorch.noise import quiet_copies, quiet_imports
 from fuseguard.executorch.partition import guard, target_of
+from fuseguard.executorch.partitioners import is_partitioner, partitioner_of
 from fuseguard.executorch.rewriting import apply_rewrites
 from fuseguard.executorch.state import functional_program
 from fuseguard.readers.fx import read_program
@@ -171,7 +172,8 @@ def lower(
     Args:
         exported_program: a quantized program in the ATen dialect, or a dict of them by method name. It is not changed.
             Or the path of a file with one, which needs ``trust``.
-        partitioner: a TOSAPartitioner, VgfPartitioner or EthosUPartitioner.
+        partitioner: a TOSAPartitioner, VgfPartitioner or EthosUPartitioner. Or a compile spec or the name of a target,
+            such as ``vgf``, for which a partitioner is made; pass one of your own to read its reports.
         repair: False leaves everything that is found to the guard.
         policy: as for :func:`repair`.
         compile_config: goes to ``to_edge_transform_and_lower``.
@@ -183,10 +185,13 @@ def lower(
 
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
-        TypeError: the partitioner cannot be guarded, or ``exported_program`` is something else.
+        TypeError: ``exported_program`` is something else.
+        TargetError: the partitioner is something else, or the name is no target of the installed release.
         RepairFault: as for :func:`repair`. ``repair=False`` avoids it.
         Exception: whatever the backend raises.
     """
+    if not is_partitioner(partitioner):
+        partitioner = partitioner_of(partitioner)
     if isinstance(exported_program, Mapping):
         return _lower_methods(exported_program, partitioner, repair, policy, compile_config, options)
     exported_program = program_of(exported_program, "lower", trust)

@@ -28,7 +28,7 @@ from fuseguard.engine.rewrite import (
     Unannotate,
 )
 from fuseguard.engine.rounds import RepairFault
-from fuseguard.executorch.folding import fold
+from fuseguard.executorch.folding import erase_constants, fold
 from fuseguard.executorch.materialize import DTYPES
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
@@ -46,34 +46,45 @@ def apply_rewrites(program: ExportedProgram, rewrites: Iterable[Rewrite], graph:
     module = program.graph_module.get_submodule(graph)
     assert isinstance(module, torch.fx.GraphModule)
     nodes = {node.name: node for node in module.graph.nodes}
+    replaced: list[torch.fx.Node] = []
+    folded: list[torch.fx.Node] = []
     for rewrite in rewrites:
         for edit in rewrite.edits:
-            _apply(program, nodes, edit)
+            (folded if isinstance(edit, Fold) else replaced).extend(_apply(program, nodes, edit))
+    # Only now, because an edit may name a node that an earlier edit has left without a reader.
+    _erase_unread(replaced)
+    erase_constants(program, _erase_unread(folded))
     module.graph.lint()
     module.recompile()
 
 
-def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit) -> None:
+def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit) -> list[torch.fx.Node]:
+    """Make ``edit``. Returns the nodes that may be without a reader after it."""
     if isinstance(edit, Insert):
         _insert(program, _node(nodes, edit.value), [_node(nodes, name) for name in edit.users], edit.steps)
     elif isinstance(edit, SetArgument):
-        _set_argument(nodes, edit)
+        return _set_argument(nodes, edit)
     elif isinstance(edit, SwapOperands):
         node = _node(nodes, edit.node)
         node.args = (node.args[1], node.args[0], *node.args[2:])
     elif isinstance(edit, Replace):
         _replace(program, _node(nodes, edit.node), _node(nodes, edit.source), edit.steps)
+        return [_node(nodes, edit.node)]
     elif isinstance(edit, Duplicate):
         _duplicate([_node(nodes, name) for name in edit.nodes], [_node(nodes, name) for name in edit.users])
     elif isinstance(edit, MakeConstant):
         _make_constant(program, _node(nodes, edit.node), edit)
+        return [_node(nodes, edit.node)]
     elif isinstance(edit, ReturnInstead):
         _return_instead(program, _node(nodes, edit.node), _node(nodes, edit.value))
+        return [_node(nodes, edit.node)]
     elif isinstance(edit, Fold):
         fold(program, _node(nodes, edit.node))
+        return [_node(nodes, edit.node)]
     elif isinstance(edit, Unannotate):
         node = _node(nodes, edit.node)
         node.meta["custom"] = {key: value for key, value in node.meta.get("custom", {}).items() if key != _ANNOTATION}
+    return []
 
 
 def _node(nodes: Mapping[str, torch.fx.Node], name: str) -> torch.fx.Node:
@@ -126,12 +137,11 @@ def _make_constant(program: ExportedProgram, node: torch.fx.Node, edit: MakeCons
 
 
 def _put_in_place(program: ExportedProgram, node: torch.fx.Node, made: torch.fx.Node) -> None:
-    """What read ``node`` reads ``made``, and ``node`` goes."""
+    """What read ``node`` reads ``made``."""
     readers = list(node.users)
     node.replace_all_uses_with(made)
     if any(reader.op == "output" for reader in readers):
         _keep_output_name(program, node, made)
-    _erase_unread(node)
 
 
 def _return_instead(program: ExportedProgram, node: torch.fx.Node, value: torch.fx.Node) -> None:
@@ -141,7 +151,6 @@ def _return_instead(program: ExportedProgram, node: torch.fx.Node, value: torch.
         for spec in program.graph_signature.output_specs:
             if _name(spec) == node.name and spec.kind == OutputKind.USER_OUTPUT:
                 spec.arg.name = value.name
-    _erase_unread(node)
 
 
 def _duplicate(nodes: list[torch.fx.Node], users: list[torch.fx.Node]) -> None:
@@ -161,13 +170,20 @@ def _copy_of(node: torch.fx.Node, made: Mapping[torch.fx.Node, torch.fx.Node]) -
         return node.graph.node_copy(node, lambda item: made.get(item, item))
 
 
-def _erase_unread(node: torch.fx.Node) -> None:
-    pending = [node]
+def _erase_unread(nodes: Iterable[torch.fx.Node]) -> list[torch.fx.Node]:
+    """Erase those of ``nodes`` that nothing reads, and what only they read. Returns the unread placeholders."""
+    left = []
+    pending = list(nodes)
     while pending:
-        item = pending.pop()
-        if item.op == "call_function" and not item.users and not item.is_impure():
-            pending += item.all_input_nodes
-            item.graph.erase_node(item)
+        node = pending.pop()
+        if node.users or node._erased:
+            continue
+        if node.op == "placeholder":
+            left.append(node)
+        elif node.op == "call_function" and not node.is_impure():
+            pending += node.all_input_nodes
+            node.graph.erase_node(node)
+    return left
 
 
 def _pair(last: torch.fx.Node, origin: torch.fx.Node, qparams: QParams) -> torch.fx.Node:
@@ -218,7 +234,7 @@ def _name(spec: Any) -> str:
     return str(getattr(spec.arg, "name", ""))
 
 
-def _set_argument(nodes: dict[str, torch.fx.Node], edit: SetArgument) -> None:
+def _set_argument(nodes: dict[str, torch.fx.Node], edit: SetArgument) -> list[torch.fx.Node]:
     node = _node(nodes, edit.node)
     value = _node(nodes, edit.value.name) if isinstance(edit.value, Ref) else _argument(edit.value)
     before = node.all_input_nodes
@@ -226,9 +242,8 @@ def _set_argument(nodes: dict[str, torch.fx.Node], edit: SetArgument) -> None:
         node.kwargs = {**node.kwargs, edit.name: value}
     else:
         node.args = (*node.args[: edit.position], value, *node.args[edit.position + 1 :])
-    for item in before:
-        _erase_unread(item)
     _derive_again(node)
+    return before
 
 
 def _derive_again(node: torch.fx.Node) -> None:

@@ -47,12 +47,14 @@ def judged(
     told = set(codes) | (set(REQUIRED) if require_quantized else set())
     findings, notices = list(report.findings), [item for item in report.notices if item != NOT_QUANTIZED]
     added: list[Finding] = []
-    for program in programs(graph):
+    parts = programs(graph)
+    for program in parts:
         unmarked = [item for item in findings if item.code == _UNMARKED and _is_within(item.graph, program)]
         if FOREIGN_QUANTIZER.code in told and unmarked and not _any_marked(program):
             findings = [item for item in findings if item.code != _UNMARKED or not _is_within(item.graph, program)]
             added.append(_foreign(program, unmarked, report.file))
-        added += _nothing(program, report.file)
+        # The report says it of all programs together.
+        added += _nothing(program, report.file, report.quantized and (len(parts) == 1 or is_quantized(program)))
         if is_lowered(program):
             findings, refuted = _without_refuted(findings, program)
             added += _lowering(program, target, report.file)
@@ -73,7 +75,7 @@ def _is_within(name: str, program: Graph) -> bool:
     return not program.name or name == program.name or name.startswith(f"{program.name}.")
 
 
-def _nothing(program: Graph, file: str) -> Iterator[Finding]:
+def _nothing(program: Graph, file: str, quantized: bool) -> Iterator[Finding]:
     """That the program has observers, or else that it is not quantized."""
     told = [found for body in program.walk() for node in body if (found := _observer(node))]
     # An op that computes a fake quantization does not count as an observer beside those that have its state.
@@ -82,7 +84,7 @@ def _nothing(program: Graph, file: str) -> Iterator[Finding]:
     if observers:
         count = f"{len(observers):,} observer{'s' if len(observers) > 1 else ''}"
         yield _about(OBSERVERS_LEFT, file, program.name, program=_called(program), count=count, example=observers[0])
-    elif not is_quantized(program):
+    elif not quantized:
         yield _about(NOTHING_QUANTIZED, file, program.name, program=_called(program))
 
 

@@ -8,7 +8,8 @@ qmin, qmax)`` and ``value = (code - zero_point) * scale``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from fuseguard.ir.value import Value
 
 INTEGER_RANGES: dict[str, tuple[int, int]] = {
     "int8": (-(2**7), 2**7 - 1),
@@ -24,8 +25,7 @@ INTEGER_RANGES: dict[str, tuple[int, int]] = {
 SMALLEST_NORMAL = 2.0**-126
 
 
-@dataclass(frozen=True, slots=True)
-class QParams:
+class QParams(Value, frozen=True):
     """Scale, zero point, code range, dtype and, per channel, the axis.
 
     Per-tensor parameters hold one scale and one zero point and ``axis`` is None; per-channel ones hold a

@@ -2,7 +2,8 @@
 
 Python compiles six methods for each dataclass when its module is imported. A check imports some seventy of them, which
 took a fifth of the time of a check of a small file. msgspec makes the same class without compiling anything. What takes
-dataclasses (``replace``, ``fields``, ``asdict``) takes these values, too.
+dataclasses (``replace``, ``fields``, ``asdict``) takes these values, too. The ``replace`` of this module takes nothing
+else, and a tenth of the time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class _Fields:
@@ -30,3 +32,6 @@ class Value(Struct, frozen=True):
     """A value that never changes, compared and hashed by its fields."""
 
     __dataclass_fields__ = _Fields()
+
+
+__all__ = ["Value", "replace"]

@@ -8,20 +8,19 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
+from fuseguard.ir.value import Value
 
 if TYPE_CHECKING:
     import networkx as nx
 
 
-@dataclass(frozen=True, slots=True)
-class Island:
+class Island(Value, frozen=True):
     """A compute node, the activation fused to it if any, and its Q/DQ boundary.
 
     ``inputs`` are the DQs that feed the anchor, ``output_q`` the Q that ends the island (None if its result
@@ -58,6 +57,7 @@ class View:
         #: What models of the backend have found out about this graph, by what was asked.
         self.kept: dict[Hashable, Any] = {}
         self._calls: dict[Trait | None, tuple[Node, ...]] = {}
+        self._of_kind: dict[tuple[str, ...], tuple[Node, ...]] = {}
         self._qparams: dict[str, QParams | None] = {}
         self._per_tensor: dict[tuple[Arg, ...], QParams] = {}  # by their arguments, which a Q and its DQs have alike
         self._keys: dict[str, dict[str, str]] = {}
@@ -77,18 +77,37 @@ class View:
     def calls(self, trait: Trait | None = None) -> tuple[Node, ...]:
         """Live operator calls in topological order, those with ``trait`` if given."""
         if trait not in self._calls:
-            self._calls[trait] = tuple(self._calls_with(trait))
+            if trait is None:
+                found = tuple([node for node in self.graph if node.op == "call" and node.name in self._live])
+            else:  # the nodes of a kind have its traits
+                found = self.of_kind(*[kind for kind, nodes in self._kinds.items() if nodes[0].info.has(trait)])
+            self._calls[trait] = found
         return self._calls[trait]
-
-    def _calls_with(self, trait: Trait | None) -> Iterator[Node]:
-        if trait is None:
-            return (node for node in self.graph if node.op == "call" and node.name in self._live)
-        return (node for node in self.calls() if node.info.has(trait))
 
     @cached_property
     def ops(self) -> tuple[Node, ...]:
         """Live operator calls other than Q and DQ, in topological order."""
         return tuple([node for node in self.calls() if node.kind not in _QUANTIZERS])
+
+    def of_kind(self, *kinds: str) -> tuple[Node, ...]:
+        """Live operator calls of these kinds, in topological order."""
+        if kinds not in self._of_kind:
+            found = [node for kind in kinds for node in self._kinds.get(kind, ())]
+            self._of_kind[kinds] = tuple(sorted(found, key=lambda node: node.index) if len(kinds) > 1 else found)
+        return self._of_kind[kinds]
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, list[Node]]:
+        groups: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in self.calls():
+            groups[node.kind].append(node)
+        return groups
+
+    @cached_property
+    def code_dtypes(self) -> frozenset[str]:
+        """The dtypes of all codes in the program whose qparams can be read."""
+        found = map(self.qparams, self.of_kind("quantize", "dequantize"))
+        return frozenset([qparams.dtype for qparams in found if qparams is not None])
 
     def is_q(self, node: Node) -> bool:
         return node.kind == "quantize"
@@ -144,9 +163,8 @@ class View:
 
     def in_dq(self, node: Node, position: int) -> Node | None:
         """The DQ that feeds the argument at ``position``, or None."""
-        if position >= len(node.args):
-            return None
-        producer = self.graph.node_of(node.args[position])
+        arg = node.args[position] if position < len(node.args) else None
+        producer = self.graph.nodes[arg.name] if isinstance(arg, Ref) else None
         return producer if producer is not None and producer.kind == "dequantize" else None
 
     def in_qp(self, node: Node, position: int) -> QParams | None:
@@ -278,7 +296,7 @@ class View:
 
     def ordered_cluster(self, *nodes: Node) -> tuple[str, ...]:
         """The same in the program's order. Nodes of one cluster get the same object: many findings may share one."""
-        key = tuple(dict.fromkeys(id(self._cluster_of(node)) for node in nodes))
+        key = tuple(dict.fromkeys([id(self._cluster_of(node)) for node in nodes]))
         if key not in self._ordered:
             self._ordered[key] = self.in_order(self.cluster(*nodes))
         return self._ordered[key]
@@ -291,10 +309,12 @@ class View:
         return tuple(sorted(names, key=lambda name: nodes[name].index))
 
     def _cluster_of(self, start: Node) -> frozenset[str]:
-        if start.name not in self._clusters and (self.is_q(start) or start.op == "output"):
+        if start.name in self._clusters:
+            return self._clusters[start.name]
+        if self.is_q(start) or start.op == "output":
             # A Q comes along with a DQ in front of it, and brings nothing itself.
             self._clusters[start.name] = frozenset((start.name,))
-        if start.name not in self._clusters:
+        else:
             members: dict[str, Node] = {}
             pending = [start]
             while pending:
@@ -352,32 +372,6 @@ class View:
     @cached_property
     def _domain_of(self) -> dict[str, frozenset[str]]:
         return {name: domain for domain in self.domains for name in domain}
-
-
-def activation_bounds(node: Node) -> tuple[float, float]:
-    """Lower and upper bound of an activation, infinite where it has none.
-
-    Source: aten schemas of relu, relu6, hardtanh (defaults -1 and 1), clamp, clamp_min and clamp_max. A bound
-    that is a tensor is unknown; it is returned as NaN.
-    """
-    name = node.operator.removesuffix("_")
-    if name == "relu":
-        return 0.0, math.inf
-    if name == "relu6":
-        return 0.0, 6.0
-    if name == "hardtanh":
-        return _bound(node.arg(1, "min_val", -1.0), -1.0), _bound(node.arg(2, "max_val", 1.0), 1.0)
-    if name == "clamp_min":
-        return _bound(node.arg(1, "min"), -math.inf), math.inf
-    if name == "clamp_max":
-        return -math.inf, _bound(node.arg(1, "max"), math.inf)
-    return _bound(node.arg(1, "min"), -math.inf), _bound(node.arg(2, "max"), math.inf)
-
-
-def _bound(arg: Arg, missing: float) -> float:
-    if arg is None:
-        return missing
-    return float(arg) if isinstance(arg, int | float) else math.nan
 
 
 def _text(arg: Arg) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +24,7 @@ from fuseguard.readers.tosa import IDENTIFIER, read_tosa
 _CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 _parse_stack_trace = lru_cache(maxsize=8192)(parse_stack_trace)  # many nodes share one
 _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
+_LITERALS = frozenset((bool, int, float, str))
 _ANNOTATION_KEY = "_arm_annotation_info"
 
 
@@ -142,19 +143,20 @@ def read_graph_module(
 
 
 def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constants: frozenset[str]) -> Node:
-    module, module_type = _innermost_module(fx_node.meta.get("nn_module_stack"))
-    used = tuple(bodies[arg.name] for arg in fx_node.all_input_nodes if arg.name in bodies)
+    meta = fx_node.meta
+    module, module_type = _innermost_module(meta.get("nn_module_stack"))
+    used = tuple([bodies[arg.name] for arg in fx_node.all_input_nodes if arg.name in bodies]) if bodies else ()
     return Node(
         name=fx_node.name,
         op="call" if fx_node.op.startswith("call") else fx_node.op,  # type: ignore[arg-type]
         target=target_name(fx_node),
-        args=tuple(_arg(item, bodies) for item in fx_node.args),
+        args=tuple([_arg(item, bodies) for item in fx_node.args]),
         kwargs={key: _arg(item, bodies) for key, item in fx_node.kwargs.items()},
-        outputs=() if fx_node.op == "output" else tuple(_metas(fx_node.meta.get("val"))),
-        stack=_parse_stack_trace(fx_node.meta.get("stack_trace") or ""),
+        outputs=() if fx_node.op == "output" else _metas(meta.get("val")),
+        stack=_parse_stack_trace(meta.get("stack_trace") or ""),
         module=module,
         module_type=module_type,
-        annotated=_annotated(fx_node.meta),
+        annotated=_annotated(meta),
         constant=fx_node.name in constants or fx_node.op == "get_attr",
         subgraphs=used,
         index=index,
@@ -170,6 +172,11 @@ def target_name(fx_node: torch.fx.Node) -> str:
     target: Any = fx_node.target
     if fx_node.op != "call_function":
         return f"{fx_node.op}.{target}" if fx_node.op.startswith("call") else ""
+    return _function_name(target)
+
+
+@lru_cache(maxsize=4096)
+def _function_name(target: Any) -> str:
     if _is_edge(target):
         return canonical_target(str(target._op))
     if isinstance(target, torch._ops.HigherOrderOperator):
@@ -184,30 +191,37 @@ def target_name(fx_node: torch.fx.Node) -> str:
 def _arg(item: Any, bodies: Mapping[str, str]) -> Arg:
     if isinstance(item, torch.fx.Node):
         return bodies[item.name] if item.name in bodies else Ref(item.name)
+    if item is None or type(item) in _LITERALS:
+        return item  # type: ignore[no-any-return]
     if isinstance(item, list | tuple):
         return tuple(_arg(part, bodies) for part in item)
     if isinstance(item, dict):
         return tuple((str(key), _arg(part, bodies)) for key, part in item.items())
     if isinstance(item, torch.dtype):
         return dtype_name(item)
-    if item is None or isinstance(item, bool | int | float | str):
+    if isinstance(item, int | float | str):  # of a subclass
         return item
     return str(item)
 
 
+@lru_cache(maxsize=256)
 def dtype_name(dtype: torch.dtype) -> str:
     """Torch's short name: ``int8``, ``float32``."""
     return str(dtype).removeprefix("torch.")
 
 
-def _metas(value: Any) -> Iterator[TensorMeta]:
+def _metas(value: Any) -> tuple[TensorMeta, ...]:
     if isinstance(value, torch.Tensor):
-        shape = _sizes(value.shape)
-        order = dim_order_of(shape, _sizes(value.stride())) if value.layout == torch.strided else None
-        yield TensorMeta(dtype_name(value.dtype), shape, order)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _metas(item)
+        strides = _sizes(value.stride()) if value.layout == torch.strided else None
+        return (_meta(value.dtype, _sizes(value.shape), strides),)
+    if isinstance(value, list | tuple):
+        return tuple([meta for item in value for meta in _metas(item)])
+    return ()
+
+
+@lru_cache(maxsize=4096)
+def _meta(dtype: torch.dtype, shape: tuple[int | None, ...], strides: tuple[int | None, ...] | None) -> TensorMeta:
+    return TensorMeta(dtype_name(dtype), shape, dim_order_of(shape, strides) if strides is not None else None)
 
 
 def _sizes(sizes: Iterable[Any]) -> tuple[int | None, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, Style
-from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # it imports torch

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, table
-from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # it imports torch

@@ -10,6 +10,7 @@ from typing import Any
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
+from fuseguard.report.json_text import indented
 from fuseguard.report.locations import Location, Locator
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted_tree
@@ -26,7 +27,7 @@ def render(result: CheckResult, options: Options | None = None) -> str:
         # GitLab drops all but one of the issues that share a fingerprint.
         count = seen[issue["fingerprint"]] = seen.get(issue["fingerprint"], 0) + 1
         issues.append(issue if count == 1 else {**issue, "fingerprint": _digest(issue["fingerprint"], count)})
-    return json.dumps(quoted_tree(issues), indent=2, allow_nan=False) + "\n"
+    return indented(quoted_tree(issues))
 
 
 def _errors(result: CheckResult, locator: Locator) -> Iterator[dict[str, Any]]:

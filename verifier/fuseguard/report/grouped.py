@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, fitted_table
-from fuseguard.report.numbers import counted, short
+from fuseguard.report.numbers import short
 from fuseguard.report.quoting import listed, name, quoted
 
 #: Columns that a table of places fits into, whatever is printed to: it is read in logs as well.

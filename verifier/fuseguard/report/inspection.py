@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fuseguard.engine.interface import ExportedFile, Value
+from fuseguard.engine.shown import counted
 from fuseguard.ir.layout import described_layout
 from fuseguard.ir.pte import PteDelegate, PteMethod, PteProgram, PteTensor
 from fuseguard.ir.qparams import QParams
@@ -14,7 +15,6 @@ from fuseguard.ir.vgf import VgfProgram, VgfTensor
 from fuseguard.readers.lowered import LoweredFile
 from fuseguard.report.json import envelope, layout_dict, qparams_dict, value_dict
 from fuseguard.report.lines import Line
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import MAX_ARRAY, labelled, listed, name, quoted
 
 _KINDS = {"pte": "an ExecuTorch program", "vgf": "a VGF file", "tosa": "a TOSA flatbuffer"}

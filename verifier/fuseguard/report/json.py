@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from fuseguard.gate.result import CheckResult, FileResult, of_report
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.layout import layout_of
 from fuseguard.ir.qparams import QParams
+from fuseguard.report.json_text import indented
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, labelled, name, quoted_tree
@@ -31,7 +31,7 @@ def render(result: CheckResult, options: Options | None = None) -> str:
 
 def dump(document: dict[str, Any]) -> str:
     """JSON text in ASCII, so that no locale can break the writing. What it quotes of a file is quoted here."""
-    return json.dumps(quoted_tree(document), indent=2, allow_nan=False) + "\n"
+    return indented(quoted_tree(document))
 
 
 def envelope() -> dict[str, Any]:

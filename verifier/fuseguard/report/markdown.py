@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.grouped import groups, ops, repairs_known, worst
 from fuseguard.report.locations import Locator
 from fuseguard.report.markdown_text import code, prose
 from fuseguard.report.next_step import next_lines
-from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
 from fuseguard.report.statistics import statistics
 from fuseguard.report.text import repair_known, summary

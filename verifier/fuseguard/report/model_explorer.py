@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult
-from fuseguard.report.numbers import counted
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import quoted, quoted_tree
 

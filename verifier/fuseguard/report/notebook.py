@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.run import Report
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import of_report
 from fuseguard.report import proof_html as proof_page
 from fuseguard.report.effects import effects_short
 from fuseguard.report.html import render
-from fuseguard.report.numbers import counted, short
+from fuseguard.report.numbers import short
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, table
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # its package is that of what imports torch

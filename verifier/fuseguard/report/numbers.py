@@ -1,4 +1,4 @@
-"""Numbers and plurals as reports write them."""
+"""Numbers as reports write them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,3 @@ def json_number(value: float | None) -> float | str | None:
 def short(value: float) -> str:
     """Six significant digits, without trailing zeros."""
     return f"{value:.6g}"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 error``, ``2 errors``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

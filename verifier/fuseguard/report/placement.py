@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.json import envelope, source_dict
 from fuseguard.report.lines import Line, Style, table
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import name, quoted
 
 if TYPE_CHECKING:  # its package imports torch

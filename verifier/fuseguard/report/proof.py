@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report import all_inputs, cells, npu
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, Style
-from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # all of them import torch

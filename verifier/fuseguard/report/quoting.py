@@ -76,8 +76,9 @@ def labelled(pairs: Sequence[tuple[str, str]], limit: int = MAX_ARRAY) -> Sequen
 def quoted_tree(value: Any) -> Any:
     """JSON-ready data with every string and key quoted; line breaks stay."""
     if isinstance(value, str):
-        # Most strings are short words of our own.
-        return value if len(value) <= MAX_NAME and value.isalnum() else quoted_lines(value)
+        # Most strings are short and have nothing to quote.
+        plain = len(value) <= MAX_NAME and value.isprintable() and ":" not in value and "#" not in value
+        return value if plain else quoted_lines(value)
     if isinstance(value, dict):
         return {quoted_tree(key): quoted_tree(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line
-from fuseguard.report.numbers import counted, short
+from fuseguard.report.numbers import short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # imports torch

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.finding import COST
 from fuseguard.engine.rounds import Repair
+from fuseguard.engine.shown import counted
 from fuseguard.report.json import envelope, finding_dict
 from fuseguard.report.lines import Line
-from fuseguard.report.numbers import counted, json_number, short
+from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 from fuseguard.report.text import repair_known
 

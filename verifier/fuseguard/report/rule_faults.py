@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from fuseguard.engine.registry import RulePack
 from fuseguard.engine.rule import Rule
 from fuseguard.engine.rule_examples import Fault
+from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, Span
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import quoted
 
 #: A pack and, for each of its rules, what is wrong with it.

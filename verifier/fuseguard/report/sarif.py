@@ -17,10 +17,12 @@ from urllib.parse import quote
 
 import fuseguard
 from fuseguard.engine.finding import Finding, Suppression, SuppressionKind
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
+from fuseguard.report.json_text import indented
 from fuseguard.report.locations import Location, Locator
-from fuseguard.report.numbers import counted, json_number
+from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, labelled, name, quoted_tree
 from fuseguard.report.sarif_rules import descriptors, shortened
@@ -36,7 +38,7 @@ _BASE = "SRCROOT"
 
 def render(result: CheckResult, options: Options | None = None) -> str:
     """The report as a SARIF log, ending with a newline."""
-    return json.dumps(to_dict(result, options or Options()), indent=2, allow_nan=False) + "\n"
+    return indented(to_dict(result, options or Options()))
 
 
 def to_dict(result: CheckResult, options: Options) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from fuseguard.engine.shown import counted
 from fuseguard.report.json import envelope
 from fuseguard.report.lines import Line, table
-from fuseguard.report.numbers import counted
 
 if TYPE_CHECKING:  # imports torch
     from fuseguard.engine.example_cases import Result

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure, TooMuchFound
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.grouped import counted_steps, groups, message, places, repairs_known
 from fuseguard.report.lines import Line, Style
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.next_step import next_lines
-from fuseguard.report.numbers import counted, short
+from fuseguard.report.numbers import short
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import MAX_LISTED, labelled, listed, name, quoted
 from fuseguard.report.statistics import statistics_lines

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseguard.engine.finding import Evidence, Outcome
+from fuseguard.engine.shown import counted
 from fuseguard.gate.result import FileError
 from fuseguard.gate.upgrade import Change, Place, Step, Upgrade
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.json import envelope, finding_dict, outcome_dict, target_dict
 from fuseguard.report.lines import Line, Style
-from fuseguard.report.numbers import counted
 from fuseguard.report.quoting import quoted
 from fuseguard.target import Target
 

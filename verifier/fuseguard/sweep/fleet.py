@@ -85,7 +85,8 @@ def run_on(address: str, items: Sequence[Item], folder: Path, limits: Limits) ->
     try:
         from distributed import Client, as_completed
     except ImportError as error:
-        raise FleetError(f"--scheduler needs Dask: pip install 'fuseguard[fleet]' ({error}).") from error
+        install = "pip install '.[fleet]' in a checkout of fuseguard"
+        raise FleetError(f"--scheduler needs Dask: {install} ({error}).") from error
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:

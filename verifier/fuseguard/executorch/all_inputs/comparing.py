@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from fuseguard.executorch.all_inputs.forms import Array, Elements, Unsupported, groups
 from fuseguard.executorch.all_inputs.graph_rules import schema_name
 from fuseguard.executorch.all_inputs.piece import Piece, Rounded
+from fuseguard.executorch.all_inputs.thresholds import at_thresholds
 from fuseguard.executorch.all_inputs.verdicts import Tally
 from fuseguard.executorch.comparing import FLOAT_TOLERANCE
 from fuseguard.executorch.lowering import is_quantizer
@@ -94,6 +96,8 @@ def enumerate_codes(piece: Piece, found: list[Function], tally: Tally, step: flo
         if not all_of_them:
             operands = len(batch[0].kinds)
             tally.reasons[f"{operands} operands have too many combinations of codes"] = None
+            changing = _at_thresholds(piece, batch[0])
+            rows = [np.concatenate((given, more[:, None])) for given, more in zip(rows, changing, strict=True)]
         at_once = max(1, _AT_ONCE // max(1, len(rows[0]) if rows else 1))
         for start in range(0, len(batch), at_once):
             suspects = _compared(piece, batch[start : start + at_once], rows, tally, step)
@@ -143,7 +147,7 @@ def _compared(
     actual = piece.in_lowering([item.theirs for item in batch], [rows[slot] for slot in one.slots_theirs])
     slots = [rows[slot] for slot in one.slots_ours]
     expr = piece.program_table[one.ours]
-    if is_quantizer(piece.node) and expr.key == ("fx", piece.node.name):
+    if _rounds(piece, one):
         value = piece.in_float64([expr.args[0][0]], [slots[slot] for slot in expr.args[0][1]])
         of_floats = piece.node.name in piece.walks.of_floats
         expected = Rounded.of(piece.node, np.broadcast_to(value, (len(value), 1)), of_floats)
@@ -165,6 +169,27 @@ def _compared(
         )
         for row in dict.fromkeys(int(places[at]) for at in np.linspace(0, len(places) - 1, 5).astype(int))
     ]
+
+
+def _rounds(piece: Piece, function: Function) -> bool:
+    """Whether the program's function ends with the quantize op of the cell."""
+    return is_quantizer(piece.node) and piece.program_table[function.ours].key == ("fx", piece.node.name)
+
+
+def _at_thresholds(piece: Piece, function: Function) -> list[Array]:
+    """Codes by operand on both sides of changes of the program's code. Raises Unsupported."""
+    number, slots, scale, changes = function.ours, function.slots_ours, 1.0, None
+    if _rounds(piece, function):
+        number, own = piece.program_table[number].args[0]
+        slots = tuple(slots[slot] for slot in own)
+        args: Any = piece.node.args
+        scale, zero, low, high = args[1:5]
+        changes = np.arange(low, high) + 0.5 - zero
+
+    def computed(columns: Sequence[Array]) -> Array:
+        return piece.in_float64([number], [columns[slot][:, None] for slot in slots]) / scale
+
+    return at_thresholds([piece.by_kind[kind].codes for kind in function.kinds], computed, changes)
 
 
 def _spread(expected: Rounded, shape: tuple[int, ...]) -> Rounded:

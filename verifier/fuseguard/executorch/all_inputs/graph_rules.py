@@ -196,7 +196,7 @@ class GraphRules:
         in_float = schema_name(node).startswith("upsample")
 
         def move(values: Array) -> Any:
-            tensor = torch.from_numpy(np.ascontiguousarray(values))
+            tensor = torch.from_numpy(np.asarray(values, order="C"))
             moved = target(tensor.to(torch.float64) if in_float else tensor, *rest, **kwargs)
             return moved.to(torch.int64) if in_float else moved
 
@@ -211,7 +211,7 @@ class GraphRules:
         parts = [self.elements(item) for item in args[0]]
 
         def join(values: Sequence[Array]) -> Array:
-            tensors = [torch.from_numpy(np.ascontiguousarray(item)) for item in values]
+            tensors = [torch.from_numpy(np.asarray(item, order="C")) for item in values]
             return target(tensors, *args[1:]).numpy()  # type: ignore[no-any-return]
 
         return joined(parts, join)
@@ -225,7 +225,7 @@ class GraphRules:
         number = self.table.number(Expr(("const", "float", float(fill or 0))))
 
         def pad(values: Array, value: int) -> Array:
-            tensor = torch.from_numpy(np.ascontiguousarray(values))
+            tensor = torch.from_numpy(np.asarray(values, order="C"))
             padded: Array = torch.nn.functional.pad(tensor, tuple(widths), value=value).numpy()
             return padded
 

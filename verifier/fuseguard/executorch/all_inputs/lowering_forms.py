@@ -133,7 +133,7 @@ class LoweringForms:
         name = self.lowering.file(delegate).block["outputs"][number]
         meta = declared_outputs(self.lowering.module(delegate))[number]
         elements = self._elements((delegate, name))
-        return _each(elements, lambda values: from_memory_order(torch.from_numpy(np.ascontiguousarray(values)), meta))
+        return _each(elements, lambda values: from_memory_order(torch.from_numpy(np.asarray(values, order="C")), meta))
 
     def _elements(self, place: Place) -> Elements:
         return self.rules.elements(self.form(place))
@@ -158,7 +158,7 @@ class LoweringForms:
         assert isinstance(source, torch.fx.Node)
         meta = declared_inputs(module)[number]
         elements = self._elements(("", source.name))
-        return _each(elements, lambda values: in_memory_order(torch.from_numpy(np.ascontiguousarray(values)), meta))
+        return _each(elements, lambda values: in_memory_order(torch.from_numpy(np.asarray(values, order="C")), meta))
 
 
 def _each(elements: Elements, move: Callable[[Array], torch.Tensor]) -> Elements:
@@ -179,7 +179,7 @@ class LoweringRun:
         """An array in a delegate, a tensor around it. Raises Unsupported where the reference model refuses."""
         if place not in self._values:
             if place in self.given:
-                values = np.ascontiguousarray(self.given[place])
+                values = np.asarray(self.given[place], order="C")
                 self._values[place] = values if place[0] else torch.from_numpy(values)
             else:
                 self._values[place] = self._node(place[1]) if not place[0] else self._tensor(*place)
@@ -194,7 +194,7 @@ class LoweringRun:
             delegate, number = f"delegate {self.lowering.number[first.name]}", int(str(node.args[1]))
             meta = declared_outputs(self.lowering.module(delegate))[number]
             values = self.value((delegate, self.lowering.file(delegate).block["outputs"][number]))
-            tensor = torch.from_numpy(np.ascontiguousarray(values))
+            tensor = torch.from_numpy(np.asarray(values, order="C"))
             return from_memory_order(tensor.view(torch.uint8) if meta.dtype == torch.uint8 else tensor, meta)
         if node.op != "call_function":
             raise Unsupported(f"a {node.op} node")
@@ -216,7 +216,7 @@ class LoweringRun:
         here = {place[1] for place in self.given if place[0] == delegate}
         needed = _needed(file, name, here)
         graph = self.lowering.part(delegate, needed, name)
-        arrays = [np.ascontiguousarray(self.value((delegate, item))) for item in needed]
+        arrays = [np.asarray(self.value((delegate, item)), order="C") for item in needed]
         try:
             (result,), status = run_reference_model(graph, arrays)
         except (ReferenceModelAborted, RuntimeError) as error:

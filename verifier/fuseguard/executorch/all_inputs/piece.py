@@ -269,7 +269,7 @@ class Piece:
         for node, value in zip(placeholders, self.walks.given, strict=True):
             interpreter.env[node] = widen(value) if wide else value
         for name, values in codes.items():
-            interpreter.env[self.nodes[name]] = torch.from_numpy(np.ascontiguousarray(values))
+            interpreter.env[self.nodes[name]] = torch.from_numpy(np.asarray(values, order="C"))
         ops = set(self.trail.ops)
         with torch.no_grad():
             for node in self.program.graph.nodes:

@@ -28,7 +28,8 @@ VGF_PACKAGES: dict[str, str] = {
 }
 _VERSION_SECONDS = 20
 
-_PROVE = "pip install 'fuseguard[prove]'"
+#: fuseguard is not on the package index.
+_PROVE = "pip install '.[prove]'  # in a checkout of fuseguard"
 _APT = "apt-get install --no-install-recommends mesa-vulkan-drivers libvulkan1"
 
 

@@ -154,10 +154,11 @@ class Judge:
     def cell(self, meeting: Meeting, walked: Walked, in_float32: np.ndarray[Any, Any]) -> Cell:
         """``in_float32``: the codes that torch itself yields, in the arithmetic of the eager program."""
         common = self._common(meeting.name, meeting.trail, walked)
-        if meeting.actual is None:
-            return Cell(status="not found", elements=meeting.expected.size, **common)
-        steps = np.abs(meeting.expected.astype(np.int64) - meeting.actual.astype(np.int64))
-        steps = np.where(meeting.actual == in_float32, 0, steps)
+        expected, actual = meeting.expected, meeting.actual
+        if actual is None:
+            return Cell(status="not found", elements=expected.size, **common)
+        steps = np.abs(expected.astype(np.int64) - actual.astype(np.int64))
+        steps = np.where(actual == in_float32, 0, steps)
         counted = np.where(meeting.ties & (steps == 1), 0, steps)
         common |= {
             "tensor": str(meeting.tensor),
@@ -172,12 +173,12 @@ class Judge:
         common |= self._worst(meeting, counted if counted.any() else steps, walked)
         if not counted.any():
             return Cell(status="rounded" if unrounded else "tie", **common)
-        if bool((meeting.actual == meeting.unclipped)[counted > 0].all()):
+        if bool((actual == meeting.unclipped)[counted > 0].all()):
             return Cell(status="saturated", **common)
         bounds = self.bounds(meeting, walked)
         within = bool((counted <= bounds).all())
         if not within:
-            common["errors"] = histogram(meeting.actual.astype(np.int64) - meeting.expected, steps > 0)
+            common["errors"] = histogram(actual.astype(np.int64) - expected, steps > 0)
         return Cell(status="rounded" if within else "wrong", bound=float(np.max(bounds)), **common)
 
     def results(self, walked: Walked, observed: Observed, names: Sequence[str]) -> Iterable[Cell]:
@@ -241,7 +242,8 @@ class Judge:
         return [node for node in nodes if not node.info.has(Trait.QUANTIZE | Trait.DEQUANTIZE)]
 
     def _worst(self, meeting: Meeting, steps: np.ndarray[Any, Any], walked: Walked) -> dict[str, Any]:
-        assert meeting.actual is not None
+        expected, actual = meeting.expected, meeting.actual
+        assert actual is not None
         at = tuple(int(index) for index in np.unravel_index(int(steps.argmax()), steps.shape))
         by_name = {item.name: item for item in walked.meetings}
         witness = []
@@ -251,8 +253,8 @@ class Judge:
                 witness.append((operand, int(values[at])))
         return {
             "at": at,
-            "expected": float(meeting.expected[at]),
-            "actual": float(meeting.actual[at]),
+            "expected": float(expected[at]),
+            "actual": float(actual[at]),
             "witness": tuple(witness),
         }
 
@@ -265,7 +267,7 @@ class Judge:
         for node in self.computing(meeting.trail.ops):
             if node.kind in _COMPARING:
                 bounds = bounds + self._of_operands(node)
-            elif meeting.expected.itemsize == 2:
+            elif meeting.kept_expected.itemsize == 2:
                 unary = node.info.has(Trait.UNARY)
                 bounds = bounds + (self._of_table(node, meeting, walked, any_codes) if unary else rescales(node))
         return bounds
@@ -288,11 +290,11 @@ class Judge:
             return np.ones(())
         if (data.dtype, out.dtype) != ("int16", "int16"):
             return np.ones(())
-        codes = given.expected if given.actual is None else given.actual
+        codes = (given.kept_actual or given.kept_expected).load()
         if any_codes:
             codes = np.arange(data.qmin, data.qmax + 1)
         bounds = table_bounds(self.nodes[node.name], data, out, codes)
         if bounds is None:
             return np.ones(())
-        alike = not any_codes and codes.shape == meeting.expected.shape and meeting.trail.operands == (given.name,)
+        alike = not any_codes and codes.shape == meeting.kept_expected.shape and meeting.trail.operands == (given.name,)
         return bounds.at(codes) if alike else np.asarray(bounds.seen)

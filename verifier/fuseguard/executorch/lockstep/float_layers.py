@@ -14,6 +14,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.executorch.inputs import flat_inputs
 from fuseguard.executorch.interpreter import BodyInterpreter
+from fuseguard.executorch.keeping import Kept, KeptByName
 from fuseguard.executorch.state import arguments, functional_program, result_names, results
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.ops import Trait
@@ -39,21 +40,21 @@ class FloatLayers:
         interpreter = _Recorder(program.graph_module, frozenset(self.partners.values()))
         with torch.no_grad():
             outputs = interpreter.run(*arguments(program, values))
-        self._values = interpreter.values
+        self._values = KeptByName(interpreter.values)
         #: The float program's own results: the node that each of them is, and its value.
         self.results = tuple(zip(result_names(program), results(program, outputs), strict=True))
 
     def of(self, op: str) -> tuple[str, torch.Tensor] | None:
         """The partner of an op or input of the quantized program, and its value; None if it has none."""
         partner = self.partners.get(op, "")
-        return (partner, self._values[partner]) if partner in self._values else None
+        return (partner, torch.from_numpy(self._values[partner])) if partner in self._values else None
 
 
 class _Recorder(BodyInterpreter):
     def __init__(self, module: torch.fx.GraphModule, wanted: frozenset[str]) -> None:
         super().__init__(module)
         self.wanted = wanted
-        self.values: dict[str, torch.Tensor] = {}
+        self.values: dict[str, Kept] = {}
 
     def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
         return BodyInterpreter(module)
@@ -61,7 +62,8 @@ class _Recorder(BodyInterpreter):
     def run_node(self, n: torch.fx.Node) -> Any:
         result = super().run_node(n)
         if n.name in self.wanted and isinstance(result, torch.Tensor):
-            self.values[n.name] = result.detach().clone()  # a later op may write to it
+            value = result.detach().float() if result.dtype == torch.bfloat16 else result.detach()  # unknown to numpy
+            self.values[n.name] = Kept.of(value.numpy().copy())  # a later op may write to it
         return result
 
 

@@ -30,7 +30,7 @@ def with_ratios(cells: Sequence[Cell], walks: Walks, walked: Walked, layers: Flo
         quantizer = nodes[meeting.name]
         owner = quantizer.args[0]
         partner = layers.of(owner.name) if layers is not None and isinstance(owner, torch.fx.Node) else None
-        lowered = None if meeting.actual is None else _real(quantizer, meeting.actual)
+        lowered = None if meeting.kept_actual is None else _real(quantizer, meeting.kept_actual.load())
         found.append(_with_ratios(cell, _real(quantizer, codes[meeting.name]), lowered, partner))
     results = layers.results if layers is not None else ()
     for number, (cell, eager) in enumerate(zip(cells[len(found) :], outputs, strict=True)):

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 
-from fuseguard.executorch.delegates import EdgeInterpreter, run_delegate
+from fuseguard.executorch.delegates import EdgeInterpreter, observe_delegate
 from fuseguard.executorch.interpreter import BodyInterpreter
+from fuseguard.executorch.keeping import Kept
 from fuseguard.executorch.lockstep.tosa_graph import CONSTANTS, read_tosa, with_outputs
 from fuseguard.executorch.state import arguments, results
 
@@ -29,8 +30,13 @@ class Tensor:
     """An integer tensor that the lowered program computed. ``number`` counts them in the order of execution."""
 
     place: Place
-    values: np.ndarray[Any, Any]
+    kept: Kept
     number: int
+
+    @property
+    def values(self) -> np.ndarray[Any, Any]:
+        """The codes. Of a large tensor, they are read from a file each time."""
+        return self.kept.load()
 
     def __str__(self) -> str:
         delegate, name = self.place
@@ -51,12 +57,12 @@ class Observed:
     ops: dict[Place, str] = field(default_factory=dict)
     outputs: tuple[torch.Tensor, ...] = ()
 
-    def _add(self, place: Place, op: str, sources: Sequence[Place], values: Any) -> None:
+    def _add(self, place: Place, op: str, sources: Sequence[Place], kept: Kept | None) -> None:
         self.ops[place] = op
         self.flow.add_node(place)
         self.flow.add_edges_from((source, place) for source in sources)
-        if values is not None:
-            self.tensors.append(Tensor(place, np.asarray(values), len(self.tensors)))
+        if kept is not None:
+            self.tensors.append(Tensor(place, kept, len(self.tensors)))
 
 
 def observe(program: ExportedProgram, inputs: Sequence[Any]) -> Observed:
@@ -85,7 +91,7 @@ class _Observer(BodyInterpreter):
         calls = "executorch_call_delegate" in str(n.target)
         sources = [] if calls else [("", item.name) for item in n.all_input_nodes]
         codes = isinstance(result, torch.Tensor) and result.dtype in _TORCH_CODES
-        self.observed._add(("", n.name), str(n.target), sources, result.detach().numpy() if codes else None)
+        self.observed._add(("", n.name), str(n.target), sources, Kept.of(result.detach().numpy()) if codes else None)
         return result
 
     def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
@@ -106,7 +112,7 @@ class _Observer(BodyInterpreter):
         coded = {output for output in computed if graph.tensors[output].dtype in _CODES}
         inner = coded.difference(graph.outputs)
         everything = (*graph.outputs, *(output for output in graph.tensors if output in inner))
-        outputs, values = run_delegate(lowered, inputs, with_outputs(lowered.processed_bytes, everything))
+        outputs, values = observe_delegate(lowered, inputs, with_outputs(lowered.processed_bytes, everything))
         codes = dict(zip(everything, values, strict=True))
         given = [item for item in node.args[1:] if isinstance(item, torch.fx.Node)]
         for source, argument in zip(given, graph.inputs, strict=True):

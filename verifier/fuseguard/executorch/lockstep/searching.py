@@ -7,7 +7,7 @@ from typing import TypeAlias
 import networkx as nx
 import numpy as np
 
-from fuseguard.executorch.lockstep.layouts import Array, align, sorted_distance
+from fuseguard.executorch.lockstep.layouts import Array, align, least_distance, outline
 from fuseguard.executorch.lockstep.observing import Observed, Place, Tensor
 
 #: By the size of a code in bytes: by how many steps a tensor may be off to be taken for a value's without a doubt.
@@ -21,24 +21,24 @@ Places: TypeAlias = frozenset[Place]
 
 
 class Search:
-    """The tensors of a lowering by size, sorted once."""
+    """The tensors of a lowering by size, outlined once."""
 
     def __init__(self, observed: Observed) -> None:
         self.observed = observed
         self.by_size: dict[tuple[int, int], list[Tensor]] = {}
         for tensor in observed.tensors:
-            self.by_size.setdefault((tensor.values.size, tensor.values.itemsize), []).append(tensor)
-        self._sorted: dict[tuple[Place, str], Array] = {}
+            self.by_size.setdefault((tensor.kept.size, tensor.kept.itemsize), []).append(tensor)
+        self._outlines: dict[tuple[Place, str], Array] = {}
         self._behind: dict[Places, Places] = {}
         self._places: dict[Place, Places] = {}
 
     def near(self, expected: Array, ties: Array, places: frozenset[Places]) -> tuple[Array, Tensor] | None:
         """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little."""
-        wanted = np.sort(expected, axis=None)
+        wanted = outline(expected)
         most = _NEAR[expected.itemsize]
         best: tuple[int, Array, Tensor] | None = None
         for tensor in self.candidates(expected, places):
-            if sorted_distance(self._in_order(tensor, expected), wanted) > most:
+            if least_distance(self._outline(tensor, expected), wanted, expected.size) > most:
                 continue
             alignment = align(as_codes(tensor.values, expected), expected)
             if alignment is None:
@@ -53,9 +53,9 @@ class Search:
 
     def nearest(self, expected: Array, places: frozenset[Places], taken: frozenset[Place]) -> list[Tensor]:
         """The tensors whose codes vary as the expected ones do, the nearest first."""
-        wanted = np.sort(expected, axis=None)
+        wanted = outline(expected)
         free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
-        free.sort(key=lambda tensor: sorted_distance(self._in_order(tensor, expected), wanted))
+        free.sort(key=lambda tensor: least_distance(self._outline(tensor, expected), wanted, expected.size))
         alike = []
         for tensor in free[:_MOST_COMPARED]:
             alignment = align(as_codes(tensor.values, expected), expected)
@@ -72,9 +72,9 @@ class Search:
     def places_of(self, tensor: Tensor, expected: Array) -> Places:
         """The places of all tensors with the codes of ``tensor``, in any order: it may be computed several times."""
         if tensor.place not in self._places:
-            own = self._in_order(tensor, expected)
-            alike = self.by_size[tensor.values.size, tensor.values.itemsize]
-            same = (other.place for other in alike if np.array_equal(self._in_order(other, expected), own))
+            own = self._outline(tensor, expected)
+            alike = self.by_size[tensor.kept.size, tensor.kept.itemsize]
+            same = (other.place for other in alike if np.array_equal(self._outline(other, expected), own))
             self._places[tensor.place] = frozenset(same)
         return self._places[tensor.place]
 
@@ -84,11 +84,11 @@ class Search:
             self._behind[alternatives] = alternatives.union(*(nx.descendants(flow, place) for place in alternatives))
         return self._behind[alternatives]
 
-    def _in_order(self, tensor: Tensor, expected: Array) -> Array:
+    def _outline(self, tensor: Tensor, expected: Array) -> Array:
         key = tensor.place, expected.dtype.kind
-        if key not in self._sorted:
-            self._sorted[key] = np.sort(as_codes(tensor.values, expected), axis=None)
-        return self._sorted[key]
+        if key not in self._outlines:
+            self._outlines[key] = outline(as_codes(tensor.values, expected))
+        return self._outlines[key]
 
 
 def _alike(one: Array, other: Array) -> bool:

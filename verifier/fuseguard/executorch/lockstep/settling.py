@@ -46,7 +46,7 @@ def _explanations(doubt: Meeting, walked: Walked, walks: Walks) -> Iterator[Assu
         yield replace(assumed, past={**assumed.past, name: quantizer})
     if len(past) > 1:
         yield replace(assumed, past={**assumed.past, **past})
-    if doubt.actual is None:
+    if doubt.kept_actual is None:
         yield replace(assumed, fused=assumed.fused | {doubt.name})
         yield replace(assumed, fused=assumed.fused | _beside(doubt, walked))
         for tensor in _tensors_for(doubt, walked, walks):
@@ -81,7 +81,7 @@ def _doubtful(walked: Walked, observed: Observed) -> set[str]:
     """The values that were not found and that something reads which is off."""
     found: set[str] = set()
     for meeting in walked.meetings:
-        if meeting.actual is not None and not meeting.right:
+        if meeting.kept_actual is not None and not meeting.right:
             found |= set(meeting.trail.joined)
     for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
         if _is_off(expected, actual):
@@ -101,10 +101,12 @@ def _off(walked: Walked, observed: Observed) -> float:
 
 def _distance(meeting: Meeting) -> float:
     """1 for a value that is off, a half for an int16 one that is so by what a RESCALE may round, 0 for others."""
-    if meeting.actual is None or meeting.right:
+    if meeting.kept_actual is None or meeting.right:
         return 0.0
-    steps = np.abs(meeting.expected.astype(np.int64) - meeting.actual.astype(np.int64))
-    return 0.5 if meeting.expected.itemsize == 2 and steps.max() <= 1 else 1.0
+    if meeting.kept_expected.itemsize != 2:
+        return 1.0
+    steps = np.abs(meeting.expected.astype(np.int64) - meeting.kept_actual.load().astype(np.int64))
+    return 0.5 if steps.max() <= 1 else 1.0
 
 
 def _is_off(expected: torch.Tensor, actual: torch.Tensor) -> bool:

@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 
 from fuseguard.executorch.float64 import FLOAT32, TIE, Float64Interpreter, at_ties, widen
 from fuseguard.executorch.interpreter import BodyInterpreter
+from fuseguard.executorch.keeping import Kept, KeptByName
 from fuseguard.executorch.lockstep.layouts import Array, align
 from fuseguard.executorch.lockstep.observing import Observed, Tensor
 from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
@@ -58,23 +59,41 @@ class Meeting:
     ``expected``: the codes that the program makes of the lowering's own inputs. ``actual``: the lowering's, in the same
     layout, None if they were not found. ``ties``: where a value is at a rounding tie. ``unclipped``: the codes without
     the saturation to qmin and qmax, nor that of an activation with the same bounds. ``trail``: how the value came
-    about, this Q included.
+    about, this Q included. Large arrays are read from files each time.
     """
 
     name: str
-    expected: Array
-    actual: Array | None
+    kept_expected: Kept
+    kept_actual: Kept | None
     tensor: Tensor | None
-    ties: Array
-    unclipped: Array
+    kept_ties: Kept
+    kept_unclipped: Kept
     trail: Trail
 
     @property
+    def expected(self) -> Array:
+        return self.kept_expected.load()
+
+    @property
+    def actual(self) -> Array | None:
+        return None if self.kept_actual is None else self.kept_actual.load()
+
+    @property
+    def ties(self) -> Array:
+        return self.kept_ties.load()
+
+    @property
+    def unclipped(self) -> Array:
+        return self.kept_unclipped.load()
+
+    @cached_property
     def right(self) -> bool:
         """Whether every code is the expected one or, at a tie, the one beside it."""
-        if self.actual is None:
+        if self.kept_actual is None:
             return False
-        steps = np.abs(self.expected.astype(np.int64) - self.actual.astype(np.int64))
+        if self.kept_actual is self.kept_expected:
+            return True
+        steps = np.abs(self.expected.astype(np.int64) - self.kept_actual.load().astype(np.int64))
         return bool(((steps == 0) | (self.ties & (steps == 1))).all())
 
 
@@ -158,31 +177,31 @@ class Walks:
                 found[op] = source.name
         return found
 
-    def eager_codes(self, walked: Walked) -> dict[str, Array]:
+    def eager_codes(self, walked: Walked) -> Mapping[str, Array]:
         """By Q, the codes that torch yields from the codes that a walk has found, in the eager program's float32.
 
         The backend computes the entries of a lookup table in float32 too. They are these, and not those of float64.
         """
         found = {
-            meeting.name: meeting.expected if meeting.name in walked.assumed.restored else meeting.actual
+            meeting.name: meeting.kept_expected if meeting.name in walked.assumed.restored else meeting.kept_actual
             for meeting in walked.meetings
         }
         own = self.eager[0]
-        if all(codes is None or np.array_equal(codes, own[name]) for name, codes in found.items()):
+        if all(codes is None or np.array_equal(codes.load(), own[name]) for name, codes in found.items()):
             return own
         return self._eager(found)[0]
 
     @cached_property
-    def eager(self) -> tuple[dict[str, Array], tuple[torch.Tensor, ...]]:
+    def eager(self) -> tuple[Mapping[str, Array], tuple[torch.Tensor, ...]]:
         """By Q, the codes that torch yields, and the results of the program."""
         return self._eager({})
 
-    def _eager(self, found: Mapping[str, Array | None]) -> tuple[dict[str, Array], tuple[torch.Tensor, ...]]:
+    def _eager(self, found: Mapping[str, Kept | None]) -> tuple[Mapping[str, Array], tuple[torch.Tensor, ...]]:
         """``found``: the codes that the readers of a Q are given in place of its own, if not None."""
         interpreter = _Eager(self.program.graph_module, found)
         with torch.no_grad():
             outputs = interpreter.run(*self.given)
-        return interpreter.codes, results(self.program, outputs)
+        return KeptByName(interpreter.codes), results(self.program, outputs)
 
 
 class _Walker(Float64Interpreter):
@@ -211,7 +230,10 @@ class _Walker(Float64Interpreter):
         trail = self._trail[n.name] = self._trail_to(n)
         if n.name in self.walks.saturating and isinstance(first, torch.fx.Node):
             self._unsaturated[n.name] = self.env[first].clone()  # relu_ overwrites it
-        return self._meet(n, trail) if is_quantizer(n) else super().run_node(n)
+        result = self._meet(n, trail) if is_quantizer(n) else super().run_node(n)
+        for node in self.user_to_last_uses.get(n, ()):
+            self._unsaturated.pop(node.name, None)
+        return result
 
     def trails(self) -> tuple[Trail, ...]:
         """By result, in the order of :func:`fuseguard.executorch.state.results`."""
@@ -240,12 +262,13 @@ class _Walker(Float64Interpreter):
             self._unrounded[n.name] = value, trail
         found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
         actual, tensor = found if found is not None else (None, None)
-        # A network has millions of codes: what is equal is held once.
-        if actual is not None and np.array_equal(actual, expected):
-            actual = expected
-        if np.array_equal(unclipped, expected):
-            unclipped = expected
-        self.meetings.append(Meeting(n.name, expected, actual, tensor, ties, unclipped, trail))
+        # A network has millions of codes: what is equal is kept once.
+        kept = Kept.of(expected)
+        kept_actual = None
+        if actual is not None:
+            kept_actual = kept if np.array_equal(actual, expected) else Kept.of(actual)
+        kept_unclipped = kept if np.array_equal(unclipped, expected) else Kept.of(unclipped)
+        self.meetings.append(Meeting(n.name, kept, kept_actual, tensor, Kept.of(ties), kept_unclipped, trail))
         if actual is None or tensor is None:
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
             return codes
@@ -261,10 +284,10 @@ class _Walker(Float64Interpreter):
 
 
 class _Eager(BodyInterpreter):
-    def __init__(self, module: torch.fx.GraphModule, found: Mapping[str, Array | None]) -> None:
+    def __init__(self, module: torch.fx.GraphModule, found: Mapping[str, Kept | None]) -> None:
         super().__init__(module)
         self.found = found
-        self.codes: dict[str, Array] = {}
+        self.codes: dict[str, Kept] = {}
 
     def of_body(self, module: torch.fx.GraphModule) -> BodyInterpreter:
         return BodyInterpreter(module)
@@ -273,6 +296,6 @@ class _Eager(BodyInterpreter):
         result = super().run_node(n)
         if not is_quantizer(n):
             return result
-        self.codes[n.name] = result.detach().numpy()
+        self.codes[n.name] = Kept.of(result.detach().numpy())
         codes = self.found.get(n.name)
-        return result if codes is None else torch.from_numpy(np.asarray(codes, order="C"))
+        return result if codes is None else torch.from_numpy(np.array(codes.load(), order="C"))

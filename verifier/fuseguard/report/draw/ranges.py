@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 from fuseguard.engine.finding import Finding
+from fuseguard.ir.activations import activation_bounds
 from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.qparams import QParams
-from fuseguard.ir.view import View, activation_bounds
+from fuseguard.ir.view import View
 
 
 @dataclass(frozen=True, slots=True)
