@@ -32,6 +32,9 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         y = b.constant("c", SHAPE, "float32")
     elif of == "cpu":
         y = b.call("aten.sort.values", y, annotated=False)
+    elif of == "shared":
+        y = b.requantize(y, QPARAMS)
+        results.append(b.call("aten.sort.values", y, annotated=False))
     results.append(b.call(target, y, *args, dtype=dtype, annotated=False))
     return b.output(*results)
 
@@ -45,6 +48,7 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         (filled("aten.ones_like.default", of="op"), False),  # neg is a result, too
         (filled("aten.ones_like.default", of="constant"), False),
         (filled("aten.ones_like.default", of="cpu"), True),  # what the CPU yields is an input of the delegate
+        (filled("aten.ones_like.default", of="shared"), True),  # the CPU's op keeps the DQ there
         (filled("aten.ones_like.default", dtype="int64"), False),  # stays on the CPU
     ],
 )

@@ -12,7 +12,7 @@ from fuseguard.backend.elementwise import (
     tensor_operand,
 )
 from fuseguard.backend.int32_rescales import COMPARISONS, SUMS
-from fuseguard.backend.permute_moves import moved_down_to, moved_up_to
+from fuseguard.backend.permute_moves import WITH_NUMBER, PermuteMoves
 from fuseguard.backend.releases import MOVES_PERMUTES
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
@@ -23,8 +23,6 @@ examples = ExamplesOf("fuseguard_rules.examples.operator.op708")
 
 #: Of ARITHMETIC, the ops of two operands.
 _BINARY = frozenset((*SUMS, "mul", "maximum", "minimum", *COMPARISONS, "ne"))
-#: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
-_WITH_NUMBER = "log_sigmoid"
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node takes the first input, #22880"
 
 
@@ -37,8 +35,11 @@ class PermuteLandsOnScalar(Rule):
         "through elementwise ops. It may move one through an op with two operands if one operand is a single number, "
         "which no permute changes. But it then puts the permute before the first operand, whichever that is. If the "
         "first operand is the number, the permute of the other one is lost: the elements come out in another order, or "
-        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not. The edge dialect makes "
-        "minimum(0, x) of a log_sigmoid, which the backend delegates where floats are lowered."
+        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not. Before that, "
+        "PropagateViewCopyPermuteDownPass moves permutes down through elementwise ops, slices, and sums, products and "
+        "concatenations of tensors that all have the same permute. A permute that has passed such an op after the "
+        "number's does not move up again, so (1 - conv(x)) + conv(y) is right, and 1 - (conv(x) + conv(y)) is not. The "
+        "edge dialect makes minimum(0, x) of a log_sigmoid, which the backend delegates where floats are lowered."
     )
     remedy = (
         "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
@@ -52,6 +53,7 @@ class PermuteLandsOnScalar(Rule):
             EffectRow("made", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),
             EffectRow("made", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
             EffectRow("order", ">=1.5", "*", Effect.WRONG, reference=_MOVED),
+            EffectRow("joined", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
             EffectRow("shape", ">=1.5", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
         ]
     )
@@ -62,14 +64,18 @@ class PermuteLandsOnScalar(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         if not MOVES_PERMUTES.in_force(target):
             return
+        moves = PermuteMoves(view, target)
         for node in view.ops:
-            made = node.kind == _WITH_NUMBER
+            made = node.kind == WITH_NUMBER
             number = None if made or not node.info.has(Trait.ARITHMETIC) else _leading_number(view, node)
             if number is None and not made:
                 continue
-            above, below = moved_down_to(view, node, target), moved_up_to(view, node, target)
+            down, up = moves.down_to(node), moves.up_to(node)
+            above, below = down.of if down is not None else None, up.of if up is not None else None
             if not made and above is not None and below is not None and {above.kind, below.kind} <= CHANNELS_LAST:
                 continue  # their permutes cancel out before they are moved
+            if above is not None and below is None and not moves.comes_back(node):
+                continue  # it has moved down through an op of several operands, past which none moves up
             layout = below or above
             if layout is None or (node.kind == "mul" and above is not None and _feeds(view, above, node)):
                 continue  # a number times a convolution is folded into the convolution
@@ -88,7 +94,7 @@ class PermuteLandsOnScalar(Rule):
         """Expand the number to the shape of the op's result."""
         del target
         node = view.graph[finding.nodes[0]]
-        if node.kind == _WITH_NUMBER:
+        if node.kind == WITH_NUMBER:
             return None  # the edge dialect makes the number, and there is nothing to expand
         data, qparams = view.in_dq(node, 0), view.in_qp(node, 0)
         shape = node.meta.shape if node.meta is not None else ()
@@ -127,18 +133,32 @@ def _feeds(view: View, producer: Node, node: Node) -> bool:
 
 
 def _case(view: View, node: Node, below: Node | None) -> str:
-    """``made``: an op of floats whose shape does not fit, so that the lowering itself fails."""
-    if node.kind != _WITH_NUMBER and not _shape_matters(view, node, below):
-        return "order"
-    return "shape" if node.annotated else "made"
+    """What becomes of a result whose elements are in another order, and whose shape is another one.
+
+    ``made``: an op of floats whose shape does not fit, so that the lowering itself fails. ``joined``: an op that joins
+    the result with tensors of the right shape. ``shape``: an op that insists on the shape. Else ``order``.
+    """
+    if node.kind == WITH_NUMBER and not node.annotated:
+        return "made"
+    if node.kind == WITH_NUMBER or (below is not None and below.kind != "permute"):
+        return "shape"
+    readers = [] if below is not None else [item for item in readers_of(view, node) if item.op == "call"]
+    if not node.annotated:
+        return "made" if any(_joins(view, reader) for reader in readers) else "order"
+    if any(_joins(view, reader) for reader in readers):
+        return "joined" if _changes(node) else "order"
+    return "shape" if any(_insists(reader) for reader in readers) else "order"
 
 
-def _shape_matters(view: View, node: Node, below: Node | None) -> bool:
-    """Whether an op that insists on shapes reads the result: one in NHWC, or one that joins it with other tensors."""
-    if below is not None:
-        return below.kind != "permute"
-    return any(
-        reader.op == "call" and not has_one_operand(view, reader) and len(view.graph.inputs(reader)) > 1
-        and not reader.info.has(Trait.MAC)
-        for reader in readers_of(view, node)
-    )  # fmt: skip
+def _joins(view: View, reader: Node) -> bool:
+    return not has_one_operand(view, reader) and len(view.graph.inputs(reader)) > 1 and not reader.info.has(Trait.MAC)
+
+
+def _insists(reader: Node) -> bool:
+    return reader.kind in ("conv", "sum", "slice", "split", "chunk")
+
+
+def _changes(node: Node) -> bool:
+    """Whether a shape is another one in NHWC; where a permute makes another order, too."""
+    shape = node.meta.shape if node.meta is not None else ()
+    return (*shape[:1], *shape[2:], *shape[1:2]) != shape

@@ -1,6 +1,12 @@
 """Where the backend moves the permutes of ops that are computed in NHWC.
 
-Source: ``PropagateViewCopyPermuteUpPass`` of ExecuTorch 1.4.1 and 1.5.1.
+``PropagateViewCopyPermuteDownPass`` moves a permute down through elementwise ops and slices, over a fork if all readers
+let it through, and through an op of several operands if the same permute comes down to each of them
+(``FuseIdenticalInputTransformsPass``). ``PropagateViewCopyPermuteUpPass`` then moves it up as far as it can. It cannot
+pass an op of several operands, so what has joined other permutes stays below.
+
+Source: ``PropagateViewCopyPermuteDownPass``, ``PropagateViewCopyPermuteUpPass`` and
+``FuseIdenticalInputTransformsPass`` of ExecuTorch 1.5.1.
 
 Rules that depend on it: OP708.
 """
@@ -15,44 +21,143 @@ from fuseguard.backend.elementwise import (
     readers_of,
     tensor_operand,
 )
+from fuseguard.backend.int32_rescales import COMPARISONS
 from fuseguard.backend.partition import stays_outside
 from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
+#: The ops of several operands through which identical permutes move, by kind; maximum and minimum are not among them.
+_JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "ne"))
+#: The ops whose dimension is adapted when a permute moves through them, by kind.
+_SLICES = frozenset(("slice", "split", "chunk"))
+#: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
+WITH_NUMBER = "log_sigmoid"
 
-def moved_down_to(view: View, node: Node, target: Target) -> Node | None:
-    """The op whose permute comes down to ``node``: above it, with nothing but elementwise ops between.
 
-    On its way it is split for several readers if it passes through each of them.
-    """
-    current = node
-    for _ in range(LONGEST_CHAIN):
-        operand = tensor_operand(view, current)
-        producer = producer_of(view, operand) if operand is not None else None
-        if producer is None or producer.op != "call" or stays_outside(view, producer, target):
+class Permute(Value, frozen=True):
+    """The op that a permute belongs to, and the order that it makes: that of NHWC, or the dimensions of a permute."""
+
+    of: Node
+    order: tuple[object, ...]
+
+
+class PermuteMoves:
+    """The moves in one program. Each value is looked at once in each direction, and to a depth of LONGEST_CHAIN."""
+
+    def __init__(self, view: View, target: Target) -> None:
+        self.view = view
+        self.target = target
+        self._below: dict[str, Permute | None] = {}
+
+    def down_to(self, node: Node, depth: int = 0) -> Permute | None:
+        """The permute that comes down to the operands of ``node``; with several tensors, the same comes to each."""
+        if depth > LONGEST_CHAIN:
             return None
-        readers = readers_of(view, producer)
-        if len(readers) > 1 and not all(_passes_on(view, reader, target) for reader in readers):
+        if _views_number(self.view, node):
             return None
-        if producer.kind in CHANNELS_LAST or producer.kind == "permute":
-            return producer
-        if not has_one_operand(view, producer):
+        if has_one_operand(self.view, node) or node.kind in _SLICES or node.kind == WITH_NUMBER:
+            operand = tensor_operand(self.view, node)
+            return self._onto(operand, depth) if operand is not None else None
+        if node.kind not in _JOINS:
             return None
-        current = producer
+        arriving = [self._onto(operand, depth) for operand in _tensors(self.view, node)]
+        first = arriving[0] if arriving else None
+        alike = first is not None and all(item is not None and item.order == first.order for item in arriving)
+        return first if alike else None
+
+    def comes_back(self, node: Node, depth: int = 0) -> bool:
+        """Whether a permute that came down past ``node`` can come up again to its result."""
+        readers = readers_of(self.view, node)
+        if depth > LONGEST_CHAIN or any(item.op == "output" for item in readers):
+            return True  # it stays in front of the DQ at the delegate's end
+        if len(readers) > 1 and not all(self._lets_through(item) for item in readers):
+            return True
+        return all(self._comes_back_from(reader, depth) for reader in readers)
+
+    def up_to(self, node: Node, depth: int = 0) -> Permute | None:
+        """The permute that comes up to the result of ``node``: the same from all of its readers, which then merge."""
+        readers = readers_of(self.view, node)
+        if depth > LONGEST_CHAIN or not readers:
+            return None
+        rising = [self._from(reader, depth) for reader in readers]
+        first = rising[0]
+        alike = first is not None and all(item is not None and item.order == first.order for item in rising)
+        return first if alike else None
+
+    def _onto(self, value: Node, depth: int) -> Permute | None:
+        """The permute that comes down to the one reader of ``value`` or, if it is split for all readers, to each."""
+        producer = producer_of(self.view, value)
+        if producer is None or producer.op != "call" or stays_outside(self.view, producer, self.target):
+            return None
+        readers = readers_of(self.view, producer)
+        if len(readers) > 1 and not all(self._lets_through(reader) for reader in readers):
+            return None
+        return self._past(producer, depth + 1)
+
+    def _past(self, producer: Node, depth: int) -> Permute | None:
+        """The permute that comes out of ``producer`` at its result."""
+        if producer.name not in self._below:
+            self._below[producer.name] = None  # a hostile graph may have a cycle
+            found = _own(producer) or self.down_to(producer, depth)
+            self._below[producer.name] = found if found is not None and _reorders(found, producer) else None
+        return self._below[producer.name]
+
+    def _comes_back_from(self, reader: Node, depth: int) -> bool:
+        if reader.op == "output" or stays_outside(self.view, reader, self.target):
+            return True
+        if has_one_operand(self.view, reader) or reader.kind in _SLICES:
+            return self.comes_back(reader, depth + 1)
+        return self.down_to(reader, depth) is None
+
+    def _from(self, reader: Node, depth: int) -> Permute | None:
+        if reader.op == "output" or stays_outside(self.view, reader, self.target):
+            return None
+        own = _own(reader)
+        if own is not None:
+            return own
+        passed = has_one_operand(self.view, reader) or reader.kind in _SLICES
+        return self.up_to(reader, depth + 1) if passed else None
+
+    def _lets_through(self, reader: Node) -> bool:
+        """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE before an op in int32.
+
+        With float support also through the DQ at a delegate's end. Through a pad it goes where it meets the permutes of
+        what is computed in NHWC, which it cancels out (RemovePermutesAroundElementwiseOps).
+        """
+        if reader.op == "output":
+            return self.target.has_float
+        if reader.kind == "pad":
+            return _meets_nhwc(self.view, reader)
+        passed = has_one_operand(self.view, reader) or reader.kind in _SLICES
+        return passed or (reader.info.has(Trait.ARITHMETIC) and reader.kind != "sum")
+
+
+def _own(node: Node) -> Permute | None:
+    if node.kind in CHANNELS_LAST:
+        return Permute(node, ("NHWC",))
+    if node.kind == "permute":
+        return Permute(node, (node.operator, *node.args[1:]))
     return None
 
 
-def _passes_on(view: View, reader: Node, target: Target) -> bool:
-    """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE in front of an op in int32.
+def _reorders(permute: Permute, value: Node) -> bool:
+    """Whether the elements of ``value`` change their order; otherwise, the permute becomes a view."""
+    shape = value.meta.shape if value.meta is not None else ()
+    return permute.order != ("NHWC",) or len(shape) < 3 or (shape[1] != 1 and any(size != 1 for size in shape[2:]))
 
-    With float support also through the DQ at a delegate's end. Through a pad it goes where it meets the permutes of
-    what is computed in NHWC, which it cancels out (RemovePermutesAroundElementwiseOps).
-    """
-    if reader.op == "output":
-        return target.has_float
-    if reader.kind == "pad":
-        return _meets_nhwc(view, reader)
-    return has_one_operand(view, reader) or (reader.info.has(Trait.ARITHMETIC) and reader.kind != "sum")
+
+def _views_number(view: View, node: Node) -> bool:
+    """Whether an op reads a number of lower rank, whose view to the op's rank (MatchArgRanksPass) stops a permute."""
+    rank = node.meta.rank if node.meta is not None else 0
+    numbers = [item.meta for item in view.graph.inputs(node) if item.meta is not None and item.meta.is_float]
+    return node.annotated and any(meta.rank < rank and all(size == 1 for size in meta.shape) for meta in numbers)
+
+
+def _tensors(view: View, node: Node) -> list[Node]:
+    """The operands of a node that are not single numbers."""
+    inputs = [item for item in view.graph.inputs(node) if item.meta is not None]
+    return [item for item in inputs if item.meta is not None and any(size != 1 for size in item.meta.shape)]
 
 
 def _meets_nhwc(view: View, node: Node) -> bool:
@@ -66,21 +171,3 @@ def _meets_nhwc(view: View, node: Node) -> bool:
         pending += [reader for reader in between if reader.name not in seen]
         seen |= {reader.name for reader in between}
     return not pending
-
-
-def moved_up_to(view: View, node: Node, target: Target) -> Node | None:
-    """The op whose permute comes up to ``node``, likewise."""
-    current = node
-    for _ in range(LONGEST_CHAIN):
-        readers = readers_of(view, current)
-        if len(readers) != 1:
-            return None
-        reader = readers[0]
-        if stays_outside(view, reader, target):
-            return None
-        if reader.kind in CHANNELS_LAST or reader.kind == "permute":
-            return reader
-        if not has_one_operand(view, reader):
-            return None
-        current = reader
-    return None

@@ -101,8 +101,13 @@ def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node 
 
 
 def _is_input(view: View, target: Target, item: Node) -> bool:
-    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
+    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one.
+
+    A DQ that an op on the CPU reads as well stays there with it, and so its value is one.
+    """
     if item.op != "call" or _stays(view, target, item):
+        return True
+    if view.is_dq(item) and any(user.op == "call" and _stays(view, target, user) for user in view.users(item)):
         return True
     producer = view.producer(item) if view.is_q(item) and not target.has_float else None
     return producer is not None and producer.op != "call"

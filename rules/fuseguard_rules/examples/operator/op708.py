@@ -71,6 +71,52 @@ def _beside(*ops: str) -> Callable[[], Graph]:
     return build
 
 
+def _joined(*ops: str, others: bool = True) -> Callable[[], Graph]:
+    """Two convolutions, of which ``ops`` make one value: ``from one`` subtracts the first one, or their sum, from 1.
+
+    Without ``others``, the second one is not a convolution but an input, which no permute comes to.
+    """
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        qparams, shape = int8(0.0487, 3), (1, 4, 6, 8)
+        x, y = b.quantized_input("x", shape, qparams), b.quantized_input("y", shape, int8(0.0333, -7))
+        value = b.requantize(_conv(b, "weight", x, shape), qparams)
+        other = b.requantize(_conv(b, "weight_1", y, shape), qparams) if others else y
+        for op in ops:
+            if op == "from one":
+                number = b.dequantize(b.constant("number", _ONE), int8(0.0079))
+                made = b.call("aten.sub.Tensor", number, value, shape=shape)
+            elif op == "slice":
+                shape = (1, 4, 6, 4)
+                made = b.call("aten.slice.Tensor", value, 3, 2, 6, shape=shape)
+            else:
+                made = b.call(f"aten.{op}", value, other, shape=shape)
+                wide = qparams if op == "maximum.default" else int8(0.1031, 3)  # not OP706
+                value = b.requantize(made, wide)
+                continue
+            value = b.requantize(made, qparams)
+        return b.output(value)
+
+    return build
+
+
+def _late_slice() -> Graph:
+    b = GraphBuilder()
+    qparams, shape = int8(0.0487, 3), (1, 4, 6, 8)
+    x = b.quantized_input("x", shape, qparams)
+    number = b.dequantize(b.constant("number", _ONE), int8(0.0079))
+    rest = b.requantize(b.call("aten.sub.Tensor", number, x, shape=shape), qparams)
+    shape = (1, 4, 6, 4)
+    part = b.requantize(b.call("aten.slice.Tensor", rest, 3, 2, 6, shape=shape), qparams)
+    return b.output(b.requantize(_conv(b, "weight", part, shape), qparams))
+
+
+def _conv(b: GraphBuilder, name: str, value: str, shape: tuple[int, ...]) -> str:
+    weight = b.quantized_constant(name, (shape[1], shape[1], 1, 1), 0.0103)
+    return b.call("aten.conv2d.default", value, weight, None, shape=shape)
+
+
 def _log_sigmoid() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.examples.operator.modules import log_sigmoid_of_conv
 
@@ -95,6 +141,16 @@ BAD = (
     Example("conv2d subtracted from a number, and padded for a pool", _beside("pad", "pool"), only_on=">=1.5"),
     Example("log_sigmoid of a conv2d", _graph("conv", "log_sigmoid"), _log_sigmoid, only_on=">=1.5"),
     Example("log_sigmoid between two convolutions", _graph("conv", "log_sigmoid", "conv"), only_on=">=1.5"),
+    Example("sum of two convolutions, subtracted from a number", _joined("add.Tensor", "from one"), only_on=">=1.5"),
+    Example("slice of a conv2d, subtracted from a number", _joined("slice", "from one"), only_on=">=1.5"),
+    Example("conv2d of a slice of 1 - x", _late_slice, only_on=">=1.5"),
+    Example(
+        "1 - conv2d, added to an input",
+        _joined("from one", "add.Tensor", others=False),
+        only_on=">=1.5",
+        companions=("OP706",),
+    ),
+    Example("larger one of 1 - conv2d and a conv2d", _joined("from one", "maximum.default"), only_on=">=1.5"),
 )
 
 GOOD = (
@@ -104,4 +160,6 @@ GOOD = (
     Example("1 - x between two convolutions", _graph("conv", "sub.Tensor", "conv")),
     Example("conv2d subtracted from a number, and padded alone", _beside("pad")),
     Example("conv2d subtracted from a number, and pooled", _beside("pool")),
+    Example("1 - conv2d, added to a conv2d", _joined("from one", "add.Tensor")),
+    Example("sum of a conv2d and an input, subtracted from one", _joined("add.Tensor", "from one", others=False)),
 )
