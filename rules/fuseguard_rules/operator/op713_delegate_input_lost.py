@@ -26,8 +26,8 @@ class DelegateInputLost(Rule):
         "and RemoveNoopPass replaces copy(x, y) with what it copies. If nothing else reads the value whose shape the "
         "op uses, it is dropped with the op, and the input is missing from the delegate's TOSA. The program still "
         "passes this input: the runtime gives the delegate one input more than it has. The value stays if something "
-        "else in the same delegate reads it. 1.2 puts a TRANSPOSE after each input of 4 dimensions or more, so it "
-        "loses only inputs of fewer dimensions."
+        "else in the same delegate reads it. An op on the CPU between two others divides their delegate. 1.2 puts a "
+        "TRANSPOSE after each input of 4 dimensions or more, so it loses only inputs of fewer dimensions."
     )
     remedy = (
         "Make the constant from the shape: torch.full(x.shape, 1.0) instead of torch.ones_like(x). fuseguard can do "
@@ -56,6 +56,13 @@ class DelegateInputLost(Rule):
                 case = "flat"
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Ops whose operand loses its other reader in their delegate by a refusal, which may divide the delegate."""
+        known = {node.name for node, _ in lost_inputs(view, target)}
+        for node, lost in lost_inputs(view, target, refused):
+            if node.name not in known:
+                yield node, _refused_near(view, lost, refused)
+
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Use a constant of the same shape and value, or copy what is copied onto itself."""
         del target
@@ -65,6 +72,20 @@ class DelegateInputLost(Rule):
         if node.kind == "copy":
             return _copied_onto_itself(view, node)
         return as_full(node)
+
+
+def _refused_near(view: View, lost: Node, refused: frozenset[str]) -> Node:
+    """The refused node that makes ``lost`` an input or reads it; else the first one, as any may divide the delegate."""
+    pending, seen = [lost], {lost.name}
+    while pending:
+        node = pending.pop(0)
+        if node.name in refused:
+            return node
+        if node is lost or view.is_q(node) or view.is_dq(node):
+            readers = [item for item in view.users(node) if item.name not in seen]
+            pending += readers
+            seen.update([item.name for item in readers])
+    return next(node for node in view.graph if node.name in refused)
 
 
 def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:

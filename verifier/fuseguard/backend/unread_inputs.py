@@ -10,10 +10,12 @@ Rules that depend on it: OP713.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
+from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.int64_results import stays_for_int64
-from fuseguard.backend.partition import stays_on_cpu_with_float
+from fuseguard.backend.partition import stays_on_cpu_with_float, stays_outside
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -21,6 +23,9 @@ from fuseguard.target import Target
 #: What the partitioner leaves on the CPU whatever the op is.
 _NOT_TAKEN = ("bool", "int64", "float64")
 _TRANSPOSED_RANK = 4  # of the inputs that 1.2 gives a TRANSPOSE
+_NONE: frozenset[str] = frozenset()
+#: Whether an op stays on the CPU.
+_Stays: TypeAlias = Callable[[View, Node, Target], bool]
 
 
 def shape_operand(view: View, node: Node) -> Node | None:
@@ -30,20 +35,28 @@ def shape_operand(view: View, node: Node) -> Node | None:
     return view.graph.node_of(node.args[0])
 
 
-def lost_inputs(view: View, target: Target) -> Iterator[tuple[Node, Node]]:
+def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> Iterator[tuple[Node, Node]]:
     """Each op that takes the shape of something alone, with the input of its delegate that is lost by that.
 
-    An input of a delegate is an input of the program, or what an op on the CPU yields.
+    An input of a delegate is an input of the program, or what an op on the CPU yields. ``refused`` are names of nodes
+    that are kept on the CPU whatever they are.
     """
     shaped = [
         node for node in view.ops
-        if shape_operand(view, node) is not None and _is_taken(node) and not stays_for_int64(view, target, node)
+        if shape_operand(view, node) is not None and _is_taken(node) and node.name not in refused
+        and not stays_for_int64(view, target, node)
     ]  # fmt: skip
     if not shaped:
         return
     read = _read(view)
+    outsides = {stays: _Outside(view, target, refused, stays) for stays in (stays_outside, stays_on_cpu_with_float)}
+    numbers: dict[_Stays, Mapping[str, int]] = {}
     for node in shaped:
-        lost = _lost(view, target, node, read)
+        # What INT leaves on the CPU is found where floats are lowered: it breaks there.
+        stays = stays_on_cpu_with_float if stays_outside(view, node, target) else stays_outside
+        if stays not in numbers:
+            numbers[stays] = delegate_numbers(view, outsides[stays])
+        lost = _lost(view, target, _Delegate(node, outsides[stays], numbers[stays]), node, read)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
 
@@ -58,8 +71,30 @@ def _is_transposed(node: Node, target: Target) -> bool:
     return not DROPS_UNREAD_INPUTS.in_force(target) and not is_flat(node)
 
 
-def _stays(view: View, target: Target, node: Node) -> bool:
-    return stays_on_cpu_with_float(view, node, target) or stays_for_int64(view, target, node)
+class _Outside:
+    """The nodes that stay on the CPU."""
+
+    def __init__(self, view: View, target: Target, refused: frozenset[str], stays: _Stays) -> None:
+        self._view, self._target, self._refused, self._stays = view, target, refused, stays
+
+    def __contains__(self, node: object) -> bool:
+        assert isinstance(node, Node)
+        if node.name in self._refused or self._stays(self._view, node, self._target):
+            return True
+        return stays_for_int64(self._view, self._target, node)
+
+
+class _Delegate:
+    """The delegate of an op."""
+
+    def __init__(self, op: Node, outside: _Outside, numbers: Mapping[str, int]) -> None:
+        self.outside = outside
+        self._number = numbers[op.name]
+        self._numbers = numbers
+
+    def __contains__(self, node: object) -> bool:
+        assert isinstance(node, Node)
+        return node.op == "call" and self._numbers[node.name] == self._number and node not in self.outside
 
 
 def _is_taken(node: Node) -> bool:
@@ -84,7 +119,7 @@ def _values_of(view: View, node: Node) -> list[str]:
     return names[1:] if shape_operand(view, node) is not None else names
 
 
-def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node | None:
+def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
     """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
     pending, seen = list(view.graph.inputs(node)[:1]), {node.name}
     while pending:
@@ -92,28 +127,27 @@ def _lost(view: View, target: Target, node: Node, read: frozenset[str]) -> Node 
         if item.constant or item.name in seen:
             continue
         seen.add(item.name)
-        if _is_input(view, target, item):
-            if not any(_takes_into_delegate(view, target, user, item, read) for user in view.users(item)):
+        if _is_input(view, target, delegate, item):
+            if not any(_takes(view, delegate, user, item, read) for user in view.users(item)):
                 return item
         elif item.name not in read:
             pending += view.graph.inputs(item)
     return None
 
 
-def _is_input(view: View, target: Target, item: Node) -> bool:
+def _is_input(view: View, target: Target, delegate: _Delegate, item: Node) -> bool:
     """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one.
 
     A DQ that an op on the CPU reads as well stays there with it, and so its value is one.
     """
-    if item.op != "call" or _stays(view, target, item):
+    if item not in delegate:
         return True
-    if view.is_dq(item) and any(user.op == "call" and _stays(view, target, user) for user in view.users(item)):
+    if view.is_dq(item) and any(user.op == "call" and user in delegate.outside for user in view.users(item)):
         return True
     producer = view.producer(item) if view.is_q(item) and not target.has_float else None
     return producer is not None and producer.op != "call"
 
 
-def _takes_into_delegate(view: View, target: Target, user: Node, item: Node, read: frozenset[str]) -> bool:
-    if user.op != "call" or user.name not in read or _stays(view, target, user):
-        return False
-    return item.name in _values_of(view, user)
+def _takes(view: View, delegate: _Delegate, user: Node, item: Node, read: frozenset[str]) -> bool:
+    """Whether an op in the delegate takes the value of an input."""
+    return user.name in read and user in delegate and item.name in _values_of(view, user)
