@@ -58,10 +58,9 @@ lint: env
 types: env
 	$(BIN)/python -m mypy --strict
 
-# What keeps one processor busy first, both at once: mypy without its cache, and a browser.
-test: env
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-site
+test: lint
 	$(WITH_ENV) $(BIN)/python -m pytest -m "$(MARKS)" --ignore=tests/browser --ignore=tests/docs/test_site.py $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-site
 
 # The tests of the browser and of the site need packages that are in the environment without torch.
 test-site:

@@ -14,7 +14,7 @@ import pytest
 import fuseguard
 from fuseguard.gate.result import of_report
 from fuseguard.report.html import render
-from fuseguard_testkit.browsing import TIME, Open
+from fuseguard_testkit.browsing import TIME, Open, wait_until
 from fuseguard_testkit.paths import AXE
 from fuseguard_testkit.report_programs import islands
 
@@ -93,7 +93,7 @@ def test_buttons_keys_wheel_and_mouse_zoom_and_move(opened: Open, text: str) -> 
     page.locator(".canvas").hover(position={"x": 200, "y": 200})
     page.mouse.wheel(0, -400)
     now = "parseFloat(document.querySelector('.canvas > g').getAttribute('transform').split('scale(')[1])"
-    page.wait_for_function(f"{now} > {fitted * 1.5}")
+    wait_until(page, f"{now} > {fitted * 1.5}")
     x, y = place(page)
     page.mouse.down()
     around = page.locator(".canvas").bounding_box()

@@ -18,7 +18,7 @@ from fuseguard.gate.result import of_report
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
-from fuseguard_testkit.browsing import TIME, Open, settle
+from fuseguard_testkit.browsing import TIME, Open, settle, wait_until
 from fuseguard_testkit.paths import AXE, DATA
 from fuseguard_testkit.report_programs import islands
 
@@ -112,12 +112,12 @@ def test_a_link_opens_its_finding_whatever_is_filtered(opened: Open, text: str, 
     row = page.page.locator(anchor)
     assert row.get_attribute("open") is not None
     assert row.locator("svg.picture").count() == 2
-    page.page.wait_for_function("document.activeElement.localName === 'summary'")
+    wait_until(page.page, "document.activeElement.localName === 'summary'")
     assert row.evaluate("element => element.contains(document.activeElement)")
     page.page.evaluate("history.replaceState(null, '', location.pathname)")
     page.page.fill("#search", "conv0")
     page.page.evaluate(f"location.hash = '{anchor}'")
-    page.page.wait_for_function("document.querySelector('#search').value === ''")
+    wait_until(page.page, "document.querySelector('#search').value === ''")
     assert row.is_visible()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+_SECONDS = 30
 
 
 @dataclass
@@ -32,11 +35,24 @@ TIME = """
 """
 
 
+def wait_until(page: Any, condition: str) -> None:
+    """Wait until the JavaScript expression is true. Raises AssertionError after 30 s.
+
+    Playwright's own ``wait_for_function`` evaluates a string in the page if it has to look twice, as on a slow machine.
+    The page's Content Security Policy forbids that.
+    """
+    end = time.monotonic() + _SECONDS
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"still false after {_SECONDS} s: {condition}"
+        page.wait_for_timeout(20)
+
+
 def settle(page: Any) -> None:
     """Wait until whatever is open is filled: a page draws a finding when the browser says that it was opened."""
-    page.wait_for_function(
+    wait_until(
+        page,
         "[...document.querySelectorAll('details.finding[open] > .body')].every((body) => body.childElementCount)"
-        " && [...document.querySelectorAll('details.why[open]')].every((why) => why.childElementCount > 1)"
+        " && [...document.querySelectorAll('details.why[open]')].every((why) => why.childElementCount > 1)",
     )
 
 
