@@ -29,6 +29,8 @@ from fuseguard.target import Target
 
 #: The ops of several operands through which identical permutes move, by kind; maximum and minimum are not among them.
 _JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "ne"))
+#: Ops of two operands through which no permute moves down, even if one operand is a number.
+_STOPS_DOWN = frozenset(("maximum", "minimum"))
 #: The ops whose dimension is adapted when a permute moves through them, by kind.
 _SLICES = frozenset(("slice", "split", "chunk"))
 #: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
@@ -99,7 +101,8 @@ class PermuteMoves:
         """The permute that comes out of ``producer`` at its result."""
         if producer.name not in self._below:
             self._below[producer.name] = None  # a hostile graph may have a cycle
-            found = _own(producer) or self.down_to(producer, depth)
+            stops = producer.kind in _STOPS_DOWN
+            found = _own(producer) or (None if stops else self.down_to(producer, depth))
             self._below[producer.name] = found if found is not None and _reorders(found, producer) else None
         return self._below[producer.name]
 
