@@ -126,8 +126,10 @@ def slow(folder: Path, seconds: float = 0.05) -> dict[str, str]:
 
 def started(path: Path, variables: dict[str, str], *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, str(path), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
-    )
+        [*COMMAND, str(path), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables,
+        # A test run in the background of a shell inherits an ignored SIGINT, which Python then leaves ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 @linux
