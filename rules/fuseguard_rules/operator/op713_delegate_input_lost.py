@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full
 from fuseguard.backend.proper_quantization import refusal
-from fuseguard.backend.unread_inputs import is_flat, lost_inputs, shape_operand
+from fuseguard.backend.unread_inputs import is_flat, known_losses, lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Ref, View
@@ -47,7 +47,7 @@ class DelegateInputLost(Rule):
     good = examples.GOOD
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for node, lost in lost_inputs(view, target):
+        for node, lost in known_losses(view, target):
             operand = shape_operand(view, node)
             assert operand is not None
             refused = refusal(view, node, target) is not None
@@ -58,7 +58,7 @@ class DelegateInputLost(Rule):
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Ops whose operand loses its other reader in their delegate by a refusal, which may divide the delegate."""
-        known = {node.name for node, _ in lost_inputs(view, target)}
+        known = {node.name for node, _ in known_losses(view, target)}
         for node, lost in lost_inputs(view, target, refused):
             if node.name not in known:
                 yield node, _refused_near(view, lost, refused)

@@ -16,6 +16,7 @@ from typing import TypeAlias
 from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.int64_results import stays_for_int64
 from fuseguard.backend.partition import stays_on_cpu_with_float, stays_outside
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -59,6 +60,12 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
         lost = _lost(view, target, _Delegate(node, outsides[stays], numbers[stays]), node, read)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
+
+
+@once_per_view
+def known_losses(view: View, target: Target) -> tuple[tuple[Node, Node], ...]:
+    """Those of :func:`lost_inputs` that no refusal has exposed: each round of refusals asks about them again."""
+    return tuple(lost_inputs(view, target))
 
 
 def is_flat(node: Node) -> bool:
