@@ -33,11 +33,9 @@ Examples:
   fuseguard baseline prune model.pt2
   fuseguard baseline update model.pt2 --allow-growth
 
-\b
 The file is --baseline, or the configuration's, or fuseguard-baseline.json. Use the
 same --target, --executorch and --select as in the check.
 
-\b
 Exit codes: 0 the baseline covers what was found; 1 update: there are findings that
 it does not cover; 2 usage, configuration, rule pack or internal error, or a rule
 failed; 3 a file could not be read. With 2 and 3, nothing is written."""

@@ -27,12 +27,11 @@ Examples:
   fuseguard check a.pt2 b.pt2 --output-format json --output-file report.json
   fuseguard check *.pt2 -j 0 --statistics
   fuseguard check model.etrecord --require-quantized --method forward
-  fuseguard check model.pt2 --report sarif=fuseguard.sarif --report junit=fuseguard.xml
+  fuseguard check model.pt2 --report sarif=a.sarif --report junit=a.xml
   fuseguard check model.pt2 --output-format concise --source-root src
   fuseguard check model.pt2 --report html=report.html
   fuseguard check model.pt2 --target ethos-u85-256 --cost --trust
 
-\b
 Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 usage, target, rule
 pack or internal error, or a rule failed; 3 a file could not be read or was
 refused (the others are still checked). If several apply, it is the largest."""

@@ -22,7 +22,6 @@ Examples:
   fuseguard diff before.pt2 after.pt2 --target all --executorch 1.5.1
   fuseguard diff before.pt2 after.pt2 --fail-on warning --output-format json
 
-\b
 Exit codes: 0 nothing at or above --fail-on is new or got worse; 1 something is;
 2 usage, configuration, rule pack or internal error, or a rule failed; 3 a file
 could not be read or was refused."""

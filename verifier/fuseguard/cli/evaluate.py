@@ -33,11 +33,10 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   fuseguard evaluate model.pt2 --trust --data test.npz
-  fuseguard evaluate model.pt2 --trust --data test.npz --metric top-5 --max-drop 0.01
-  fuseguard evaluate model.pt2 --trust --data mydata:load --metric mydata:score
-  fuseguard evaluate model.pt2 --trust --data test.npz --float float.pt2 --target vgf
+  fuseguard evaluate model.pt2 --trust --data a.npz --max-drop 0.01
+  fuseguard evaluate model.pt2 --trust --data own:load --metric own:score
+  fuseguard evaluate model.pt2 --trust --data a.npz --float f.pt2 --target vgf
 
-\b
 Exit codes: 0 every program was evaluated; 1 a lowering has no result, or loses
 more than --max-drop; 2 usage, missing packages, or your own function failed; 3 a
 file could not be read, or --trust is missing."""

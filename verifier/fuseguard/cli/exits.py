@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from fuseguard.report.quoting import quoted_lines
 
 __all__ = [
     "ABNORMAL", "BROKEN_PIPE", "CLEAN", "ENDLESS", "FINDINGS", "INTERRUPTED", "MISSING_PROVE", "TERMINATED",
-    "UNREADABLE", "Endless", "Failure", "Refused", "clean_lines", "debugging", "internal_error", "nearest",
+    "UNREADABLE", "Endless", "Failure", "Misused", "Refused", "clean_lines", "debugging", "internal_error", "nearest",
     "silence_stdout", "tell",
 ]  # fmt: skip
 
@@ -48,6 +49,20 @@ class Failure(click.ClickException):
         tell(f"Error: {self.message}")
 
 
+class Misused(click.UsageError):
+    """An error of click's about arguments, told as :func:`tell` tells everything else."""
+
+    def __init__(self, error: click.UsageError) -> None:
+        super().__init__(error.format_message(), error.ctx)
+        self.exit_code = error.exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        del file
+        if self.ctx is not None:
+            tell(f"{self.ctx.get_usage()}\nTry '{self.ctx.command_path} --help' for help.\n")
+        tell(f"Error: {self.message}")
+
+
 class Refused(Failure):
     """The same for an input that cannot be read or is refused: exit code 3."""
 
@@ -61,11 +76,24 @@ class Endless(Failure):
 
 
 def tell(text: str) -> None:
-    """Print to stderr. A closed stderr does not change the exit code."""
+    """Print to stderr, on a terminal wrapped to its width. A closed stderr does not change the exit code."""
     try:
-        click.echo(clean_lines(text), err=True)
+        click.echo(_for_terminal(clean_lines(text)), err=True)
     except OSError:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+
+
+def _for_terminal(text: str) -> str:
+    if not sys.stderr.isatty():
+        return text
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns
+    # Paths and commands stay whole, so that they can be copied.
+    wrap = functools.partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    # An indented line, such as one of a usage text, is laid out already.
+    return "\n".join("\n".join(wrap(line)) if line[:1].strip() else line for line in text.split("\n"))
 
 
 def clean_lines(text: str) -> str:

@@ -26,7 +26,6 @@ Examples:
   fuseguard init --target ethos-u85 --baseline
   fuseguard init --source acme/fuseguard@v0.1.0
 
-\b
 Exit codes: 0 done, or nothing to do; 2 usage or internal error; 3 a program
 could not be read for the baseline. With 2 and 3, nothing is written."""
 

@@ -20,7 +20,6 @@ Examples:
   fuseguard inspect model.pte
   fuseguard inspect delegate.vgf --output-format json
 
-\b
 Exit codes: 0, whatever the file holds; 2 usage or internal error; 3 the file
 could not be read."""
 

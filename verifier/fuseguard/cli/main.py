@@ -51,13 +51,12 @@ EPILOG = """\b
 Examples:
   fuseguard check model.pt2
   fuseguard check model.pt2 --target ethos-u55-128 --executorch 1.5.1
-  fuseguard check *.pt2 --report json=report.json --report sarif=fuseguard.sarif
+  fuseguard check *.pt2 --report json=a.json --report sarif=a.sarif
   fuseguard view model.pt2 --no-open --output-file report.html
   fuseguard upgrade-check model.pt2 --from 1.4.1 --to 1.5.1
   fuseguard baseline create model.pt2
   fuseguard explain FU101
 
-\b
 Exit codes: 0 clean; 1 findings; 2 usage, configuration, rule pack or
 internal error; 3 an input could not be read or was refused; 4 a repair that
 does not end. When several apply, the largest wins."""
@@ -102,6 +101,10 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:  # the help itself, not a message about it
+            raise
+        except click.UsageError as error:
+            raise exits.Misused(error) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except supervisor.Terminated:

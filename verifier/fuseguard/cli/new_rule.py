@@ -15,7 +15,7 @@ from fuseguard.engine.registry import Registry, load_registry
 EPILOG = """\b
 Examples:
   fuseguard new-rule PA101 relu-reads-coarse-steps
-  fuseguard new-rule PA102 sum-overflows --pack src/acme_rules --tests tests/rules
+  fuseguard new-rule PA102 sum-overflows --pack src/rules --tests tests/rules
 
 \b
 CODE is two or three capital letters and three digits, and never changes. NAME

@@ -29,7 +29,6 @@ Examples:
   fuseguard placement model.pt2 --trust --target vgf --no-guard
   fuseguard placement model.pt2 --trust --output-format json
 
-\b
 Exit codes: 0, whatever is left outside; 2 usage, missing packages or
 internal error, or the backend raised before it had decided; 3 the file could
 not be read, or --trust is missing."""

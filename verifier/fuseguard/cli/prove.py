@@ -38,7 +38,7 @@ EPILOG = """\b
 Examples:
   fuseguard prove model.pt2 --trust
   fuseguard prove model.pt2 --trust --inputs batch.npz --target TOSA-1.0+INT
-  fuseguard prove model.pt2 --trust --inputs random:7 --guard --output-format json
+  fuseguard prove model.pt2 --trust --guard --output-format json
   fuseguard prove model.pt2 --trust --layers --float float.pt2
   fuseguard prove model.pt2 --trust --min-sqnr 30 --max-steps 4
   fuseguard prove model.pt2 --trust --all-inputs
@@ -48,7 +48,6 @@ Examples:
   fuseguard prove model.pt2 --trust --target vgf --engine vgf
   fuseguard prove model.pt2 --trust --target ethos-u85-256 --engine vela
 
-\b
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
 (--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece;
 2 usage, missing packages or internal error; 3 an input could not be read,

@@ -32,7 +32,6 @@ Examples:
   fuseguard reduce model.pt2 --trust --inputs batch.npz --script bug.py
   fuseguard reduce model.pt2 --trust --budget 900 -o small.pt2
 
-\b
 Exit codes: 0 a small program was written; 1 there is nothing to reduce, because
 the program does not fail on these inputs; 2 usage, missing packages, a failure
 that is lost on the way, or internal error; 3 an input could not be read, or

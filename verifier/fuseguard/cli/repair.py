@@ -37,10 +37,9 @@ EPILOG = """\b
 Examples:
   fuseguard repair model.pt2 --trust --diff
   fuseguard repair model.pt2 --trust -o repaired.pt2
-  fuseguard repair model.pt2 --trust -o repaired.pt2 --target TOSA-1.0+INT --no-prove
+  fuseguard repair model.pt2 --trust -o repaired.pt2 --target vgf --no-prove
   fuseguard repair model.pt2 --trust --diff --target ethos-u85-256 --cost
 
-\b
 Exit codes: 0 nothing is left to repair, and what was proved is right; 1 something
 remains (the file is still written); 2 usage, missing packages or internal error;
 3 the file could not be read, or --trust is missing; 4 the repairs of two rules

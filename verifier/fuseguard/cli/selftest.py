@@ -28,7 +28,6 @@ Examples:
   fuseguard selftest -j 2 --output-format json
   fuseguard selftest -j 2 --record 1.5.1.json
 
-\b
 Exit codes: 0 every table agrees with what was seen; 1 at least one does not;
 2 usage, missing packages or internal error. All rules take about a quarter of
 an hour with -j 2."""

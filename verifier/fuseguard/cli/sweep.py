@@ -23,11 +23,10 @@ EPILOG = """\b
 Examples:
   fuseguard sweep sweep.toml --dry-run
   fuseguard sweep sweep.toml --trust -j 2
-  fuseguard sweep sweep.toml --trust --report html=sweep.html --report json=sweep.json
+  fuseguard sweep sweep.toml --trust --report html=a.html --report json=a.json
   fuseguard sweep sweep.toml --trust --retry --release 1.5.1
   fuseguard sweep sweep.toml --trust --scheduler tcp://host:8786
 
-\b
 Exit codes: 0 no item is worse; 1 findings, or a lowering that cannot be trusted;
 2 a manifest or store that cannot be used, or an item that broke (failed, died, too
 slow, out of memory, no environment); 3 a model could not be read, or --trust is

@@ -19,7 +19,6 @@ Examples:
   fuseguard test-rules ./my_rules
   fuseguard test-rules my_package.rules --output-format json
 
-\b
 PACK is an installed rule pack, a module (or module:object), a directory or a
 file. It is imported, so its code runs. Without PACK, all installed packs are
 tested. Exit codes: 0 nothing is wrong with the rules; 1 something is; 2 usage,

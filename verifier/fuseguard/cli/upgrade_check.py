@@ -24,7 +24,6 @@ Examples:
   fuseguard upgrade-check model.pt2 --from 1.4.1 --to 1.5.1 --target all
   fuseguard upgrade-check *.pt2 --from 1.2.0 --to 1.5.1 --output-format json
 
-\b
 Exit codes: 0 nothing breaks; 1 something that is not an error with the first
 release is an error with the second; 2 usage, configuration, rule pack or internal
 error, or a rule failed; 3 a file could not be read or was refused."""

@@ -35,7 +35,6 @@ Examples:
   fuseguard view model.pt2 --placement placement.json
   fuseguard view model.pt2 --no-open --graph-json graph.json
 
-\b
 Exit codes: 0 whatever was found; 2 usage, target, rule pack or internal
 error, or a rule failed; 3 a file could not be read or was refused."""
 

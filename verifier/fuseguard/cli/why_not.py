@@ -16,7 +16,6 @@ Examples:
   fuseguard why-not FU101 relu model.pt2 --target vgf --executorch 1.5.1
   fuseguard why-not duplicate-consumers-merged cat model.pt2
 
-\b
 Exit codes: 0 whatever the answer; 2 usage or internal error, or the program
 has no such node; 3 the file could not be read."""
 
