@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _AGAIN = "check the .pt2 file that torch.export.save wrote"
+_LOOK = " ('fuseguard inspect' shows what is in this one)"
 
 
 def describe(head: bytes) -> str:
@@ -10,14 +11,14 @@ def describe(head: bytes) -> str:
     if head[4:6] == b"ET":  # the FlatBuffers file identifier of schema/program.fbs
         return (
             "is an ExecuTorch program (.pte), which is already lowered and no longer has the graph to check; check the "
-            ".pt2 file it was made from"
+            ".pt2 file it was made from ('fuseguard inspect' shows what is left)"
         )
     if head.startswith(b"version https://git-lfs.github.com/"):
         return "is a Git LFS pointer instead of the file itself; run 'git lfs pull' and check again"
     if head[4:8] == b"TOSA":  # tosa.fbs
-        return f"is a TOSA flatbuffer, which is already lowered; {_AGAIN}, of the program before lowering"
+        return f"is a TOSA flatbuffer, which is already lowered; {_AGAIN}, of the program before lowering{_LOOK}"
     if head.startswith(b"VGF1") or head[4:8] == b"VGF1":  # the header of the VGF library
-        return f"is a VGF file, which is already lowered; {_AGAIN}, of the program before lowering"
+        return f"is a VGF file, which is already lowered; {_AGAIN}, of the program before lowering{_LOOK}"
     if head.startswith((b"\x08", b"\n")) and (b"pytorch" in head or b"onnx" in head.lower()):
         return f"looks like an ONNX model, which fuseguard does not read; {_AGAIN}"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
