@@ -450,6 +450,7 @@
     panels.findings, panels.graph), help);
   fuseguard.startTheme();
   show();
+  if (data.findings.length === 1) row(0).open = true; // whoever opens the page has nothing to choose from
   follow();
   window.addEventListener("hashchange", follow);
   document.documentElement.dataset.ready = "true";
