@@ -298,4 +298,5 @@ def test_a_file_and_a_program_that_cannot_be_drawn(opened: Open) -> None:
     assert "nowhere.pt2" in page.locator(".troubles").inner_text()
     settle(page)
     assert page.locator(".finding[open]").count() == 1, "the only finding is open from the start"
+    assert page.evaluate("scrollY") == 0, "and the page still starts with the summary"
     assert page.locator("svg.picture").count() == 2

@@ -51,7 +51,7 @@ def settle(page: Any) -> None:
     """Wait until whatever is open is filled: a page draws a finding when the browser says that it was opened."""
     wait_until(
         page,
-        "[...document.querySelectorAll('details.finding[open] > .body')].every((body) => body.childElementCount)"
+        "[...document.querySelectorAll('details.finding[open]')].every((row) => row.childElementCount > 1)"
         " && [...document.querySelectorAll('details.why[open]')].every((why) => why.childElementCount > 1)",
     )
 

@@ -186,6 +186,7 @@
     details.addEventListener("toggle", () => {
       if (!details.open) return;
       if (details.children.length === 1) details.append(body(finding, group, index));
+      if (data.findings.length === 1) return; // it opens by itself, and an address would make the browser go to it
       try {
         history.replaceState(null, "", "#finding-" + finding.id);
       } catch {
@@ -205,7 +206,8 @@
     const several = data.files.length > 1;
     return el("div", { class: "body" },
       el("p", { class: "message" }, finding.message),
-      el("div", { class: "remedy" }, repair(finding), el("p", {}, el("b", {}, "Remedy. "), group.remedy)),
+      // The remedy itself stands once, above the findings of its rule.
+      repair(finding) && el("div", { class: "remedy" }, repair(finding)),
       finding.caused_by && el("p", { class: "muted" }, "This follows from the " + finding.caused_by + " finding at the same place."),
       source(finding),
       finding.range && fuseguard.rangePlot(finding.range),
