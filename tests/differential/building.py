@@ -69,7 +69,9 @@ def feeds(program: Program, calibrated: tuple[Any, ...], quantized: ExportedProg
 
 def build(program: Program) -> tuple[ExportedProgram, tuple[Any, ...], str]:
     """The quantized program, its inputs (flat, as floats) and what the hand edit did. Raises NotAProgram."""
-    with warnings.catch_warnings():
+    training = isinstance(program, WholeProgram) and program.qat
+    # Arm's pass for index_copy_ runs it with a parameter that requires gradients.
+    with warnings.catch_warnings(), torch.set_grad_enabled(training or not isinstance(program, WholeProgram)):
         warnings.simplefilter("ignore")
         return _build(program)
 
@@ -88,7 +90,7 @@ def _build(program: Program) -> tuple[ExportedProgram, tuple[Any, ...], str]:
             inputs += extras
         module = module.train() if whole is not None and whole.qat else module.eval()
         sizes = _dynamic_shapes(whole, len(inputs)) if whole is not None else None
-        exported = _exported(module, inputs, options, sizes).module(check_guards=False)
+        exported = _exported(module, inputs, options, sizes and {"inputs": sizes}).module(check_guards=False)
     except Exception as error:
         raise NotAProgram("eager", error) from error
     try:
@@ -119,13 +121,13 @@ def _exported(module: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any
     return torch.export.export(module, inputs, options or None, dynamic_shapes=sizes)
 
 
-def _dynamic_shapes(program: WholeProgram, count: int) -> Any:
-    """For ``forward(*inputs, **options)``; None for fixed sizes. An input of rank 0 has none."""
+def _dynamic_shapes(program: WholeProgram, count: int) -> tuple[dict[int, Any], ...] | None:
+    """The dynamic sizes of each input; None for fixed ones."""
     if not program.dynamic:
         return None
     size: Any = Dim.AUTO if program.dynamic == "auto" else Dim("size", min=2, max=64)
     dim = len(program.shape) - 1 if program.dynamic == "last" else 0
-    return {"inputs": tuple({dim: size} for _ in range(count))}
+    return tuple({dim: size} for _ in range(count))
 
 
 def _quantizer(program: Program) -> Any:
