@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
+
+from fuseguard.target import Target
 
 from . import campaign, grammar, result_grammar, shape_grammar
 from .campaign import GRAMMARS
@@ -145,9 +149,27 @@ FEATURED: dict[str, WholeProgram] = {
     **{f"io {name}": replace(PLAIN, io=name) for name in IO},
     "unchecked": replace(PLAIN, ir_validity=False),
 }
+#: What the quantizer refuses, on which releases, and what it says then.
+REFUSED = {
+    "lstm": ("<1.3", "maximum recursion depth"),
+    "state index_copy_": ("<1.3", "nonexistent attribute"),
+}
 JUDGED = (
     "state copy_", "argument keyword tensor", "dynamic batch", "quantizer xnnpack", "io both", "qat", "twin input",
 )  # fmt: skip
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[bool]:
+    """Expects of the block that the quantizer refuses, where REFUSED says so. Yields whether it does."""
+    from .building import NotAProgram
+
+    releases, text = REFUSED.get(name, ("<0", ""))
+    if not Target.parse("TOSA-1.0+INT").release_in(releases):
+        yield False
+        return
+    with pytest.raises(NotAProgram, match=text):
+        yield True
 
 
 @pytest.mark.torch
@@ -169,7 +191,8 @@ def test_every_kind_becomes_a_program(kind: str) -> None:
     values = [torch.randn(program.shape) for _ in program.inputs]
     results = ProgramModule(base).eval()(*values)
     assert [tuple(result.shape) for result in results] == [shapes[output] for output in base.outputs]
-    build(base)
+    with _refused(kind):
+        build(base)
 
 
 @pytest.mark.torch
@@ -179,7 +202,10 @@ def test_every_feature_becomes_a_program(name: str) -> None:
     pytest.importorskip("executorch")
     from .building import build, feeds
 
-    quantized, calibrated, _ = build(FEATURED[name])
+    with _refused(name) as refused:
+        quantized, calibrated, _ = build(FEATURED[name])
+    if refused:
+        return
     for values in feeds(FEATURED[name], calibrated, quantized):
         assert len(values) == len(quantized.graph_signature.user_inputs)
     code = str(quantized.graph)
