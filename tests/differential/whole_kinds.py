@@ -43,7 +43,7 @@ def _any(shape: Shape) -> bool:
 
 
 def _sequence(most: int) -> Callable[[Shape], bool]:
-    """Batch, time and features; time is short, because it is unrolled."""
+    """Batch, time and features, of which there is an even number."""
     return lambda shape: len(shape) == 3 and shape[1] <= most and 2 <= shape[2] <= 40 and shape[2] % 2 == 0
 
 
@@ -69,11 +69,11 @@ def _define(
     KINDS[name] = OpKind(name, "whole", takes, 0.0, fits, draw, shapes, layered=True)
 
 
-_define("lstm", 4, (0, 1), fits=_sequence(4))
-_define("gru", 4, (0, 1), fits=_sequence(4))
+_define("lstm", 2, (0, 1), fits=_sequence(16))
+_define("gru", 2, (0, 1), fits=_sequence(16))
 _define("lstm_cell", 2)
 _define("gru_cell", 2)
-_define("attention", 12, range(len(MASKS)), fits=_sequence(16))
+_define("attention", 9, range(len(MASKS)), fits=_sequence(16))
 _define("cosine", 4, (1e-12, 1e-8, 1e-3), (0, 1), takes="pair", shapes=_by_dim)
 #: Epsilon, what the values are multiplied by before, and whether a row of them is made constant.
 _define("layer_norm_scaled", 4, EPSILONS, (1e-4, 1e-2, 1.0, 100.0), (0, 0, 1))

@@ -14,7 +14,7 @@ from .whole_kinds import IN_PLACE, IN_PLACE_PAIR, MASKS
 
 
 class Recurrent(nn.Module):
-    """All time steps, or the last one for all."""
+    """Two time steps, because they are unrolled: both with the other values, or the last one added to all of them."""
 
     def __init__(self, layer: type[nn.LSTM] | type[nn.GRU], shape: Shape, params: Params) -> None:
         super().__init__()
@@ -22,8 +22,10 @@ class Recurrent(nn.Module):
         self.last = bool(params[0])
 
     def forward(self, value: Tensor) -> Tensor:
-        result: Tensor = self.inner(value)[0]
-        return result[:, -1:].expand(result.shape) if self.last else result
+        result: Tensor = self.inner(value[:, :2])[0]
+        if self.last:
+            return value + result[:, -1:]
+        return torch.cat([result, value[:, 2:]], 1) if value.shape[1] > 2 else result
 
 
 class LstmCell(nn.Module):
