@@ -6,8 +6,11 @@
     python tests/differential/campaign.py --seed 1 --show 17
     python tests/differential/campaign.py --seed 1 --shrink 17
     python tests/differential/campaign.py --repairs --programs 300 --seed 5 --out repairs.jsonl
+    python tests/differential/campaign.py --grammar whole --seed 7 --programs 2000 --store
 
 ``--refresh`` reads the programs' graphs beside the records (``campaign.graphs``) and lowers only what it has to.
+``--store`` keeps the records in a small file to commit, ``recorded/<release>-<grammar>-<seed>.jsonl.gz``, and takes
+what ``--out`` lacks from it.
 
 Programs are judged in worker processes: a process that dies, or takes too long over a program, is one record and a new
 process. A campaign that was interrupted goes on where it stopped.
@@ -16,19 +19,16 @@ process. A campaign that was interrupted goes on where it stopped.
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
-import pickle
 import pprint
 import select
 import subprocess
 import sys
 import threading
 import time
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,24 +36,33 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "differential"
 
-from . import grammar, result_grammar, shape_grammar
+from . import grammar, result_grammar, shape_grammar, whole_grammar
 from .grammar import Program
-from .result_grammar import smaller
+from .records import graphs_beside, read_graphs, read_records, resumed, write_records, write_small
+from .summaries import NO_PROGRAM, disagreements, is_settled, signature, summary
+from .whole_grammar import WholeProgram, smaller
+
+__all__ = ["disagreements", "main", "read_records", "shrink", "summary"]
 
 #: What draws a program from a seed and an index.
 GRAMMARS: dict[str, Callable[[int, int], Program]] = {
     "first": grammar.program_of,
     "results": result_grammar.program_of,
     "shapes": shape_grammar.program_of,
+    "whole": whole_grammar.program_of,
 }
-DISAGREEMENTS = ("miss", "false-alarm", "wrong-effect")
-NO_PROGRAM = ("eager-fault", "quantizer-fault", "edit-fault")
 #: Programs after which a worker is replaced: torch's caches grow.
 CHUNK = 250
+#: Where the records of campaigns are committed.
+RECORDED = Path(__file__).with_name("recorded")
+#: Programs after which --store is written.
+STORED = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
+    if options.store == RECORDED:
+        options.store = RECORDED / f"{release()}-{options.grammar}-{options.seed}.jsonl.gz"
     if options.worker:
         return _work(options.grammar, options.seed, options.repairs)
     if options.show is not None:
@@ -62,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.shrink is not None:
         return _shrink(GRAMMARS[options.grammar](options.seed, options.shrink))
     if options.summary:
+        if not options.out.exists() and not (options.store and options.store.exists()):
+            print(f"there is no {options.out}", file=sys.stderr)
+            return 2
         print(_table(options))
         return 0
     if options.refresh:
@@ -77,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--grammar", choices=sorted(GRAMMARS), default="first", help="what draws the programs")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--out", type=Path, default=Path("campaign.jsonl"), help="JSON lines, appended to")
+    parser.add_argument(
+        "--store", type=Path, nargs="?", const=RECORDED, metavar="FILE",
+        help="keep the records in a small file (.jsonl.gz) too, and take from it what --out lacks (default: "
+        "tests/differential/recorded/<release>-<grammar>-<seed>.jsonl.gz)",
+    )  # fmt: skip
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds for one program")
     parser.add_argument("--no-resume", action="store_true", help="start the output from scratch")
     parser.add_argument(
@@ -90,44 +107,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a campaign; a last line that was cut off is left out. Raises OSError."""
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
-
-
-def graphs_beside(path: Path) -> Path:
-    return path.with_suffix(".graphs")
-
-
-def read_graphs(path: Path) -> dict[int, Any]:
-    """The graphs that the rules saw, by the index of their program. They are our own: unpickling them is no risk."""
-    beside = graphs_beside(path)
-    lines = beside.read_text(encoding="utf-8").splitlines() if beside.exists() else []
-    pairs = (line.split(" ", 1) for line in lines if " " in line)
-    return {int(index): pickle.loads(zlib.decompress(base64.b64decode(text))) for index, text in pairs}
-
-
 def _run(options: argparse.Namespace) -> int:
-    known: set[int] = set()
-    if options.out.exists() and not options.no_resume:
-        records = read_records(options.out)
-        if any(record["seed"] != options.seed for record in records):
+    records = [] if options.no_resume else resumed(options.out, options.store)
+    for name, value in (("seed", options.seed), ("grammar", options.grammar), ("release", release())):
+        if any(record.get(name, value) != value for record in records):
             print(
-                f"{options.out} holds a campaign with another seed; give --no-resume or another --out", file=sys.stderr
+                f"{options.out} holds a campaign with another {name}; give --no-resume or another --out",
+                file=sys.stderr,
             )
             return 2
-        known = {record["index"] for record in records}
-        # Written again, so that no half line stays in the middle.
-        options.out.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    elif options.out.exists():
-        options.out.unlink()
+    known = {record["index"] for record in records}
+    # Written again, so that no half line stays in the middle.
+    write_records(options.out, records)
+    if options.no_resume:
+        graphs_beside(options.out).unlink(missing_ok=True)
     return _judge_all(options, [i for i in range(options.start, options.start + options.programs) if i not in known])
+
+
+def release() -> str:
+    """That of ExecuTorch; "" without it."""
+    try:
+        return version("executorch")
+    except PackageNotFoundError:
+        return ""
 
 
 def _judge_all(options: argparse.Namespace, indices: Sequence[int]) -> int:
@@ -142,33 +144,29 @@ def _judge_all(options: argparse.Namespace, indices: Sequence[int]) -> int:
             thread.start()
         for thread in threads:
             thread.join()
+    if options.store is not None:
+        write_small(options.store, read_records(options.out))
     print(_table(options))
     return 0
 
 
 def _table(options: argparse.Namespace) -> str:
+    records = resumed(options.out, options.store)
     if options.repairs:
         from . import repair_verdict
 
-        return repair_verdict.summary(read_records(options.out))
-    return summary(read_records(options.out))
-
-
-def is_settled(record: dict[str, Any]) -> bool:
-    """Whether verdict and guard were right about a program, so that only other findings can change its record."""
-    settled = ("agree-clean", "agree-broken", "not-reached", *NO_PROGRAM)
-    faults = [note for note in record["notes"] if note.startswith(("rule", "guard", "lint")) or "isolated" in note]
-    return record["verdict"] in settled and record["guard"] not in ("broken", "changed") and not faults
+        return repair_verdict.summary(records)
+    return summary(records)
 
 
 def _refresh(options: argparse.Namespace) -> int:
     """Drops the records that may be out of date, and judges their programs again."""
     from .verdict import brief, lint, target_of
 
-    records = read_records(options.out)
+    records = resumed(options.out, options.store)
     if not records:
         return 0
-    options.seed = records[0]["seed"]
+    options.seed, options.grammar = records[0]["seed"], records[0].get("grammar", options.grammar)
     graphs = read_graphs(options.out)
     kept, again = [], []
     for record in records:
@@ -179,7 +177,7 @@ def _refresh(options: argparse.Namespace) -> int:
         else:
             again.append(record["index"])
     print(f"{len(kept)} of {len(records)} records stay, {len(again)} programs are judged again", file=sys.stderr)
-    options.out.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+    write_records(options.out, kept)
     return _judge_all(options, again)
 
 
@@ -197,7 +195,8 @@ def _serve(
                 if worker is not None:
                     worker.stop()
                 worker = Worker(options.grammar, options.seed, options.repairs)
-            record = {"seed": options.seed, "index": index, **worker.judge(index, options.timeout)}
+            known = {"seed": options.seed, "grammar": options.grammar, "release": release(), "index": index}
+            record = {**known, **worker.judge(index, options.timeout)}
             graph = record.pop("graph", "")
             with lock:
                 stream.write(json.dumps(record) + "\n")
@@ -205,6 +204,8 @@ def _serve(
                 if graph:
                     graphs.write(f"{index} {graph}\n")
                     graphs.flush()
+                if options.store is not None and (index + 1) % STORED == 0:
+                    write_small(options.store, read_records(options.out))
     finally:
         if worker is not None:
             worker.stop()
@@ -283,6 +284,7 @@ def died(program: Program, announced: dict[str, Any], end: str) -> dict[str, Any
     record = announced or {
         "kinds": list(program.kinds), "config": program.config, "profile": program.profile, "findings": [],
         "edit": program.edit.name if program.edit else "", "notes": [], "guard": "",
+        **({"features": list(program.features)} if isinstance(program, WholeProgram) else {}),
     }  # fmt: skip
     errors = any(item["effect"] in ("crash", "wrong", "undefined", "runtime_fault") for item in record["findings"])
     verdict = ("agree-broken" if errors else "miss") if announced else "aborted"
@@ -319,20 +321,6 @@ def _work(grammar: str, seed: int, repairs: bool) -> int:
     return 0
 
 
-def disagreements(record: dict[str, Any]) -> list[str]:
-    """What of a record verdict and judge, or lint and guard, do not agree on; nothing where all is well."""
-    faults = [record["verdict"]] if record["verdict"] in (*DISAGREEMENTS, "eager-fault") else []
-    faults += [f"guard {record['guard']}"] if record["guard"] in ("broken", "changed") else []
-    return faults + [note for note in record["notes"] if note.startswith(("rule", "guard", "lint"))]
-
-
-def signature(record: dict[str, Any]) -> tuple[Any, ...]:
-    """What has to stay while a program is made smaller."""
-    errors = ("crash", "wrong", "undefined", "runtime_fault")
-    codes = sorted({item["code"] for item in record["findings"] if item["effect"] in errors})
-    return record["verdict"], record["outcome"], record["guard"] == "broken", tuple(codes)
-
-
 def shrink(program: Program, judge: Any) -> tuple[Program, dict[str, Any]]:
     """The smallest program found with the same signature, and its record. ``judge`` maps a program to its record."""
     best = judge(program)
@@ -358,42 +346,6 @@ def _shrink(drawn: Program) -> int:
     pprint.pprint(program, width=110)
     print(json.dumps(record, indent=1))
     return 0
-
-
-def summary(records: Sequence[dict[str, Any]]) -> str:
-    """The result table and the count of every op kind."""
-    verdicts = Counter(record["verdict"] for record in records)
-    judged = [record for record in records if record["verdict"] not in (*NO_PROGRAM, "aborted", "harness-fault")]
-    broken = [r for r in judged if r["outcome"] not in ("exact", "bounded")]
-    guards = Counter(record["guard"] for record in judged)
-    seconds = sum(record.get("seconds", 0.0) for record in records)
-    differ = sum(any(note.startswith("lint and plug-in") for note in r["notes"]) for r in judged)
-    rows = [
-        ("programs judged", len(judged)),
-        ("breakages", len(broken)),
-        ("agree, clean", verdicts["agree-clean"]),
-        ("agree, broken", verdicts["agree-broken"]),
-        ("missed", verdicts["miss"]),
-        ("false alarms", verdicts["false-alarm"]),
-        ("wrong effect", verdicts["wrong-effect"]),
-        ("announced wrong, not reached", verdicts["not-reached"]),
-        ("guard broken", guards["broken"]),
-        ("guard changed a clean program", guards["changed"]),
-        ("guarded lowerings judged", guards["ok"] + guards["broken"] + guards["changed"]),
-        ("lint and plug-in differ", differ),
-        ("bounded, not announced", sum("bounded, not announced" in r["notes"] for r in judged)),
-        *((f"not counted: {name}", verdicts[name]) for name in (*NO_PROGRAM, "aborted", "harness-fault")),
-        ("hand-edited", sum(bool(r.get("edited")) for r in judged)),
-        ("seconds per program", round(seconds / max(1, len(records)), 2)),
-    ]
-    kinds = Counter(kind for record in judged for kind in set(record["kinds"]))
-    lines = [f"{name:32}{value:>8}" for name, value in rows]
-    lines.append(f"\n{len(kinds)} op kinds, in so many programs:")
-    lines.append(", ".join(f"{kind} {count}" for kind, count in kinds.most_common()))
-    found = Counter(f"{r['edit'] or 'unedited'}" for r in judged if r["verdict"] in DISAGREEMENTS)
-    if found:
-        lines.append("\ndisagreements by edit: " + ", ".join(f"{name} {count}" for name, count in found.most_common()))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

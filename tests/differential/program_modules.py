@@ -1,35 +1,17 @@
-"""The torch side of the grammar: a spec becomes a float module with inputs, and then a quantized program."""
+"""The torch side of the grammar: a spec becomes a float module. building.py quantizes it."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from executorch.backends.arm.quantizer import TOSAQuantizer
-from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
 from torch import Tensor, nn
-from torch.export import ExportedProgram
 from torch.nn import functional as F
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from fuseguard_testkit.quantizing import CONFIGS
-
-from . import shape_grammar
+from . import shape_grammar, whole_layers
 from .grammar import Program, Step, value_shapes
-from .hand_edits import apply_edit
 from .op_kinds import KINDS, Shape
-from .result_grammar import ResultProgram
-from .result_modules import ResultModule
-
-
-class NotAProgram(Exception):
-    """Torch or Arm's quantizer fails before there is a program; ``stage`` says which: eager, quantizer, edit."""
-
-    def __init__(self, stage: str, error: BaseException) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.stage = stage
 
 
 class _Param(nn.Module):
@@ -124,7 +106,7 @@ LAYERS: dict[str, Callable[[Shape, tuple[float, ...]], nn.Module]] = {
 }
 
 
-LAYERS |= shape_grammar.layers()
+LAYERS |= shape_grammar.layers() | whole_layers.LAYERS
 
 
 def _transposed_last(value: Tensor) -> Tensor:
@@ -288,61 +270,4 @@ class ProgramModule(nn.Module):
             return args[0] * layer.value
         if step.kind == "cat_const":
             return torch.cat([args[0], layer.value], 1)
-        return layer(args[0])
-
-
-def inputs_of(program: Program) -> tuple[Tensor, ...]:
-    """The inputs that the program is calibrated on; their largest magnitude is exactly the stated reach."""
-    torch.manual_seed(program.seed + 7919)
-    values = []
-    for item in program.inputs:
-        value = torch.randn(program.shape)
-        value = value * (item.reach / float(value.abs().max()))
-        values.append(value.abs() if item.sign else value)
-    if isinstance(program, ResultProgram) and program.has_number:
-        values.append(torch.randn(()))
-    return tuple(values)
-
-
-def feeds(program: Program, calibrated: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    """What the program is judged on: first its own feed, then two sets that reach the ends of every input's range."""
-    torch.manual_seed(program.seed + 104729)
-    ends = tuple(value.abs().max() * torch.randint(-1, 2, value.shape) for value in calibrated)
-    wide = tuple(value.abs().max() * 8 * (torch.rand(value.shape) - 0.5) for value in calibrated)
-    first = tuple(value * program.feed for value in calibrated)
-    signs = [item.sign for item in program.inputs]
-    signs += [0] * (len(calibrated) - len(signs))  # a number has either sign
-    return [
-        tuple(value.abs() if sign else value for value, sign in zip(values, signs, strict=True))
-        for values in (first, ends, wide)
-    ]
-
-
-def build(program: Program) -> tuple[ExportedProgram, tuple[Tensor, ...], str]:
-    """The quantized program, its inputs and what the hand edit did. Raises NotAProgram."""
-    module: nn.Module = ProgramModule(program)
-    if isinstance(program, ResultProgram):
-        module = ResultModule(program, module)
-    module = module.eval()
-    inputs = inputs_of(program)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            exported = torch.export.export(module, inputs).module(check_guards=False)
-        except Exception as error:
-            raise NotAProgram("eager", error) from error
-        try:
-            quantizer = TOSAQuantizer(TosaCompileSpec(program.profile))
-            quantizer.set_global(CONFIGS[program.config]())
-            for name in program.unquantized:
-                quantizer.set_module_name(name, None)
-            prepared = prepare_pt2e(exported, quantizer)
-            prepared(*inputs)
-            converted = convert_pt2e(prepared)
-        except Exception as error:
-            raise NotAProgram("quantizer", error) from error
-        try:
-            done = apply_edit(converted, program.edit) if program.edit else ""
-            return torch.export.export(converted, inputs), inputs, done
-        except Exception as error:
-            raise NotAProgram("edit" if program.edit else "quantizer", error) from error
+        return layer(*args)

@@ -89,7 +89,7 @@ def _announced(program: Program, effect: str) -> bool:
     from fuseguard.readers.fx import read_program
     from fuseguard.target import Target
 
-    from .program_modules import NotAProgram, build
+    from .building import NotAProgram, build
 
     try:
         quantized, _, _ = build(program)
@@ -106,7 +106,7 @@ def reduced(program: Program) -> dict[str, Any]:
 
     from fuseguard.executorch.reducing.reduction import NothingToReduce, reduce
 
-    from .program_modules import NotAProgram, build, feeds
+    from .building import NotAProgram, build, feeds
     from .result_grammar import ResultProgram
 
     nothing: dict[str, Any] = {"outcome": ""}
@@ -116,7 +116,7 @@ def reduced(program: Program) -> dict[str, Any]:
         return nothing
     unchecked = isinstance(program, ResultProgram) and not program.ir_validity
     config = EdgeCompileConfig(_check_ir_validity=False) if unchecked else None
-    inputs = feeds(program, calibrated)[0]
+    inputs = feeds(program, calibrated, quantized)[0]
     try:
         found = reduce(quantized, inputs, program.profile, compile_config=config, budget=BUDGET)
     except NothingToReduce:

@@ -20,8 +20,8 @@ from typing import Any
 from fuseguard.executorch import RepairResult, prove, repair
 from fuseguard_testkit.repairing import computing, eager_faults, lowered, lowering_faults
 
+from .building import NotAProgram, build, feeds
 from .grammar import Program
-from .program_modules import NotAProgram, build, feeds
 
 #: Verdicts that say something is wrong with a repair.
 FAULTS = ("repair-fault", "lowering-fault")
@@ -51,7 +51,7 @@ def judge_repair(
         record["remaining"] = sorted(finding.code for finding in result.remaining if finding.refuse)
         if announce is not None:
             announce(record)
-        _judge(record, program, quantized, result, feeds(program, calibrated))
+        _judge(record, program, quantized, result, feeds(program, calibrated, quantized))
     return {**record, "seconds": round(time.perf_counter() - began, 2)}
 
 

@@ -89,7 +89,7 @@ def program_of(seed: int, index: int) -> ResultProgram:
     base = draw_program(random)
     if random.random() < 0.7:
         base = replace(base, edit=None)
-    endings = tuple(_draw_ending(random) for _ in range(random.choice((1, 1, 2))))
+    endings = tuple(draw_ending(random) for _ in range(random.choice((1, 1, 2))))
     return ResultProgram(
         **vars(base),
         endings=endings,
@@ -99,7 +99,7 @@ def program_of(seed: int, index: int) -> ResultProgram:
     )
 
 
-def _draw_ending(random: Random) -> Ending:
+def draw_ending(random: Random) -> Ending:
     kind = random.choices(list(KINDS), list(KINDS.values()))[0]
     return Ending(kind, random.randrange(8), random.randrange(8), random.choice((0.5, 2.0, 3.0)))
 

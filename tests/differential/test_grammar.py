@@ -183,7 +183,7 @@ def test_the_fast_range_search_is_the_slow_one() -> None:
 @pytest.mark.parametrize("edit", sorted(EDITS))
 def test_every_edit_finds_its_place(edit: str) -> None:
     pytest.importorskip("executorch")
-    from .program_modules import build
+    from .building import build
 
     steps = (Step("conv2d", (0,), (4.0, 1.0, 1.0, 1.0)), Step("add", (1, 2)), Step("sigmoid", (2,)))
     config, profile = ("a16w8", "TOSA-1.0+INT+int16") if edit == "int16_zero_point" else (

@@ -17,8 +17,8 @@ from fuseguard.executorch import repair  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.repairing import eager_faults  # noqa: E402
 
+from .building import NotAProgram, build  # noqa: E402
 from .grammar import program_of  # noqa: E402
-from .program_modules import NotAProgram, build  # noqa: E402
 from .repair_verdict import judge_repair, summary  # noqa: E402
 
 SHORT = int(os.environ.get("FUSEGUARD_SHORT", "24"))

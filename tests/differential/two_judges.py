@@ -86,8 +86,8 @@ def judged_program(grammar: str, index: int) -> dict[str, Any]:
     """Both verdicts on a program of the campaign, on the first of its inputs."""
     from executorch.exir import EdgeCompileConfig
 
+    from .building import NotAProgram, build, feeds
     from .campaign import GRAMMARS
-    from .program_modules import NotAProgram, build, feeds
     from .result_grammar import ResultProgram
 
     name = f"{grammar} {index}"
@@ -98,7 +98,8 @@ def judged_program(grammar: str, index: int) -> dict[str, Any]:
         return {"case": name, "outcome": "no program", "end_to_end": "no program", "doubtful": [], "seconds": []}
     unchecked = isinstance(program, ResultProgram) and not program.ir_validity
     config = EdgeCompileConfig(_check_ir_validity=False) if unchecked else None
-    return _both(name, quantized, feeds(program, calibrated)[0], target=program.profile, compile_config=config)
+    inputs = feeds(program, calibrated, quantized)[0]
+    return _both(name, quantized, inputs, target=program.profile, compile_config=config)
 
 
 def _both(name: str, program: Any, inputs: Any, **settings: Any) -> dict[str, Any]:

@@ -9,10 +9,14 @@
 - ``false-alarm``: an error announced, and the lowering right, also that of the finding's cluster alone;
 - ``not-reached``: wrong or undefined announced, and right on all of this program's input sets, extremes included, but
   the finding's cluster alone, fed with codes from all over its inputs' ranges, is as bad as announced;
-- ``eager-fault``, ``quantizer-fault``, ``edit-fault``: torch or Arm's quantizer fails before there is a program.
+- ``not-judged``: lowered, and the reference model cannot run it, whatever the delegates compute;
+- ``eager-fault``, ``quantizer-fault``, ``edit-fault``: torch or the quantizer fails before there is a program.
 
 ``guard``: ``ok`` (guarded lowering right), ``broken``, ``changed`` (delegates other nodes though nothing is refused),
-``same`` (nothing is refused, so that it is the lowering judged already) or "" (no program).
+``same`` (nothing is refused, so that it is the lowering judged already), ``not-judged`` or "" (no program).
+
+A program with dynamic sizes is lowered as it is first. If that is broken, or a crash is announced, this is what is
+judged. Otherwise, the program is made for the sizes of its inputs, checked again, and judged.
 """
 
 from __future__ import annotations
@@ -34,15 +38,18 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 from fuseguard.engine import Effect, Finding, Report, Rule, Severity, run
 from fuseguard.engine.registry import load_registry
 from fuseguard.executorch import prove, report_of, support_checks
+from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
+from fuseguard.executorch.inputs import input_metas
 from fuseguard.executorch.proof import Proof
 from fuseguard.ir import Graph
 from fuseguard.readers.fx import read_program
 from fuseguard.target import Target
 
+from .building import NotAProgram, build, feeds
 from .grammar import Program
-from .program_modules import NotAProgram, build, feeds
 from .reach import shows_alone
 from .result_grammar import ResultProgram
+from .whole_grammar import WholeProgram
 
 #: Every this many programs, a guarded lowering is judged though nothing is refused.
 SAMPLE = 10
@@ -86,6 +93,8 @@ def judge_program(
     }  # fmt: skip
     if isinstance(program, ResultProgram):
         record["ir_validity"] = program.ir_validity
+    if isinstance(program, WholeProgram):
+        record["features"] = list(program.features)
     try:
         quantized, calibrated, record["edited"] = build(program)
     except NotAProgram as error:
@@ -101,7 +110,35 @@ def _judge(
     record: dict[str, Any],
     program: Program,
     quantized: ExportedProgram,
-    calibrated: tuple[torch.Tensor, ...],
+    calibrated: tuple[Any, ...],
+    sampled: bool,
+    announce: Callable[[dict[str, Any]], None] | None,
+) -> None:
+    inputs = feeds(program, calibrated, quantized)
+    if sizes := sizes_of(quantized, inputs[0]):
+        _judge_lowering(record, quantized, inputs, False, announce)
+        if record["verdict"] != "not-judged" or record["guard"] == "broken":
+            return
+        record["notes"].append("lowered with dynamic sizes")
+        record["guard"] = ""
+        quantized = with_sizes(quantized, sizes)
+    _judge_lowering(record, quantized, inputs, sampled, announce)
+
+
+def sizes_of(program: ExportedProgram, inputs: Sequence[Any]) -> dict[str, int]:
+    """The dynamic sizes of a program, as these inputs have them."""
+    names = list(input_metas(program))
+    found = {}
+    for name, size in dynamic_sizes(program).items():
+        place, _, dim = size.places[0].removesuffix("]").rpartition("[")
+        found[name] = int(inputs[names.index(place)].shape[int(dim)])
+    return found
+
+
+def _judge_lowering(
+    record: dict[str, Any],
+    quantized: ExportedProgram,
+    inputs: list[tuple[Any, ...]],
     sampled: bool,
     announce: Callable[[dict[str, Any]], None] | None,
 ) -> None:
@@ -114,7 +151,6 @@ def _judge(
     record["notes"] += [f"rule {item.code} failed: {item.error}" for item in report.failures]
     if announce is not None:
         announce(record)
-    inputs = feeds(program, calibrated)
     checks = guard_checks(target, rules)
     try:
         proof = prove(quantized, inputs[0], target, checks=[Watcher(checks)])
@@ -123,10 +159,11 @@ def _judge(
         return
     if any(not torch.isfinite(output).all() for output in proof.reference if output.is_floating_point()):
         record["notes"].append("the eager result is not finite")
+    record["verdict"] = ""
     proof = _unless_hidden(record, report.findings, proof, quantized, inputs, target)
     record |= {
         "outcome": proof.outcome, "steps": proof.max_error_steps, "exception": proof.exception[:400],
-        "delegated": proof.delegated_ops,
+        "delegated": proof.delegated_ops, "calls": proof.calls,
     }  # fmt: skip
     if not record["verdict"]:
         record["verdict"] = classify({f.effect for f in report.findings}, proof.outcome)
@@ -151,6 +188,9 @@ def brief(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 def classify(effects: set[Effect], outcome: str) -> str:
     """The verdict where inputs play no part: the worst announced effect masks the others."""
     errors = {effect for effect in effects if effect.severity is Severity.ERROR}
+    if outcome == "not_judged":
+        # It was lowered, which a crash would have prevented. All else shows only when it runs.
+        return "false-alarm" if Effect.CRASH in errors else "not-judged"
     if outcome in ("exact", "bounded"):
         return "false-alarm" if errors else "agree-clean"
     if not errors:
@@ -170,7 +210,7 @@ def _unless_hidden(
     findings: Sequence[Finding],
     proof: Proof,
     quantized: ExportedProgram,
-    inputs: list[tuple[torch.Tensor, ...]],
+    inputs: list[tuple[Any, ...]],
     target: Target,
 ) -> Proof:
     """Looks again, with inputs that reach the extremes, where a fault was announced that depends on values."""
@@ -214,7 +254,7 @@ def _judge_guard(
     findings: Sequence[Finding],
     proof: Proof,
     quantized: ExportedProgram,
-    inputs: tuple[torch.Tensor, ...],
+    inputs: tuple[Any, ...],
     target: Target,
     checks: Sequence[OperatorSupportBase],
     sampled: bool,
@@ -228,12 +268,14 @@ def _judge_guard(
         )
     refused = any(finding.refuse for finding in seen.findings)
     if not refused and seen.analyses and not sampled and not _fixed_by_guard(findings):
-        record["guard"] = "same" if proof.ok else "broken"
+        record["guard"] = "not-judged" if proof.outcome == "not_judged" else "same" if proof.ok else "broken"
         return
     again = guard_checks(target, all_rules())
     guarded = prove(quantized, inputs, target, checks=again)
     record["guard"] = "ok" if guarded.ok else "broken"
-    if not guarded.ok:
+    if guarded.outcome == "not_judged":
+        record["guard"] = "not-judged"
+    elif not guarded.ok:
         record["guarded"] = f"{guarded.outcome} {guarded.exception}"[:400]
     elif not refused and proof.outcome != "crash" and guarded.delegated != proof.delegated:
         record["guard"] = "changed"

@@ -24,7 +24,7 @@ SHORT, LONG = 40, 1000
 
 def drawn(number: int) -> Iterator[Any]:
     """As many programs that can be quantized."""
-    from differential.program_modules import NotAProgram, build
+    from differential.building import NotAProgram, build
 
     index = 0
     while number:
