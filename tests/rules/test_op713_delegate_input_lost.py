@@ -56,6 +56,29 @@ def test_only_inputs_that_nothing_reads_are_lost(graph: Graph, found: bool) -> N
     assert bool(find(DelegateInputLost(), graph, release="1.5.1")) == found
 
 
+def beside_on_cpu(op: str, *args: object) -> Graph:
+    """Ones in the shape of a value whose DQ an op on the CPU shares, and which a convolution reads as well."""
+    b = GraphBuilder()
+    q = b.quantize(b.input("x", SHAPE), QPARAMS)
+    shared, own = b.dequantize(q, QPARAMS), b.dequantize(q, QPARAMS)
+    other = b.requantize(b.call(f"aten.{op}", shared, *args, annotated=False), QPARAMS)
+    ones = b.requantize(b.call("aten.ones_like.default", shared, annotated=False), int8(1 / 255, -128))
+    negative = b.requantize(b.call("aten.neg.default", own), QPARAMS)
+    return b.output(other, b.requantize(b.call("aten.add.Tensor", ones, negative), OUT))
+
+
+@pytest.mark.parametrize(("op", "args"), [("roll.default", ((1,), (2,))), ("sort.values", ())])
+def test_without_float_support_what_shares_a_dequantize_op_with_the_cpu_stays_there(
+    op: str, args: tuple[object, ...]
+) -> None:
+    """The edge dialect makes an index_select of a roll, with an int64 index, which keeps it on the CPU."""
+    graph = beside_on_cpu(op, *args)
+    for release in MEASURED_RELEASES:
+        for spec, effect in (("TOSA-1.0+INT", "cpu_fallback"), ("TOSA-1.0+INT+FP", "runtime_fault")):
+            found = [finding.effect.value for finding in find(DelegateInputLost(), graph, spec, release)]
+            assert found == ([] if release == "1.2.0" else [effect]), (release, spec)  # there, a TRANSPOSE reads it
+
+
 def of_int64(kind: str) -> Graph:
     """Ones in the shape of an int64 that is cast to int32, beside a sigmoid; ``kind`` is what yields the int64."""
     b = GraphBuilder()

@@ -15,8 +15,9 @@ from typing import TypeAlias
 
 from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.int64_results import stays_for_int64
-from fuseguard.backend.partition import stays_on_cpu_with_float, stays_outside
+from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float, stays_outside
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -54,7 +55,8 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
     numbers: dict[_Stays, Mapping[str, int]] = {}
     for node in shaped:
         # What INT leaves on the CPU is found where floats are lowered: it breaks there.
-        stays = stays_on_cpu_with_float if stays_outside(view, node, target) else stays_outside
+        left = stays_outside(view, node, target) or (not target.has_float and is_left_out_of_int(view, target, node))
+        stays = stays_on_cpu_with_float if left else stays_outside
         if stays not in numbers:
             numbers[stays] = delegate_numbers(view, outsides[stays])
         lost = _lost(view, target, _Delegate(node, outsides[stays], numbers[stays]), node, read)
@@ -66,6 +68,19 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
 def known_losses(view: View, target: Target) -> tuple[tuple[Node, Node], ...]:
     """Those of :func:`lost_inputs` that no refusal has exposed: each round of refusals asks about them again."""
     return tuple(lost_inputs(view, target))
+
+
+def is_left_out_of_int(view: View, target: Target, node: Node) -> bool:
+    """Whether an op stays on the CPU in INT: for itself, or because it shares a DQ with an op that does or an output.
+
+    That DQ stays on the CPU. The partitioner takes an op that reads floats from outside out of its partition.
+    """
+    if refusal(view, node, target) is not None:
+        return True
+    operand = shape_operand(view, node)
+    if operand is None or not view.is_dq(operand):
+        return False
+    return any(user.op == "output" or stays_on_cpu(view, user, target) for user in view.users(operand))
 
 
 def is_flat(node: Node) -> bool:
