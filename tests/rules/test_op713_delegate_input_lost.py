@@ -34,7 +34,10 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         y = b.call("aten.sort.values", y, annotated=False)
     elif of == "shared":
         y = b.requantize(y, QPARAMS)
-        results.append(b.call("aten.sort.values", y, annotated=False))
+        results.append(b.requantize(b.call("aten.sort.values", y, annotated=False), QPARAMS))
+    elif of == "returned":
+        y = b.requantize(y, QPARAMS)
+        results.append(b.call("aten.isnan.default", y, dtype="bool", annotated=False))
     results.append(b.call(target, y, *args, dtype=dtype, annotated=False))
     return b.output(*results)
 
@@ -48,7 +51,8 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         (filled("aten.ones_like.default", of="op"), False),  # neg is a result, too
         (filled("aten.ones_like.default", of="constant"), False),
         (filled("aten.ones_like.default", of="cpu"), True),  # what the CPU yields is an input of the delegate
-        (filled("aten.ones_like.default", of="shared"), True),  # the CPU's op keeps the DQ there
+        (filled("aten.ones_like.default", of="shared"), True),  # the CPU's op divides the delegate after the DQ
+        (filled("aten.ones_like.default", of="returned"), False),  # the delegate yields the floats that the CPU reads
         (filled("aten.ones_like.default", dtype="int64"), False),  # stays on the CPU
     ],
 )

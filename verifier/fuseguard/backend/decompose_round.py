@@ -25,7 +25,8 @@ from fuseguard.target import Target
 #: Elementwise ops that none of the traits stands for: the result has the rank of the operand that has most.
 _BY_ELEMENT = frozenset((
     "clone", "copy", "div", "logical_and", "logical_not", "logical_or", "logical_xor", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "masked_fill", "neg", "square", "where", "getitem", *CASTS,
+    "bitwise_or", "bitwise_xor", "masked_fill", "neg", "square", "where", "getitem", "addcdiv", "addcmul", "hardshrink",
+    "isinf", "isnan", "lerp", "log_sigmoid", "mish", "softplus", "softshrink", "threshold", *CASTS,
 ))  # fmt: skip
 _NOT_FLOAT = Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW
 _ELEMENTWISE = Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC

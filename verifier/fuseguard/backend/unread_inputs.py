@@ -59,7 +59,8 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
         stays = stays_on_cpu_with_float if left else stays_outside
         if stays not in numbers:
             numbers[stays] = delegate_numbers(view, outsides[stays])
-        lost = _lost(view, target, _Delegate(node, outsides[stays], numbers[stays]), node, read)
+        delegate = _Delegate(node, outsides[stays], numbers[stays], floats=target.has_float or left)
+        lost = _lost(view, delegate, node, read)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
 
@@ -107,10 +108,11 @@ class _Outside:
 
 
 class _Delegate:
-    """The delegate of an op."""
+    """The delegate of an op; ``floats`` is whether it may compute with floats."""
 
-    def __init__(self, op: Node, outside: _Outside, numbers: Mapping[str, int]) -> None:
+    def __init__(self, op: Node, outside: _Outside, numbers: Mapping[str, int], *, floats: bool) -> None:
         self.outside = outside
+        self.floats = floats
         self._number = numbers[op.name]
         self._numbers = numbers
 
@@ -141,7 +143,7 @@ def _values_of(view: View, node: Node) -> list[str]:
     return names[1:] if shape_operand(view, node) is not None else names
 
 
-def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
+def _lost(view: View, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
     """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
     pending, seen = list(view.graph.inputs(node)[:1]), {node.name}
     while pending:
@@ -149,7 +151,7 @@ def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: fro
         if item.constant or item.name in seen:
             continue
         seen.add(item.name)
-        if _is_input(view, target, delegate, item):
+        if _is_input(view, delegate, item):
             if not any(_takes(view, delegate, user, item, read) for user in view.users(item)):
                 return item
         elif item.name not in read:
@@ -157,16 +159,18 @@ def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: fro
     return None
 
 
-def _is_input(view: View, target: Target, delegate: _Delegate, item: Node) -> bool:
+def _is_input(view: View, delegate: _Delegate, item: Node) -> bool:
     """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one.
 
-    A DQ that an op on the CPU reads as well stays there with it, and so its value is one.
+    A DQ that an op on the CPU reads as well stays there with it without float support, and so its value is one, too.
     """
     if item not in delegate:
         return True
+    if delegate.floats:
+        return False
     if view.is_dq(item) and any(user.op == "call" and user in delegate.outside for user in view.users(item)):
         return True
-    producer = view.producer(item) if view.is_q(item) and not target.has_float else None
+    producer = view.producer(item) if view.is_q(item) else None
     return producer is not None and producer.op != "call"
 
 
