@@ -83,6 +83,17 @@ def test_without_float_support_what_shares_a_dequantize_op_with_the_cpu_stays_th
             assert found == ([] if release == "1.2.0" else [effect]), (release, spec)  # there, a TRANSPOSE reads it
 
 
+@pytest.mark.parametrize(("spec", "lost"), [("TOSA-1.0+INT", True), ("TOSA-1.0+INT+FP", False)])
+def test_without_float_support_no_delegate_reads_codes_for_an_output(spec: str, lost: bool) -> None:
+    """A sort divides the delegate after the negative. In INT, the dequantize op before the output is on the CPU."""
+    b = GraphBuilder()
+    negative = b.quantize(b.call("aten.neg.default", b.quantized_input("x", (4, 6), QPARAMS)), QPARAMS)
+    zeros = b.call("aten.zeros_like.default", b.dequantize(negative, QPARAMS), dtype="int8", kwargs={"dtype": "int8"})
+    ordered = b.requantize(b.call("aten.sort.values", b.dequantize(negative, QPARAMS), annotated=False), QPARAMS)
+    graph = b.output(b.dequantize(negative, QPARAMS), zeros, ordered)
+    assert bool(find(DelegateInputLost(), graph, spec, "1.5.1")) == lost
+
+
 def of_int64(kind: str) -> Graph:
     """Ones in the shape of an int64 that is cast to int32, beside a sigmoid; ``kind`` is what yields the int64."""
     b = GraphBuilder()

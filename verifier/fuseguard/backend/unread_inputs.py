@@ -59,7 +59,7 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
         stays = stays_on_cpu_with_float if left else stays_outside
         if stays not in numbers:
             numbers[stays] = delegate_numbers(view, outsides[stays])
-        delegate = _Delegate(node, outsides[stays], numbers[stays], floats=target.has_float or left)
+        delegate = _Delegate(view, node, outsides[stays], numbers[stays], floats=target.has_float or left)
         lost = _lost(view, delegate, node, read)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
@@ -108,9 +108,13 @@ class _Outside:
 
 
 class _Delegate:
-    """The delegate of an op; ``floats`` is whether it may compute with floats."""
+    """The delegate of an op; ``floats`` is whether it may compute with floats.
 
-    def __init__(self, op: Node, outside: _Outside, numbers: Mapping[str, int], *, floats: bool) -> None:
+    If not, the partitioner takes each DQ out of it again that an output or an op on the CPU reads.
+    """
+
+    def __init__(self, view: View, op: Node, outside: _Outside, numbers: Mapping[str, int], *, floats: bool) -> None:
+        self._view = view
         self.outside = outside
         self.floats = floats
         self._number = numbers[op.name]
@@ -118,7 +122,12 @@ class _Delegate:
 
     def __contains__(self, node: object) -> bool:
         assert isinstance(node, Node)
-        return node.op == "call" and self._numbers[node.name] == self._number and node not in self.outside
+        if node.op != "call" or self._numbers[node.name] != self._number or node in self.outside:
+            return False
+        return self.floats or not self._view.is_dq(node) or not any(map(self._is_outside, self._view.users(node)))
+
+    def _is_outside(self, user: Node) -> bool:
+        return user.op == "output" or user in self.outside
 
 
 def _is_taken(node: Node) -> bool:
@@ -160,17 +169,10 @@ def _lost(view: View, delegate: _Delegate, node: Node, read: frozenset[str]) -> 
 
 
 def _is_input(view: View, delegate: _Delegate, item: Node) -> bool:
-    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one.
-
-    A DQ that an op on the CPU reads as well stays there with it without float support, and so its value is one, too.
-    """
+    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
     if item not in delegate:
         return True
-    if delegate.floats:
-        return False
-    if view.is_dq(item) and any(user.op == "call" and user in delegate.outside for user in view.users(item)):
-        return True
-    producer = view.producer(item) if view.is_q(item) else None
+    producer = view.producer(item) if view.is_q(item) and not delegate.floats else None
     return producer is not None and producer.op != "call"
 
 
