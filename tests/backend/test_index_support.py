@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fuseguard.backend.index_support import refuses_index
+from fuseguard.backend.partition import stays_outside
 from fuseguard.ir import View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.target import Target
@@ -51,3 +52,11 @@ def test_index_select(dtype: str, index: tuple[int, ...], answer: bool) -> None:
 )  # fmt: skip
 def test_index_tensor(dim: int, index: tuple[int, ...], release: str, answer: bool) -> None:
     assert refused("aten.index.Tensor", (4, 6), index, "int64", dim, release) == answer
+
+
+def test_a_roll_has_an_index_of_int64_in_the_edge_dialect() -> None:
+    b = GraphBuilder()
+    node = b.call("aten.roll.default", b.input("x", (4, 6)), (1,), (1,), annotated=False)
+    view = View(b.output(node))
+    for spec in ("TOSA-1.0+INT", "TOSA-1.0+INT+FP"):
+        assert stays_outside(view, view.graph[node], Target.parse(spec, "1.5.1"))

@@ -41,3 +41,16 @@ def test_other_casts(dtypes: tuple[str, ...]) -> None:
 def test_only_float32_loses_its_fraction_before_int32(of: str) -> None:
     [finding] = find(CastRounds(), cast("int32", of=of))
     assert finding.rewrite is None
+
+
+@pytest.mark.parametrize(("same", "found"), [(True, False), (False, True)])
+def test_what_is_always_the_same_integer_has_no_fraction(same: bool, found: bool) -> None:
+    """x - x is 0, whichever dequantize ops yield x."""
+    b = GraphBuilder()
+    qparams = int8(0.0237, -3)
+    q, other = b.quantize(b.input("x", SHAPE), qparams), b.quantize(b.input("y", SHAPE), qparams)
+    first, second = b.dequantize(q, qparams), b.dequantize(q if same else other, qparams)
+    difference = b.requantize(b.call("aten.sub.Tensor", first, second), int8(0.0511, 7))
+    graph = b.output(b.call("aten.to.dtype", difference, "int8", dtype="int8", annotated=False))
+    for spec in ("TOSA-1.0+INT", "TOSA-1.0+INT+FP"):
+        assert bool(find(CastRounds(), graph, spec)) == found

@@ -116,3 +116,56 @@ def test_after_the_repair_one_element_is_left_to_reduce() -> None:
     sums = [node for node in graph if node.kind == "sum"]
     assert [node.meta.shape for node in sums if node.meta] == [(1, 1, 1, 1), ()]
     assert left.nodes == (sums[1].name,)
+
+
+def one_number(b: GraphBuilder, kind: str) -> str:
+    """A value without dimensions, by a reshape or a sum of what has some."""
+    shape = (1, 1, 1, 1) if kind == "view" else SHAPE
+    x = b.quantized_input("x", shape, QPARAMS)
+    args = ("aten.view.default", x, ()) if kind == "view" else ("aten.sum.dim_IntList", x, DIMS, False)
+    return b.requantize(b.call(*args, shape=()), QPARAMS)
+
+
+def stacked(b: GraphBuilder, *values: str) -> Graph:
+    """The stack begins with a view of each value."""
+    return b.output(b.requantize(b.call("aten.stack.default", values, shape=(len(values),)), WIDE))
+
+
+def times(b: GraphBuilder, value: str, other: str) -> str:
+    return b.requantize(b.call("aten.mul.Tensor", value, other, shape=()), WIDE)
+
+
+def of_product(kind: str, end: str) -> Graph:
+    """A number times an input without dimensions; ``end`` says what becomes of it."""
+    b = GraphBuilder()
+    value = one_number(b, kind)
+    product = times(b, b.quantized_input("n", (), QPARAMS), value)
+    if end == "output":
+        return b.output(product)
+    if end == "two readers":
+        return stacked(b, product, value)
+    if end == "product again":
+        product = times(b, product, b.quantized_input("m", (), QPARAMS))
+    if end == "sum of a square":
+        product = times(b, product, product)
+    if end == "in four dimensions":
+        four = b.quantized_input("y", SHAPE, QPARAMS)
+        return b.output(b.requantize(b.call("aten.mul.Tensor", four, product, shape=SHAPE), WIDE))
+    return stacked(b, product)
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "found"),
+    [
+        ("view", "stack", False),
+        ("view", "product again", False),
+        ("sum", "stack", True),  # its view is made after the views have moved
+        ("view", "output", True),
+        ("view", "two readers", True),
+        ("view", "sum of a square", True),
+        ("view", "in four dimensions", True),
+    ],
+)
+def test_a_view_moves_past_arithmetic_with_numbers_and_merges(kind: str, end: str, found: bool) -> None:
+    for spec in ("TOSA-1.0+INT", "TOSA-1.0+INT+FP"):
+        assert bool(find(ViewToRankZero(), of_product(kind, end), spec, "1.5.1")) == found

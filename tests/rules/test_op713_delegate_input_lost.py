@@ -34,7 +34,10 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         y = b.call("aten.sort.values", y, annotated=False)
     elif of == "shared":
         y = b.requantize(y, QPARAMS)
-        results.append(b.call("aten.sort.values", y, annotated=False))
+        results.append(b.requantize(b.call("aten.sort.values", y, annotated=False), QPARAMS))
+    elif of == "returned":
+        y = b.requantize(y, QPARAMS)
+        results.append(b.call("aten.isnan.default", y, dtype="bool", annotated=False))
     results.append(b.call(target, y, *args, dtype=dtype, annotated=False))
     return b.output(*results)
 
@@ -48,12 +51,47 @@ def filled(target: str, *args: float, dtype: str = "float32", of: str = "input")
         (filled("aten.ones_like.default", of="op"), False),  # neg is a result, too
         (filled("aten.ones_like.default", of="constant"), False),
         (filled("aten.ones_like.default", of="cpu"), True),  # what the CPU yields is an input of the delegate
-        (filled("aten.ones_like.default", of="shared"), True),  # the CPU's op keeps the DQ there
+        (filled("aten.ones_like.default", of="shared"), True),  # the CPU's op divides the delegate after the DQ
+        (filled("aten.ones_like.default", of="returned"), False),  # the delegate yields the floats that the CPU reads
         (filled("aten.ones_like.default", dtype="int64"), False),  # stays on the CPU
     ],
 )
 def test_only_inputs_that_nothing_reads_are_lost(graph: Graph, found: bool) -> None:
     assert bool(find(DelegateInputLost(), graph, release="1.5.1")) == found
+
+
+def beside_on_cpu(op: str, *args: object) -> Graph:
+    """Ones in the shape of a value whose DQ an op on the CPU shares, and which a convolution reads as well."""
+    b = GraphBuilder()
+    q = b.quantize(b.input("x", SHAPE), QPARAMS)
+    shared, own = b.dequantize(q, QPARAMS), b.dequantize(q, QPARAMS)
+    other = b.requantize(b.call(f"aten.{op}", shared, *args, annotated=False), QPARAMS)
+    ones = b.requantize(b.call("aten.ones_like.default", shared, annotated=False), int8(1 / 255, -128))
+    negative = b.requantize(b.call("aten.neg.default", own), QPARAMS)
+    return b.output(other, b.requantize(b.call("aten.add.Tensor", ones, negative), OUT))
+
+
+@pytest.mark.parametrize(("op", "args"), [("roll.default", ((1,), (2,))), ("sort.values", ())])
+def test_without_float_support_what_shares_a_dequantize_op_with_the_cpu_stays_there(
+    op: str, args: tuple[object, ...]
+) -> None:
+    """The edge dialect makes an index_select of a roll, with an int64 index, which keeps it on the CPU."""
+    graph = beside_on_cpu(op, *args)
+    for release in MEASURED_RELEASES:
+        for spec, effect in (("TOSA-1.0+INT", "cpu_fallback"), ("TOSA-1.0+INT+FP", "runtime_fault")):
+            found = [finding.effect.value for finding in find(DelegateInputLost(), graph, spec, release)]
+            assert found == ([] if release == "1.2.0" else [effect]), (release, spec)  # there, a TRANSPOSE reads it
+
+
+@pytest.mark.parametrize(("spec", "lost"), [("TOSA-1.0+INT", True), ("TOSA-1.0+INT+FP", False)])
+def test_without_float_support_no_delegate_reads_codes_for_an_output(spec: str, lost: bool) -> None:
+    """A sort divides the delegate after the negative. In INT, the dequantize op before the output is on the CPU."""
+    b = GraphBuilder()
+    negative = b.quantize(b.call("aten.neg.default", b.quantized_input("x", (4, 6), QPARAMS)), QPARAMS)
+    zeros = b.call("aten.zeros_like.default", b.dequantize(negative, QPARAMS), dtype="int8", kwargs={"dtype": "int8"})
+    ordered = b.requantize(b.call("aten.sort.values", b.dequantize(negative, QPARAMS), annotated=False), QPARAMS)
+    graph = b.output(b.dequantize(negative, QPARAMS), zeros, ordered)
+    assert bool(find(DelegateInputLost(), graph, spec, "1.5.1")) == lost
 
 
 def of_int64(kind: str) -> Graph:

@@ -63,6 +63,9 @@ def chosen_from(b: GraphBuilder, made: str) -> str:
     ("graph", "effects"),
     [
         (program(as_it_is), ["runtime_fault"]),
+        (program(as_it_is, value=300), ["crash"]),
+        (program(as_it_is, value=-129), ["crash"]),
+        (program(chosen_from, value=300), ["crash"]),
         (program(as_it_is, "int8"), []),
         (program(as_it_is, "int64"), []),
         (program(moved, "bool", 1), ["runtime_fault"]),

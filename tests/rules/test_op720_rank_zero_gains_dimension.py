@@ -158,3 +158,18 @@ def test_a_refused_op_takes_along_the_quantize_op_after_it() -> None:
     for target in (Target.parse("TOSA-1.0+INT", "1.5.1"),):
         (finding,) = run(graph, target, [ViewToRankZero(), RankZeroGainsDimension()]).findings
         assert finding.cluster == ("dequantize_per_tensor", "sum")
+
+
+@pytest.mark.parametrize(("readers", "found"), [(1, False), (2, True)])
+def test_a_view_that_is_made_twice_and_read_elsewhere_stays_where_it_is(readers: int, found: bool) -> None:
+    """The number is viewed to one dimension, and multiplied by a flattened value. Equal views are merged first."""
+    b = GraphBuilder()
+    q = b.quantize(b.input("x", (3, 4)), QPARAMS)
+    flat = [
+        b.requantize(b.call("aten.view.default", b.dequantize(q, QPARAMS), (12,), shape=(12,)), QPARAMS)
+        for _ in range(readers)
+    ]
+    number = b.requantize(unsqueezed(b, b.quantized_input("s", (), QPARAMS)), QPARAMS)
+    product = b.requantize(b.call("aten.mul.Tensor", flat[0], number, shape=(12,)), QPARAMS)
+    graph = b.output(b.requantize(b.call("aten.cat.default", (product, flat[-1] if readers > 1 else row(b))), QPARAMS))
+    assert bool(find(RankZeroGainsDimension(), graph, "TOSA-1.0+INT+FP", "1.5.1")) == found

@@ -40,7 +40,7 @@ class CastRounds(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.ops:
-            data = rounding_cast(view, node)
+            data = rounding_cast(view, node, target)
             if data is not None and node.meta is not None:
                 dtype = node.meta.dtype
                 yield self.finding(view, target, (node,), case="*", op=node.name, data=data.name, dtype=dtype)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full
-from fuseguard.backend.proper_quantization import refusal
-from fuseguard.backend.unread_inputs import is_flat, known_losses, lost_inputs, shape_operand
+from fuseguard.backend.unread_inputs import is_flat, is_left_out_of_int, known_losses, lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Ref, View
@@ -50,9 +49,9 @@ class DelegateInputLost(Rule):
         for node, lost in known_losses(view, target):
             operand = shape_operand(view, node)
             assert operand is not None
-            refused = refusal(view, node, target) is not None
-            case = "float" if refused else "*"
-            if is_flat(lost) and (target.has_float or not refused):
+            left_out = is_left_out_of_int(view, target, node)
+            case = "float" if left_out else "*"
+            if is_flat(lost) and (target.has_float or not left_out):
                 case = "flat"
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 

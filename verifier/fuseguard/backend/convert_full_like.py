@@ -2,7 +2,8 @@
 
 Source: ``ConvertFullLikeToFullPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It makes a ``full`` of a
 ``full_like`` with the dtype of the tensor that gives the shape, and ignores the dtype that the op asks for. The pass
-runs after the DQs are folded, so a dequantized tensor has the dtype of its codes.
+runs after the DQs are folded, so a dequantized tensor has the dtype of its codes. ``ComputeConstantOpsAOTPass`` cannot
+make a ``full`` whose number its dtype does not hold, and logs that. Nothing lowers the ``full`` that is left.
 
 Rules that depend on it: OP713, OP719.
 """
@@ -101,6 +102,8 @@ def _given(view: View, node: Node) -> str | None:
 def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, Node] | None:
     """What the wrong dtype breaks first, and the reader at which it does."""
     held = _holds(given, _value(node))
+    if not held and given != "bool":
+        return "codes", view.users(node)[0]
     pending, seen = [node], {node.name}
     while pending:
         item = pending.pop(0)
@@ -113,7 +116,7 @@ def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, N
                 return "refused", user
             if _takes_any_dtype(user) or (user.operator in _LOGICAL and given in _FLOATS):
                 if not held:
-                    return ("bool" if given == "bool" else "codes"), user
+                    return "bool", user
                 continue
             if user.name not in seen and _keeps_dtype(view, user):
                 seen.add(user.name)

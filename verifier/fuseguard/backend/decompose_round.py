@@ -2,8 +2,8 @@
 
 Source: ``DecomposeQuantNodesPass`` and ``DecomposeRoundPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. In a
 delegate with float support, the first replaces a quantize op of floats by arithmetic with a ``round``. The second
-compares what is rounded with a zero of shape (1,), so that the result of a value of rank 0 has rank 1. Before that,
-``FuseIdenticalInputTransformsPass`` of 1.4.1 and 1.5.1 moves a view past arithmetic with a number. The view then states
+compares what is rounded with a zero of shape (1,), so that the result of a value of rank 0 has rank 1. Where a view of
+the other operand moves past arithmetic before that (:mod:`fuseguard.backend.fuse_identical_inputs`), the view states
 the shape that the program has.
 
 Rules that depend on it: OP720.
@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from fuseguard.backend.elementwise import readers_of
+from fuseguard.backend.fuse_identical_inputs import passed_by_views
 from fuseguard.backend.int64_results import stays_for_int64
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
-from fuseguard.backend.releases import SINKS_VIEWS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.target import Target
@@ -26,7 +25,8 @@ from fuseguard.target import Target
 #: Elementwise ops that none of the traits stands for: the result has the rank of the operand that has most.
 _BY_ELEMENT = frozenset((
     "clone", "copy", "div", "logical_and", "logical_not", "logical_or", "logical_xor", "bitwise_and", "bitwise_not",
-    "bitwise_or", "bitwise_xor", "masked_fill", "neg", "square", "where", "getitem", *CASTS,
+    "bitwise_or", "bitwise_xor", "masked_fill", "neg", "square", "where", "getitem", "addcdiv", "addcmul", "hardshrink",
+    "isinf", "isnan", "lerp", "log_sigmoid", "mish", "softplus", "softshrink", "threshold", *CASTS,
 ))  # fmt: skip
 _NOT_FLOAT = Trait.GETITEM | Trait.CONSTANT | Trait.CONTROL_FLOW
 _ELEMENTWISE = Trait.UNARY | Trait.ACTIVATION | Trait.ARITHMETIC
@@ -35,8 +35,6 @@ _SHAPED = frozenset(("view", "full"))
 #: They need an operand of at most as many dimensions as their result has.
 _SPREAD = frozenset(("expand", "repeat"))
 _JOINS = Trait.LIST_INPUT
-#: FuseIdenticalInputTransformsPass._ELEMENTWISE_OPS, by kind.
-_VIEWS_MOVE_PAST = frozenset(("add", "sub", "mul", "div", "eq", "ge", "gt", "le", "lt", "ne", "remainder", "where"))
 
 
 class Misfit(NamedTuple):
@@ -66,7 +64,7 @@ def misfits(view: View, target: Target, refused: frozenset[str] = frozenset()) -
             continue
         if _fails(view, node, operands):
             yield Misfit(node, operands, _sources(operands, extra))
-        elif _hands_on(view, node, extra) and not _is_viewed(view, target, node):
+        elif _hands_on(view, node, extra) and node.name not in passed_by_views(view, target):
             extra[node.name] = _sources(operands, extra)
 
 
@@ -121,23 +119,6 @@ def _hands_on(view: View, node: Node, extra: Mapping[str, tuple[Node, ...]]) -> 
         return False
     ranks = [_rank(item) + (item.name in extra) for item in view.graph.inputs(node)]
     return not _is_elementwise(view, node) or max(ranks) > _rank(node)
-
-
-def _is_viewed(view: View, target: Target, node: Node) -> bool:
-    """Whether a view of an operand moves past the op, as the other operands are single numbers of the view's rank."""
-    if node.kind not in _VIEWS_MOVE_PAST or not SINKS_VIEWS.in_force(target):
-        return False
-    moving: list[Node] = []
-    others: list[Node] = []
-    for operand in view.graph.inputs(node):
-        maker = view.maker(operand)
-        moves = maker is not None and maker.kind == "view" and readers_of(view, maker) == [node]
-        (moving if moves else others).append(operand)
-    shapes = {item.meta.shape for item in moving if item.meta is not None}
-    if len(shapes) != 1:
-        return False
-    rank = len(next(iter(shapes)))
-    return all(_rank(item) == rank and item.meta is not None and set(item.meta.shape) <= {1} for item in others)
 
 
 def _is_elementwise(view: View, node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 Source: ``PropagateViewCopyPermuteUpPass`` and ``PropagateViewCopyPermuteDownPass`` of ExecuTorch 1.4.1 and 1.5.1.
 
-Rules that depend on it: OP708, OP709, OP711, and those of decompose_round and permute_moves.
+Rules that depend on it: OP708, OP709, OP711, and those of fuse_identical_inputs and permute_moves.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Source: ``IndexTensorSupported``, ``GatherSupported`` and ``IndexSelectSupported`` (operator_support/) of ExecuTorch
 1.2.0, 1.3.1, 1.4.1 and 1.5.1, which agree but for the rank of an index tensor. Arm's quantizer casts an index that is
 an input or a buffer to int32 (``InsertInt32CastsAfterInt64PlaceholdersPass``). It does not cast one that the program
-makes itself, as with ``torch.zeros(..., dtype=torch.int64)``.
+makes itself, as with ``torch.zeros(..., dtype=torch.int64)``, nor that of the ``index_select`` which the edge dialect
+makes of a ``roll``.
 
 Rules that depend on it: those of partition.
 """
@@ -22,6 +23,8 @@ def refuses_index(view: View, node: Node, target: Target) -> bool:
     """Whether a support check rejects ``node`` for its index. False for ops without one, and where it is not known."""
     if node.target == "aten.index.Tensor":
         return _refuses_index_tensors(view, node, target)
+    if node.kind == "roll":
+        return True
     if node.kind not in ("gather", "index") or node.operator not in ("gather", "index_select"):
         return False
     index = _meta(view, node.arg(2, "index"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.fuse_identical_inputs import passed_by_views
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
 from fuseguard.ir import Node, View
@@ -90,7 +91,16 @@ def _is_merged(view: View, node: Node, target: Target) -> bool:
         return all(_gets_dims(view, reader) for reader in _readers(view, node))
     if node.kind == "sum" and view.out_q(node):
         return False  # a RESCALE from int32 follows it
-    return all(reader.kind in _BEGIN_WITH_VIEW for reader in _readers(view, node))
+    passed = passed_by_views(view, target)
+    while True:
+        readers = _readers(view, node)
+        if all(reader.kind in _BEGIN_WITH_VIEW for reader in readers):
+            return True
+        # The views of a mean and of a reshape are there early enough to move past arithmetic with numbers.
+        moves = node.kind == "view" or node.name in passed
+        if not (moves and len(readers) == 1 and readers[0].name in passed):
+            return False
+        node = readers[0]
 
 
 def _gets_dims(view: View, reader: Node) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import DELEGATES_ARGMAX, DELEGATES_ARGMAX_CASTS
-from fuseguard.ir import Node, View
+from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.target import Target
 
@@ -64,6 +64,8 @@ def stays_for_int64(view: View, target: Target, node: Node) -> bool:
     read = [item for item in view.graph.inputs(node) if _is_int64(item) and not _is_constant((item,))]
     if DELEGATES_ARGMAX_CASTS.in_force(target):
         read = [item for item in read if not (_is_delegated_argmax(view, target, item) and _is_taken(item, target))]
+    if any(_is_int64(user) for user in view.users(node) if user.info.has(Trait.GETITEM)):
+        return True
     return bool(read) or (_is_int64(node) and not _is_constant((node,)))
 
 

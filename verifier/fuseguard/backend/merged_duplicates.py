@@ -2,7 +2,7 @@
 
 Source: ``FuseDuplicateUsersPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
 
-Rules that depend on it: OP709, OP711, QD201.
+Rules that depend on it: OP709, OP711, QD201, and those of fuse_identical_inputs.
 """
 
 from __future__ import annotations

@@ -28,6 +28,18 @@ _FURTHER = frozenset((
     "selu", "slice_scatter", "square", "to", "_to_copy", "var",
 ))  # fmt: skip
 
+#: What the edge dialect makes several ops of, each of which the support lists of floats have.
+DECOMPOSED = frozenset((
+    "addcdiv", "addcmul", "baddbmm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "broadcast_tensors", "channel_shuffle", "dot", "hann_window", "hardshrink", "huber_loss", "l1_loss", "lerp",
+    "log_sigmoid", "logsumexp", "mish", "mse_loss", "mv", "new_full", "new_ones", "new_zeros", "outer", "rms_norm",
+    "smooth_l1_loss", "soft_margin_loss", "softplus", "softshrink", "std", "threshold",
+))  # fmt: skip
+#: Operators that no support list has, although others of their kind are there.
+_UNLISTED = frozenset(("aten.pow.Scalar",))
+#: Kinds that no support list has and that yield bools.
+_UNLISTED_OF_BOOLS = frozenset(("isinf", "isnan"))
+
 #: Ops that were not in the support lists before a release.
 _SINCE = {"celu": "1.3", "selu": "1.3", "log10": "1.3", "flip": "1.4", "prod": "1.5"}
 
@@ -47,8 +59,8 @@ def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     answers = _answers(view, target)
     known = answers.get(node.name)
     if known is None:
-        floats = not node.info.has(_FOLLOWS) and node.meta.is_float
-        known = floats and (_is_unknown(view, node, target) or refusal(view, node, target) is not None)
+        asked = (not node.info.has(_FOLLOWS) and node.meta.is_float) or node.kind in _UNLISTED_OF_BOOLS
+        known = asked and (_is_unknown(view, node, target) or refusal(view, node, target) is not None)
         answers[node.name] = known
     return known
 
@@ -100,7 +112,8 @@ def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
 def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
-    return (node.kind not in KINDS and node.kind not in _FURTHER) or refuses_index(view, node, target)
+    listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED
+    return not listed or node.target in _UNLISTED or refuses_index(view, node, target)
 
 
 class CpuReach:

@@ -15,8 +15,9 @@ from typing import TypeAlias
 
 from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.int64_results import stays_for_int64
-from fuseguard.backend.partition import stays_on_cpu_with_float, stays_outside
+from fuseguard.backend.partition import stays_on_cpu, stays_on_cpu_with_float, stays_outside
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import refusal
 from fuseguard.backend.releases import DROPS_UNREAD_INPUTS
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -54,10 +55,12 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
     numbers: dict[_Stays, Mapping[str, int]] = {}
     for node in shaped:
         # What INT leaves on the CPU is found where floats are lowered: it breaks there.
-        stays = stays_on_cpu_with_float if stays_outside(view, node, target) else stays_outside
+        left = stays_outside(view, node, target) or (not target.has_float and is_left_out_of_int(view, target, node))
+        stays = stays_on_cpu_with_float if left else stays_outside
         if stays not in numbers:
             numbers[stays] = delegate_numbers(view, outsides[stays])
-        lost = _lost(view, target, _Delegate(node, outsides[stays], numbers[stays]), node, read)
+        delegate = _Delegate(view, node, outsides[stays], numbers[stays], floats=target.has_float or left)
+        lost = _lost(view, delegate, node, read)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
 
@@ -66,6 +69,19 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
 def known_losses(view: View, target: Target) -> tuple[tuple[Node, Node], ...]:
     """Those of :func:`lost_inputs` that no refusal has exposed: each round of refusals asks about them again."""
     return tuple(lost_inputs(view, target))
+
+
+def is_left_out_of_int(view: View, target: Target, node: Node) -> bool:
+    """Whether an op stays on the CPU in INT: for itself, or because it shares a DQ with an op that does or an output.
+
+    That DQ stays on the CPU. The partitioner takes an op that reads floats from outside out of its partition.
+    """
+    if refusal(view, node, target) is not None:
+        return True
+    operand = shape_operand(view, node)
+    if operand is None or not view.is_dq(operand):
+        return False
+    return any(user.op == "output" or stays_on_cpu(view, user, target) for user in view.users(operand))
 
 
 def is_flat(node: Node) -> bool:
@@ -92,16 +108,26 @@ class _Outside:
 
 
 class _Delegate:
-    """The delegate of an op."""
+    """The delegate of an op; ``floats`` is whether it may compute with floats.
 
-    def __init__(self, op: Node, outside: _Outside, numbers: Mapping[str, int]) -> None:
+    If not, the partitioner takes each DQ out of it again that an output or an op on the CPU reads.
+    """
+
+    def __init__(self, view: View, op: Node, outside: _Outside, numbers: Mapping[str, int], *, floats: bool) -> None:
+        self._view = view
         self.outside = outside
+        self.floats = floats
         self._number = numbers[op.name]
         self._numbers = numbers
 
     def __contains__(self, node: object) -> bool:
         assert isinstance(node, Node)
-        return node.op == "call" and self._numbers[node.name] == self._number and node not in self.outside
+        if node.op != "call" or self._numbers[node.name] != self._number or node in self.outside:
+            return False
+        return self.floats or not self._view.is_dq(node) or not any(map(self._is_outside, self._view.users(node)))
+
+    def _is_outside(self, user: Node) -> bool:
+        return user.op == "output" or user in self.outside
 
 
 def _is_taken(node: Node) -> bool:
@@ -126,7 +152,7 @@ def _values_of(view: View, node: Node) -> list[str]:
     return names[1:] if shape_operand(view, node) is not None else names
 
 
-def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
+def _lost(view: View, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
     """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
     pending, seen = list(view.graph.inputs(node)[:1]), {node.name}
     while pending:
@@ -134,7 +160,7 @@ def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: fro
         if item.constant or item.name in seen:
             continue
         seen.add(item.name)
-        if _is_input(view, target, delegate, item):
+        if _is_input(view, delegate, item):
             if not any(_takes(view, delegate, user, item, read) for user in view.users(item)):
                 return item
         elif item.name not in read:
@@ -142,16 +168,11 @@ def _lost(view: View, target: Target, delegate: _Delegate, node: Node, read: fro
     return None
 
 
-def _is_input(view: View, target: Target, delegate: _Delegate, item: Node) -> bool:
-    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one.
-
-    A DQ that an op on the CPU reads as well stays there with it, and so its value is one.
-    """
+def _is_input(view: View, delegate: _Delegate, item: Node) -> bool:
+    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
     if item not in delegate:
         return True
-    if view.is_dq(item) and any(user.op == "call" and user in delegate.outside for user in view.users(item)):
-        return True
-    producer = view.producer(item) if view.is_q(item) and not target.has_float else None
+    producer = view.producer(item) if view.is_q(item) and not delegate.floats else None
     return producer is not None and producer.op != "call"
 
 

@@ -5,8 +5,8 @@ What one node says about another is in :mod:`fuseguard.backend.value_relations`.
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It decides which quantize ops
 saturate a value. The rest is arithmetic.
 
-Rules that depend on it: DT503, DT505, DT506, OP701, OP706, OP710, QD201, QP301, QP306, and those of int32_bounds and
-lookup_table and merged_duplicates.
+Rules that depend on it: DT503, DT505, DT506, OP701, OP706, OP710, QD201, QP301, QP306, and those of decorate_casts and
+int32_bounds and lookup_table and merged_duplicates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from fuseguard.backend.fold_qparams import code_inputs
 from fuseguard.backend.int32_rescales import Bypass, bypasses
 from fuseguard.backend.per_view import once_per_view
-from fuseguard.backend.value_relations import Relations, is_square
+from fuseguard.backend.value_relations import Relations, reads_one_value_twice
 from fuseguard.ir import Node, Ref, Trait, View, activation_bounds
 from fuseguard.ir.intervals import (
     ANYTHING,
@@ -156,13 +156,21 @@ class Reach:
             return ANYTHING
         if node.kind == "sum":
             return self._summed(node, places[0])
-        if node.kind == "mul" and is_square(self.view, node) and places[0] == places[-1]:
-            return square(places[0])
+        if node.kind in ("mul", "sub") and self._reads_one_value_twice(node) and places[0] == places[-1]:
+            if node.kind == "mul":
+                return square(places[0])
+            if math.isfinite(places[0][0]) and math.isfinite(places[0][1]):
+                return 0.0, 0.0
         found = arithmetic(node.kind, places[0], places[-1])
         if node.kind == "sub":
             most = self._relations.most_above_its_maximum(node)
             return found if most is None else (min(found[0], most), min(found[1], most))
         return found
+
+    def _reads_one_value_twice(self, node: Node) -> bool:
+        """Whether both operands have the same value, with no quantize op that only one of them passes."""
+        skipped = {self._producers.get((node.name, item.name)) for item in self.view.graph.inputs(node)}
+        return len(skipped) == 1 and reads_one_value_twice(self.view, node)
 
     def _summed(self, node: Node, values: Range) -> Range:
         terms = summed_terms(self.view, node)

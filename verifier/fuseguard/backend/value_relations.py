@@ -136,8 +136,8 @@ class Relations:
         return self._view.producer(q), q
 
 
-def is_square(view: View, node: Node) -> bool:
-    """Whether a product has the same value as both of its operands."""
+def reads_one_value_twice(view: View, node: Node) -> bool:
+    """Whether both operands of an op have the same value: a product of them is a square, and a difference is 0."""
     if len(node.args) < 2:
         return False
     first, second = (view.graph.node_of(arg) for arg in node.args[:2])
