@@ -198,6 +198,26 @@ def test_codes_beyond_qmin_are_right_where_their_reader_takes_them_for_qmin() ->
         assert next(cell.count for cell in proof.all_inputs.cells if cell.ops == ("exp",)) == 256
 
 
+def test_a_quantize_op_that_is_left_out_still_counts_for_the_scale() -> None:
+    """Codes that are dequantized with half of their scale are halved, whether or not the quantize op rounds.
+
+    The backend hands the codes on, which is wrong (QD202). Without the rounding, the cell was taken for right: the
+    outcome was bounded, where the results of campaign programs 121 and 166 are off by up to 192 steps.
+    """
+    b = GraphBuilder()
+    step = int8(0.02, 0)
+    x, y = (b.quantized_input(name, (1, 4, 8, 8), step) for name in ("x", "y"))
+    kept = b.quantize(b.call("aten.permute.default", x, (0, 1, 3, 2), shape=(1, 4, 8, 8)), step)
+    halved = b.dequantize(kept, int8(0.01, 0))
+    joined = b.call("aten.cat.default", (halved, y), 1, shape=(1, 8, 8, 8))
+    proof = prove(*materialize(b.output(b.requantize(joined, step))), INT, locate=True, all_inputs=True)
+    assert proof.outcome == proof.end_to_end
+    if proof.outcome == "wrong":
+        assert any("cat" in cell.ops for cell in proof.wrong_cells)
+        assert proof.all_inputs is not None
+        assert "refuted" in {cell.status for cell in proof.all_inputs.cells}
+
+
 def test_limits_are_the_users_own() -> None:
     proof = prove(*materialize(_two_faults()), INT)
     assert proof.exceeded() == ()

@@ -27,6 +27,7 @@ from fuseguard.executorch.all_inputs.forms import (
 )
 from fuseguard.executorch.all_inputs.graph_sums import Sums
 from fuseguard.executorch.all_inputs.monotone import OnAllCodes
+from fuseguard.executorch.unrounded import keeps_value
 
 MOVES = frozenset((
     "view", "reshape", "_unsafe_view", "view_copy", "permute", "permute_copy", "transpose", "transpose_copy", "t",
@@ -117,11 +118,13 @@ class GraphRules:
         return self.sums.apply(name, args, kwargs)
 
     def unrounded_names(self, node: torch.fx.Node) -> tuple[str, ...]:
-        """Quantizing and dequantizing where it does nothing."""
+        """Quantizing and dequantizing where it does nothing. Raises Unsupported where it changes the scale."""
         first = node.args[0] if node.args else None
         if node.name in self.unrounded:
             return ("quantize_per_tensor",)
         if isinstance(first, torch.fx.Node) and first.name in self.unrounded:
+            if not keeps_value(first, node):
+                raise Unsupported(f"{node.name} has another scale than {first.name}, which does not round")
             return ("dequantize_per_tensor",)
         return ()
 

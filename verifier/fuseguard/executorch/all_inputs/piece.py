@@ -21,6 +21,7 @@ from fuseguard.executorch.lockstep.layouts import order_in
 from fuseguard.executorch.lockstep.observing import Place
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.lowering import is_quantizer
+from fuseguard.executorch.unrounded import without_rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,8 +292,11 @@ class Piece:
                 first = node.args[0] if node.args else None
                 if wide and node is self.node and is_quantizer(node):
                     return interpreter.env[first].numpy()  # type: ignore[no-any-return]
-                if node.name in self.fused or (isinstance(first, torch.fx.Node) and first.name in self.fused):
+                if node.name in self.fused:
                     interpreter.env[node] = interpreter.env[first]
+                    continue
+                if isinstance(first, torch.fx.Node) and first.name in self.fused:
+                    interpreter.env[node] = without_rounding(interpreter.env[first], first, node)
                     continue
                 interpreter.env[node] = interpreter.run_node(node)
         found: Array = interpreter.env[self.node].numpy()

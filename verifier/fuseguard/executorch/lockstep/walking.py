@@ -25,6 +25,7 @@ from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
 from fuseguard.executorch.lowering import is_quantizer
 from fuseguard.executorch.outputs import quantizers_of_floats, saturating_activations
 from fuseguard.executorch.state import arguments, result_names, results
+from fuseguard.executorch.unrounded import without_rounding
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 
@@ -235,7 +236,8 @@ class _Walker(Deferring, Float64Interpreter):
         if source in self._unrounded and (source in self.assumed.fused or n.name in self.assumed.past):
             value, trail = self._unrounded[source]
             self._trail[n.name] = replace(trail, ops=(*trail.ops, n.name), joined=(*trail.joined, source))
-            return value
+            assert isinstance(first, torch.fx.Node)
+            return without_rounding(value, first, n)
         trail = self._trail[n.name] = self._trail_to(n)
         if n.name in self.walks.saturating and isinstance(first, torch.fx.Node):
             self._unsaturated[n.name] = self.value_of(first).clone()  # relu_ overwrites it
