@@ -26,7 +26,7 @@ from fuseguard.executorch import Proof, prove, reference_model  # noqa: E402
 from fuseguard.executorch.lockstep.histogram import MOST_BINS, histogram  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
-from fuseguard.ir.builder import GraphBuilder, int8  # noqa: E402
+from fuseguard.ir.builder import GraphBuilder, full_int16, int8  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
@@ -216,6 +216,24 @@ def test_a_quantize_op_that_is_left_out_still_counts_for_the_scale() -> None:
         assert any("cat" in cell.ops for cell in proof.wrong_cells)
         assert proof.all_inputs is not None
         assert "refuted" in {cell.status for cell in proof.all_inputs.cells}
+
+
+def test_another_value_with_the_expected_codes_is_not_taken_for_a_result() -> None:
+    """A leaky_relu changes no positive value, so its operand has the codes that its result should have.
+
+    The result is off by one step at the largest code, which a RESCALE to int16 may be. Lockstep took the operand for
+    the value, and called the result wrong (campaign program 173).
+    """
+    b = GraphBuilder()
+    step = full_int16(0.0002745)
+    x = b.quantized_input("x", (1, 4, 8, 8), step)
+    program, _ = materialize(b.output(b.requantize(b.call("aten.leaky_relu.default", x, 0.1), step)))
+    positive = torch.linspace(0, 32767 * step.scale, 256).reshape(1, 4, 8, 8)
+    proof = prove(program, (positive,), INT16, locate=True)
+    assert proof.outcome == proof.end_to_end
+    if proof.outcome == "bounded":
+        (cell,) = (cell for cell in proof.cells if cell.ops == ("leaky_relu",))
+        assert (cell.status, cell.steps) == ("rounded", 1.0)
 
 
 def test_limits_are_the_users_own() -> None:

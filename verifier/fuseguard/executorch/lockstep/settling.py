@@ -11,6 +11,7 @@ import torch
 from fuseguard.executorch.comparing import absolute_errors
 from fuseguard.executorch.lockstep.observing import Observed, Tensor
 from fuseguard.executorch.lockstep.walking import Assumptions, Meeting, Walked, Walks
+from fuseguard.ir.ops import Trait
 
 #: Values that are looked into at most, the earliest first: each costs a few more walks.
 _MOST_DOUBTS = 12
@@ -29,7 +30,7 @@ def settled(walks: Walks) -> Walked:
     walked = walks.walk(Assumptions())
     off = _off(walked, walks.observed)
     seen: set[str] = set()
-    while len(seen) < _MOST_DOUBTS and (doubt := _first_doubt(walked, walks.observed, seen)) is not None:
+    while len(seen) < _MOST_DOUBTS and (doubt := _first_doubt(walked, walks, seen)) is not None:
         seen.add(doubt.name)
         for assumed in list(_explanations(doubt, walked, walks)):
             attempt = walks.walk(assumed)
@@ -55,6 +56,10 @@ def _explanations(doubt: Meeting, walked: Walked, walks: Walks) -> Iterator[Assu
         yield replace(assumed, fused=assumed.fused | _beside(doubt, walked))
         for tensor in _tensors_for(doubt, walked, walks):
             yield replace(assumed, forced={**assumed.forced, doubt.name: tensor})
+    for result in _handed_out(walked, walks).get(doubt.name, ()):
+        found = walks.search.near(walks.codes_of(doubt, result), np.zeros((), bool), doubt.trail.places)
+        if found is not None:
+            yield replace(assumed, forced={**assumed.forced, doubt.name: found[1]})
 
 
 def _beside(doubt: Meeting, walked: Walked) -> frozenset[str]:
@@ -74,9 +79,13 @@ def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
     return near[:_MOST_TENSORS]
 
 
-def _first_doubt(walked: Walked, observed: Observed, seen: set[str]) -> Meeting | None:
-    """The first value that was not found, and with which something that reads it is off; or that is off itself."""
-    doubtful = _doubtful(walked, observed) - walked.assumed.fused - seen
+def _first_doubt(walked: Walked, walks: Walks, seen: set[str]) -> Meeting | None:
+    """The first value that was not found, and with which something that reads it is off; or that is off itself.
+
+    Or one that was found, and is a result which is off: another value may have the codes that it should have.
+    """
+    doubtful = _doubtful(walked, walks.observed) - walked.assumed.fused - seen
+    doubtful |= _handed_out(walked, walks).keys() - walked.assumed.forced.keys() - seen
     doubtful |= {item.name for item in walked.meetings if _distance(item) == 1.0 and item.name not in seen}
     return next((item for item in walked.meetings if item.name in doubtful), None)
 
@@ -90,6 +99,16 @@ def _doubtful(walked: Walked, observed: Observed) -> set[str]:
     for trail, expected, actual in zip(walked.trails, walked.results, observed.outputs, strict=True):
         if _is_off(expected, actual):
             found |= set(trail.joined)
+    return found
+
+
+def _handed_out(walked: Walked, walks: Walks) -> dict[str, list[torch.Tensor]]:
+    """By value, the lowering's results that should be this value dequantized, and are not."""
+    found: dict[str, list[torch.Tensor]] = {}
+    for trail, expected, actual in zip(walked.trails, walked.results, walks.observed.outputs, strict=True):
+        dequantizes = all(walks.view.graph[op].info.has(Trait.DEQUANTIZE) for op in trail.ops)
+        if len(trail.operands) == 1 and dequantizes and _is_off(expected, actual):
+            found.setdefault(trail.operands[0], []).append(actual)
     return found
 
 

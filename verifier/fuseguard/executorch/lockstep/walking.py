@@ -187,6 +187,15 @@ class Walks:
                 found[op] = source.name
         return found
 
+    def codes_of(self, meeting: Meeting, values: torch.Tensor) -> Array:
+        """``values`` quantized as the Q of a meeting does."""
+        scale, zero_point = (float(arg) for arg in self._nodes[meeting.name].args[1:3])  # type: ignore[arg-type]
+        expected = meeting.expected
+        limits = np.iinfo(expected.dtype)
+        steps = np.nan_to_num(np.rint(values.detach().to(torch.float64).numpy() / scale)) + zero_point
+        codes: Array = np.clip(steps, limits.min, limits.max).astype(expected.dtype)
+        return codes
+
     def eager_codes(self, walked: Walked) -> Mapping[str, Array]:
         """By Q, the codes that torch yields from the codes that a walk has found, in the eager program's float32.
 
