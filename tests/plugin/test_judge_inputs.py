@@ -22,6 +22,7 @@ from fuseguard.executorch import guard, lower, prove, repair  # noqa: E402
 from fuseguard.executorch.inputs import InputsError, flat_inputs  # noqa: E402
 from fuseguard.executorch.lowering import compile_spec_for, describe  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
+from fuseguard.readers.fx import read_program  # noqa: E402
 from fuseguard.target import Target, TargetError  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
@@ -95,6 +96,32 @@ def test_dynamic_shapes_are_not_judged_and_the_proof_says_what_to_do() -> None:
         assert not proof.ok
         assert "dynamic shape" in proof.exception
         assert "dims={" in proof.exception
+
+
+class _JoinedWithTwo(nn.Module):
+    """A constant of batch 2 makes torch.export fix the batch, which it leaves symbolic in the graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.ones(2, 4, 6, 6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([torch.relu(x), self.kept], 1)
+
+
+def test_a_size_that_torch_has_fixed_is_read_as_fixed_and_the_proof_says_what_to_do() -> None:
+    """There is no symbol to give a size for. The proof recommended --dim, and named none."""
+    inputs = (torch.randn(2, 4, 6, 6),)
+    float_program = torch.export.export(_JoinedWithTwo().eval(), inputs, dynamic_shapes=({0: Dim.AUTO},))
+    graph = read_program(float_program)
+    assert {node.meta.shape for node in graph if node.meta is not None} == {(2, 4, 6, 6), (2, 8, 6, 6)}
+    quantized = quantize(_JoinedWithTwo(), inputs, "TOSA-1.0+INT+FP")
+    dynamic = torch.export.export(quantized.module(check_guards=False), inputs, dynamic_shapes=({0: Dim.AUTO},))
+    proof = prove(dynamic, inputs, "TOSA-1.0+INT+FP")
+    if proof.outcome == "not_judged":
+        assert "torch.export.export(program.module(), inputs)" in proof.exception
+    again = torch.export.export(dynamic.module(check_guards=False), inputs)
+    assert prove(again, inputs, "TOSA-1.0+INT+FP").ok
 
 
 def test_a_batch_of_0_is_not_judged() -> None:

@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.keeping import Kept
 from fuseguard.executorch.state import arguments, results
+from fuseguard.readers.fx import fixed_size
 
 #: Dim orders that the backend serializes as a tensor's shape (backends/arm/constants.py); others it takes for views.
 _CHANNELS_LAST = ((0, 2, 3, 1), (0, 1, 3, 4, 2))
@@ -150,6 +151,13 @@ def _check_sizes(lowered: Any) -> None:
         if not isinstance(value, torch.Tensor):
             continue  # of several results, those that are read have nodes of their own
         if not all(isinstance(size, int) for size in value.shape):
+            if all(fixed_size(size) is not None for size in value.shape):
+                raise NotJudged(
+                    f"{node.name} has the shape {tuple(value.shape)}, in which torch.export has fixed a size and left "
+                    f"it symbolic. The backend lowers it as a dynamic one, and the TOSA reference model runs fixed "
+                    f"shapes only. Export the program again without dynamic shapes and prove the result: "
+                    f"torch.export.export(program.module(), inputs)."
+                )
             raise NotJudged(
                 f"{node.name} has the dynamic shape {tuple(value.shape)}. The backend lowers it, and the TOSA "
                 f"reference model runs fixed shapes only."

@@ -225,7 +225,18 @@ def _meta(dtype: torch.dtype, shape: tuple[int | None, ...], strides: tuple[int 
 
 
 def _sizes(sizes: Iterable[Any]) -> tuple[int | None, ...]:
-    return tuple([size if isinstance(size, int) else None for size in sizes])
+    return tuple([size if isinstance(size, int) else fixed_size(size) for size in sizes])
+
+
+def fixed_size(size: Any) -> int | None:
+    """A size as a number; None for one that is dynamic.
+
+    torch.export leaves a symbolic size in some tensors although it has fixed it: its expression is a number.
+    """
+    if isinstance(size, int):
+        return size
+    expression = size.node.expr
+    return int(expression) if expression.is_number else None
 
 
 def _innermost_module(stack: Any) -> tuple[str, str]:
