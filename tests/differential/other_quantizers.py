@@ -37,7 +37,7 @@ def foreign(name: str, config: str) -> Any:
 def trained(
     exported: Any, profile: str, config: str, unquantized: Sequence[str], inputs: Any, options: dict[str, Any]
 ) -> Any:
-    """The module converted after one step of training with fake quantization, by Arm's quantizer."""
+    """The module converted after two steps of training with fake quantization, by Arm's quantizer."""
     narrow = _NARROW if config == "int8-narrow" else {}
     quantizer = TOSAQuantizer(TosaCompileSpec(profile))
     quantizer.set_global(

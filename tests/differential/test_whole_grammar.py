@@ -151,7 +151,6 @@ FEATURED: dict[str, WholeProgram] = {
 }
 #: What the quantizer refuses, on which releases, and what it says then.
 REFUSED = {
-    "lstm": ("<1.3", "maximum recursion depth"),
     "state index_copy_": ("<1.3", "nonexistent attribute"),
 }
 JUDGED = (
@@ -228,3 +227,16 @@ def test_a_program_of_each_sort_is_judged(name: str) -> None:
     if name == "state copy_" and record["outcome"] in ("exact", "bounded"):
         # Releases before 1.4 lose state when they quantize it.
         assert record["calls"] in (1, 3)
+
+
+@pytest.mark.torch
+def test_what_cannot_be_run_is_right_only_where_no_crash_is_announced() -> None:
+    pytest.importorskip("executorch")
+    from fuseguard.engine import Effect
+
+    from .verdict import classify
+
+    assert classify({Effect.CRASH}, "not_judged") == "false-alarm"
+    assert classify({Effect.WRONG}, "not_judged") == "not-judged"
+    assert classify(set(), "not_judged") == "not-judged"
+    assert classify(set(), "wrong") == "miss"
