@@ -162,3 +162,21 @@ def test_a_permute_that_reorders_nothing_is_no_fault(shape: tuple[int, ...], fou
     moved = (shape[0], shape[2], shape[3], shape[1])
     graph = b.output(b.requantize(b.call("aten.permute.default", value, (0, 2, 3, 1), shape=moved), qparams))
     assert len(find(PermuteLandsOnScalar(), graph, "1.5.1", "TOSA-1.0+INT")) == found
+
+
+@pytest.mark.parametrize(("twice", "found"), [(True, 1), (False, 0)], ids=["of one value", "of two values"])
+def test_a_permute_moves_down_through_a_maximum_of_one_value(twice: bool, found: int) -> None:
+    """-2 - maximum(y, y) of a permuted y is wrong by up to 75 steps on 1.5.1 (campaign program 61); with z it is exact.
+
+    Once the DQs are folded, the maximum has one operand. Nothing moves through one of two.
+    """
+    b = GraphBuilder()
+    qparams = int8(0.05, 3)
+    x, y = (b.quantized_input(name, (1, 4, 8), qparams) for name in ("x", "y"))
+    moved = b.requantize(b.call("aten.permute.default", x, (0, 2, 1), shape=(1, 8, 4)), qparams)
+    other = b.requantize(b.call("aten.permute.default", y, (0, 2, 1), shape=(1, 8, 4)), qparams)
+    most = b.call("aten.maximum.default", moved, moved if twice else other, shape=(1, 8, 4))
+    number = b.dequantize(b.constant("number", (1, 1, 1)), int8(0.008))
+    less = b.call("aten.sub.Tensor", number, b.requantize(most, qparams), shape=(1, 8, 4))
+    graph = b.output(b.requantize(less, int8(0.06)))
+    assert len(find(PermuteLandsOnScalar(), graph, "1.5.1", "TOSA-1.0+INT")) == found

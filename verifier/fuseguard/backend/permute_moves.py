@@ -23,13 +23,14 @@ from fuseguard.backend.elementwise import (
 )
 from fuseguard.backend.int32_rescales import COMPARISONS
 from fuseguard.backend.partition import stays_outside
+from fuseguard.backend.value_relations import reads_one_value_twice
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
 #: The ops of several operands through which identical permutes move, by kind; maximum and minimum are not among them.
 _JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "ne"))
-#: Ops of two operands through which no permute moves down, even if one operand is a number.
+#: Ops through which no permute moves down, even if one operand is a number, unless both operands are one value.
 _STOPS_DOWN = frozenset(("maximum", "minimum"))
 #: The ops whose dimension is adapted when a permute moves through them, by kind.
 _SLICES = frozenset(("slice", "split", "chunk"))
@@ -61,6 +62,8 @@ class PermuteMoves:
         if has_one_operand(self.view, node) or node.kind in _SLICES or node.kind == WITH_NUMBER:
             operand = tensor_operand(self.view, node)
             return self._onto(operand, depth) if operand is not None else None
+        if node.kind in _STOPS_DOWN and reads_one_value_twice(self.view, node):
+            return self._onto(self.view.graph.inputs(node)[0], depth)  # after the DQs are folded, it has one operand
         if node.kind not in _JOINS:
             return None
         arriving = [self._onto(operand, depth) for operand in _tensors(self.view, node)]
@@ -101,7 +104,7 @@ class PermuteMoves:
         """The permute that comes out of ``producer`` at its result."""
         if producer.name not in self._below:
             self._below[producer.name] = None  # a hostile graph may have a cycle
-            stops = producer.kind in _STOPS_DOWN
+            stops = producer.kind in _STOPS_DOWN and not reads_one_value_twice(self.view, producer)
             found = _own(producer) or (None if stops else self.down_to(producer, depth))
             self._below[producer.name] = found if found is not None and _reorders(found, producer) else None
         return self._below[producer.name]

@@ -4,7 +4,7 @@ A softmax consists of both, and the square of a value reads that value twice.
 
 Source: ``DecomposeSoftmaxPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. It runs before the quantizer annotates.
 
-Rules that depend on it: those of value_range.
+Rules that depend on it: those of permute_moves and value_range.
 """
 
 from __future__ import annotations
