@@ -5,8 +5,10 @@ Protects: an op that lowering crashes on and that no rule reports, and a false a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +18,12 @@ pytest.importorskip("executorch")
 
 import torch  # noqa: E402
 from executorch.exir import to_edge  # noqa: E402
+from executorch.exir.dialects import edge  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch._export.verifier import SpecViolationError  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from fuseguard.backend.op_sets_edge import BECOMES, REJECTED  # noqa: E402
+from fuseguard.backend.op_sets_edge import BECOMES, OF_REAL_NUMBERS, REJECTED  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
 from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp  # noqa: E402
 from fuseguard_testkit.edge_rejections import live  # noqa: E402
@@ -130,6 +133,40 @@ def exported(call: _Call, given: Tensor) -> torch.export.ExportedProgram:
 
 def test_the_list_is_executorchs_own() -> None:
     assert live() == REJECTED.on(RELEASE)
+
+
+def test_the_ops_of_real_numbers_are_those_of_the_edge_dialects_file() -> None:
+    text = (Path(edge.__path__[0]) / "edge.yaml").read_text(encoding="utf-8")
+    found = set()
+    for part in re.split(r"^- func: aten::", text, flags=re.MULTILINE)[1:]:
+        name = part.split(maxsplit=1)[0]
+        if "Complex" not in part:
+            found.add(f"aten.{name}" if "." in name else f"aten.{name}.default")
+    assert found == OF_REAL_NUMBERS.on(RELEASE)
+
+
+#: Calls on the spectrum of an input, and whether every release rejects them. Those before 1.4 reject all of them.
+COMPLEX_CALLS: dict[str, tuple[_Call, bool]] = {
+    "abs": (torch.abs, True),
+    "mul": (lambda x: torch.fft.irfft(x * 2.0), True),
+    "reshape": (lambda x: torch.fft.irfft(x.reshape(4, 6, 4)), True),
+    "transpose": (lambda x: torch.fft.irfft(x.transpose(1, 2)), False),
+    "permute": (lambda x: torch.fft.irfft(x.permute(0, 2, 1, 3)), False),
+    "slice": (lambda x: torch.fft.irfft(x[:, 1:]), False),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX_CALLS)
+def test_complex_numbers_are_rejected_as_op722_says(name: str) -> None:
+    call, rejected = COMPLEX_CALLS[name]
+    program = exported(lambda x: call(torch.fft.rfft(x)), IMAGE)
+    found = find(EdgeDialectRejectsOp(), read_program(program), release=RELEASE)
+    assert bool(found) == (rejected or RELEASE < "1.4")
+    if found:
+        with pytest.raises(SpecViolationError, match="mismatched dtypes"):
+            to_edge(program)
+    else:
+        to_edge(program)
 
 
 def test_what_others_become_is_rejected() -> None:

@@ -90,3 +90,29 @@ def test_what_reads_bools_for_numbers_or_adds_to_columns_has_no_repair() -> None
         if example.title.startswith(("bools", "larger", "index_add")):
             [finding] = find(OpFormNotLowered(), example.graph())
             assert finding.rewrite is None, example.title
+
+
+def strided(size: tuple[int, ...], stride: tuple[int, ...], *offset: int, annotated: bool = False) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, QPARAMS)
+    return b.output(b.call("aten.as_strided.default", x, size, stride, *offset, shape=size, annotated=annotated))
+
+
+@pytest.mark.parametrize(
+    ("graph", "effects"),
+    [
+        (strided((1, 2, 6, 6), (144, 36, 6, 1)), ("cpu_fallback", "crash")),
+        (strided((1, 2, 6, 6), (144, 36, 6, 1), annotated=True), ("crash", "crash")),
+        (strided((1, 2, 6, 6), (144, 36, 6, 1), 0), ("cpu_fallback", "crash")),
+        (strided((72,), (1,)), ("cpu_fallback", "crash")),
+        (strided((72,), (2,)), ("cpu_fallback", "crash")),  # the check takes any last stride from 1 on
+        (strided((144,), (1,)), ("", "")),
+        (strided((4, 36), (36, 1)), ("", "")),
+        (strided((2, 36), (72, 1)), ("", "")),  # refused: the strides are not contiguous
+        (strided((1, 2, 6, 6), (144, 36, 6, 1), 36), ("", "")),  # refused: it begins elsewhere
+    ],
+)
+def test_as_strided_of_some_elements_is_no_view(graph: Graph, effects: tuple[str, str]) -> None:
+    for spec, effect in zip(("TOSA-1.0+INT", "TOSA-1.0+INT+FP"), effects, strict=True):
+        found = [finding.effect.value for finding in find(OpFormNotLowered(), graph, spec)]
+        assert found == ([effect] if effect else [])

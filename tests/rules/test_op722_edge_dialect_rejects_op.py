@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from fuseguard.backend.releases import MEASURED_RELEASES
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Dialect
@@ -67,3 +68,32 @@ def test_what_is_not(graph: Graph) -> None:
 def test_nothing_is_rejected_without_the_check() -> None:
     target = replace(Target.parse(SPEC, "1.5.1"), ir_validity=False)
     assert list(EdgeDialectRejectsOp().check(View(program("aten.exp2.default")), target)) == []
+
+
+def of_complex_numbers(target: str, *args: int, dtype: str = "complex64") -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (2, 8), QPARAMS)
+    spectrum = b.call("aten.fft_rfft.default", x, shape=(2, 5), dtype="complex64", annotated=False)
+    return b.output(b.call(target, spectrum, *args, dtype=dtype, annotated=False))
+
+
+@pytest.mark.parametrize(
+    ("graph", "releases"),
+    [
+        (of_complex_numbers("aten.abs.default", dtype="float32"), ">=1.2"),
+        (of_complex_numbers("aten.mul.Tensor", 2), ">=1.2"),
+        (of_complex_numbers("aten.reshape.default", 10), ">=1.2"),
+        (of_complex_numbers("aten.transpose.int", 0, 1), "<1.4"),
+        (of_complex_numbers("aten.slice.Tensor", 1, 1, 5), "<1.4"),
+        (of_complex_numbers("aten.permute.default"), "<1.4"),
+        (of_complex_numbers("aten.view_as_real.default", dtype="float32"), ""),
+        (of_complex_numbers("aten.fft_irfft.default", dtype="float32"), ""),
+    ],
+)
+def test_complex_numbers(graph: Graph, releases: str) -> None:
+    for release in MEASURED_RELEASES:
+        target = Target.parse(SPEC, release)
+        expected = [("crash", False)] if releases and target.release_in(releases) else []
+        found = find(EdgeDialectRejectsOp(), graph, SPEC, release)
+        assert [(finding.effect.value, finding.refuse) for finding in found] == expected
+        assert all("of complex numbers, which is not in the edge dialect" in finding.message for finding in found)

@@ -23,13 +23,14 @@ class OpFormNotLowered(Rule):
         "LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY and REDUCE_ALL take only bools, but PyTorch's "
         "ops take any number for true if it is not zero. ADD, EQUAL, GREATER, MAXIMUM and the like take no bools. The "
         "edge dialect makes an index_put that accumulates of an index_add, and AccumulateIndexPutPass reads the old "
-        "values with an index that leaves out dimensions, which the backend cannot lower. In all of these cases, "
-        "lowering raises an exception."
+        "values with an index that leaves out dimensions, which the backend cannot lower. An as_strided with "
+        "contiguous strides becomes a view, also if it takes only the first of its operand's elements. In all of "
+        "these cases, lowering raises an exception."
     )
     remedy = (
         "Slice instead of padding by a negative number. Compare with zero before a logical op (x != 0). Use a logical "
-        "op for bools (torch.logical_xor instead of !=). Move the dimension of an index_add to the front. Or let "
-        "fuseguard keep the op on the CPU (guard)."
+        "op for bools (torch.logical_xor instead of !=). Move the dimension of an index_add to the front. Slice "
+        "instead of taking the first elements with as_strided. Or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "node"
     message = "{op} {form}, which the partitioner takes and the lowering rejects"

@@ -161,8 +161,9 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                     _FLOAT_ONLY: (
                         "addmm batch_norm floor_divide glu layer_norm log_softmax native_group_norm softmax var"
                     ),
-                    _OTHER_SPELLING: "_to_copy group_norm to",
-                    _DECOMPOSED_BY_TORCH: "pixel_shuffle pixel_unshuffle roll square stack unbind",
+                    _OTHER_SPELLING: "_to_copy as_strided group_norm to",
+                    _DECOMPOSED_BY_TORCH: "pixel_shuffle pixel_unshuffle square stack unbind",
+                    "index_support.py: the edge dialect makes an index_select of it, with an int64 index": "roll",
                     "a part of the program that is lowered already": "executorch_call_delegate",
                 }
             ),
@@ -173,7 +174,6 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                         "bitwise_right_shift bitwise_xor logical_and logical_not logical_or logical_xor"
                     ),
                     "Arm's quantizer decomposes it before it annotates (DecomposeEmbeddingPass)": "embedding",
-                    "open: a quantized one is delegated, and taken for one on the CPU": "as_strided_copy",
                 }
             ),
         ),

@@ -1,8 +1,8 @@
 """Which ATen operators the edge dialect rejects, and which others become one of them (exir/verification/verifier.py).
 
-Computed with ExecuTorch 1.5.1 and 1.2.0, both with torch 2.13, whose tags and decompositions
-decide. tests/releases/test_edge_rejections.py compares both with what is installed. An operator without a namespace is
-one of ``aten``.
+The first two were computed with ExecuTorch 1.5.1 and 1.2.0, both with torch 2.13, whose tags and decompositions decide.
+The third one is the file's own. tests/releases/test_edge_rejections.py compares them with what is installed. An
+operator without a namespace is one of ``aten``.
 
 Left out is what an exported program for inference cannot have: ops for training, for another device, for tensors that
 are sparse, nested or quantized in torch's former way, ops that are in place or write to an ``out``, and assertions.
@@ -110,4 +110,39 @@ BECOMES: Mapping[str, str] = pairs(
         "std_mean.correction": "var_mean.correction",
         "var_mean.dim": "var_mean.correction",
     }
+)
+
+#: Operators whose dtypes the edge dialect limits, none of which are complex.
+OF_REAL_NUMBERS = OpSet(
+    "edge.yaml",
+    "../../exir/dialects/edge/edge.yaml",
+    ops(
+        "_log_softmax.default _softmax.default _to_copy.default abs.default acos.default acosh.default add.Scalar "
+        "add.Tensor addmm.default alias_copy.default amax.default amin.default any.default arange.default "
+        "arange.start_step argmax.default argmin.default as_strided_copy.default asin.default asinh.default "
+        "atan.default atanh.default avg_pool2d.default bitwise_and.Scalar bitwise_and.Tensor bitwise_not.default "
+        "bitwise_or.Scalar bitwise_or.Tensor bitwise_xor.Scalar bitwise_xor.Tensor bmm.default cat.default "
+        "ceil.default clamp.default clone.default constant_pad_nd.default convolution.default copy.default "
+        "cos.default cosh.default cumsum.default detach_copy.default div.Scalar div.Tensor div.Tensor_mode "
+        "elu.default embedding.default empty.memory_format eq.Scalar erf.default exp.default fill.Scalar fill.Tensor "
+        "floor.default floor_divide.default fmod.Scalar fmod.Tensor full.default full_like.default ge.Scalar "
+        "ge.Tensor gelu.default glu.default gt.Scalar gt.Tensor hardtanh.default index.Tensor index_put.default "
+        "index_select.default isinf.default isnan.default le.Scalar le.Tensor leaky_relu.default "
+        "lift_fresh_copy.default log.default logical_and.default logical_not.default logical_or.default "
+        "logical_xor.default logit.default lt.Scalar lt.Tensor masked_fill.Scalar max.dim "
+        "max_pool2d_with_indices.default mean.dim min.dim minimum.default mm.default mul.Scalar mul.Tensor "
+        "native_layer_norm.default ne.Scalar ne.Tensor neg.default nonzero.default ones.default pixel_shuffle.default "
+        "pow.Tensor_Scalar pow.Tensor_Tensor reciprocal.default relu.default remainder.Scalar remainder.Tensor "
+        "repeat.default round.default rsqrt.default rsub.Scalar scalar_tensor.default scatter_add.default "
+        "select_copy.int select_scatter.default sigmoid.default sign.default sin.default sinh.default "
+        "slice_scatter.default split_copy.Tensor split_with_sizes_copy.default sqrt.default stack.default sub.Scalar "
+        "sub.Tensor sum.dim_IntList t_copy.default tan.default tanh.default transpose_copy.int tril.default "
+        "unbind_copy.int var.dim view_copy.default where.self zeros.default",
+        {
+            "<1.4": (
+                "expand_copy.default permute_copy.default slice_copy.Tensor squeeze_copy.dim squeeze_copy.dims "
+                "unsqueeze_copy.default"
+            )
+        },
+    ),
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from fuseguard.backend.as_strided import refuses_strides
 from fuseguard.backend.index_support import refuses_index
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.proper_quantization import is_unlisted, refusal
@@ -24,8 +25,8 @@ from fuseguard.target import Target
 
 #: Float ops of the support lists that no rule asks more about, so that the op table does not have them.
 _FURTHER = frozenset((
-    "celu", "copy", "cumsum", "eye", "floor_divide", "glu", "group_norm", "linspace", "native_group_norm", "prod",
-    "selu", "slice_scatter", "square", "to", "_to_copy", "var",
+    "as_strided", "as_strided_copy", "celu", "copy", "cumsum", "eye", "floor_divide", "glu", "group_norm",
+    "linspace", "native_group_norm", "prod", "selu", "slice_scatter", "square", "to", "_to_copy", "var",
 ))  # fmt: skip
 
 #: What the edge dialect makes several ops of, each of which the support lists of floats have.
@@ -113,7 +114,7 @@ def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
     listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED
-    return not listed or node.target in _UNLISTED or refuses_index(view, node, target)
+    return not listed or node.target in _UNLISTED or refuses_strides(node) or refuses_index(view, node, target)
 
 
 class CpuReach:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.as_strided import refuses_strides, takes_part
 from fuseguard.backend.partition import stays_outside
+from fuseguard.backend.proper_quantization import is_annotated
 from fuseguard.ir import Node, View
 from fuseguard.ir.value import Value
 from fuseguard.target import Target
@@ -26,7 +28,10 @@ _OF_NUMBERS = frozenset(("add", "eq", "ge", "gt", "le", "lt", "maximum", "minimu
 
 
 class Form(Value, frozen=True):
-    """``node`` in such a form: ``case`` is ``pad``, ``put``, ``bools``, ``float`` or ``integer`` (of a logical op)."""
+    """``node`` in such a form: ``case`` is ``pad``, ``put``, ``bools``, ``strided``, ``float`` or ``integer``.
+
+    The last two say what the op reads.
+    """
 
     node: Node
     case: str
@@ -46,6 +51,9 @@ def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
                 yield Form(node, "float" if read.is_float else "integer", f"reads numbers of {read.dtype} for bools")
         elif node.kind in _OF_NUMBERS and _reads_bools(view, node):
             yield Form(node, "bools", "reads bools for numbers")
+        elif (part := takes_part(view, node)) is not None and not refuses_strides(node):
+            case = "strided" if is_annotated(view, node) else "float"
+            yield Form(node, case, f"takes {part[0]} of {part[1]} elements, as a view")
         elif _accumulates_beside_none(node):
             yield Form(node, "put", "adds to values in another dimension than the first")
 
