@@ -68,6 +68,16 @@ def test_two_independent_faults_are_two_operators_in_execution_order() -> None:
     assert [name for _, name, _ in found(seen, "c")] == ["c"]  # nothing else is upstream of it
 
 
+def test_a_tensor_that_differs_while_what_is_computed_from_it_is_right_explains_nothing() -> None:
+    """To make it an output has changed it: the operators that read it have the right value."""
+    graph = graph_of(
+        ("TRANSPOSE", ("x",), "a"), ("CLAMP", ("a",), "b"), ("ADD", ("b", "a"), "c"), outputs=("c",)
+    )  # fmt: skip
+    assert list(first_apart(graph, {"a": APART, "b": None, "c": None}, ("c",))) == []
+    [op] = first_apart(graph, {"a": APART, "b": None, "c": APART}, ("c",))
+    assert op.tensor == "a"  # c reads it directly
+
+
 def test_nothing_differs_and_nothing_is_found() -> None:
     assert found(dict.fromkeys("abcd")) == []
 

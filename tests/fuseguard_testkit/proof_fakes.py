@@ -32,6 +32,7 @@ def proof(**changes: Any) -> Any:
     fields |= {"engine": "tosa", "engine_differences": (), "engine_locations": (), "notes": (), "npu": None}
     made = SimpleNamespace(**{**fields, **changes})
     made.judges_disagree = made.end_to_end not in ("", made.outcome)
+    made.wrong_cells = tuple(item for item in made.cells if item.status == "wrong")
     return made
 
 

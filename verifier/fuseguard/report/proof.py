@@ -68,9 +68,7 @@ def render(
         ("", quoted(str(item))) if number else ("not as TOSA", quoted(str(item)))
         for number, item in enumerate(proof.engine_differences)
     ]
-    rows += [
-        ("" if number else "begins", quoted(str(item))) for number, item in enumerate(proof.engine_locations)
-    ]
+    rows += [("" if number else "begins", quoted(str(item))) for number, item in enumerate(proof.engine_locations)]
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
@@ -102,7 +100,7 @@ def render(
         yield Line(f"  {quoted(line)}", hang=6)
     if proof.npu is not None:
         yield from npu.render(proof.npu, proof.cpu_ops)
-    yield from cells.places(proof.cells, proof.outcome)
+    yield from cells.places(proof.cells, proof.outcome, proof.engine if proof.engine_differences else "")
     if layers:
         yield from cells.layers(proof.cells)
     if proof.all_inputs is not None:
@@ -122,6 +120,8 @@ def _meaning(proof: Proof) -> str:
 
 def cross_check(proof: Proof) -> str:
     """What the comparison of the results alone says, and why it may say something else than the cells."""
+    if proof.engine_differences and not proof.wrong_cells:  # cells are those of the reference model
+        return f"{proof.end_to_end}; the cells are those of the reference model"
     if not proof.judges_disagree:
         no_cell = proof.outcome == "wrong" and not any(cell.status == "wrong" for cell in proof.cells)
         return f"{proof.end_to_end}; no cell shows it" if no_cell else proof.end_to_end

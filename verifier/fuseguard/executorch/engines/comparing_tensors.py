@@ -63,17 +63,16 @@ def _tolerance(want: np.ndarray[Any, Any]) -> float:
     return part * float(np.abs(finite.astype(np.float64)).max()) if finite.size else 0.0
 
 
-def first_apart(
-    graph: TosaGraph, seen: Mapping[str, Apart | None], outputs: Collection[str]
-) -> Iterator[EngineOp]:
+def first_apart(graph: TosaGraph, seen: Mapping[str, Apart | None], outputs: Collection[str]) -> Iterator[EngineOp]:
     """The operators whose result differs while their operands agree, in execution order.
 
     ``seen``: by its name, what the comparison of a tensor says, None if it agrees. Constants and the inputs of the
     graph agree; other tensors are unknown and looked through. ``outputs``: only what one of these is computed from
-    counts.
+    counts, and nothing above a tensor that agrees. If a tensor differs and all that is computed from it is right, the
+    engine has the right value there and does not write it out.
     """
     makers = {name: op for op in graph.ops for name in op.outputs}
-    concerned = _upstream(makers, outputs)
+    concerned = _upstream(makers, outputs, {name for name, apart in seen.items() if apart is None})
     for op in graph.ops:
         for name in op.outputs:
             apart = seen.get(name)
@@ -105,12 +104,12 @@ def _operands(
     return tuple(item.name for item in graph.ops if item in between), tuple(found)
 
 
-def _upstream(makers: Mapping[str, TosaOp], names: Collection[str]) -> set[str]:
+def _upstream(makers: Mapping[str, TosaOp], names: Collection[str], agreeing: Collection[str]) -> set[str]:
     found: set[str] = set()
     pending: list[str] = list(names)
     while pending:
         name = pending.pop()
-        if name not in found:
+        if name not in found and name not in agreeing:
             found.add(name)
             pending += makers[name].inputs if name in makers else ()
     return found

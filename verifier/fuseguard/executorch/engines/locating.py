@@ -10,7 +10,7 @@ import numpy as np
 from fuseguard.executorch.delegates import NotJudged
 from fuseguard.executorch.engines.comparing_tensors import Apart, compared, first_apart
 from fuseguard.executorch.engines.difference import EngineLocation
-from fuseguard.executorch.lockstep.tosa_graph import CONSTANTS, TosaGraph, read_tosa, with_outputs
+from fuseguard.executorch.lockstep.tosa_graph import CONSTANTS, read_tosa, with_outputs
 from fuseguard.executorch.raised import said
 from fuseguard.executorch.reference_model import run_and_keep
 from fuseguard.readers.budget import Budget, OverBudget
