@@ -96,19 +96,19 @@ class _Numbers:
         if stays_outside(view, node, target):
             return self._unique(node)
         if node.meta is None or source.meta is None or node.meta.dtype != source.meta.dtype:
-            return self._computed(view, node)
+            return self._computed(node)
         if node.kind == "clone" and node.arg(2, "train") is not True:
             return value
         shape, given = _fixed(node.meta.shape), _fixed(source.meta.shape)
         if shape is None or given is None:
-            return self._computed(view, node)
+            return self._computed(node)
         if node.kind in _VIEWS:
             return self._moved("view", value, given, shape)
         if node.kind == "permute" and (dims := _dims(node)):
             before = self._roots.get(("permute", value))
             order = tuple(before.state[dim] for dim in dims) if before is not None else dims
             return self._moved("permute", value, tuple(range(len(dims))), order)
-        return value if shape == given and _changes_nothing(view, node) else self._computed(view, node)
+        return value if shape == given and _changes_nothing(view, node) else self._computed(node)
 
     def _dequantized(self, view: View, node: Node, codes: int) -> int:
         qparams = view.qparams(node)
@@ -145,12 +145,15 @@ class _Numbers:
             self._known.setdefault(("dequantize", moved, qparams), number)
         return number
 
-    def _computed(self, view: View, node: Node) -> int:
-        """Ops that compute the same of the same are merged, but for anchors with a quantized result."""
-        if node.info.has(Trait.MAC | Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.CONSTANT):
+    def _computed(self, node: Node) -> int:
+        """Ops that compute the same of the same are merged, but for anchors with weights.
+
+        Two numbers of the model (x + 2, twice) are two constants once they are quantized, and so not the same.
+        """
+        if node.info.has(Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.CONSTANT):
             return self._unique(node)
-        if len(view.graph.inputs(node)) > 1 and not node.info.has(Trait.GETITEM):
-            return self._unique(node)  # each operand is brought to one scale by a rescale of its own
+        if node.info.has(Trait.MAC) and node.kind != "matmul":
+            return self._unique(node)
         return self._shared((node.target, self._arguments(node.args), tuple(sorted(node.kwargs.items(), key=str))))
 
     def _argument(self, arg: Arg) -> Hashable:
