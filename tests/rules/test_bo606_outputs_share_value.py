@@ -126,6 +126,17 @@ def test_an_op_of_several_operands_that_is_computed_twice_has_one_result(
     assert not found(_repeated(target, shape, joined=joined, again=False)).findings
 
 
+@pytest.mark.parametrize(("target", "refused"), [("aten.digamma.default", False), ("aten.abs.default", True)])
+def test_results_in_two_delegates_are_two(target: str, refused: bool) -> None:
+    """What leads through the CPU and back has a delegate of its own: campaign program 38 of seed 5."""
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", SHAPE, QPARAMS), b.quantized_input("y", SHAPE, QPARAMS)
+    first, second = (b.requantize(b.call("aten.add.Tensor", x, y, shape=SHAPE), QPARAMS) for _ in range(2))
+    there = b.requantize(b.call(target, second), QPARAMS)
+    back = b.requantize(b.call("aten.neg.default", there), QPARAMS)
+    assert bool(found(b.output(first, second, back)).findings) == refused
+
+
 def test_a_matrix_product_that_is_computed_twice_has_one_result() -> None:
     b = GraphBuilder()
     x, y = b.quantized_input("x", (1, 4, 8), QPARAMS), b.quantized_input("y", (1, 8, 4), QPARAMS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
+from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, Ref, Trait, View
@@ -35,9 +36,10 @@ def shared_outputs(view: View, target: Target) -> tuple[tuple[Node, ...], ...]:
     if len(leaving) < 2:
         return ()
     numbers = value_numbers(view, target)
-    groups: dict[int, list[Node]] = {}
+    delegates = delegate_numbers(view, [node for node in view.calls() if stays_outside(view, node, target)])
+    groups: dict[tuple[int, int], list[Node]] = {}
     for node in leaving:
-        groups.setdefault(numbers[node.name], []).append(node)
+        groups.setdefault((numbers[node.name], delegates[node.name]), []).append(node)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
