@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fuseguard.executorch.engines.difference import EngineLocation, EngineOp
 from fuseguard.executorch.engines.npu import NpuDelegate, NpuOp, NpuReport
 from fuseguard.report.proof_html import render
 from fuseguard_testkit.browsing import Open
@@ -122,8 +123,18 @@ def test_the_summary_says_what_the_text_report_says(opened: Open) -> None:
     )  # fmt: skip
     page = opened(render(judged, "m.pt2", ["random"])).page
     summary = page.locator("section.summary").inner_text()
-    for told in ("exact up to 2 ties", "1 tie", "too strict", "vgf", "a note", "3 of 9", "[0, 1]"):
+    for told in ("exact up to 2 ties", "1 tie", "those of the reference model", "vgf", "a note", "3 of 9", "[0, 1]"):
         assert told in summary
+
+
+def test_the_operator_where_an_engine_parts_from_the_reference_model_has_a_row(opened: Open) -> None:
+    op = EngineOp(("CONV2D", "RESCALE"), EVIL, ("x", "w"), 3, 9, 2.0, (0, 1), 5.0, 7.0, "quantize", (), "model.py:7")
+    judged = proof(outcome="wrong", engine="vgf", engine_locations=(EngineLocation(0, 4, 5, (op,), (1,)),))
+    summary = opened(render(judged, "m.pt2", ["random"])).page.locator("section.summary")
+    assert "Where it begins: delegate 0: first at CONV2D -> RESCALE" in summary.inner_text()
+    [row] = summary.locator("tbody tr").all_inner_texts()
+    told = ["0", "CONV2D \u2192 RESCALE", EVIL, "x, w", "3 of 9", "[0, 1]", "5", "7", "model.py:7"]
+    assert row.split("\t") == told
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -19,19 +19,30 @@ pytest.importorskip("executorch")
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from fuseguard.executorch import prove  # noqa: E402
+from fuseguard.engine.registry import load_registry  # noqa: E402
+from fuseguard.engine.rule import Example  # noqa: E402
+from fuseguard.engine.run import run  # noqa: E402
+from fuseguard.executorch import prove, repair  # noqa: E402
 from fuseguard.executorch.engines import vela, vela_worker  # noqa: E402
 from fuseguard.executorch.engines.npu import NpuDelegate, NpuReport  # noqa: E402
 from fuseguard.executorch.engines.status import vela_status  # noqa: E402
 from fuseguard.executorch.engines.vela import VelaEngine  # noqa: E402
+from fuseguard.executorch.materialize import materialize  # noqa: E402
+from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.executorch.proof import Proof, with_npu  # noqa: E402
+from fuseguard.readers.fx import read_program  # noqa: E402
 from fuseguard.report.proof import to_dict  # noqa: E402
 from fuseguard.schemas import load_schema  # noqa: E402
 from fuseguard.target import Target, TargetError  # noqa: E402
 from fuseguard_testkit.quantizing import quantize  # noqa: E402
 
+RULE = load_registry().get("OP724")
+assert RULE is not None
+#: Releases that the table says were measured with the engine.
+MEASURED = {release for row in RULE.effects.rows for release in row.measured_on}
 _STATUS = vela_status()
 needs_vela = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
+measured = pytest.mark.skipif(version("executorch") not in MEASURED, reason="measured on other releases")
 newest = pytest.mark.skipif(version("executorch") != "1.5.1", reason="measured on 1.5.1")
 
 _ABORTS = "import os, sys\nsys.stderr.write('regor: assertion failed\\n')\nsys.stderr.flush()\nos.abort()\n"
@@ -178,3 +189,32 @@ def test_another_target_is_refused_before_anything_is_lowered() -> None:
     program = torch.export.export(Convolution().eval(), inputs)
     with pytest.raises(TargetError, match="the engine vela compiles for Ethos-U, and not for vgf"):
         prove(program, inputs, "vgf", engine="vela")
+
+
+@pytest.mark.slow
+@needs_vela
+@measured
+@pytest.mark.parametrize("target", ["ethos-u55-128", pytest.param("ethos-u85-256", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("example", [*RULE.bad, *RULE.good], ids=lambda example: example.title)
+def test_the_examples_of_a_result_that_is_an_input_do_what_the_table_says(example: Example, target: str) -> None:
+    """Each bad one is refused by Vela and exact as TOSA, and exact guarded and repaired; each good one compiles."""
+    program, inputs = materialize(example.graph())
+    found = run(read_program(program), Target.parse(target), (RULE,)).findings
+    proof = prove(program, inputs, target, engine="vela")
+    if example in RULE.good:
+        assert not found
+        assert (proof.outcome, proof.exception) == ("exact", "")
+        return
+    [finding] = found
+    assert proof.outcome == finding.effect.value
+    if proof.outcome == "exact":  # a pad, before 1.5
+        return
+    assert proof.outcome == "crash"
+    assert "does not have any writers" in proof.exception
+    assert proof.npu is not None
+    assert proof.npu.tosa == "exact"
+    assert prove(program, inputs, target, "guard", engine="vela").outcome == "exact"
+    repaired = repair(program, target, select=["OP724"])
+    assert len(repaired.applied) == 1
+    assert largest_difference(program, repaired.program, inputs) == 0.0
+    assert prove(repaired.program, inputs, target, engine="vela").outcome == "exact"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.executorch.outputs import largest_difference  # noqa: E402
 from fuseguard.readers.budget import Budget  # noqa: E402
 from fuseguard.readers.fx import read_program  # noqa: E402
+from fuseguard.readers.tosa import read_tosa  # noqa: E402
 from fuseguard.readers.vgf import read_vgf  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 from fuseguard_testkit.paths import DATA  # noqa: E402
@@ -105,6 +107,40 @@ def test_a_vgf_that_cannot_be_read_or_takes_other_inputs_starts_no_process(engin
     assert made._child._process is None
 
 
+def test_outputs_with_one_binding_are_one_tensor() -> None:
+    """model-converter drops the addition of a zero: both outputs are then one resource. Two tensors were bound to it,
+    and one of them held garbage."""
+    made: list[Any] = []
+
+    class Scenario:
+        def run(self) -> None:
+            pass
+
+        def download(self, tensor: int) -> Any:
+            return np.full(2, tensor)
+
+    class Runner:
+        Format = SimpleNamespace(R32Sfloat="float")
+        DescriptorType = SimpleNamespace(TensorArm="tensor")
+        VgfInfo = staticmethod(lambda: SimpleNamespace(load_source=lambda path: None))
+        DispatchVgfData = staticmethod(lambda vgf: SimpleNamespace())
+        TypedBinding = staticmethod(lambda group, binding, tensor, kind: (binding, tensor))
+
+        class ScenarioBuilder:
+            add_vgf = staticmethod(lambda source: None)
+            add_dispatch_vgf = staticmethod(lambda command: None)
+            build = staticmethod(Scenario)
+
+            def add_tensor(self, shape: Any, form: str) -> int:
+                made.append(shape)
+                return len(made) - 1
+
+    outputs = [(binding, (2,), "R32_SFLOAT") for binding in (1, 1, 2)]
+    built = vgf_worker.Built(Runner, "a.vgf", [], outputs)
+    assert len(made) == 2
+    assert [list(array) for array in built.run([])] == [[0, 0], [0, 0], [1, 1]]
+
+
 # --- the comparison ---------------------------------------------------------------------------------------
 
 
@@ -164,11 +200,12 @@ def test_a_value_and_its_dropout_are_wrong_on_vulkan_alone(
     target = Target.parse("vgf")
     assert [finding.code for finding in run(read_program(program), target, load_registry().rules).findings] == ["BO606"]
     tosa = prove(program, inputs, "vgf")
-    assert tosa.outcome == "exact"
+    assert (tosa.outcome, tosa.engine_locations) == ("exact", ())
     assert "outputs 0 and 1 of delegate 0 are one value" in tosa.notes[0]
     vulkan = prove(program, inputs, "vgf", engine="vgf")
     assert (vulkan.outcome, vulkan.differing, vulkan.engine) == ("wrong", ("output 0",), "vgf")
     assert [(item.output, item.shared_with) for item in vulkan.engine_differences] == [(0, (1,))]
+    assert vulkan.engine_locations == ()  # unless asked for
     guarded = prove(program, inputs, "vgf", "guard", engine="vgf")
     assert (guarded.outcome, guarded.engine_differences) == ("exact", ())
     repaired = repair(program, "vgf")
@@ -177,6 +214,79 @@ def test_a_value_and_its_dropout_are_wrong_on_vulkan_alone(
     assert largest_difference(program, repaired.program, inputs) == 0.0
     proof = prove(repaired.program, inputs, "vgf", engine="vgf")
     assert (proof.outcome, proof.engine_differences, proof.cpu_ops) == ("exact", (), ())
+
+
+@pytest.mark.slow
+@needs_engine
+@newest
+def test_a_value_and_its_sum_with_zero_are_right() -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            y = torch.sin(x)
+            return y, y + 0.0, torch.cos(y)
+
+    inputs = (torch.randn(2, 3),)
+    proof = prove(torch.export.export(Model().eval(), inputs), inputs, "vgf", engine="vgf")
+    assert (proof.outcome, proof.engine_differences, proof.delegates) == ("exact", (), 1)
+
+
+@pytest.mark.slow
+@needs_engine
+@newest
+def test_no_operator_is_wrong_where_two_outputs_are_one_value(
+    dropout: tuple[ExportedProgram, tuple[torch.Tensor, ...]],
+) -> None:
+    """With every tensor visible, outputs that are one value would hold garbage: each value is an output once."""
+    program, inputs = dropout
+    proof = prove(program, inputs, "vgf", engine="vgf", locate=True)
+    assert (proof.outcome, [item.output for item in proof.engine_differences]) == ("wrong", [0])
+    [location] = proof.engine_locations
+    assert (location.ops, location.reproduced, location.reason) == ((), (), "")
+    [merged] = location.merged
+    assert len(merged) == 3  # the value and its two identities
+    assert location.compared == location.tensors > 3
+    assert all(cell.status == "exact" for cell in proof.cells)  # those of the TOSA
+
+
+@pytest.mark.slow
+@needs_engine
+@pytest.mark.parametrize("config", ["int8-per-channel", "a16w8"])
+def test_an_operator_that_vulkan_computes_otherwise_is_named_with_its_place_in_the_program(
+    monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """A converter that damages the second of two convolutions, whenever it converts."""
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Sigmoid(), torch.nn.Conv2d(4, 2, 1)).eval()
+    inputs = (torch.randn(1, 3, 8, 8),)
+    program = quantize(module, inputs, Target.parse("vgf").spec, config)
+    from executorch.backends.arm.vgf import backend
+
+    convert = backend.vgf_compile
+
+    def damaged(tosa: bytes, *args: Any, **kwargs: Any) -> Any:
+        return convert(_with_other_weight(tosa, 1), *args, **kwargs)
+
+    monkeypatch.setattr(backend, "vgf_compile", damaged)
+    proof = prove(program, inputs, "vgf", engine="vgf", locate=True)
+    assert proof.outcome == "wrong"
+    [location] = proof.engine_locations
+    assert location.reproduced == (0,)
+    [op] = location.ops
+    # No VGF holds the int48 sums of an int16 convolution.
+    assert op.kinds == (("CONV2D",) if config == "int8-per-channel" else ("CONV2D", "RESCALE"))
+    assert op.program_ops == ("conv2d_1",)
+    assert 0 < op.differing <= op.elements // 2  # of one of two channels
+    assert op.at[-1] == 0
+
+
+def _with_other_weight(tosa: bytes, number: int) -> bytes:
+    """A TOSA graph in which the first weight of one CONV2D is another."""
+    graph = read_tosa(tosa, Budget())
+    values = graph.tensors[[op.inputs[1] for op in graph.ops if op.kind == "CONV2D"][number]].values
+    assert values is not None
+    old = b"".join(value.to_bytes(1, "little", signed=True) for value in values)
+    assert tosa.count(old) == 1
+    return tosa.replace(old, (-values[0] // 2).to_bytes(1, "little", signed=True) + old[1:])
 
 
 @pytest.mark.slow

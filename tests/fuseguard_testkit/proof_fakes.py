@@ -29,9 +29,10 @@ def proof(**changes: Any) -> Any:
         "exceeded": lambda *limits: (),
     }
     fields |= {"cells": (), "all_inputs": None, "by_inputs": (), "worst": 1, "end_to_end": "", "ties": 0}
-    fields |= {"engine": "tosa", "engine_differences": (), "notes": (), "npu": None}
+    fields |= {"engine": "tosa", "engine_differences": (), "engine_locations": (), "notes": (), "npu": None}
     made = SimpleNamespace(**{**fields, **changes})
     made.judges_disagree = made.end_to_end not in ("", made.outcome)
+    made.wrong_cells = tuple(item for item in made.cells if item.status == "wrong")
     return made
 
 

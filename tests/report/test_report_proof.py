@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from fuseguard.executorch.engines.difference import EngineDifference, EngineLocation, EngineOp
 from fuseguard.report import notebook, proof_html
 from fuseguard.report.json import dump
 from fuseguard.report.lines import plain
@@ -70,6 +71,35 @@ def test_a_bounded_program_lists_the_cells_and_their_bounds() -> None:
 def test_both_judges_are_stated(outcome: str, end_to_end: str, status: str, said: str) -> None:
     shown = text(outcome=outcome, end_to_end=end_to_end, cells=(cell(status=status),))
     assert f"  cells       1 {status}\n  end to end  {said}" in shown
+
+
+def _difference(**changes: Any) -> Any:
+    fields: dict[str, Any] = {"delegate": 0, "output": 1, "tensor": "out", "differing": 3, "elements": 9}
+    fields |= {"largest": 2.0, "at": (0, 1), "expected": 5.0, "actual": 7.0, "shared_with": (), **changes}
+    return EngineDifference(**fields)
+
+
+def test_where_an_engine_parts_from_the_reference_model_is_written_out() -> None:
+    op = EngineOp(("CONV2D", "RESCALE"), "r", ("x",), 3, 9, float("inf"), (0, 1), 5.0, 7.0, "quantize", ("conv",))
+    located = EngineLocation(0, 4, 5, (op,), (1,))
+    gone = EngineLocation(1, 4, 4, merged=(("y", "z"),))
+    changes: dict[str, Any] = {
+        "outcome": "wrong", "end_to_end": "exact", "engine": "vgf", "cells": (cell(status="exact"),),
+        "engine_differences": (_difference(), _difference(delegate=1)), "engine_locations": (located, gone),
+    }  # fmt: skip
+    shown = text(**changes)
+    assert "  begins      delegate 0: first at CONV2D -> RESCALE, which yields r: 3 of 9 elements" in shown
+    assert ", at quantize\n" in shown
+    assert "              delegate 1: no operator: with all 4 tensors visible, each is right. The VGF has one" in shown
+    # The cells are those of the reference model, and it is not they that are too lenient.
+    assert "end to end  exact; the cells are those of the reference model\n" in shown
+    assert "no cell is wrong in the reference model: the engine vgf differs from it." in shown
+    document = to_dict(proof(**changes), "m.pt2", ["random"])
+    jsonschema.Draft202012Validator(load_schema("prove")).validate(json.loads(dump(document)))
+    first, second = document["engine_locations"]
+    assert (first["ops"][0]["kinds"], first["ops"][0]["largest"]) == (["CONV2D", "RESCALE"], "inf")
+    assert first["ops"][0]["program_ops"] == ["conv"]
+    assert (second["merged"], second["ops"]) == ([["y", "z"]], [])
 
 
 def test_layers_compare_with_the_float_program() -> None:

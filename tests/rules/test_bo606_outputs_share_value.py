@@ -100,6 +100,50 @@ def test_one_tensor_returned_twice_is_right() -> None:
     assert not found(b.output(value, value)).findings
 
 
+def _repeated(target: str, shape: tuple[int, ...], *, joined: bool = False, again: bool = True) -> Graph:
+    """An op of two inputs, and the same op again; or with its operands the other way round."""
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", SHAPE, QPARAMS), b.quantized_input("y", SHAPE, int8(0.03, 1))
+    values = []
+    for operands in ((x, y), (x, y) if again else (y, x)):
+        args = (operands, 1) if joined else operands
+        values.append(b.requantize(b.call(target, *args, shape=shape), QPARAMS))
+    return b.output(*values)
+
+
+@pytest.mark.parametrize(
+    ("target", "shape", "joined"),
+    [(f"aten.{name}.Tensor", SHAPE, False) for name in ("add", "sub", "mul")]
+    + [(f"aten.{name}.default", SHAPE, False) for name in ("maximum", "minimum")]
+    + [("aten.cat.default", (1, 8, 4, 6), True), ("aten.stack.default", (1, 2, 4, 4, 6), True)],
+)
+def test_an_op_of_several_operands_that_is_computed_twice_has_one_result(
+    target: str, shape: tuple[int, ...], joined: bool
+) -> None:
+    """The VGF has one value for both: campaign programs 3, 35, 64 and 79 of seed 5, and all of these, on 1.5.1."""
+    [finding] = found(_repeated(target, shape, joined=joined)).findings
+    assert (finding.effect, finding.evidence) == (Effect.WRONG, Evidence.MEASURED)
+    assert not found(_repeated(target, shape, joined=joined, again=False)).findings
+
+
+@pytest.mark.parametrize(("target", "refused"), [("aten.digamma.default", False), ("aten.abs.default", True)])
+def test_results_in_two_delegates_are_two(target: str, refused: bool) -> None:
+    """What leads through the CPU and back has a delegate of its own: campaign program 38 of seed 5."""
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", SHAPE, QPARAMS), b.quantized_input("y", SHAPE, QPARAMS)
+    first, second = (b.requantize(b.call("aten.add.Tensor", x, y, shape=SHAPE), QPARAMS) for _ in range(2))
+    there = b.requantize(b.call(target, second), QPARAMS)
+    back = b.requantize(b.call("aten.neg.default", there), QPARAMS)
+    assert bool(found(b.output(first, second, back)).findings) == refused
+
+
+def test_a_matrix_product_that_is_computed_twice_has_one_result() -> None:
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", (1, 4, 8), QPARAMS), b.quantized_input("y", (1, 8, 4), QPARAMS)
+    values = [b.requantize(b.call("aten.matmul.default", x, y, shape=(1, 4, 4)), QPARAMS) for _ in range(2)]
+    assert found(b.output(*values)).findings
+
+
 def test_a_convolution_that_is_computed_twice_keeps_two_results() -> None:
     """Its rescales are not merged: seen on 1.5.1."""
     b = GraphBuilder()

@@ -41,6 +41,7 @@ class OutputsShareValue(Rule):
     effects = EffectsTable(
         [
             EffectRow("moved", "<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=("1.4.1",)),
+            EffectRow("operands", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.5.1",)),
             EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.4.1", "1.5.1")),
         ]
     )
@@ -55,7 +56,7 @@ class OutputsShareValue(Rule):
             first = group[0]
             for value in group[1:]:
                 op = _repeating(view, value, first)
-                case = "moved" if op.kind in _MOVES else "*"
+                case = "moved" if op.kind in _MOVES else "operands" if len(view.graph.inputs(op)) > 1 else "*"
                 yield self.finding(view, target, (op, value), case=case, value=value.name, first=first.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:

@@ -5,8 +5,8 @@ profile requires of quantization is in :mod:`fuseguard.backend.proper_quantizati
 of it in :mod:`fuseguard.backend.index_support`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and decompose_round
-and early_dtypes and insert_const_shapes and int64_results and permute_moves and rewrites and shared_outputs and
-unlowered_forms and unread_inputs.
+and early_dtypes and insert_const_shapes and int64_results and passed_on_inputs and permute_moves and rewrites and
+shared_outputs and unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations
@@ -198,6 +198,12 @@ def has_company(view: View, node: Node, target: Target, detagged: frozenset[str]
         return any(name in computing for name in _component(view, node, target, detagged))
     apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
     return any(name not in apart and name != node.name for name in computing)
+
+
+def computes_beside(view: View, node: Node, target: Target, without: frozenset[str]) -> bool:
+    """Whether an INT partition with ``node`` has an op that computes something, but for those in ``without``."""
+    apart = _beyond_cpu(view, target, node, view.graph.inputs) | _beyond_cpu(view, target, node, view.users)
+    return any(name not in apart and name not in without for name in _computing(view, target, frozenset()))
 
 
 @once_per_view

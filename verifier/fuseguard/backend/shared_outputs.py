@@ -5,14 +5,15 @@ Source: ``EnsureUniqueOutputNodesPass`` of ExecuTorch 1.3.1 to 1.5.1, which give
 make one node of what is clone, view or repetition; and model-converter 0.11.0, which drops ``tosa.identity``: the
 SPIR-V graph then sets several outputs to one id. All of it was seen in the VGFs of the rule's examples.
 
-Rules that depend on it: BO606.
+Rules that depend on it: BO606, and those of passed_on_inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
-from fuseguard.backend.partition import stays_on_cpu_with_float
+from fuseguard.backend.delegates import delegate_numbers
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, Ref, Trait, View
 from fuseguard.ir.graph import Arg
@@ -31,22 +32,34 @@ def shared_outputs(view: View, target: Target) -> tuple[tuple[Node, ...], ...]:
 
     A value leaves where an output of the program or an op on the CPU reads it.
     """
-    leaving = [node for node in view.calls() if _leaves(view, node, target)]
+    leaving = leaving_nodes(view, target)
     if len(leaving) < 2:
         return ()
-    numbers = _Numbers(view, target)
-    groups: dict[int, list[Node]] = {}
+    numbers = value_numbers(view, target)
+    delegates = delegate_numbers(view, [node for node in view.calls() if stays_outside(view, node, target)])
+    groups: dict[tuple[int, int], list[Node]] = {}
     for node in leaving:
-        groups.setdefault(numbers.of[node.name], []).append(node)
+        groups.setdefault((numbers[node.name], delegates[node.name]), []).append(node)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def leaving_nodes(view: View, target: Target) -> tuple[Node, ...]:
+    """What a delegate computes and something outside reads, in the program's order."""
+    return tuple(node for node in view.calls() if _leaves(view, node, target))
+
+
+@once_per_view
+def value_numbers(view: View, target: Target) -> Mapping[str, int]:
+    """By the name of a node, a number that all nodes have which are one value to the backend."""
+    return _Numbers(view, target).of
 
 
 def _leaves(view: View, node: Node, target: Target) -> bool:
     """Whether a delegate computes ``node`` and something outside reads it."""
-    if node.info.has(_RUNS_OTHERS) or stays_on_cpu_with_float(view, node, target):
+    if node.info.has(_RUNS_OTHERS) or stays_outside(view, node, target):
         return False
     for user in view.users(node):
-        if user.op == "output" or (user.op == "call" and stays_on_cpu_with_float(view, user, target)):
+        if user.op == "output" or (user.op == "call" and stays_outside(view, user, target)):
             return True
     return False
 
@@ -82,22 +95,22 @@ class _Numbers:
             return self._dequantized(view, node, value)
         if view.is_q(node):
             return self._quantized(view, node, source, value)
-        if stays_on_cpu_with_float(view, node, target):
+        if stays_outside(view, node, target):
             return self._unique(node)
         if node.meta is None or source.meta is None or node.meta.dtype != source.meta.dtype:
-            return self._computed(view, node)
+            return self._computed(node)
         if node.kind == "clone" and node.arg(2, "train") is not True:
             return value
         shape, given = _fixed(node.meta.shape), _fixed(source.meta.shape)
         if shape is None or given is None:
-            return self._computed(view, node)
+            return self._computed(node)
         if node.kind in _VIEWS:
             return self._moved("view", value, given, shape)
         if node.kind == "permute" and (dims := _dims(node)):
             before = self._roots.get(("permute", value))
             order = tuple(before.state[dim] for dim in dims) if before is not None else dims
             return self._moved("permute", value, tuple(range(len(dims))), order)
-        return value if shape == given and _changes_nothing(view, node) else self._computed(view, node)
+        return value if shape == given and _changes_nothing(view, node) else self._computed(node)
 
     def _dequantized(self, view: View, node: Node, codes: int) -> int:
         qparams = view.qparams(node)
@@ -134,12 +147,15 @@ class _Numbers:
             self._known.setdefault(("dequantize", moved, qparams), number)
         return number
 
-    def _computed(self, view: View, node: Node) -> int:
-        """Ops that compute the same of the same are merged, but for anchors with a quantized result."""
-        if node.info.has(Trait.MAC | Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.CONSTANT):
+    def _computed(self, node: Node) -> int:
+        """Ops that compute the same of the same are merged, but for anchors with weights.
+
+        Two numbers of the model (x + 2, twice) are two constants once they are quantized, and so not the same.
+        """
+        if node.info.has(Trait.CONTROL_FLOW | Trait.DELEGATE | Trait.CONSTANT):
             return self._unique(node)
-        if len(view.graph.inputs(node)) > 1 and not node.info.has(Trait.GETITEM):
-            return self._unique(node)  # each operand is brought to one scale by a rescale of its own
+        if node.info.has(Trait.MAC) and node.kind != "matmul":
+            return self._unique(node)
         return self._shared((node.target, self._arguments(node.args), tuple(sorted(node.kwargs.items(), key=str))))
 
     def _argument(self, arg: Arg) -> Hashable:

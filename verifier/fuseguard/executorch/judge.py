@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +27,7 @@ from fuseguard.executorch.comparing import absolute_errors, differing_elements, 
 from fuseguard.executorch.copying import copy_program
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult, run_edge_program
 from fuseguard.executorch.dynamic_sizes import dynamic_sizes, with_sizes
-from fuseguard.executorch.engines.lowering import lower_to_vgf
+from fuseguard.executorch.engines.lowering import convert_to_vgf, lower_to_vgf
 from fuseguard.executorch.engines.notes import notes_on_vgf
 from fuseguard.executorch.engines.status import ENGINES, require_target
 from fuseguard.executorch.explaining import explain
@@ -34,6 +35,7 @@ from fuseguard.executorch.inputs import flat_inputs, input_sets
 from fuseguard.executorch.loading import program_of
 from fuseguard.executorch.lockstep.cells import cells_of
 from fuseguard.executorch.lockstep.deciding import decided
+from fuseguard.executorch.lockstep.engine_ops import in_program
 from fuseguard.executorch.lockstep.float_layers import FloatLayers
 from fuseguard.executorch.lockstep.observing import Observed, observe
 from fuseguard.executorch.lockstep.walking import silent
@@ -293,7 +295,13 @@ class _Judged:
         proof = _compare(program, inputs, reference, outputs, target, self.lowered, names, common)
         if observed is not None:
             proof = self._with_cells(proof, inputs, observed, names, self.float_program if first else None)
-        return proof if runner is None else with_differences(proof, runner.differences)
+        if runner is None:
+            return proof
+        proof = with_differences(proof, runner.differences)
+        if not self.locate or not runner.differences:
+            return proof
+        locations = runner.locations(partial(convert_to_vgf, target=target), self.progress)
+        return replace(proof, engine_locations=in_program(locations, observed, proof.cells))
 
     def _with_cells(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 
 from fuseguard.engine.shown import Printed, data_of, one_line, page_of
-from fuseguard.executorch.engines.difference import EngineDifference
+from fuseguard.executorch.engines.difference import EngineDifference, EngineLocation
 from fuseguard.executorch.engines.npu import NpuReport
 from fuseguard.executorch.explanations import Explanation, of_all_calls
 
@@ -88,6 +88,8 @@ class Proof(Printed):
         engine: what ran the delegates.
         engine_differences: the outputs of delegates for which this engine and the reference model differ. The outcome
             is then ``wrong``.
+        engine_locations: for each delegate with a difference, the TOSA operator where it begins, if the program was
+            judged piece by piece (``locate=True``).
         notes: sentences about what this engine does not show.
         npu: what Vela says about the delegates, with the engine ``vela``. If Vela refuses one of them, lowering raises:
             the outcome is ``crash``, and ``npu.tosa`` has the outcome on the TOSA.
@@ -122,6 +124,7 @@ class Proof(Printed):
     all_inputs: AllInputs | None = field(default=None, repr=False, compare=False)
     engine: str = "tosa"
     engine_differences: tuple[EngineDifference, ...] = ()
+    engine_locations: tuple[EngineLocation, ...] = ()
     notes: tuple[str, ...] = ()
     npu: NpuReport | None = field(default=None, repr=False, compare=False)
     outputs: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)

@@ -25,8 +25,11 @@ def summary(cells: Sequence[Cell]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
 
 
-def places(cells: Sequence[Cell], outcome: str) -> Iterator[Line]:
-    """The wrong cells, the earliest first, or those that a bounded outcome rests on. Nothing if there are no cells."""
+def places(cells: Sequence[Cell], outcome: str, engine: str = "") -> Iterator[Line]:
+    """The wrong cells, the earliest first, or those that a bounded outcome rests on. Nothing if there are no cells.
+
+    ``engine``: what ran the delegates, if it yields something else than the reference model, which the cells are of.
+    """
     wrong = [cell for cell in cells if cell.status == "wrong" and (cell.certain or outcome == "wrong")]
     if wrong:
         yield Line("")
@@ -34,6 +37,9 @@ def places(cells: Sequence[Cell], outcome: str) -> Iterator[Line]:
         for cell in wrong[:_MOST_PLACES]:
             yield from _place(cell)
         yield from _left_out(wrong)
+    elif cells and outcome == "wrong" and engine:
+        yield Line("")
+        yield Line(f"no cell is wrong in the reference model: the engine {engine} differs from it.")
     elif cells and outcome == "wrong":
         yield Line("")
         yield Line("no cell is wrong: the fault is in control flow, or a value was not found. --layers has all.")

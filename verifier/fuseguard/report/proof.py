@@ -13,6 +13,7 @@ from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
 if TYPE_CHECKING:  # all of them import torch
+    from fuseguard.executorch.engines.difference import EngineLocation
     from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.proof import Proof
@@ -67,6 +68,7 @@ def render(
         ("", quoted(str(item))) if number else ("not as TOSA", quoted(str(item)))
         for number, item in enumerate(proof.engine_differences)
     ]
+    rows += [("" if number else "begins", quoted(str(item))) for number, item in enumerate(proof.engine_locations)]
     if proof.exception:
         rows.append(("exception", quoted(proof.exception.strip().partition("\n")[0])))
     if ran:
@@ -98,7 +100,7 @@ def render(
         yield Line(f"  {quoted(line)}", hang=6)
     if proof.npu is not None:
         yield from npu.render(proof.npu, proof.cpu_ops)
-    yield from cells.places(proof.cells, proof.outcome)
+    yield from cells.places(proof.cells, proof.outcome, proof.engine if proof.engine_differences else "")
     if layers:
         yield from cells.layers(proof.cells)
     if proof.all_inputs is not None:
@@ -118,6 +120,8 @@ def _meaning(proof: Proof) -> str:
 
 def cross_check(proof: Proof) -> str:
     """What the comparison of the results alone says, and why it may say something else than the cells."""
+    if proof.engine_differences and not proof.wrong_cells:  # cells are those of the reference model
+        return f"{proof.end_to_end}; the cells are those of the reference model"
     if not proof.judges_disagree:
         no_cell = proof.outcome == "wrong" and not any(cell.status == "wrong" for cell in proof.cells)
         return f"{proof.end_to_end}; no cell shows it" if no_cell else proof.end_to_end
@@ -197,6 +201,7 @@ def to_dict(
             }
             for item in proof.engine_differences
         ],
+        "engine_locations": [_location(item) for item in proof.engine_locations],
         "notes": list(proof.notes),
         "npu": None if proof.npu is None else npu.to_dict(proof.npu),
         "guarded": guard is not None,
@@ -224,6 +229,35 @@ def to_dict(
         "cells": [cells.to_dict(cell) for cell in proof.cells],
         "all_inputs": None if proof.all_inputs is None else all_inputs.to_dict(proof.all_inputs),
         "guard": guard.to_dict() if guard is not None else None,
+    }
+
+
+def _location(item: EngineLocation) -> dict[str, Any]:
+    return {
+        "delegate": item.delegate,
+        "compared": item.compared,
+        "tensors": item.tensors,
+        "ops": [
+            {
+                "kinds": list(op.kinds),
+                "tensor": op.tensor,
+                "operands": list(op.operands),
+                "differing": op.differing,
+                "elements": op.elements,
+                "largest": json_number(op.largest),
+                "at": list(op.at),
+                "expected": json_number(op.expected),
+                "actual": json_number(op.actual),
+                "value": op.value,
+                "program_ops": list(op.program_ops),
+                "source": op.source,
+            }
+            for op in item.ops
+        ],
+        "reproduced": list(item.reproduced),
+        "merged": [list(group) for group in item.merged],
+        "reason": item.reason,
+        "summary": str(item),
     }
 
 

@@ -55,6 +55,20 @@ def lower_to_vgf(
     return replace(lowered, compiled=compiled)
 
 
+def convert_to_vgf(tosa: bytes, target: Target) -> bytes:
+    """The VGF that the backend makes of a TOSA flatbuffer. Raises RuntimeError with the converter's last words."""
+    from executorch.backends.arm.vgf import VgfCompileSpec
+    from executorch.backends.arm.vgf.backend import VgfBackend
+
+    with _converter_found():
+        try:
+            vgf: bytes = VgfBackend._compile_tosa_flatbuffer(tosa, VgfCompileSpec(target.spec))
+        except RuntimeError as error:
+            words = str(error).partition("Stderr:")[2].partition("Stdout:")[0].strip().splitlines()
+            raise RuntimeError(f"model-converter refuses the graph: {words[-1] if words else error}") from error
+    return vgf
+
+
 @contextlib.contextmanager
 def _converter_found() -> Iterator[None]:
     """Puts the converter beside this Python on PATH, where the backend looks for it, unless there is one."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 
 from fuseguard.executorch.child import Child, ChildDied, ChildRaised, ChildTooSlow
-from fuseguard.executorch.comparing import FLOAT_TOLERANCE
 from fuseguard.executorch.delegates import (
     DelegateFault,
     NotJudged,
@@ -24,7 +22,9 @@ from fuseguard.executorch.delegates import (
     run_delegate,
 )
 from fuseguard.executorch.engines import vgf_worker, vulkan
-from fuseguard.executorch.engines.difference import EngineDifference
+from fuseguard.executorch.engines.comparing_tensors import compared
+from fuseguard.executorch.engines.difference import EngineDifference, EngineLocation
+from fuseguard.executorch.engines.locating import located
 from fuseguard.executorch.engines.status import require
 from fuseguard.ir.vgf import VgfProgram
 from fuseguard.readers.budget import Budget, OverBudget
@@ -34,10 +34,6 @@ from fuseguard.readers.vgf import read_vgf
 
 #: How long one run of one VGF may take, its shaders compiled. The largest known takes some 10 s.
 SECONDS = 300.0
-
-#: By numpy's name of a dtype, how much of a tensor's largest value a float may be off from the reference model's:
-#: both round, and the digits of a transcendental function's last places are nobody's to promise.
-TOLERANCE: Mapping[str, float] = {"float32": FLOAT_TOLERANCE, "float16": 2.0**-9}
 
 #: What no reference model knows: the operators that VgfPartitioner brings shaders for.
 _CUSTOM = "CUSTOM"
@@ -116,6 +112,8 @@ class VgfRun:
         self._engine = engine
         self._compiled = compiled
         self._numbers: dict[int, int] = {}
+        #: By delegate with a difference: its TOSA, and what it was given.
+        self._given: dict[int, tuple[bytes, list[np.ndarray[Any, Any]]]] = {}
 
     def __call__(self, lowered: Any, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """The outputs of a delegate's VGF. Raises as :func:`fuseguard.executorch.delegates.run_delegate` does."""
@@ -126,7 +124,20 @@ class VgfRun:
         if not _has_custom_ops(lowered.processed_bytes):
             _, wanted = run_delegate(lowered, inputs)
             self._compare(number, _read(vgf), arrays, results, wanted)
+            if number not in self._given and any(item.delegate == number for item in self.differences):
+                self._given[number] = lowered.processed_bytes, [array.copy() for array in arrays]
         return as_declared(lowered, results)
+
+    def locations(
+        self, convert: Callable[[bytes], bytes], progress: Callable[[str], None]
+    ) -> tuple[EngineLocation, ...]:
+        """For each delegate with a difference, the TOSA operator where it begins. ``convert`` makes VGF of TOSA."""
+        found = []
+        for number, (tosa, arrays) in self._given.items():
+            progress(f"locating the difference in delegate {number}")
+            outputs = [item.output for item in self.differences if item.delegate == number]
+            found.append(located(number, tosa, arrays, outputs, convert, self._engine.run))
+        return tuple(found)
 
     def _compare(
         self,
@@ -140,21 +151,19 @@ class VgfRun:
         for place, (result, want) in enumerate(zip(results, wanted, strict=True)):
             want = np.asarray(want)
             results[place] = result = result.reshape(want.shape).astype(want.dtype, copy=False)
-            errors = _errors(result, want)
-            differing = errors > _tolerance(want)
-            if differing.any():
-                at = np.unravel_index(int(errors.argmax()), errors.shape) if errors.shape else ()
+            apart = compared(result, want)
+            if apart is not None:
                 found.append(
                     EngineDifference(
                         delegate=number,
                         output=place,
                         tensor=program.outputs[place].name,
-                        differing=int(differing.sum()),
-                        elements=errors.size,
-                        largest=float(errors.max()),
-                        at=tuple(map(int, at)),
-                        expected=float(want[at]),
-                        actual=float(result[at]),
+                        differing=apart.differing,
+                        elements=apart.elements,
+                        largest=apart.largest,
+                        at=apart.at,
+                        expected=apart.expected,
+                        actual=apart.actual,
                         shared_with=_shared_with(program, place),
                     )
                 )
@@ -164,20 +173,6 @@ class VgfRun:
             )
         known = {(item.delegate, item.output) for item in self.differences}
         self.differences += [item for item in found if (item.delegate, item.output) not in known]
-
-
-def _errors(result: np.ndarray[Any, Any], want: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    left, right = result.astype(np.float64), want.astype(np.float64)
-    same = (left == right) | (np.isnan(left) & np.isnan(right))
-    with np.errstate(invalid="ignore"):
-        return np.nan_to_num(np.where(same, 0.0, np.abs(left - right)), nan=math.inf)
-
-
-def _tolerance(want: np.ndarray[Any, Any]) -> float:
-    """What elements may be off by: nothing for integers."""
-    part = TOLERANCE.get(want.dtype.name)
-    finite = want[np.isfinite(want)] if part else want[:0]
-    return part * float(np.abs(finite.astype(np.float64)).max()) if part and finite.size else 0.0
 
 
 def _shared_with(program: VgfProgram, output: int) -> tuple[int, ...]:

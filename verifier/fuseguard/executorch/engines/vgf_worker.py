@@ -31,12 +31,15 @@ class Built:
         command = runner.DispatchVgfData(builder.add_vgf(source))
         self.inputs = inputs
         self.tensors = []
-        bindings = []
+        bound: dict[int, Any] = {}  # two outputs that are one value may be one tensor
         for binding, shape, form in (*inputs, *outputs):
-            tensor = builder.add_tensor(list(shape), getattr(runner.Format, _FORMATS[form][0]))
-            self.tensors.append(tensor)
-            bindings.append(runner.TypedBinding(0, binding, tensor, runner.DescriptorType.TensorArm))
-        command.bindings = bindings
+            if binding not in bound:
+                bound[binding] = builder.add_tensor(list(shape), getattr(runner.Format, _FORMATS[form][0]))
+            self.tensors.append(bound[binding])
+        command.bindings = [
+            runner.TypedBinding(0, binding, tensor, runner.DescriptorType.TensorArm)
+            for binding, tensor in bound.items()
+        ]
         builder.add_dispatch_vgf(command)
         self.scenario = builder.build()
 

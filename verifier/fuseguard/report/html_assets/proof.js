@@ -15,6 +15,8 @@
       el("div", { class: "buttons" }, fuseguard.themeButton));
   }
 
+  const located = data.engine_locations.flatMap((one) => one.ops.map((op) => [one.delegate, op]));
+
   function summary() {
     const ran = ["exact", "bounded", "wrong"].includes(data.outcome);
     const rows = [
@@ -48,6 +50,12 @@
         ["delegate", "output", "differing", "largest (codes)", "at", "reference model", data.engine],
         data.engine_differences.map((one) => [one.delegate, one.tensor || one.output, one.differing + " of " + one.elements,
           number(one.largest), "[" + one.at.join(", ") + "]", number(one.expected), number(one.actual)])),
+      data.engine_locations.map((one) => el("p", {}, "Where it begins: " + one.summary + ".")),
+      located.length > 0 && table("TOSA operators whose result is not the reference model's, although their operands are",
+        ["delegate", "op", "tensor", "operands", "differing", "at", "reference model", data.engine, "in the program"],
+        located.map(([delegate, op]) => [delegate, op.kinds.join(" \u2192 "), op.tensor, op.operands.join(", "),
+          op.differing + " of " + op.elements, "[" + op.at.join(", ") + "]", number(op.expected), number(op.actual),
+          op.source || op.value])),
       data.guard_lines.length > 0 && el("details", { class: "why" }, el("summary", {}, "What the guard refused"),
         el("ul", {}, data.guard_lines.map((line) => el("li", {}, line)))));
   }
@@ -79,6 +87,8 @@
   function places() {
     if (wrong.length === 0) {
       const text = data.cells.length === 0 ? "No value was looked at on its own."
+        : data.outcome === "wrong" && data.engine_differences.length > 0
+          ? "No value is wrong in the reference model: the engine " + data.engine + " differs from it."
         : data.outcome === "wrong" ? "No value is wrong: the fault is in control flow, or a value was not found." : "No value is wrong.";
       return el("p", { class: "muted" }, text);
     }

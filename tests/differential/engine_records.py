@@ -1,0 +1,84 @@
+"""Records of programs that an engine has judged: one JSON line each, in committed files, so that a run goes on.
+
+A run is interrupted whenever its time is up. What is in its file is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+RECORDS = Path(__file__).parent / "recorded"
+_SECONDS = 240
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The records by key; a last line that was cut off is left out."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found[record["key"]] = record
+    return found
+
+
+def run(
+    path: Path,
+    items: Iterable[tuple[str, Callable[[], dict[str, Any]]]],
+    minutes: float,
+    tidy: Callable[[], None],
+) -> None:
+    """Makes the records that ``path`` does not have, in the order of ``items``, until the time is up.
+
+    ``items``: keys, and what makes the record. What it raises is a record too, and so is an item that has ended the
+    process or has taken too long.
+    """
+    path.parent.mkdir(exist_ok=True)
+    begun = path.with_suffix(".begun")
+    known = read(path)
+    path.write_text("", encoding="utf-8")  # written again, so that no half line stays in the middle
+    for record in known.values():
+        _append(path, record)
+    if begun.exists():
+        key = begun.read_text(encoding="utf-8")
+        if key not in known:
+            _append(path, {"key": key, "error": "the process ended"})
+            known[key] = {}
+    until = time.monotonic() + 60 * minutes
+    signal.signal(signal.SIGALRM, _late)
+    for number, (key, make) in enumerate(items):
+        if key in known:
+            continue
+        if time.monotonic() > until:
+            break
+        begun.write_text(key, encoding="utf-8")
+        started = time.monotonic()
+        signal.alarm(_SECONDS)
+        try:
+            record = make()
+        except Exception as error:  # of building and quantizing: what the installed torch and quantizer do not take
+            record = {"error": f"{type(error).__name__}: {error}".partition("\n")[0][:200]}
+        finally:
+            signal.alarm(0)
+        _append(path, {"key": key, **record})
+        print(f"{time.monotonic() - started:6.1f} s  {key}  {record}"[:220], flush=True)
+        begun.unlink()
+        if number % 8 == 7:
+            tidy()
+    print(f"{len(read(path))} records in {path.name}", flush=True)
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record, separators=(",", ":")) + "\n")
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    raise TimeoutError(f"not done after {_SECONDS} s")
