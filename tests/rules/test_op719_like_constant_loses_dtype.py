@@ -88,3 +88,19 @@ def test_what_a_wrong_dtype_breaks(graph: Graph, effects: list[str], spec: str) 
 def test_no_constant_is_made_where_the_number_is_not_known() -> None:
     [finding] = find(LikeConstantLosesDtype(), program(as_it_is, value=None), "TOSA-1.0+INT", "1.5.1")
     assert finding.rewrite is None
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+@pytest.mark.parametrize("read", [True, False])
+@pytest.mark.parametrize("spec", ["TOSA-1.0+INT", "TOSA-1.0+INT+FP"])
+def test_a_number_that_the_codes_cannot_hold_has_an_effect_however_it_is_annotated(
+    annotated: bool, read: bool, spec: str
+) -> None:
+    """A case without a row, or a constant that nothing reads, made the rule fail."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, QPARAMS)
+    dtype = {"dtype": "int32"}
+    made = b.call("aten.full_like.default", x, 300, dtype="int32", kwargs=dtype, annotated=annotated)
+    value = b.requantize(b.call("aten.neg.default", x), QPARAMS)
+    found = find(LikeConstantLosesDtype(), b.output(*([value, made] if read else [value])), spec, "1.5.1")
+    assert len(found) == read

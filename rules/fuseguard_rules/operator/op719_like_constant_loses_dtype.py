@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full, wrong_dtypes
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
@@ -40,6 +40,10 @@ class LikeConstantLosesDtype(Rule):
             EffectRow("refused, of floats", "*", "INT", Effect.CPU_FALLBACK, reference=_FLOAT_OP),
             EffectRow("leaves, of floats", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_PASS),
             EffectRow("refused, of floats", "*", "INT+FP", Effect.CRASH, reference=_PASS),
+            EffectRow("codes, of floats", "*", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, reference=_FLOAT_OP),
+            EffectRow("codes, of floats", "*", "INT+FP", Effect.CRASH, Evidence.SOURCE_READ, reference=_PASS),
+            EffectRow("bool, of floats", "*", "INT", Effect.CPU_FALLBACK, Evidence.SOURCE_READ, reference=_FLOAT_OP),
+            EffectRow("bool, of floats", "*", "INT+FP", Effect.WRONG, Evidence.SOURCE_READ, reference=_PASS),
             EffectRow("leaves", "*", "*", Effect.RUNTIME_FAULT, reference=_PASS),
             EffectRow("refused", "*", "*", Effect.CRASH, reference=_PASS),
             EffectRow("codes", "*", "*", Effect.CRASH, reference=_PASS),

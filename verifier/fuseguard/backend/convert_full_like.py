@@ -102,8 +102,9 @@ def _given(view: View, node: Node) -> str | None:
 def _fault(view: View, target: Target, node: Node, given: str) -> tuple[Fault, Node] | None:
     """What the wrong dtype breaks first, and the reader at which it does."""
     held = _holds(given, _value(node))
-    if not held and given != "bool":
-        return "codes", view.users(node)[0]
+    readers = view.users(node)
+    if readers and not held and given != "bool":
+        return "codes", readers[0]
     pending, seen = [node], {node.name}
     while pending:
         item = pending.pop(0)

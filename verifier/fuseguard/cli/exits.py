@@ -54,7 +54,6 @@ class Misused(click.UsageError):
 
     def __init__(self, error: click.UsageError) -> None:
         super().__init__(error.format_message(), error.ctx)
-        self.exit_code = error.exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         del file

@@ -189,7 +189,7 @@ class Walks:
 
     def codes_of(self, meeting: Meeting, values: torch.Tensor) -> Array:
         """``values`` quantized as the Q of a meeting does."""
-        scale, zero_point = (float(arg) for arg in self._nodes[meeting.name].args[1:3])  # type: ignore[arg-type]
+        scale, zero_point = map(float, self._nodes[meeting.name].args[1:3])
         expected = meeting.expected
         limits = np.iinfo(expected.dtype)
         steps = np.nan_to_num(np.rint(values.detach().to(torch.float64).numpy() / scale)) + zero_point
