@@ -169,8 +169,8 @@ class Reach:
 
     def _reads_one_value_twice(self, node: Node) -> bool:
         """Whether both operands have the same value, with no quantize op that only one of them passes."""
-        skipped = {self._producers.get((node.name, item.name)) for item in self.view.graph.inputs(node)}
-        return len(skipped) == 1 and reads_one_value_twice(self.view, node)
+        skipped = [self._producers.get((node.name, item.name)) for item in self.view.graph.inputs(node)]
+        return all(item is skipped[0] for item in skipped) and reads_one_value_twice(self.view, node)
 
     def _summed(self, node: Node, values: Range) -> Range:
         terms = summed_terms(self.view, node)

@@ -43,6 +43,16 @@ def _twice(target: str, other: str | None = None) -> Callable[[], Graph]:
     return build
 
 
+def _added_twice() -> Graph:
+    """Two sums of the same two values, with the same qparams."""
+    b = GraphBuilder()
+    x, y = (b.quantize(b.input(name, _SHAPE), _QPARAMS) for name in ("x", "y"))
+    sums = [
+        b.call("aten.add.Tensor", b.dequantize(x, _QPARAMS), b.dequantize(y, _QPARAMS), shape=_SHAPE) for _ in range(2)
+    ]
+    return b.output(*(b.requantize(value, int8(0.0971, 3)) for value in sums))
+
+
 def _returned_twice() -> Graph:
     b = GraphBuilder()
     value = b.requantize(b.call("aten.sigmoid.default", b.quantized_input("x", _SHAPE, _QPARAMS)), int8(0.00391, -128))
@@ -62,6 +72,7 @@ BAD = (
     Example("a convolution and all of its slices", _after_conv("aten.slice.Tensor", 1, 0, 4)),
     Example("a convolution and its permute to the same order", _after_conv("aten.permute.default", (0, 1, 2, 3))),
     Example("the same sigmoid twice", _twice("aten.sigmoid.default")),
+    Example("the same sum of two values twice", _added_twice),
 )
 
 GOOD = (
