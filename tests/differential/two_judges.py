@@ -5,6 +5,8 @@
     python tests/differential/two_judges.py --out timed.jsonl --timed --every 14
     python tests/differential/two_judges.py --out judges.jsonl --summary
 
+``recorded/judges/<release>.jsonl.gz`` holds what was judged so far, and is continued with ``--out``.
+
 The programs are the examples of all rules, or with ``--programs`` those of the campaign with seed 5 (campaign.py).
 Examples whose recorded outcome on the installed release is a crash or the like have no cells, and are left out. What
 was judged already is not judged again, so that a run may be interrupted. Bounded examples come first, where the judges
@@ -35,17 +37,21 @@ from fuseguard.engine.registry import load_registry
 from fuseguard.measured import SHIPPED
 from fuseguard.target import Target
 
+from .records import read_records, write_records
+
 #: Outcomes of programs that ran.
 _RAN = ("bounded", "wrong", "exact")
 #: Programs between two collections of garbage.
 _TIDY = 16
+#: Programs after which the records are written.
+_KEPT = 10
 #: The campaign's seed.
 _SEED = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="JSON lines, appended to")
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines, packed if the name ends in .gz")
     parser.add_argument("--spec", help="examples under this specification only, such as TOSA-1.0+INT")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="each Nth example only")
     parser.add_argument("--timed", action="store_true", help="compare the processor time of both judges")
@@ -177,16 +183,19 @@ def _run(options: argparse.Namespace) -> None:
     from fuseguard.executorch.hurry import hurry_alone, tidy
 
     hurry_alone()
-    known = {
-        record["case"] for record in _records(options.out) if not (options.again and _worth_a_look(record))
-    }  # fmt: skip
+    records = {record["case"]: record for record in _records(options.out)}
+    known = {name for name, record in records.items() if not (options.again and _worth_a_look(record))}
+    fresh = 0
     for number, (name, judge) in enumerate(_programs(options)):
         if name in known:
             continue
         if number % _TIDY == 0:
             tidy()
-        with options.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(judge()) + "\n")
+        records[name] = judge()
+        fresh += 1
+        if fresh % _KEPT == 0:
+            write_records(options.out, list(records.values()))
+    write_records(options.out, list(records.values()))
 
 
 def _programs(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -201,15 +210,7 @@ def _programs(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], d
 
 def _records(path: Path) -> list[dict[str, Any]]:
     """The last record of each program."""
-    return list({record["case"]: record for record in _lines(path)}.values()) if path.exists() else []
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # the last line of a run that was interrupted
-            continue
+    return list({record["case"]: record for record in read_records(path)}.values()) if path.exists() else []
 
 
 if __name__ == "__main__":

@@ -15,6 +15,9 @@
 ``guard``: ``ok`` (guarded lowering right), ``broken``, ``changed`` (delegates other nodes though nothing is refused),
 ``same`` (nothing is refused, so that it is the lowering judged already), ``not-judged`` or "" (no program).
 
+The outcomes are those of the cells, as ``fuseguard prove`` states them: end to end, the int16 roundings of many ops may
+be taken for a fault.
+
 A program with dynamic sizes is lowered as it is first. If that is broken, or a crash is announced, this is what is
 judged. Otherwise, the program is made for the sizes of its inputs, checked again, and judged.
 """
@@ -153,7 +156,7 @@ def _judge_lowering(
         announce(record)
     checks = guard_checks(target, rules)
     try:
-        proof = prove(quantized, inputs[0], target, checks=[Watcher(checks)])
+        proof = prove(quantized, inputs[0], target, checks=[Watcher(checks)], locate=True)
     except Exception as error:  # the eager program itself
         record |= {"verdict": "eager-fault", "exception": f"{type(error).__name__}: {error}"[:400]}
         return
@@ -219,7 +222,7 @@ def _unless_hidden(
     if not proof.ok or not errors or certain:
         return proof
     for values in inputs[1:]:
-        again = prove(quantized, values, target)
+        again = prove(quantized, values, target, locate=True)
         if not again.ok:
             record["notes"].append("shows at extremes only")
             return again
@@ -271,7 +274,7 @@ def _judge_guard(
         record["guard"] = "not-judged" if proof.outcome == "not_judged" else "same" if proof.ok else "broken"
         return
     again = guard_checks(target, all_rules())
-    guarded = prove(quantized, inputs, target, checks=again)
+    guarded = prove(quantized, inputs, target, checks=again, locate=True)
     record["guard"] = "ok" if guarded.ok else "broken"
     if guarded.outcome == "not_judged":
         record["guard"] = "not-judged"
