@@ -30,6 +30,28 @@ def conv(groups: int, rank: int = 2) -> Graph:
     return b.output(b.requantize(value, int8(0.05)))
 
 
+def put(sizes: Sizes) -> Graph:
+    b = GraphBuilder()
+    x, value = b.quantized_input("x", sizes, int8(0.05)), b.quantized_input("value", (1,), int8(0.05))
+    written = b.call("aten.index_put.default", x, (b.constant("rows", (1,), "int64", (0,)),), value, shape=sizes)
+    return b.output(b.requantize(written, int8(0.05)))
+
+
+def halves(sizes: Sizes) -> Graph:
+    b = GraphBuilder()
+    half = (sizes[0], 2, *sizes[2:])
+    parts = b.call("aten.split.Tensor", b.quantized_input("x", sizes, int8(0.05)), 2, 1, shape=half)
+    part = b.call("operator.getitem", parts, 0, shape=half)
+    return b.output(b.requantize(part, int8(0.05)))
+
+
+def beside_constant(sizes: Sizes) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", sizes, int8(0.05))
+    made = b.requantize(b.call("aten.full_like.default", x, 0.3, shape=sizes, annotated=False), int8(0.05))
+    return b.output(b.requantize(b.call("aten.add.Tensor", x, made, shape=sizes), int8(0.05)))
+
+
 DROPPED = call("aten.amax.default", (1,), result=(None, 6))
 
 
@@ -43,6 +65,12 @@ DROPPED = call("aten.amax.default", (1,), result=(None, 6))
         (call("aten.amax.default", (1,), True, result=(None, 1, 6)), 0),
         (call("aten.amax.default", (1,), data=(2, 4, 6), result=(2, 6)), 0),
         (call("aten.view.default", (-1, 24), result=(None, 24)), 0),  # of a view alone no partition is made
+        (put((None, 8)), 1),
+        (put((2, 8)), 0),
+        (halves((2, 4, 6, None)), 1),
+        (halves((None, 4, 6, 6)), 0),
+        (beside_constant((2, None)), 1),
+        (beside_constant((2, 8)), 0),
         (conv(1), 0),
         (conv(2), 1),
         (conv(4), 0),  # depthwise

@@ -1,17 +1,19 @@
 """Which ops with a dynamic size the backend takes and then makes views or slices of, whose sizes TOSA has to compute.
 
 Source: ``SymbolicShapeSupportCheck`` (operator_support/tosa_supported_operators.py), ``DecomposeLinearPass``,
-``DecomposeGroupedConvPass``, ``DecomposeCumsumPass``, ``DecomposeSelectPass``, ``ResolveViewCopyInferredDimPass`` and
-``SymbolicToTosaShapesPass`` of ExecuTorch 1.5.1. The check rejects ops that are given a size, and some that are known
-to need one; what a pass makes of an op later on it does not ask. Where that has a dynamic size among its arguments,
-the target needs the TOSA extension shape. From 1.3.0 to 1.5.0 the check rejects every dynamic size, and 1.2.0, which
-has no such check, lowers these ops. All of them were judged one by one on 1.5.1.
+``DecomposeGroupedConvPass``, ``DecomposeCumsumPass``, ``DecomposeSelectPass``, ``ResolveViewCopyInferredDimPass``,
+``RewriteIndexPutPass``, ``ConvertFullLikeToFullPass`` and ``SymbolicToTosaShapesPass`` of ExecuTorch 1.5.1. The check
+rejects ops that are given a size, and some that are known to need one; what a pass makes of an op later on it does not
+ask. Where that has a dynamic size among its arguments, the target needs the TOSA extension shape. From 1.3.0 to 1.5.0
+the check rejects every dynamic size, and 1.2.0, which has no such check, lowers these ops. All of them were judged one
+by one on 1.5.1.
 
 Rules that depend on it: OP718.
 """
 
 from __future__ import annotations
 
+from fuseguard.backend.partition import stays_outside
 from fuseguard.ir import Node, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
@@ -22,6 +24,8 @@ EXTENSION = "shape"
 #: Ops of which alone no partition is made.
 _DROPPED = frozenset(("view", "clone", "getitem"))
 
+#: Constants that take their shape from their operand.
+_LIKE = frozenset(("full_like", "ones_like", "zeros_like"))
 _REDUCTIONS = frozenset(("sum", "amax", "amin"))
 
 
@@ -38,12 +42,28 @@ def becomes_view(view: View, node: Node, target: Target) -> str:
         return "slices of its input" if 1 < view.groups(node) < _channels(view, node) else ""
     if node.kind == "cumsum":
         return "a view to four dimensions"
+    if node.kind == "index_put":
+        return "a scatter into a flattened tensor"
+    if node.kind in ("split", "chunk"):
+        return "slices of its input" if _is_dynamic_beyond_batch(view.producer(node)) else ""
+    if makes_constant(node):
+        return "" if stays_outside(view, node, target) else "a constant of its operand's size"
     if node.kind in _REDUCTIONS:
         return "" if node.arg(2, "keepdim", False) is True else "a view without the reduced dimension"
     if node.kind == "select" or node.target.startswith("aten.index_select"):
         return "a view of what is selected"
     inferred = node.kind == "view" and _infers(node.arg(1, "size"))
     return "a view to an inferred size" if inferred and any(other.kind not in _DROPPED for other in view.ops) else ""
+
+
+def makes_constant(node: Node) -> bool:
+    """Whether an op is a constant in the shape of its operand. masked_fill is decomposed into one and a where."""
+    return node.kind == "full" and node.operator in _LIKE
+
+
+def _is_dynamic_beyond_batch(node: Node | None) -> bool:
+    """Whether a dimension is dynamic after the first one, which a split has fixed by the time that it is lowered."""
+    return node is not None and node.meta is not None and None in node.meta.shape[1:]
 
 
 def _is_dynamic(node: Node | None) -> bool:

@@ -153,8 +153,8 @@ def _check_sizes(lowered: Any) -> None:
         if not all(isinstance(size, int) for size in value.shape):
             if all(fixed_size(size) is not None for size in value.shape):
                 raise NotJudged(
-                    f"{node.name} has the shape {tuple(value.shape)}, in which torch.export has fixed a size and left "
-                    f"it symbolic. The backend lowers it as a dynamic one, and the TOSA reference model runs fixed "
+                    f"{node.name} has the shape {tuple(value.shape)}, in which a size is fixed and was left "
+                    f"symbolic. The backend lowers it as a dynamic one, and the TOSA reference model runs fixed "
                     f"shapes only. Export the program again without dynamic shapes and prove the result: "
                     f"torch.export.export(program.module(), inputs)."
                 )
