@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.shared_outputs import shared_outputs
+from fuseguard.backend.shared_outputs import first_with_value, shared_outputs
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, ReturnInstead, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
@@ -62,7 +62,7 @@ class OutputsShareValue(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """The program returns the first of them in both places, where it returns both."""
         value = view.graph[finding.nodes[-1]]
-        first = next((group[0] for group in shared_outputs(view, target) if value in group), None)
+        first = first_with_value(view, target).get(value.name)
         if first is None or not all(_is_returned(view, node) for node in (value, first)):
             return None
         return Rewrite((ReturnInstead(value.name, first.name),))

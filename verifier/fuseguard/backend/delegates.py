@@ -12,12 +12,12 @@ Rules that depend on it: those of shared_outputs and unread_inputs.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Mapping
 
 from fuseguard.ir import Node, View
 
 
-def delegate_numbers(view: View, outside: Container[Node]) -> Mapping[str, int]:
+def delegate_numbers(view: View, outside: Callable[[Node], bool]) -> Mapping[str, int]:
     """The number of the delegate of each op that is not ``outside``, by name, counted from the end of the program.
 
     Of an op outside, it is the largest number of a delegate that its value leads to, plus 1; 0 if it leads to none.
@@ -27,7 +27,7 @@ def delegate_numbers(view: View, outside: Container[Node]) -> Mapping[str, int]:
     for node in reversed(view.graph.nodes.values()):
         if node.op != "call":
             continue
-        leaves = node in outside
+        leaves = outside(node)
         if leaves:
             apart.add(node.name)
         number = 0

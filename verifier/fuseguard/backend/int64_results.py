@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fuseguard.backend.partition import stays_outside
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.releases import DELEGATES_ARGMAX, DELEGATES_ARGMAX_CASTS
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import CASTS
@@ -64,9 +65,16 @@ def stays_for_int64(view: View, target: Target, node: Node) -> bool:
     read = [item for item in view.graph.inputs(node) if _is_int64(item) and not _is_constant((item,))]
     if DELEGATES_ARGMAX_CASTS.in_force(target):
         read = [item for item in read if not (_is_delegated_argmax(view, target, item) and _is_taken(item, target))]
-    if any(_is_int64(user) for user in view.users(node) if user.info.has(Trait.GETITEM)):
+    if node.name in _with_int64_parts(view):
         return True
     return bool(read) or (_is_int64(node) and not _is_constant((node,)))
+
+
+@once_per_view
+def _with_int64_parts(view: View) -> frozenset[str]:
+    """The names of what yields several results, an int64 among them: an op may be asked for each of its readers."""
+    parts = (node for node in view.calls() if node.info.has(Trait.GETITEM) and _is_int64(node))
+    return frozenset(item.name for part in parts for item in view.graph.inputs(part))
 
 
 def _is_taken(argmax: Node, target: Target) -> bool:

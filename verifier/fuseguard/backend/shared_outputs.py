@@ -36,11 +36,17 @@ def shared_outputs(view: View, target: Target) -> tuple[tuple[Node, ...], ...]:
     if len(leaving) < 2:
         return ()
     numbers = value_numbers(view, target)
-    delegates = delegate_numbers(view, [node for node in view.calls() if stays_outside(view, node, target)])
+    delegates = delegate_numbers(view, lambda node: stays_outside(view, node, target))
     groups: dict[tuple[int, int], list[Node]] = {}
     for node in leaving:
         groups.setdefault((numbers[node.name], delegates[node.name]), []).append(node)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+@once_per_view
+def first_with_value(view: View, target: Target) -> Mapping[str, Node]:
+    """By the name of a node of :func:`shared_outputs`, the first node of its group."""
+    return {node.name: group[0] for group in shared_outputs(view, target) for node in group}
 
 
 def leaving_nodes(view: View, target: Target) -> tuple[Node, ...]:

@@ -53,14 +53,17 @@ def lost_inputs(view: View, target: Target, refused: frozenset[str] = _NONE) -> 
     read = _read(view)
     outsides = {stays: _Outside(view, target, refused, stays) for stays in (stays_outside, stays_on_cpu_with_float)}
     numbers: dict[_Stays, Mapping[str, int]] = {}
+    delegates: dict[tuple[_Stays, int, bool], _Delegate] = {}
     for node in shaped:
         # What INT leaves on the CPU is found where floats are lowered: it breaks there.
         left = stays_outside(view, node, target) or (not target.has_float and is_left_out_of_int(view, target, node))
         stays = stays_on_cpu_with_float if left else stays_outside
         if stays not in numbers:
-            numbers[stays] = delegate_numbers(view, outsides[stays])
-        delegate = _Delegate(view, node, outsides[stays], numbers[stays], floats=target.has_float or left)
-        lost = _lost(view, delegate, node, read)
+            numbers[stays] = delegate_numbers(view, outsides[stays].has)
+        key = stays, numbers[stays][node.name], target.has_float or left
+        if key not in delegates:
+            delegates[key] = _Delegate(view, key[1], outsides[stays], numbers[stays], read, floats=key[2])
+        lost = delegates[key].lost(node)
         if lost is not None and not _is_transposed(lost, target):
             yield node, lost if not view.is_q(lost) else view.producer(lost) or lost
 
@@ -79,9 +82,13 @@ def is_left_out_of_int(view: View, target: Target, node: Node) -> bool:
     if refusal(view, node, target) is not None:
         return True
     operand = shape_operand(view, node)
-    if operand is None or not view.is_dq(operand):
-        return False
-    return any(user.op == "output" or stays_on_cpu(view, user, target) for user in view.users(operand))
+    return operand is not None and view.is_dq(operand) and _is_read_outside(view, target, operand.name)
+
+
+@once_per_view
+def _is_read_outside(view: View, target: Target, name: str) -> bool:
+    """Whether an output or an op on the CPU reads a node: many constants may share it."""
+    return any(user.op == "output" or stays_on_cpu(view, user, target) for user in view.users(view.graph[name]))
 
 
 def is_flat(node: Node) -> bool:
@@ -99,35 +106,94 @@ class _Outside:
 
     def __init__(self, view: View, target: Target, refused: frozenset[str], stays: _Stays) -> None:
         self._view, self._target, self._refused, self._stays = view, target, refused, stays
+        self._known: dict[str, bool] = {}
 
-    def __contains__(self, node: object) -> bool:
-        assert isinstance(node, Node)
-        if node.name in self._refused or self._stays(self._view, node, self._target):
-            return True
-        return stays_for_int64(self._view, self._target, node)
+    def has(self, node: Node) -> bool:
+        """Whether a node does. Each is asked once: a node is asked for by each of its operands and readers."""
+        found = self._known.get(node.name)
+        if found is None:
+            found = node.name in self._refused or self._stays(self._view, node, self._target)
+            found = self._known[node.name] = found or stays_for_int64(self._view, self._target, node)
+        return found
 
 
 class _Delegate:
-    """The delegate of an op; ``floats`` is whether it may compute with floats.
+    """A delegate by its number; ``floats`` is whether it may compute with floats.
 
-    If not, the partitioner takes each DQ out of it again that an output or an op on the CPU reads.
+    If not, the partitioner takes each DQ out of it again that an output or an op on the CPU reads. ``read``: the names
+    of the nodes on whose values the results depend. What is found out about a value is kept: many may read it.
     """
 
-    def __init__(self, view: View, op: Node, outside: _Outside, numbers: Mapping[str, int], *, floats: bool) -> None:
+    def __init__(
+        self, view: View, number: int, outside: _Outside, numbers: Mapping[str, int], read: frozenset[str], *,
+        floats: bool,
+    ) -> None:  # fmt: skip
         self._view = view
-        self.outside = outside
-        self.floats = floats
-        self._number = numbers[op.name]
+        self._outside = outside
+        self._floats = floats
+        self._number = number
         self._numbers = numbers
+        self._read = read
+        self._members: dict[str, bool] = {}
+        self._leads: dict[str, Node | None] = {}
 
-    def __contains__(self, node: object) -> bool:
-        assert isinstance(node, Node)
-        if node.op != "call" or self._numbers[node.name] != self._number or node in self.outside:
+    def lost(self, node: Node) -> Node | None:
+        """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
+        start = next(iter(self._view.graph.inputs(node)), None)
+        if start is None:
+            return None
+        pending, begun = [start], {node.name}
+        while pending:
+            item = pending[-1]
+            if item.name not in self._leads and item.name not in begun:
+                begun.add(item.name)
+                further = [other for other in self._above(item) if other.name not in begun]
+                if further:
+                    pending += further
+                    continue
+            pending.pop()
+            self._leads.setdefault(item.name, self._found(item))
+        return self._leads[start.name]
+
+    def _above(self, item: Node) -> tuple[Node, ...]:
+        """What an input of the delegate may lead through to ``item``; nothing if it is one, or if its value is read."""
+        if item.constant or item.name in self._read or self._is_input(item):
+            return ()
+        return tuple(self._view.graph.inputs(item))
+
+    def _found(self, item: Node) -> Node | None:
+        """The lost input that ``item`` is, or that leads to it: what is above it is known."""
+        if item.constant:
+            return None
+        if self._is_input(item):
+            return None if any(self._takes(user, item) for user in self._view.users(item)) else item
+        above = (self._leads.get(other.name) for other in reversed(self._above(item)))
+        return next((found for found in above if found is not None), None)
+
+    def _is_input(self, item: Node) -> bool:
+        """Whether a value is an input. Without float support, that of an input's quantize op is one."""
+        if not self._has(item):
+            return True
+        producer = self._view.producer(item) if self._view.is_q(item) and not self._floats else None
+        return producer is not None and producer.op != "call"
+
+    def _takes(self, user: Node, item: Node) -> bool:
+        """Whether an op in the delegate takes the value of an input."""
+        return user.name in self._read and self._has(user) and item.name in _values_of(self._view, user)
+
+    def _has(self, node: Node) -> bool:
+        found = self._members.get(node.name)
+        if found is None:
+            found = self._members[node.name] = self._is_member(node)
+        return found
+
+    def _is_member(self, node: Node) -> bool:
+        if node.op != "call" or self._numbers[node.name] != self._number or self._outside.has(node):
             return False
-        return self.floats or not self._view.is_dq(node) or not any(map(self._is_outside, self._view.users(node)))
+        return self._floats or not self._view.is_dq(node) or not any(map(self._is_outside, self._view.users(node)))
 
     def _is_outside(self, user: Node) -> bool:
-        return user.op == "output" or user in self.outside
+        return user.op == "output" or self._outside.has(user)
 
 
 def _is_taken(node: Node) -> bool:
@@ -150,32 +216,3 @@ def _values_of(view: View, node: Node) -> list[str]:
     """The names of the nodes whose values ``node`` takes."""
     names = [ref.name for ref in node.refs()]
     return names[1:] if shape_operand(view, node) is not None else names
-
-
-def _lost(view: View, delegate: _Delegate, node: Node, read: frozenset[str]) -> Node | None:
-    """An input of the delegate that leads to ``node`` alone, or to others of its kind."""
-    pending, seen = list(view.graph.inputs(node)[:1]), {node.name}
-    while pending:
-        item = pending.pop()
-        if item.constant or item.name in seen:
-            continue
-        seen.add(item.name)
-        if _is_input(view, delegate, item):
-            if not any(_takes(view, delegate, user, item, read) for user in view.users(item)):
-                return item
-        elif item.name not in read:
-            pending += view.graph.inputs(item)
-    return None
-
-
-def _is_input(view: View, delegate: _Delegate, item: Node) -> bool:
-    """Whether a value is an input of the delegate. Without float support, that of an input's quantize op is one."""
-    if item not in delegate:
-        return True
-    producer = view.producer(item) if view.is_q(item) and not delegate.floats else None
-    return producer is not None and producer.op != "call"
-
-
-def _takes(view: View, delegate: _Delegate, user: Node, item: Node, read: frozenset[str]) -> bool:
-    """Whether an op in the delegate takes the value of an input."""
-    return user.name in read and user in delegate and item.name in _values_of(view, user)
