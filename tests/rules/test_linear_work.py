@@ -18,6 +18,7 @@ from fuseguard_testkit.lint_work import function_calls, growth, lines_run
 from fuseguard_testkit.side_by_side import first_bad_examples, repeated
 
 RULES = load_registry().rules
+OP724 = next(rule for rule in RULES if rule.code == "OP724")
 QPARAMS = int8(0.05, -17)
 SHAPE = (1, 4, 8, 8)
 #: Copies of an example, in ``growth``. The counts are exact, so that few copies tell.
@@ -122,6 +123,21 @@ def rolls_of_one_value(count: int) -> Graph:
     value = b.quantized_input("x", SHAPE, QPARAMS)
     rolls = (b.call("aten.roll.default", value, (1,), (2,), shape=SHAPE) for _ in range(count))
     return b.output(*(b.requantize(roll, QPARAMS) for roll in rolls))
+
+
+def clones_of_one_value(count: int) -> Graph:
+    """Results of a delegate that are one of its inputs."""
+    b = GraphBuilder()
+    value = b.quantized_input("x", SHAPE, QPARAMS)
+    clones = [b.requantize(b.call("aten.clone.default", value), QPARAMS) for _ in range(count)]
+    return b.output(*clones, b.requantize(b.call("aten.neg.default", value), QPARAMS))
+
+
+def test_a_repair_of_one_finding_does_not_look_for_all_others() -> None:
+    """OP724 searched the whole program again for the repair of each of its findings."""
+    target = Target.parse("ethos-u85-256", "1.5.1")
+    few, many = (lines_run(clones_of_one_value(count), [OP724], target) for count in (40, 80))
+    assert many < 2.1 * few
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.passed_on_inputs import passed_on_inputs
+from fuseguard.backend.passed_on_inputs import entering_values, passed_on_inputs
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, ReturnInstead, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
@@ -52,9 +52,8 @@ class ResultIsDelegateInput(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """The program returns what enters the delegate, where it returns what leaves it."""
-        found = {value.name: entering for value, entering, _ in passed_on_inputs(view, target)}
         value = view.graph[finding.nodes[-1]]
-        entering = found.get(value.name)
+        entering = entering_values(view, target).get(value.name)
         if entering is None or not view.users(value) or value.name in view.graph.mutations.values():
             return None
         if any(user.op != "output" for user in view.users(value)):

@@ -10,9 +10,10 @@ Rules that depend on it: OP724.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fuseguard.backend.partition import computes_beside, is_delegated
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.shared_outputs import leaving_nodes, value_numbers
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
@@ -21,8 +22,19 @@ from fuseguard.target import Target
 _NOOPS = frozenset(("view", "clone", "expand"))
 
 
-def passed_on_inputs(view: View, target: Target) -> Iterator[tuple[Node, Node, tuple[Node, ...]]]:
+@once_per_view
+def passed_on_inputs(view: View, target: Target) -> tuple[tuple[Node, Node, tuple[Node, ...]], ...]:
     """A value that leaves a delegate, the same value where it enters, and the ops between them, the first one first."""
+    return tuple(_passed_on(view, target))
+
+
+@once_per_view
+def entering_values(view: View, target: Target) -> Mapping[str, Node]:
+    """By the name of a value that leaves a delegate, the same value where it enters."""
+    return {value.name: entering for value, entering, _ in passed_on_inputs(view, target)}
+
+
+def _passed_on(view: View, target: Target) -> Iterator[tuple[Node, Node, tuple[Node, ...]]]:
     numbers = value_numbers(view, target)
     for node in leaving_nodes(view, target):
         between, entering = _between(view, node, numbers[node.name], target)
