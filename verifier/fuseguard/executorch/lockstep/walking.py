@@ -190,11 +190,7 @@ class Walks:
     def codes_of(self, meeting: Meeting, values: torch.Tensor) -> Array:
         """``values`` quantized as the Q of a meeting does."""
         scale, zero_point = map(float, self._nodes[meeting.name].args[1:3])
-        expected = meeting.expected
-        limits = np.iinfo(expected.dtype)
-        steps = np.nan_to_num(np.rint(values.detach().to(torch.float64).numpy() / scale)) + zero_point
-        codes: Array = np.clip(steps, limits.min, limits.max).astype(expected.dtype)
-        return codes
+        return _unclipped(values.detach().to(torch.float64).numpy() / scale, zero_point, meeting.expected.dtype)
 
     def eager_codes(self, walked: Walked) -> Mapping[str, Array]:
         """By Q, the codes that torch yields from the codes that a walk has found, in the eager program's float32.
@@ -274,10 +270,8 @@ class _Walker(Deferring, Float64Interpreter):
         # Floats are quantized in float32, where a half may be another number than in float64.
         ties = at_ties(steps, TIE + (FLOAT32 * steps.abs() if n.name in self.of_floats else 0.0)).numpy()
         expected = codes.detach().numpy()
-        limits = np.iinfo(expected.dtype)
         unsaturated = (self._unsaturated.get(source.name, value) / scale).to(torch.float64)
-        rounded = np.nan_to_num(np.rint(unsaturated.numpy())) + zero_point
-        unclipped = np.clip(rounded, limits.min, limits.max).astype(expected.dtype)
+        unclipped = _unclipped(unsaturated.numpy(), zero_point, expected.dtype)
         if n.name in self._kept:
             self._unrounded[n.name] = value, trail
         found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
@@ -301,6 +295,13 @@ class _Walker(Deferring, Float64Interpreter):
             alignment = align(as_codes(forced.values, expected), expected)
             return (alignment.values, forced) if alignment is not None else None
         return self.walks.search.near(expected, ties, trail.places)
+
+
+def _unclipped(steps: Array, zero_point: float, dtype: np.dtype[Any]) -> Array:
+    """The codes of values in steps, saturated at the limits of their dtype alone."""
+    limits = np.iinfo(dtype)
+    codes: Array = np.clip(np.nan_to_num(np.rint(steps)) + zero_point, limits.min, limits.max).astype(dtype)
+    return codes
 
 
 class _Eager(Deferring):
