@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -86,13 +85,12 @@ def _for_terminal(text: str) -> str:
     if not sys.stderr.isatty():
         return text
     import shutil
-    import textwrap
 
-    width = shutil.get_terminal_size().columns
-    # Paths and commands stay whole, so that they can be copied.
-    wrap = functools.partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    from fuseguard.report.lines import Line, paragraph, plain
+
     # An indented line, such as one of a usage text, is laid out already.
-    return "\n".join("\n".join(wrap(line)) if line[:1].strip() else line for line in text.split("\n"))
+    lines = (paragraph(line) if line[:1].strip() else Line(line, hang=len(line)) for line in text.split("\n"))
+    return plain(lines, shutil.get_terminal_size().columns).removesuffix("\n")
 
 
 def clean_lines(text: str) -> str:
