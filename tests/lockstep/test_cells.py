@@ -218,6 +218,24 @@ def test_a_quantize_op_that_is_left_out_still_counts_for_the_scale() -> None:
         assert "refuted" in {cell.status for cell in proof.all_inputs.cells}
 
 
+def test_a_quantize_op_that_is_left_out_still_saturates_codes() -> None:
+    """A neg of codes hands them on with its operand's scale, where the program saturates at a millionth of it.
+
+    The results are off by 100 steps (QD202 before 1.5). A value without rounding was not saturated either. The cell was
+    taken for right on its unrounded operand, and the outcome was bounded (short campaign, program 20 on 1.4.1).
+    """
+    b = GraphBuilder()
+    step, tiny = int8(0.02, 0), int8(0.02e-6, 0)
+    x, y = (b.quantized_input(name, (1, 4, 8, 8), step) for name in ("x", "y"))
+    minus = b.requantize(b.call("aten.neg.default", x), tiny)
+    kept = b.call("aten.where.self", b.call("aten.lt.Tensor", x, y, dtype="bool"), minus, y)
+    proof = prove(*materialize(b.output(b.requantize(kept, step))), INT, locate=True, all_inputs=True)
+    assert proof.outcome == proof.end_to_end == "wrong"
+    assert any({"neg", "where"} & set(cell.ops) for cell in proof.wrong_cells)
+    assert proof.all_inputs is not None
+    assert "refuted" in {cell.status for cell in proof.all_inputs.cells}
+
+
 def test_another_value_with_the_expected_codes_is_not_taken_for_a_result() -> None:
     """A leaky_relu changes no positive value, so its operand has the codes that its result should have.
 

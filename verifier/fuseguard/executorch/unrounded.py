@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
+
+from fuseguard.ir.ops import Trait
+from fuseguard.ir.view import View
+
+#: Ops of these traits compute no more than codes: what they yield is saturated at the limits of the codes' dtype.
+_ON_CODES = Trait.TRANSPARENT | Trait.CONSTANT | Trait.QUANTIZE | Trait.DEQUANTIZE
+
+
+def computes_on_codes(view: View, ops: Iterable[str]) -> bool:
+    """Whether what ``ops`` compute, by name, is codes everywhere, and nowhere an accumulator or a value in int32.
+
+    Comparisons are codes too: only bools leave them.
+    """
+    nodes = (view.graph[op] for op in ops)
+    return all(node.info.has(_ON_CODES) or (node.meta is not None and node.meta.dtype == "bool") for node in nodes)
+
+
+def hands_codes_on(view: View, ops: Iterable[str], qparams: Iterable[object]) -> bool:
+    """Whether ``ops``, by name, only move codes. ``qparams``: of their operands and of their result."""
+    moves = all(view.graph[op].info.has(Trait.MOVES | Trait.QUANTIZE | Trait.DEQUANTIZE) for op in ops)
+    return moves and len(set(qparams)) == 1
+
+
+def saturated(value: torch.Tensor, quantize: torch.fx.Node) -> torch.Tensor:
+    """``value``, which is not rounded, at most as large as the limits of the dtype of ``quantize`` allow."""
+    scale, zero_point = (_number(arg) for arg in quantize.args[1:3])
+    limits = torch.iinfo(quantize.args[5])  # type: ignore[arg-type]
+    return value.clamp((limits.min - zero_point) * scale, (limits.max - zero_point) * scale)
 
 
 def keeps_value(quantize: torch.fx.Node, dequantize: torch.fx.Node) -> bool:
@@ -11,7 +41,7 @@ def keeps_value(quantize: torch.fx.Node, dequantize: torch.fx.Node) -> bool:
 
 
 def without_rounding(value: torch.Tensor, quantize: torch.fx.Node, dequantize: torch.fx.Node) -> torch.Tensor:
-    """What ``dequantize`` yields of ``value`` where ``quantize``, which it reads, neither rounds nor saturates.
+    """What ``dequantize`` yields of ``value`` where ``quantize``, which it reads, does not round.
 
     Two different pairs of scale and zero point make an affine function of the two ops. Raises RuntimeError if they are
     not numbers.

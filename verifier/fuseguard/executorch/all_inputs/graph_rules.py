@@ -69,7 +69,7 @@ class GraphRules:
     """Forms of the values of one torch graph.
 
     ``wide``: constants are brought to float64. ``unrounded``: names of quantize ops that do not round (lockstep's
-    ``fused``). ``known``: forms of nodes that are given.
+    ``fused``). ``clipped``: those of them that may saturate. ``known``: forms of nodes that are given.
     """
 
     def __init__(
@@ -80,12 +80,14 @@ class GraphRules:
         *,
         wide: bool,
         unrounded: frozenset[str] = frozenset(),
+        clipped: frozenset[str] = frozenset(),
     ) -> None:
         self.table = table
         self.leaves = leaves
         self.on_all_codes = on_all_codes
         self.wide = wide
         self.unrounded = unrounded
+        self.clipped = clipped
         self.sums = Sums(table, leaves, on_all_codes)
 
     def apply(self, node: torch.fx.Node, form_of: Callable[[torch.fx.Node], Form]) -> Form:
@@ -118,8 +120,10 @@ class GraphRules:
         return self.sums.apply(name, args, kwargs)
 
     def unrounded_names(self, node: torch.fx.Node) -> tuple[str, ...]:
-        """Quantizing and dequantizing where it does nothing. Raises Unsupported where it changes the scale."""
+        """Quantizing and dequantizing where it does nothing. Raises Unsupported where it may saturate or rescales."""
         first = node.args[0] if node.args else None
+        if node.name in self.clipped:
+            raise Unsupported(f"{node.name} does not round, and may saturate")
         if node.name in self.unrounded:
             return ("quantize_per_tensor",)
         if isinstance(first, torch.fx.Node) and first.name in self.unrounded:

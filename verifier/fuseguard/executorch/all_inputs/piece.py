@@ -21,7 +21,7 @@ from fuseguard.executorch.lockstep.layouts import order_in
 from fuseguard.executorch.lockstep.observing import Place
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.lowering import is_quantizer
-from fuseguard.executorch.unrounded import without_rounding
+from fuseguard.executorch.unrounded import computes_on_codes, hands_codes_on, saturated, without_rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,8 @@ class Piece:
         self.program = walks.program
         self.nodes: dict[str, torch.fx.Node] = {node.name: node for node in self.program.graph.nodes}
         self.fused = walked.unrounded - {name}
+        #: Those that saturate at the limits of their dtype, and those of them that may have values beyond.
+        self.within, self.clipped = self._within(walked)
         if not self.fused.isdisjoint(trail.operands):
             raise Unsupported("an operand is read both with and without the rounding of its quantize op")
         self.lowering = lowering
@@ -131,10 +133,24 @@ class Piece:
         self.in_float32.limits |= limits
         self._forms: dict[str, Form] = {}
         self._rules = GraphRules(
-            self.program_table, self.leaves, self._on_all_codes, wide=True, unrounded=self.fused
+            self.program_table, self.leaves, self._on_all_codes, wide=True, unrounded=self.fused, clipped=self.clipped
         )  # fmt: skip
         self._constants = constants_of(self.program)
         self.lowering_forms = self._lowering_forms(walked)
+
+    def _within(self, walked: Walked) -> tuple[frozenset[str], frozenset[str]]:
+        view = self.walks.view
+        within = [
+            meeting for meeting in walked.meetings
+            if meeting.name in self.fused and computes_on_codes(view, meeting.trail.ops)
+        ]  # fmt: skip
+        clipped = frozenset(
+            meeting.name for meeting in within
+            if not hands_codes_on(
+                view, meeting.trail.ops, [self.nodes[q].args[1:3] for q in (*meeting.trail.operands, meeting.name)]
+            )
+        )  # fmt: skip
+        return frozenset(meeting.name for meeting in within), clipped
 
     def _operands(self, walked: Walked, saturated: frozenset[str]) -> list[Operand]:
         meetings = {meeting.name: meeting for meeting in walked.meetings}
@@ -293,7 +309,8 @@ class Piece:
                 if wide and node is self.node and is_quantizer(node):
                     return interpreter.env[first].numpy()  # type: ignore[no-any-return]
                 if node.name in self.fused:
-                    interpreter.env[node] = interpreter.env[first]
+                    value = interpreter.env[first]
+                    interpreter.env[node] = saturated(value, node) if node.name in self.within else value
                     continue
                 if isinstance(first, torch.fx.Node) and first.name in self.fused:
                     interpreter.env[node] = without_rounding(interpreter.env[first], first, node)

@@ -25,7 +25,7 @@ from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
 from fuseguard.executorch.lowering import is_quantizer
 from fuseguard.executorch.outputs import quantizers_of_floats, saturating_activations
 from fuseguard.executorch.state import arguments, result_names, results
-from fuseguard.executorch.unrounded import without_rounding
+from fuseguard.executorch.unrounded import computes_on_codes, saturated, without_rounding
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 
@@ -227,7 +227,7 @@ class _Walker(Deferring, Float64Interpreter):
         self.of_floats = walks.of_floats
         self.meetings: list[Meeting] = []
         self._trail: dict[str, Trail] = {}
-        #: By Q: its value before it is quantized, and how that came about; of those that some reader is computed past.
+        #: By Q that some reader is computed past: its value as that reader has it, and how it came about.
         self._unrounded: dict[str, tuple[torch.Tensor, Trail]] = {}
         #: By activation that is the saturation of its Q: its operand.
         self._unsaturated: dict[str, torch.Tensor] = {}
@@ -273,7 +273,9 @@ class _Walker(Deferring, Float64Interpreter):
         unsaturated = (self._unsaturated.get(source.name, value) / scale).to(torch.float64)
         unclipped = _unclipped(unsaturated.numpy(), zero_point, expected.dtype)
         if n.name in self._kept:
-            self._unrounded[n.name] = value, trail
+            # An accumulator may go on as it is. Codes cannot be beyond their dtype, whatever is left out.
+            within = computes_on_codes(self.walks.view, trail.ops)
+            self._unrounded[n.name] = saturated(value, n) if within else value, trail
         found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
         actual, tensor = found if found is not None else (None, None)
         # A network has millions of codes: what is equal is kept once.
