@@ -6,20 +6,21 @@ from collections.abc import Iterable
 
 import torch
 
+from fuseguard.ir.graph import Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
 
-#: Ops of these traits compute no more than codes: what they yield is saturated at the limits of the codes' dtype.
-_ON_CODES = Trait.TRANSPARENT | Trait.CONSTANT | Trait.QUANTIZE | Trait.DEQUANTIZE
+#: What has the range of its operands. An activation may be fused into the op before it.
+_HANDS_ON = Trait.MOVES | Trait.ACTIVATION | Trait.QUANTIZE | Trait.DEQUANTIZE
 
 
-def computes_on_codes(view: View, ops: Iterable[str]) -> bool:
-    """Whether what ``ops`` compute, by name, is codes everywhere, and nowhere an accumulator or a value in int32.
-
-    Comparisons are codes too: only bools leave them.
-    """
-    nodes = (view.graph[op] for op in ops)
-    return all(node.info.has(_ON_CODES) or (node.meta is not None and node.meta.dtype == "bool") for node in nodes)
+def is_wide(node: Node, operands: Iterable[bool]) -> bool:
+    """Whether ``node`` yields an accumulator, which may be beyond the codes' dtype. ``operands``: whether these do."""
+    if node.meta is not None and node.meta.dtype == "bool":
+        return False
+    if node.info.has(_HANDS_ON):
+        return any(operands)
+    return not node.info.has(Trait.TRANSPARENT | Trait.CONSTANT)
 
 
 def hands_codes_on(view: View, ops: Iterable[str], qparams: Iterable[object]) -> bool:

@@ -21,7 +21,7 @@ from fuseguard.executorch.lockstep.layouts import order_in
 from fuseguard.executorch.lockstep.observing import Place
 from fuseguard.executorch.lockstep.walking import Meeting, Trail, Walked, Walks
 from fuseguard.executorch.lowering import is_quantizer
-from fuseguard.executorch.unrounded import computes_on_codes, hands_codes_on, saturated, without_rounding
+from fuseguard.executorch.unrounded import hands_codes_on, saturated, without_rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +140,7 @@ class Piece:
 
     def _within(self, walked: Walked) -> tuple[frozenset[str], frozenset[str]]:
         view = self.walks.view
-        within = [
-            meeting for meeting in walked.meetings
-            if meeting.name in self.fused and computes_on_codes(view, meeting.trail.ops)
-        ]  # fmt: skip
+        within = [item for item in walked.meetings if item.name in self.fused and not item.trail.wide]
         clipped = frozenset(
             meeting.name for meeting in within
             if not hands_codes_on(

@@ -25,7 +25,7 @@ from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
 from fuseguard.executorch.lowering import is_quantizer
 from fuseguard.executorch.outputs import quantizers_of_floats, saturating_activations
 from fuseguard.executorch.state import arguments, result_names, results
-from fuseguard.executorch.unrounded import computes_on_codes, saturated, without_rounding
+from fuseguard.executorch.unrounded import is_wide, saturated, without_rounding
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
 
@@ -35,22 +35,24 @@ class Trail:
     """How a value came about since the lowering's codes were last met.
 
     ``places``: of these codes, by value. ``operands``: their Qs. ``ops``: the ops since, in order. ``joined``: the Qs
-    among them, which were not found.
+    among them, which were not found. ``wide``: the value may be an accumulator, beyond the limits of the codes' dtype.
     """
 
     places: frozenset[Places] = frozenset()
     operands: tuple[str, ...] = ()
     ops: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    wide: bool = False
 
     @classmethod
-    def through(cls, trails: Sequence[Trail], *ops: str) -> Trail:
+    def through(cls, trails: Sequence[Trail], *ops: str, wide: bool = False) -> Trail:
         """That of a value which an op computes from values with ``trails``."""
         return cls(
             frozenset[Places]().union(*(trail.places for trail in trails)),
             tuple(dict.fromkeys(item for trail in trails for item in trail.operands)),
             (*dict.fromkeys(item for trail in trails for item in trail.ops), *ops),
             tuple(dict.fromkeys(item for trail in trails for item in trail.joined)),
+            wide,
         )
 
 
@@ -257,7 +259,10 @@ class _Walker(Deferring, Float64Interpreter):
 
     def _trail_to(self, n: torch.fx.Node) -> Trail:
         trails = [self._trail[item.name] for item in n.all_input_nodes if item.name in self._trail]
-        return Trail.through(trails, *([n.name] if n.op == "call_function" else []))
+        if n.op != "call_function":
+            return Trail.through(trails)
+        wide = is_wide(self.walks.view.graph[n.name], (trail.wide for trail in trails))
+        return Trail.through(trails, n.name, wide=wide)
 
     def _meet(self, n: torch.fx.Node, trail: Trail) -> Any:
         self.walks.progress(f"cell {len(self.meetings) + 1} of {self.walks.number}")
@@ -274,8 +279,7 @@ class _Walker(Deferring, Float64Interpreter):
         unclipped = _unclipped(unsaturated.numpy(), zero_point, expected.dtype)
         if n.name in self._kept:
             # An accumulator may go on as it is. Codes cannot be beyond their dtype, whatever is left out.
-            within = computes_on_codes(self.walks.view, trail.ops)
-            self._unrounded[n.name] = saturated(value, n) if within else value, trail
+            self._unrounded[n.name] = value if trail.wide else saturated(value, n), trail
         found = None if n.name in self.assumed.fused else self._find(n.name, expected, ties, trail)
         actual, tensor = found if found is not None else (None, None)
         # A network has millions of codes: what is equal is kept once.
@@ -286,7 +290,7 @@ class _Walker(Deferring, Float64Interpreter):
         kept_unclipped = kept if np.array_equal(unclipped, expected) else Kept.of(unclipped)
         self.meetings.append(Meeting(n.name, kept, kept_actual, tensor, Kept.of(ties), kept_unclipped, trail))
         if actual is None or tensor is None:
-            self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name))
+            self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name), wide=False)
             return codes
         self._trail[n.name] = Trail(frozenset((self.walks.search.places_of(tensor, expected),)), (n.name,))
         return codes if n.name in self.assumed.restored else torch.from_numpy(np.asarray(actual, order="C"))
