@@ -278,11 +278,29 @@ def per_channel() -> Json:
     return value
 
 
+def number_minus_value() -> Json:
+    """One subtraction from a number after the other: a permute that would come up is looked for from each (OP708)."""
+    one = meta((1, 1, 1, 1))
+    nodes, last = [*pair("one", "w"), *pair("", "x")], "d"
+    for i in range(NODES // 3 - 2):
+        nodes += [call(f"s{i}", "aten.sub.Tensor", "done", last), *pair(str(i), f"s{i}")]
+        last = f"d{i}"
+    value = program(nodes, [last])
+    graph_of(value)["tensor_values"] |= {"w": one, "qone": one, "done": one}
+    return value
+
+
+def unquantized_readers() -> Json:
+    """One DQ that sums of it with itself read, none of which is quantized."""
+    names = [f"a{i}" for i in range(NODES - 2)]
+    return program([*pair("", "x"), *(call(name, "aten.add.Tensor", "d", "d") for name in names)], names)
+
+
 KINDS: dict[str, Callable[[], Json]] = {
     make.__name__: make
     for make in (
         shared_dequantize, islands, wide_cat, cats_of_all_before, long_chain, adds, moved_far, not_quantized_between,
         tables, narrow_tables, impossible, unused_results, without_names, matmuls,
-        custom_objects, zigzag, branches,
+        custom_objects, zigzag, branches, number_minus_value, unquantized_readers,
     )
 }  # fmt: skip

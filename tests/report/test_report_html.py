@@ -21,12 +21,14 @@ import pytest
 import fuseguard
 from fuseguard.gate.result import of_report
 from fuseguard.ir.graph import SourceLine
+from fuseguard.report import html_data
 from fuseguard.report.html import asset, render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
 from fuseguard_testkit.paths import DATA
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, UNREADABLE, finding, of, result
 from fuseguard_testkit.report_programs import islands
+from fuseguard_testkit.side_by_side import first_bad_examples, repeated
 
 ASSETS = (
     "report.css", "common.js", "drawing.js", "graph_model.js", "graph_panel.js", "graph_view.js", "report.js",
@@ -153,6 +155,21 @@ def test_drawings_and_range_of_a_file_are_those_of_the_program_in_it() -> None:
     assert (found["range"]["minimum"], found["range"]["maximum"]) == (0.0, None)
     assert (found["range"]["qmin"], found["range"]["qmax"], found["range"]["zero_point"]) == (-128, 127, -110)
     assert found["range"]["low"] == pytest.approx((-128 + 110) * found["range"]["scale"])
+
+
+def test_after_so_many_boxes_only_the_first_finding_of_each_group_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 drawings of 40 boxes take longer than the check itself. What is not drawn is listed, and says so."""
+    report = fuseguard.check(repeated(first_bad_examples()[:3], 2), "TOSA-1.0+INT", executorch="1.5.1")
+    everything = Page(render(of_report(report))).data
+    assert all(found["drawing"] and not found["undrawn"] for found in everything["findings"])
+    monkeypatch.setattr(html_data, "MAX_BOXES", 1)
+    first = Page(render(of_report(report))).data
+    assert len(first["findings"]) == len(everything["findings"])
+    seen: set[int] = set()
+    for found in first["findings"]:
+        assert found["undrawn"] is (found["group"] in seen) is (found["drawing"] is None)
+        seen.add(found["group"])
+    assert len(seen) < len(first["findings"])
 
 
 def test_without_the_program_there_is_no_drawing_and_all_else() -> None:

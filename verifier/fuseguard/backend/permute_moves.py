@@ -13,6 +13,9 @@ Rules that depend on it: OP708.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
+
 from fuseguard.backend.elementwise import (
     CHANNELS_LAST,
     LONGEST_CHAIN,
@@ -34,6 +37,8 @@ _JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "n
 _STOPS_DOWN = frozenset(("maximum", "minimum"))
 #: The ops whose dimension is adapted when a permute moves through them, by kind.
 _SLICES = frozenset(("slice", "split", "chunk"))
+#: What stands between an op and what reads its result.
+_BETWEEN = Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.GETITEM
 #: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
 WITH_NUMBER = "log_sigmoid"
 
@@ -80,15 +85,26 @@ class PermuteMoves:
             return True
         return all(self._comes_back_from(reader, depth) for reader in readers)
 
-    def up_to(self, node: Node, depth: int = 0) -> Permute | None:
+    def up_to(self, node: Node) -> Permute | None:
         """The permute that comes up to the result of ``node``: the same from all of its readers, which then merge."""
-        readers = readers_of(self.view, node)
-        if depth > LONGEST_CHAIN or not readers:
-            return None
-        rising = [self._from(reader, depth) for reader in readers]
-        first = rising[0]
-        alike = first is not None and all(item is not None and item.order == first.order for item in rising)
-        return first if alike else None
+        found = self._above.get(node.name)
+        return found[0] if found is not None and found[1] <= LONGEST_CHAIN else None
+
+    @cached_property
+    def _above(self) -> dict[str, tuple[Permute, int]]:
+        """By op: the permute that would come up to its result if chains had no limit, and past how many ops.
+
+        From the last op to the first, so that a long chain is not followed once for each op in it.
+        """
+        found: dict[str, tuple[Permute, int]] = {}
+        for node in reversed(self.view.calls()):
+            if node.info.has(_BETWEEN):
+                continue
+            rising = [self._from(reader, found) for reader in readers_of(self.view, node)]
+            known = [item for item in rising if item is not None]
+            if rising and len(known) == len(rising) and all(item[0].order == known[0][0].order for item in known):
+                found[node.name] = known[0][0], max(length for _, length in known)
+        return found
 
     def _onto(self, value: Node, depth: int) -> Permute | None:
         """The permute that comes down to the one reader of ``value`` or, if it is split for all readers, to each."""
@@ -116,14 +132,16 @@ class PermuteMoves:
             return self.comes_back(reader, depth + 1)
         return self.down_to(reader, depth) is None
 
-    def _from(self, reader: Node, depth: int) -> Permute | None:
+    def _from(self, reader: Node, above: Mapping[str, tuple[Permute, int]]) -> tuple[Permute, int] | None:
+        """The permute that comes up out of ``reader``, past how many ops. ``above``: those of later ops."""
         if reader.op == "output" or stays_outside(self.view, reader, self.target):
             return None
         own = _own(reader)
         if own is not None:
-            return own
-        passed = has_one_operand(self.view, reader) or reader.kind in _SLICES
-        return self.up_to(reader, depth + 1) if passed else None
+            return own, 0
+        found = above.get(reader.name)
+        passed = found is not None and (has_one_operand(self.view, reader) or reader.kind in _SLICES)
+        return (found[0], found[1] + 1) if found is not None and passed else None
 
     def _lets_through(self, reader: Node) -> bool:
         """Whether a permute moves on through what reads it: an elementwise op, or the RESCALE before an op in int32.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from fuseguard.cli import candidates, exits, output, settings
+from fuseguard.engine.collector import collector_paused
 from fuseguard.gate.result import CheckResult
 from fuseguard.ir.value import Value
 from fuseguard.report.formats import FORMATS, LINES, OF_ONE_PROGRAM, render_document, render_lines
@@ -106,6 +107,7 @@ def check_formats(formats: Sequence[str], files: Sequence[Path]) -> None:
             )
 
 
+@collector_paused()
 def write_reports(
     result: CheckResult,
     options: Options,

@@ -20,7 +20,8 @@ from fuseguard.readers.errors import UnreadableInput
 
 def check_programs(gate: Gate, files: Sequence[Path], jobs: int = 1, step: Step | None = None) -> list[FileResult]:
     """The results of the files in their order, each once. ``jobs`` and ``step`` are those of :func:`check_all`."""
-    return list(check_all(tuple(dict.fromkeys(files)), partial(check_file, gate=gate), jobs, step))
+    programs = tuple(dict.fromkeys(files))
+    return list(check_all(programs, partial(check_file, gate=gate, keep=len(programs) == 1), jobs, step))
 
 
 def check_with(
@@ -35,12 +36,12 @@ def check_with(
 
 
 @collector_paused()
-def check_file(path: Path, gate: Gate) -> FileResult:
-    """Check one file."""
+def check_file(path: Path, gate: Gate, *, keep: bool = False) -> FileResult:
+    """Check one file. ``keep``: the result has the program, for a report that draws it."""
     name = str(path)
     try:
         graph, _ = readers.read(path, gate.methods)
-        return FileResult(name, gate.check(graph, name))
+        return FileResult(name, gate.check(graph, name), graph=graph if keep else None)
     except (UnreadableInput, OSError) as error:
         return FileResult(name, error=FileError("unreadable", _reason(error)))
     except Exception as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from fuseguard.engine.finding import Finding, Severity, SuppressionKind
 from fuseguard.engine.run import Report
 from fuseguard.engine.shown import Printed, counts_of, data_of, lines_of, one_line
 from fuseguard.gate.targets import summed
+from fuseguard.ir.graph import Graph
 from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
@@ -28,12 +29,14 @@ class FileResult:
     """One file and its report, or the error that stands in its place.
 
     ``upkeep`` marks a configuration or a baseline whose report holds SU findings: no program, and not counted as one.
+    ``graph``: the program that was read, if it is the only one. Many at once would need too much memory.
     """
 
     file: str
     report: Report | None = None
     error: FileError | None = None
     upkeep: bool = False
+    graph: Graph | None = field(default=None, repr=False, compare=False)
 
     @property
     def trouble(self) -> str:

@@ -26,6 +26,8 @@ from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted
 from fuseguard.target import Target
 
+#: Boxes in all drawings of a page. After that, only the first finding of each group is drawn, and the others say so.
+MAX_BOXES = 60_000
 #: What all findings of a group have in common, and so is said once.
 _SHARED = ("code", "name", "case", "severity", "effect", "effect_meaning", "remedy")
 #: What is not shown.
@@ -103,6 +105,9 @@ class _Page:
     graphs: Graphs = field(default_factory=Graphs)
     _group_of: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _anchors: set[str] = field(default_factory=set)
+    _boxes: int = 0
+    #: Numbers of the groups of which a finding is drawn.
+    _drawn: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._locator: Locator = self.options.locator()
@@ -138,11 +143,14 @@ class _Page:
             "excerpt": asdict(excerpt) if excerpt is not None else None,
             "edits": [quoted(str(edit)) for edit in finding.rewrite.edits] if finding.rewrite else [],
             "drawing": None,
+            "undrawn": False,
             "range": None,
         }
         if drawings is not None:
-            drawn = drawings.draw(finding)
+            data["undrawn"] = self._boxes >= MAX_BOXES and data["group"] in self._drawn
+            drawn = None if data["undrawn"] else drawings.draw(finding)
             if drawn is not None:
+                self._drawn.add(data["group"])
                 data["drawing"] = {
                     "before": self._picture(drawn.before),
                     "after": self._picture(drawn.after) if drawn.after else None,
@@ -173,6 +181,7 @@ class _Page:
         return anchor
 
     def _picture(self, picture: Picture) -> dict[str, Any]:
+        self._boxes += len(picture.shapes)
         return {
             "nodes": [self._shape(shape) for shape in picture.shapes],
             "edges": [list(edge) for edge in picture.edges],
@@ -188,12 +197,14 @@ class _Page:
 
 
 def graph_of(file: FileResult, report: Report) -> Graph | None:
-    """The program that was checked: the live one, or the file read once more, which runs nothing in it.
+    """The program that was checked: the live one, the one that was read, or the file read once more.
 
     None where it is no longer there or says something else now: a report has no drawings then.
     """
     if report.graph is not None or file.upkeep:
         return report.graph
+    if file.graph is not None:
+        return file.graph
     try:
         graph, _ = readers.read(file.file)
     except Exception:  # the file was read a moment ago; whatever has become of it, the findings stand

@@ -265,6 +265,10 @@
   }
 
   function drawings(finding) {
+    if (finding.undrawn) {
+      return el("p", { class: "muted" }, "Not drawn: the report has too many findings to draw all of them. ",
+        "The first finding of each group is drawn. To draw this one, check again with --select and its rule.");
+    }
     if (!finding.drawing) return null;
     const { before, after, left_out: leftOut } = finding.drawing;
     const figures = [drawing(before, "The program")];
