@@ -148,7 +148,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             more=why({"it computes nothing, and its partition is that of what it takes a part of": "getitem"}),
             less=why(
                 {
-                    "open: only where it changes nothing, which no rule looks at": "expand flip permute squeeze",
+                    "only where it changes nothing: partition.computes_nothing": "expand flip permute squeeze",
                     _NOT_IN_THE_OP_TABLE: "as_strided_copy",
                 }
             ),
