@@ -228,8 +228,7 @@ def computes_nothing(view: View, node: Node, target: Target) -> bool:
 
 def _keeps_shape(view: View, node: Node) -> bool:
     source = view.producer(node)
-    known = node.meta is not None and source is not None and source.meta is not None
-    return known and node.meta == source.meta
+    return source is not None and source.meta is not None and node.meta == source.meta
 
 
 @once_per_view
