@@ -182,8 +182,8 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             (ON_INT, ON_INT_WITH_FP, REGISTERED_CHECKS),
             less=why(
                 {
-                    "proper_quantization.is_unlisted knows it: an annotated one stays on the CPU on releases before that "
-                    "(judged: 1.2.0, 1.3.1)": "leaky_relu log10 round",
+                    "proper_quantization.is_unlisted has these: an annotated one stays on the CPU before that (judged: "
+                    "1.2.0, 1.3.1)": "leaky_relu log10 round",
                     _DIV: "div",
                     "Arm's quantizer decomposes it before it annotates (DecomposeSliceScatterPass)": "slice_scatter",
                 }
