@@ -12,11 +12,11 @@ import time
 import pytest
 
 from fuseguard.backend.lookup_table import table_error
-from fuseguard.backend.table_codes import worst_error
+from fuseguard.backend.table_codes import NO_ERROR, worst_error
 from fuseguard.ir import View
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard.ir.qparams import QParams
-from fuseguard.target import Target
+from fuseguard.target import MEASURED_RELEASES, Target
 
 
 def wide(scale: float) -> QParams:
@@ -51,6 +51,16 @@ def test_a_quantized_square_is_a_table() -> None:
     graph = b.output(b.requantize(square, wide(0.000257)))
     error = table_error(View(graph), graph[square], Target.parse("TOSA-1.0+INT+int16"))
     assert 27 <= error.steps <= 128
+
+
+@pytest.mark.parametrize("kind", ["sqrt", "sign", "logit"])
+@pytest.mark.parametrize("release", MEASURED_RELEASES)
+def test_a_unary_op_that_is_no_table_op_has_no_table(kind: str, release: str) -> None:
+    """sqrt and logit stay on the CPU, sign is decomposed: DT503 called the sqrt of a hand-annotated program wrong."""
+    b = GraphBuilder()
+    value = b.call(f"aten.{kind}.default", b.quantized_input("x", (1, 8), wide(0.001)))
+    graph = b.output(b.requantize(value, wide(0.001)))
+    assert table_error(View(graph), graph[value], Target.parse("TOSA-1.0+INT+int16", release)) == NO_ERROR
 
 
 @pytest.mark.parametrize(("qmin", "qmax"), [(-(2**63), 2**63), (2**40, 2**41), (5, -5)])

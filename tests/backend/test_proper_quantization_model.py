@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from fuseguard.backend.op_sets import ON_FP, ON_INT, REGISTERED_CHECKS
 from fuseguard.backend.proper_quantization import Refusal, is_targeted, is_unlisted, refusal
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
@@ -14,6 +15,8 @@ from fuseguard.target import MEASURED_RELEASES, Target
 from fuseguard_testkit.proper_quantization_cases import QPARAMS, SHAPE, Case, cases, fused_graph
 
 CASES = tuple(cases())
+#: What the edge dialect makes other ops of before a list is asked.
+DECOMPOSED = {"aten.floor_divide.default", "aten.glu.default", "aten.slice_scatter.default"}
 
 
 def target(release: str = "1.5.1") -> Target:
@@ -31,6 +34,17 @@ def test_an_op_is_refused_for_the_reason_that_the_backend_gives(case: Case, rele
     (node,) = (node for node in graph if node.target == case.op.target)
     listed = not case.op.since or target(release).release_in(f">={case.op.since}")
     assert refusal(View(graph), node, target(release)) is case.expected(listed)
+
+
+@pytest.mark.parametrize("release", MEASURED_RELEASES)
+def test_what_the_int_list_has_is_that_of_the_release(release: str) -> None:
+    taken = ON_INT.on(release) | REGISTERED_CHECKS.on(release)
+    for op in ON_FP.on(release) | taken:
+        b = GraphBuilder()
+        name = b.call(op, b.quantized_input("x", SHAPE, QPARAMS))
+        node = b.output(b.requantize(name, QPARAMS))[name]
+        if op.startswith("aten.") and op not in DECOMPOSED:
+            assert is_unlisted(node, target(release)) == (op not in taken), op
 
 
 def test_what_is_not_annotated_is_refused_unless_it_works_on_integers_or_is_a_constant_for_a_q() -> None:

@@ -72,6 +72,10 @@ def _codes_of_programs() -> dict[str, set[str]]:
 def _imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fuseguard.backend."):
+        if isinstance(node, ast.ImportFrom) and node.module == "fuseguard.backend":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("fuseguard.backend."):
             found.add(node.module.split(".")[2])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[2] for alias in node.names if alias.name.startswith("fuseguard.backend.")}
     return found

@@ -19,6 +19,7 @@ import pytest
 from fuseguard import measured
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Rule, run
 from fuseguard.engine.agreement import OUTCOMES, agrees, disagreement
+from fuseguard.engine.effects import AnnouncedEffects
 from fuseguard.engine.evidence import announced_of, announced_text
 from fuseguard.engine.finding import Severity
 from fuseguard.engine.housekeeping import HOUSEKEEPING
@@ -109,8 +110,7 @@ def announce(monkeypatch: pytest.MonkeyPatch) -> Any:
     def put(*concerns: Concern, **fields: Any) -> None:
         values = {"pr": "#99", "date": "2026-09-21", "state": "merged", "change": "fixes it", "concerns": concerns}
         announcement = Announcement(**{**values, **fields})
-        pairs = tuple((announcement, concern) for concern in concerns)
-        monkeypatch.setattr("fuseguard.engine.evidence._ANNOUNCED_BY_RULE", {"ZZ100": pairs})
+        monkeypatch.setattr("fuseguard.engine.evidence.ANNOUNCED_EFFECTS", AnnouncedEffects([announcement]))
 
     return put
 

@@ -37,9 +37,13 @@ RULES_MAY_IMPORT = {"ir", "target", "engine", "backend"}
 #: The places outside of executorch/ that import torch, which a caller with a live program has.
 TORCH_FILES = {"readers/fx.py"}
 
-#: Outside of the backend, a range of releases decides only which row of an effects table, which announcement and which
-#: example applies.
-MAY_ASK_FOR_RELEASES = {"target.py", "engine/effects.py", "engine/evidence.py", "engine/rule.py"}
+#: Outside of the backend, effects tables alone ask whether the target's release is in a range, that of announced
+#: effects among them; and an example, which says on which releases it shows the fault. The rest defines the question.
+MAY_ASK_FOR_RELEASES = {"engine/effects.py", "engine/rule.py", "ranges.py", "target.py"}
+#: What of ``fuseguard.ranges`` asks the same.
+ASKS_FOR_RANGE = {f"fuseguard.ranges.{name}" for name in ("bounds", "in_range", "specifiers")}
+#: A range as in PEP 440.
+RANGE = re.compile(r"\s*(?:[<>]=?|[=!~]=)\s*\d+\.\d+")
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
@@ -137,8 +141,34 @@ def test_only_the_backend_and_effects_tables_ask_for_releases() -> None:
             relative = path.relative_to(root).as_posix()
             if relative.startswith("backend/") or relative in MAY_ASK_FOR_RELEASES:
                 continue
-            names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
             assert "release_in" not in names, f"{relative} asks for a range of releases"
+            assert not ASKS_FOR_RANGE.intersection(_imported(tree)), f"{relative} asks for a range of releases"
+
+
+def test_a_rule_names_releases_only_in_its_effects_table() -> None:
+    """Messages and explanations, which are prose, may name them; what a rule decides must not depend on it."""
+    for path in rule_files():
+        if "examples" in path.parts:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        table = [node for call in ast.walk(tree) if _calls(call, "EffectsTable") for node in ast.walk(call)]
+        named = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in table]
+        assert not [text for text in named if isinstance(text, str) and RANGE.match(text)], path.name
+        message = [
+            keyword.value
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "finding"
+            for keyword in call.keywords
+            if keyword.arg == "release"
+        ]
+        asked = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "release"]
+        assert [node for node in asked if node not in message] == [], f"{path.name} decides by the release"
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
 
 def test_the_ir_names_no_release_and_no_pass() -> None:

@@ -5,7 +5,7 @@ FoldAndAnnotateQParamsPass, so the two ops have neither Q nor DQ between them, a
 know the scale of the value that ``minimum`` reads. From 1.5 on the fold leaves an op alone that has the qparams of
 one operand only, if floats are supported (``_has_partial_binary_tensor_qdq_inputs``).
 
-Rules that depend on it: OP715.
+Rules that depend on it: OP715, and those of int32_rescales.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ Rules that depend on it: OP708, OP709, OP711, and those of fuse_identical_inputs
 from __future__ import annotations
 
 from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.walks import beyond_quantizers, is_quantizer
 
 #: A chain of elementwise ops is followed this far; a hostile graph need not end.
 LONGEST_CHAIN = 32
@@ -39,18 +40,15 @@ def tensor_operand(view: View, node: Node) -> Node | None:
 def producer_of(view: View, value: Node) -> Node | None:
     """The producer of a value, through its DQ and Q; of one part of a pool's result the pool."""
     node: Node | None = value
-    while node is not None and (view.is_dq(node) or view.is_q(node) or node.info.has(Trait.GETITEM)) and node.args:
+    while node is not None and _hands_on(node) and node.args:
         node = view.producer(node)
     return node
 
 
 def readers_of(view: View, node: Node) -> list[Node]:
     """Who reads the result of a node, through its Q and DQ."""
-    pending, found = list(view.users(node)), []
-    while pending:
-        user = pending.pop()
-        if view.is_q(user) or view.is_dq(user) or user.info.has(Trait.GETITEM):
-            pending += view.users(user)
-        else:
-            found.append(user)
-    return found
+    return list(beyond_quantizers(node, view.users, _hands_on))
+
+
+def _hands_on(node: Node) -> bool:
+    return is_quantizer(node) or node.info.has(Trait.GETITEM)

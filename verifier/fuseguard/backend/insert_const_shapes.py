@@ -16,6 +16,7 @@ from fuseguard.backend.fuse_identical_inputs import passed_by_views
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import MOVES_RANK_ZERO_VIEWS
 from fuseguard.ir import Node, View
+from fuseguard.ir.walks import beyond_quantizers
 from fuseguard.target import Target
 
 #: What the backend lowers to ops of its own, with a view after them where the result has rank 0, by kind.
@@ -88,12 +89,12 @@ def _is_taken(view: View, node: Node, target: Target) -> bool:
 def _is_merged(view: View, node: Node, target: Target) -> bool:
     """Whether all that reads the value is a view in the end, with nothing between that keeps the two apart."""
     if MOVES_RANK_ZERO_VIEWS.in_force(target):
-        return all(_gets_dims(view, reader) for reader in _readers(view, node))
+        return all(_gets_dims(view, reader) for reader in beyond_quantizers(node, view.users))
     if node.kind == "sum" and view.out_q(node):
         return False  # a RESCALE from int32 follows it
     passed = passed_by_views(view, target)
     while True:
-        readers = _readers(view, node)
+        readers = list(beyond_quantizers(node, view.users))
         if all(reader.kind in _BEGIN_WITH_VIEW for reader in readers):
             return True
         # The views of a mean and of a reshape are there early enough to move past arithmetic with numbers.
@@ -110,22 +111,9 @@ def _gets_dims(view: View, reader: Node) -> bool:
         item = pending.pop()
         if item.name in seen or (item.meta is not None and item.meta.rank > 0):
             continue
-        readers = _readers(view, item)
+        readers = list(beyond_quantizers(item, view.users))
         if not readers:
             return False  # an output or an assertion
         seen.add(item.name)
         pending += readers
     return True
-
-
-def _readers(view: View, node: Node) -> list[Node]:
-    """What reads the value of ``node``, through its Qs and DQs."""
-    found: list[Node] = []
-    pending = list(view.users(node))
-    while pending:
-        item = pending.pop()
-        if item.kind in ("quantize", "dequantize"):
-            pending += view.users(item)
-        else:
-            found.append(item)
-    return found

@@ -10,6 +10,7 @@ Rules that depend on it: DT503, DT505, DT506.
 
 from __future__ import annotations
 
+from fuseguard.backend.proper_quantization import TABLE_OPS, is_unlisted
 from fuseguard.backend.releases import TABLE_HAS_ENDPOINT, TABLE_SHIFT_CLAMPED
 from fuseguard.backend.table_codes import NO_ERROR, TableError, worst_error
 from fuseguard.backend.value_range import reach_on
@@ -23,8 +24,11 @@ from fuseguard.target import Target
 def table_error(view: View, node: Node, target: Target) -> TableError:
     """By how much a table op between two int16 domains is off on a target, at codes that it can be given.
 
-    No error for any other op.
+    No error for any other op, nor for a unary op that is none of ``TableOps``: sqrt and logit stay on the CPU, and sign
+    is decomposed.
     """
+    if node.kind not in TABLE_OPS or is_unlisted(node, target):
+        return NO_ERROR
     data, out = view.in_qp(node, 0), view.out_qp(node)
     if data is None or out is None or not (data.usable and out.usable):
         return NO_ERROR

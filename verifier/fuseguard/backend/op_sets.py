@@ -148,7 +148,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             more=why({"it computes nothing, and its partition is that of what it takes a part of": "getitem"}),
             less=why(
                 {
-                    "open: only where it changes nothing, which no rule looks at": "expand flip permute squeeze",
+                    "only where it changes nothing: partition.computes_nothing": "expand flip permute squeeze",
                     _NOT_IN_THE_OP_TABLE: "as_strided_copy",
                 }
             ),
@@ -182,8 +182,8 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
             (ON_INT, ON_INT_WITH_FP, REGISTERED_CHECKS),
             less=why(
                 {
-                    "open: an annotated one stays on the CPU on releases before that (judged: 1.2.0, 1.3.1); the "
-                    "quantizers of these do not annotate it": "leaky_relu log10 round",
+                    "proper_quantization.is_unlisted has these: an annotated one stays on the CPU before that (judged: "
+                    "1.2.0, 1.3.1)": "leaky_relu log10 round",
                     _DIV: "div",
                     "Arm's quantizer decomposes it before it annotates (DecomposeSliceScatterPass)": "slice_scatter",
                 }

@@ -1,6 +1,7 @@
 """Which ops an INT-only backend leaves on the CPU, as far as the graph tells. The BO rules share it.
 
-Source: ``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) of ExecuTorch 1.2.0 to 1.5.1. What the INT
+Source: ``TOSA_PRO_INT_SupportList`` (tosa_profile_supported_op_lists.py) and ``TOSAPartitioner._tag_module`` of
+ExecuTorch 1.2.0 to 1.5.1. What the INT
 profile requires of quantization is in :mod:`fuseguard.backend.proper_quantization`, and what ops with an index require
 of it in :mod:`fuseguard.backend.index_support`.
 
@@ -17,9 +18,14 @@ from fuseguard.backend.as_strided import refuses_strides
 from fuseguard.backend.index_support import refuses_index
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.proper_quantization import is_unlisted, refusal
-from fuseguard.backend.releases import DROPS_EMPTY_PARTITIONS
+from fuseguard.backend.releases import (
+    DROPS_EMPTY_FLIPS,
+    DROPS_EMPTY_PARTITIONS,
+    DROPS_EMPTY_SQUEEZES,
+    DROPS_PERMUTES_IN_ORDER,
+)
 from fuseguard.ir import Node, Trait, View
-from fuseguard.ir.ops import KINDS
+from fuseguard.ir.ops import KINDS, QUANTIZERS
 from fuseguard.ir.walks import reached
 from fuseguard.target import Target
 
@@ -44,10 +50,8 @@ _UNLISTED_OF_BOOLS = frozenset(("isinf", "isnan"))
 #: Ops that were not in the support lists before a release.
 _SINCE = {"celu": "1.3", "selu": "1.3", "log10": "1.3", "flip": "1.4", "prod": "1.5"}
 
-#: Ops of which alone no partition is made.
+#: Kinds of which alone no partition is made, whatever the arguments.
 _DROPPED = frozenset(("view", "clone", "getitem"))
-
-_QUANTIZERS = frozenset(("quantize", "dequantize"))
 
 #: What stays where its values come from.
 _FOLLOWS = Trait.GETITEM | Trait.CONSTANT
@@ -55,7 +59,7 @@ _FOLLOWS = Trait.GETITEM | Trait.CONSTANT
 
 def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     """Whether an INT-only backend leaves ``node`` on the CPU: it is not properly quantized, or not supported."""
-    if node.op != "call" or node.kind in _QUANTIZERS or node.meta is None:
+    if node.op != "call" or node.kind in QUANTIZERS or node.meta is None:
         return False
     answers = _answers(view, target)
     known = answers.get(node.name)
@@ -154,7 +158,7 @@ class CpuReach:
 
     def _leaves(self, node: Node, user: Node) -> bool:
         view, refused = self._view, self._refused
-        if user.kind not in _QUANTIZERS:
+        if user.kind not in QUANTIZERS:
             back = user.name in _requantized(view)
             return back and (user.name in refused or self._stays(view, user, self._target))
         return (
@@ -206,10 +210,31 @@ def computes_beside(view: View, node: Node, target: Target, without: frozenset[s
     return any(name not in apart and name not in without for name in _computing(view, target, frozenset()))
 
 
+def computes_nothing(view: View, node: Node, target: Target) -> bool:
+    """Whether the partitioner counts ``node`` among the ops of which alone no partition is made."""
+    if node.kind in _DROPPED:
+        return True
+    if node.kind == "expand":
+        return _keeps_shape(view, node)
+    if node.kind == "squeeze":
+        return DROPS_EMPTY_SQUEEZES.in_force(target) and _keeps_shape(view, node)
+    dims = node.arg(1, "dims", None)
+    if node.kind == "flip":
+        return DROPS_EMPTY_FLIPS.in_force(target) and dims == ()
+    if node.operator not in ("permute", "permute_copy") or not isinstance(dims, tuple):
+        return False
+    return DROPS_PERMUTES_IN_ORDER.in_force(target) and list(dims) == list(range(len(dims)))
+
+
+def _keeps_shape(view: View, node: Node) -> bool:
+    source = view.producer(node)
+    return source is not None and source.meta is not None and node.meta == source.meta
+
+
 @once_per_view
 def _computing(view: View, target: Target, detagged: frozenset[str]) -> frozenset[str]:
     """The names of the ops that a partition is made of, but for those that read one of ``detagged``."""
-    ops = [node for node in view.ops if node.kind not in _DROPPED and is_delegated(view, node, target)]
+    ops = [node for node in view.ops if not computes_nothing(view, node, target) and is_delegated(view, node, target)]
     return frozenset(node.name for node in ops if not any(item.name in detagged for item in view.graph.inputs(node)))
 
 

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fuseguard.backend.partition import computes_beside, is_delegated
+from fuseguard.backend.partition import computes_beside, computes_nothing, is_delegated
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.shared_outputs import leaving_nodes, value_numbers
 from fuseguard.ir import Node, View
 from fuseguard.target import Target
-
-#: What the partitioner takes for a no-op: a partition of these alone is dropped (a permute, if it keeps the order).
-_NOOPS = frozenset(("view", "clone", "expand"))
 
 
 @once_per_view
@@ -40,7 +37,7 @@ def _passed_on(view: View, target: Target) -> Iterator[tuple[Node, Node, tuple[N
         between, entering = _between(view, node, numbers[node.name], target)
         if entering is None or not between or not _are_codes(view, entering) or _shared_dq(view, node, target):
             continue
-        cancels = any(op.kind not in _NOOPS and not _keeps_order(op) for op in between)
+        cancels = not all(computes_nothing(view, op, target) for op in between)
         if cancels or computes_beside(view, between[-1], target, frozenset(op.name for op in between)):
             yield node, entering, between
 
@@ -84,9 +81,3 @@ def _are_codes(view: View, entering: Node) -> bool:
 def _shared_dq(view: View, node: Node, target: Target) -> bool:
     """Whether it is a DQ that an op of the delegate reads too: then the DQ stays outside, and its readers with it."""
     return view.is_dq(node) and any(is_delegated(view, user, target) for user in view.users(node))
-
-
-def _keeps_order(op: Node) -> bool:
-    """Whether it is a permute to the order that there was."""
-    dims = op.arg(1, "dims", ())
-    return op.kind == "permute" and isinstance(dims, tuple) and list(dims) == list(range(len(dims)))

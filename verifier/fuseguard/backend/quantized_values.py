@@ -93,9 +93,7 @@ def _same(one: QParams | None, other: QParams) -> bool:
 def is_constant(view: View, node: Node) -> bool:
     """Whether the op reads a constant: a literal in the graph or a stored tensor. It has few codes, or one."""
     dq = view.in_dq(node, 0)
-    source = view.producer(dq) if dq is not None and dq.args else None
-    if source is not None and view.is_q(source):
-        source = view.owner(source)
+    source = view.maker(dq) if dq is not None else None
     return source is not None and (source.constant or source.op == "get_attr" or source.info.has(Trait.CONSTANT))
 
 

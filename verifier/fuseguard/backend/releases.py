@@ -144,6 +144,15 @@ INDEXES_BY_RANK_FOUR = Change(">=1.3", "IndexTensorSupported", "An index.Tensor 
 DROPS_EMPTY_PARTITIONS = Change(
     ">=1.4", "#18191", "TOSAPartitioner decides after de-tagging whether a partition computes anything, and splits it."
 )
+DROPS_EMPTY_SQUEEZES = Change(
+    ">=1.3", "TOSAPartitioner._tag_module", "A squeeze that keeps the shape does not count as computing anything."
+)
+DROPS_EMPTY_FLIPS = Change(
+    ">=1.4", "TOSAPartitioner._tag_module", "A flip of no dimension does not count as computing anything."
+)
+DROPS_PERMUTES_IN_ORDER = Change(
+    ">=1.5", "TOSAPartitioner._tag_module", "A permute that keeps the order does not count as computing anything."
+)
 COPIES_LOOP_META = Change(
     ">=1.4", "NormalizeWhileInitialArgsPass", "A placeholder and its clone no longer share their meta."
 )

@@ -13,16 +13,13 @@ Rules that depend on it: OP718.
 
 from __future__ import annotations
 
-from fuseguard.backend.partition import stays_outside
+from fuseguard.backend.partition import computes_nothing, stays_outside
 from fuseguard.ir import Node, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 
 #: The TOSA extension that computes with sizes.
 EXTENSION = "shape"
-
-#: Ops of which alone no partition is made.
-_DROPPED = frozenset(("view", "clone", "getitem"))
 
 #: Constants that take their shape from their operand.
 _LIKE = frozenset(("full_like", "ones_like", "zeros_like"))
@@ -53,7 +50,8 @@ def becomes_view(view: View, node: Node, target: Target) -> str:
     if node.kind == "select" or node.target.startswith("aten.index_select"):
         return "a view of what is selected"
     inferred = node.kind == "view" and _infers(node.arg(1, "size"))
-    return "a view to an inferred size" if inferred and any(other.kind not in _DROPPED for other in view.ops) else ""
+    lowered = inferred and not all(computes_nothing(view, other, target) for other in view.ops)
+    return "a view to an inferred size" if lowered else ""
 
 
 def makes_constant(node: Node) -> bool:

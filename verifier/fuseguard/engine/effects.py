@@ -1,11 +1,15 @@
-"""Effects tables: what the backend does with a violation, by case, release range and profile."""
+"""Effects tables: what the backend does with a violation, by case, release range and profile.
+
+A rule has a table of what was measured. One more table, of all rules, has what upstream changes are announced to do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fuseguard.engine.finding import Effect, Evidence
+from fuseguard.measured.announced import ANNOUNCED, Announcement, Concern
 from fuseguard.ranges import check_range
 from fuseguard.target import Target
 
@@ -75,3 +79,26 @@ class EffectsTable:
 
     def cases(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(row.case for row in self.rows))
+
+
+class AnnouncedEffects:
+    """The effects that upstream changes are announced to have, by rule."""
+
+    def __init__(self, announcements: Iterable[Announcement]) -> None:
+        self._by_rule: dict[str, tuple[tuple[Announcement, Concern], ...]] = {}
+        for announcement in announcements:
+            for concern in announcement.concerns:
+                self._by_rule[concern.rule] = (*self.of_rule(concern.rule), (announcement, concern))
+
+    def of_rule(self, code: str) -> tuple[tuple[Announcement, Concern], ...]:
+        """The changes that concern a rule, on whatever release."""
+        return self._by_rule.get(code, ())
+
+    def look_up(self, code: str, case: str, target: Target) -> Iterator[tuple[Announcement, Concern]]:
+        """The changes of the target's release that may concern a finding of this rule and case."""
+        for announcement, concern in self.of_rule(code):
+            if concern.covers(case, target.profile) and target.release_in(announcement.releases):
+                yield announcement, concern
+
+
+ANNOUNCED_EFFECTS = AnnouncedEffects(ANNOUNCED)

@@ -10,13 +10,14 @@ from packaging.version import Version
 
 from fuseguard import measured
 from fuseguard.engine.agreement import agrees
-from fuseguard.engine.effects import EffectRow
+from fuseguard.engine.effects import ANNOUNCED_EFFECTS, EffectRow
 from fuseguard.engine.finding import Effect, Evidence
 from fuseguard.ir.graph import Node
 from fuseguard.ir.value import Value
 from fuseguard.ir.view import View
+from fuseguard.ir.walks import beyond_quantizers
 from fuseguard.measured import Recordings, nearest_first
-from fuseguard.measured.announced import ANNOUNCED, Announcement, Concern
+from fuseguard.measured.announced import Announcement, Concern
 from fuseguard.target import Target, spelled
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def grade(rule: Rule, case: str, row: EffectRow, view: View, target: Target, nod
         return Grade(Evidence.MEASURED, row.reference, here)
     told = [
         (announcement, concern)
-        for announcement, concern in announced_for(rule.code, case, target)
+        for announcement, concern in ANNOUNCED_EFFECTS.look_up(rule.code, case, target)
         if not _is_measured(announcement, nearest) and _concerns(concern, view, nodes)
     ]
     if told:
@@ -72,17 +73,10 @@ def _by_engine(row: EffectRow, target: Target) -> Grade:
     return Grade(Evidence.INFERRED, note, next(iter(nearest_first(target.release, row.measured_on)), ""))
 
 
-def announced_for(code: str, case: str, target: Target) -> Iterator[tuple[Announcement, Concern]]:
-    """The announced changes of the target's release that may concern a finding of this rule and case."""
-    for announcement, concern in _ANNOUNCED_BY_RULE.get(code, ()):
-        if concern.covers(case, target.profile) and target.release_in(announcement.releases):
-            yield announcement, concern
-
-
 def announced_of(code: str) -> tuple[tuple[Announcement, Concern], ...]:
     """The announced changes that concern a rule, without those that a recorded release has."""
     newest = (measured.SHIPPED.releases or ("",))[-1]
-    return tuple(pair for pair in _ANNOUNCED_BY_RULE.get(code, ()) if not _is_measured(pair[0], newest))
+    return tuple(pair for pair in ANNOUNCED_EFFECTS.of_rule(code) if not _is_measured(pair[0], newest))
 
 
 def _is_measured(announcement: Announcement, release: str) -> bool:
@@ -125,13 +119,7 @@ def _concerns(concern: Concern, view: View, nodes: Sequence[Node]) -> bool:
 def _beside(view: View, node: Node) -> Iterator[Node]:
     """The ops that ``node`` reads and that read it, through quantize and dequantize ops."""
     for step in (view.graph.users, view.graph.inputs):
-        pending = list(step(node))
-        while pending:
-            item = pending.pop()
-            if view.is_q(item) or view.is_dq(item):
-                pending.extend(step(item))
-            else:
-                yield item
+        yield from beyond_quantizers(node, step)
 
 
 def _is_inside(node: Node, function: str) -> bool:
@@ -174,14 +162,3 @@ def _expectation(concern: Concern) -> str:
     if not concern.expected:
         return f"the new effect{where} is not known"
     return f"{concern.expected} is expected{where}"
-
-
-def _by_rule() -> dict[str, tuple[tuple[Announcement, Concern], ...]]:
-    found: dict[str, list[tuple[Announcement, Concern]]] = {}
-    for announcement in ANNOUNCED:
-        for concern in announcement.concerns:
-            found.setdefault(concern.rule, []).append((announcement, concern))
-    return {code: tuple(pairs) for code, pairs in found.items()}
-
-
-_ANNOUNCED_BY_RULE = _by_rule()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import TypeAlias
@@ -24,6 +24,7 @@ from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import Node, SourceLine
 from fuseguard.ir.value import replace
 from fuseguard.ir.view import View
+from fuseguard.ir.walks import beyond_quantizers
 
 #: What every fingerprint starts with. A further version is made when the same finding would get another one.
 VERSION = "fg1"
@@ -144,21 +145,11 @@ def _line(source: SourceLine) -> tuple[str, ...]:
 
 def _kinds(node: Node, step: Callable[[Node], Sequence[Node]]) -> list[str]:
     """The kinds of the neighbours on one side; instead of a Q or DQ, the neighbour beyond it."""
-    return sorted({item.kind or item.op for item in _beyond(node, step)})
 
+    def computed(item: Node) -> list[Node]:
+        return [other for other in step(item) if not other.constant]
 
-def _beyond(node: Node, step: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
-    pending = [*step(node)]
-    seen = {node.name}
-    while pending:
-        item = pending.pop()
-        if item.name in seen or item.constant or len(seen) > _FAR:
-            continue
-        seen.add(item.name)
-        if item.kind in ("quantize", "dequantize"):
-            pending.extend(step(item))
-        else:
-            yield item
+    return sorted({item.kind or item.op for item in beyond_quantizers(node, computed, most=_FAR)})
 
 
 @lru_cache(maxsize=4096)

@@ -156,6 +156,9 @@ _OVERLOADS: dict[str, OpInfo] = dict.fromkeys(
 
 KINDS: frozenset[str] = frozenset(_TABLE)
 
+#: The kinds of what changes between values and codes.
+QUANTIZERS = frozenset(("quantize", "dequantize"))
+
 #: Operators whose result has the dtype that they are given, by name.
 CASTS = frozenset(("_to_copy", "_to_dim_order_copy", "to"))
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fuseguard.ir.graph import Arg, Graph, Node, Ref
-from fuseguard.ir.ops import Trait
+from fuseguard.ir.ops import QUANTIZERS, Trait
 from fuseguard.ir.qparams import QParams
 from fuseguard.ir.value import Value
 
@@ -42,7 +42,6 @@ class Island(Value, frozen=True):
 
 
 _MANY = 1_000
-_QUANTIZERS = frozenset(("quantize", "dequantize"))
 #: Kinds by another name in the edge dialect. What is read of them there by a getitem is their value here.
 _SAME_KIND = {"max_pool2d_with_indices": "max_pool2d"}
 
@@ -87,7 +86,7 @@ class View:
     @cached_property
     def ops(self) -> tuple[Node, ...]:
         """Live operator calls other than Q and DQ, in topological order."""
-        return tuple([node for node in self.calls() if node.kind not in _QUANTIZERS])
+        return tuple([node for node in self.calls() if node.kind not in QUANTIZERS])
 
     def of_kind(self, *kinds: str) -> tuple[Node, ...]:
         """Live operator calls of these kinds, in topological order."""
@@ -122,7 +121,7 @@ class View:
         name = node.name
         if name in self._qparams:
             return self._qparams[name]
-        if node.kind not in _QUANTIZERS:
+        if node.kind not in QUANTIZERS:
             return None
         found = self._qparams[name] = self._read_qparams(node)
         return found
