@@ -537,7 +537,7 @@ def test_of_several_targets_each_says_how_its_effect_is_known(record: Any) -> No
     assert "inferred from 1.5.1 (TOSAPartitioner" in text
     (told, *_) = [line for line in render_document("github", result).splitlines() if "BO601" in line]
     assert "ExecuTorch 1.5.0 (inferred from 1.5.1)" in told
-    assert "ExecuTorch 1.5.1 and" in told
+    assert "ExecuTorch 1.5.1, " in told
     suite = ElementTree.fromstring(render_document("junit", result))
     assert "announced (#22966" in "".join(suite.itertext())
 

@@ -13,6 +13,7 @@ from fuseguard.engine.effects import EffectRow
 from fuseguard.engine.evidence import announced_of
 from fuseguard.engine.finding import Evidence
 from fuseguard.engine.rule import Rule
+from fuseguard.engine.shown import enumerated
 from fuseguard.measured import Recordings
 from fuseguard.measured.announced import Announcement, Concern
 from fuseguard.target import Target
@@ -57,7 +58,7 @@ def _listed(releases: tuple[str, ...]) -> str:
     among = measured.SHIPPED.releases
     if len(releases) > 2 and releases in (among[start : start + len(releases)] for start in range(len(among))):
         return f"{releases[0]} to {releases[-1]}"
-    return " and ".join(filter(None, (", ".join(releases[:-1]), releases[-1])))
+    return enumerated(releases)
 
 
 def evidence_of(rule: Rule, recordings: Recordings | None = None) -> tuple[RowEvidence, ...]:

@@ -115,7 +115,7 @@ class Report(Printed):
         targets = " and ".join(map(str, self.targets[:2] or (self.target,)))
         targets += f" and {len(self.targets) - 2} more targets" if len(self.targets) > 2 else ""
         size = f"{counted(self.nodes, 'node')}, {counted(self.islands, 'island')}"
-        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'} for {targets}")]
+        lines = [one_line(f"{counts_of(self.findings)} in {size}: {self.file or 'program'}"), f"  for {targets}"]
         lines += lines_of(self.findings)
         if self.failures:
             failures = counted(len(self.failures), "rule failure")

@@ -54,6 +54,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def enumerated(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``. Raises IndexError for none."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def counts_of(findings: Iterable[Finding]) -> str:
     """``2 errors, 1 warning, 0 notes``."""
     severities = [finding.severity for finding in findings]

@@ -47,7 +47,7 @@ class _Repaired:
 
 
 def judge_case(case: Case, *, repairs: bool = False, compile_config: EdgeCompileConfig | None = None) -> Result:
-    """Lint and judge one case; with ``repairs`` what an exact repair makes of it as well.
+    """Lint and judge one case; with ``repairs`` also the program after an exact repair.
 
     ``compile_config``: what it is lowered with; None means ExecuTorch's default.
 

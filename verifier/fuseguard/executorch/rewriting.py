@@ -206,7 +206,7 @@ def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: 
 
 
 def _fake_result(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None) -> Any:
-    """What the op makes of its arguments, by fake tensors: shape and dtype, no memory."""
+    """The op applied to fake tensors, which have a shape and a dtype, and no memory."""
     values: Any = torch.fx.node.map_arg(args, lambda node: node.meta["val"])
     mode = next((value.fake_mode for value in pytree.tree_leaves(values) if hasattr(value, "fake_mode")), None)
     if mode is None:

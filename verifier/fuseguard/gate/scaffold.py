@@ -142,10 +142,11 @@ def workflow(found: Found, source: Source | None, existing: Sequence[tuple[str, 
     if found.host and found.host != "github.com" and not existing:
         return Change(WORKFLOW_FILE, note=f"is not written: the repository is on {found.host}")
     if source is None or not source.on_github:
-        where = "nobody knows where" if source is None else f"{source.url} is not on GitHub, where"
+        missing = "no repository is known" if source is None else f"{source.url} is not on GitHub"
         return Change(
             WORKFLOW_FILE,
-            note=f"is not written: {where} the action of fuseguard is from; pass --source OWNER/NAME@REVISION",
+            note=f"is not written: it needs the GitHub repository of fuseguard's action, and {missing}; pass --source "
+            f"OWNER/NAME@REVISION",
         )
     lfs = "        with:\n          lfs: true\n" if found.lfs else ""
     files = " ".join(found.globs)

@@ -245,5 +245,12 @@ ANNOUNCED: tuple[Announcement, ...] = (
 )
 
 RELEASE_NOTES: tuple[ReleaseNote, ...] = (
+    ReleaseNote(
+        ">=1.6", "#22514", "Partitioners keep their compile specs, and a hook runs before torch decomposes the program"
+    ),
+    ReleaseNote(
+        ">=1.6", "#22671", "The backend decomposes more ops, among them topk, sums of bools, gathers and max_pool1d"
+    ),
+    ReleaseNote(">=1.6", "#22838", "The quantizer that is not composable is to be removed; the change was still open"),
     ReleaseNote("==1.5.0", "#22826", "1.5.0 leaves every op with a symbolic dimension on the CPU, and 1.5.1 does not"),
 )

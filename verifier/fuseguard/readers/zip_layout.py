@@ -235,7 +235,7 @@ def _check_record(handle: BinaryIO, entry: _Entry, end: int) -> int:
         raise BadLayout(f"the record {shown} is encrypted")
     if entry.flags & ~_HARMLESS_FLAGS:
         raise BadLayout(f"the record {shown} has flags {entry.flags:#06x}, which torch never sets")
-    # Whatever lies behind the first record's end is of the next one, so that this reads no more than the file has.
+    # Whatever comes after the first record's end belongs to the next one, so this reads no more than the file has.
     if entry.offset + _LOCAL.size + len(entry.raw_name) > end:
         raise BadLayout(f"the record {shown} overlaps another one")
     head = _read(handle, entry.offset, _LOCAL.size + len(entry.raw_name))

@@ -1,8 +1,9 @@
-"""What the targets make of a finding and how that is known, in one sentence."""
+"""The effect of a finding on its targets and how it is known, in one sentence."""
 
 from __future__ import annotations
 
 from fuseguard.engine.finding import Effect, Evidence, Finding, Outcome
+from fuseguard.engine.shown import enumerated
 
 
 def effects_text(finding: Finding) -> str:
@@ -19,7 +20,7 @@ def effects_text(finding: Finding) -> str:
     for outcome in sorted(finding.outcomes, key=lambda item: -item.severity.rank if item.severity else 1):
         effect = outcome.effect.value if outcome.effect else "nothing found"
         by_effect.setdefault(effect, []).append(f"{outcome.target}{_grade(outcome)}")
-    return "; ".join(f"{effect} on {' and '.join(targets)}" for effect, targets in by_effect.items())
+    return "; ".join(f"{effect} on {enumerated(targets)}" for effect, targets in by_effect.items())
 
 
 def evidence_text(item: Finding | Outcome) -> str:

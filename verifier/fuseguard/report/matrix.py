@@ -13,11 +13,11 @@ _ABREAST = 6  # columns of targets; more would not fit next to one another, and 
 
 
 def matrix_lines(result: CheckResult, *, statistics: bool = False) -> Iterator[Line]:
-    """The targets with a number and their counts, and below that what each makes of every finding.
+    """The targets with a number and their counts, and below that the effect of every finding on each.
 
     ``statistics`` puts a row with counts for each rule in the place of the findings' rows.
     """
-    yield from table(list(_targets(result)), ("", "target", "errors", "warnings", "notes"))
+    yield from table(list(_targets(result)), ("", "errors", "warnings", "notes", "target"))
     yield Line()
     findings = [finding for finding in result.findings if finding.outcomes]
     if not findings:
@@ -37,7 +37,7 @@ def _label(column: int) -> str:
 def _targets(result: CheckResult) -> Iterator[tuple[str, ...]]:
     for column, target in enumerate(result.targets):
         severities = [finding.outcomes[column].severity for finding in result.findings if finding.outcomes]
-        yield _label(column), str(target), *(str(severities.count(severity)) for severity in Severity)
+        yield _label(column), *(str(severities.count(severity)) for severity in Severity), str(target)
 
 
 def _by_finding(findings: Sequence[Finding], columns: range, several: bool) -> Iterator[tuple[str, ...]]:

@@ -86,7 +86,7 @@
 
   function places() {
     if (wrong.length === 0) {
-      const text = data.cells.length === 0 ? "No value was looked at on its own."
+      const text = data.cells.length === 0 ? "The values were not compared one by one."
         : data.outcome === "wrong" && data.engine_differences.length > 0
           ? "No value is wrong in the reference model: the engine " + data.engine + " differs from it."
         : data.outcome === "wrong" ? "No value is wrong: the fault is in control flow, or a value was not found." : "No value is wrong.";
