@@ -32,8 +32,10 @@ resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
 from fuseguard.cli.main import main
 main(["check", "--no-config", "--target", "TOSA-1.0+INT+FP+int16+cf", "--executorch", "1.5.1", *sys.argv[1:]])
 """
-#: In the ordinary run, at a fifth of the size: those that took minutes, or wrote 71 MB.
-ONCE_WORST = ("shared_dequantize", "cats_of_all_before", "not_quantized_between", "zigzag", "branches")
+#: In the ordinary run, at a fifth of the size: those that took minutes, wrote 71 MB, or took more than 5 s.
+ONCE_WORST = (
+    "shared_dequantize", "cats_of_all_before", "not_quantized_between", "zigzag", "branches", "number_minus_value",
+)  # fmt: skip
 NAME = f"{ROOT}/{MODEL}"
 WEIGHTS = f"{ROOT}/data/weights/model_weights_config.json"
 
