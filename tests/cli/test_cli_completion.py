@@ -65,7 +65,7 @@ def test_values_are_offered(words: str, expected: list[str]) -> None:
     assert offered(words) == expected
 
 
-def test_rules_are_offered_behind_a_comma_too(registry: Registry) -> None:
+def test_rules_are_offered_after_a_comma_too(registry: Registry) -> None:
     fusion = [rule.code for rule in registry.rules if rule.code.startswith("FU")]
     assert [item for item in offered("fuseguard check --select FU") if item.isupper()] == fusion
     assert offered("fuseguard check --select QD201,FU") == [f"QD201,{code}" for code in fusion] + [

@@ -1,4 +1,4 @@
-"""Consequences name their cause and come behind it."""
+"""Consequences name their cause and come after it."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_an_unrelated_layer_keeps_the_fingerprints_of_all_others(source: SourceL
     assert prints(with_pool) == prints(plain)
 
 
-def test_a_layer_more_in_a_sequential_renames_none_of_those_behind_it() -> None:
+def test_a_layer_more_in_a_sequential_renames_none_of_those_after_it() -> None:
     def sigmoid(b: GraphBuilder, x: str) -> str:
         line = replace(LINE, code="return self.layers(x)")
         return b.requantize(b.call("aten.sigmoid.default", x, source=line, module="net.layers.0"), int8(1 / 256, -128))
@@ -272,9 +272,9 @@ def test_without_names_of_modules_and_lines_the_neighbours_tell_places_apart() -
     def sigmoid(b: GraphBuilder, x: str) -> str:
         return b.requantize(b.call("aten.sigmoid.default", x), int8(1 / 256, -128))
 
-    [behind_input] = [f.fingerprint for f in check(network(bare)) if f.code == "FU101"]
-    [behind_sigmoid] = [f.fingerprint for f in check(network(bare, in_front=sigmoid)) if f.code == "FU101"]
-    assert behind_input != behind_sigmoid
+    [after_input] = [f.fingerprint for f in check(network(bare)) if f.code == "FU101"]
+    [after_sigmoid] = [f.fingerprint for f in check(network(bare, in_front=sigmoid)) if f.code == "FU101"]
+    assert after_input != after_sigmoid
 
 
 def test_the_algorithm_is_pinned() -> None:

@@ -37,7 +37,7 @@ FUSES = Target.parse(INT).release_in(">=1.5")
 Program = tuple[ExportedProgram, tuple[torch.Tensor, ...]]
 
 
-def test_the_digits_of_a_cat_are_found_at_the_relu_and_not_behind_it() -> None:
+def test_the_digits_of_a_cat_are_found_at_the_relu_and_not_after_it() -> None:
     """conv -> relu into a cat with a signed branch, a second conv and a sigmoid after it (FU101)."""
 
     class Joined(nn.Module):

@@ -66,7 +66,7 @@ def test_bodies_are_made_with_their_ops_and_annotations(graph: Graph) -> None:
     assert sorted(calls(read_program(program))) == sorted(calls(graph))
 
 
-def test_what_a_loop_carries_is_rounded_to_the_qparams_behind_it_between_rounds() -> None:
+def test_what_a_loop_carries_is_rounded_to_the_qparams_after_it_between_rounds() -> None:
     """Where they are those of its body, nothing is rounded that was not."""
     program, inputs = materialize(graphs.loop(inside=graphs.FINER)())
     meant = run_exactly(program, inputs)

@@ -49,7 +49,7 @@ class Angle(torch.nn.Module):
 
 
 class FloatMiddle(torch.nn.Module):
-    """The middle, left in float, stays on the CPU with the Q behind it."""
+    """The middle, left in float, stays on the CPU with the Q after it."""
 
     def __init__(self, middle: torch.nn.Module) -> None:
         super().__init__()

@@ -57,7 +57,7 @@ def test_without_the_extension_control_flow_stays_on_the_cpu() -> None:
     assert not find(ControlFlowBoundary(), graph)
 
 
-def test_a_carried_value_that_nothing_reads_behind_the_loop_goes_round_as_the_body_ends_with_it() -> None:
+def test_a_carried_value_that_nothing_reads_after_the_loop_goes_round_as_the_body_ends_with_it() -> None:
     """Without a Q after the loop there is nothing to rescale to."""
     looped = control_flow.loop()()
     first = [node for node in looped if node.name not in ("getitem_1", "quantize_per_tensor_3", "output")]
@@ -86,7 +86,7 @@ def test_integer_operands_are_no_floats_beside_codes() -> None:
     assert not find(ControlFlowBoundary(), graph, CF)
 
 
-def looped(carried: QParams, behind: QParams | None, entry: QParams = control_flow.FIRST) -> Graph:
+def looped(carried: QParams, after: QParams | None, entry: QParams = control_flow.FIRST) -> Graph:
     """A loop over x, read outside with FIRST and inside with ``entry``, that each round ends with ``carried``."""
     shape = (2, 4, 4)
     b = GraphBuilder()
@@ -94,7 +94,7 @@ def looped(carried: QParams, behind: QParams | None, entry: QParams = control_fl
     names = ("while_cond_graph_0", "while_body_graph_0")
     call = b.call("higher_order.while_loop", *names, (x,), (), shape=shape)
     value = b.call("operator.getitem", call, 0, shape=shape)
-    graph = b.output(value if behind is None else b.requantize(value, behind))
+    graph = b.output(value if after is None else b.requantize(value, after))
     b = GraphBuilder()
     value = b.requantize(b.input("arg0", shape), entry)
     body = b.output(b.requantize(b.call("aten.abs.default", value, shape=shape), carried))
@@ -106,7 +106,7 @@ def looped(carried: QParams, behind: QParams | None, entry: QParams = control_fl
 
 
 @pytest.mark.parametrize(
-    ("carried", "behind", "entry", "effect"),
+    ("carried", "after", "entry", "effect"),
     [
         (control_flow.FIRST, control_flow.FIRST, control_flow.FIRST, None),
         (control_flow.FIRST, None, control_flow.FIRST, None),
@@ -119,12 +119,12 @@ def looped(carried: QParams, behind: QParams | None, entry: QParams = control_fl
     ],
 )
 def test_what_goes_round_is_rounded_or_wrong(
-    carried: QParams, behind: QParams | None, entry: QParams, effect: Effect | None
+    carried: QParams, after: QParams | None, entry: QParams, effect: Effect | None
 ) -> None:
     """A round ends in the codes after the loop, and the next one reads them as those in front of it: 0.5 % between the
     two shrink the values in every round.
     """
-    findings = find(ControlFlowBoundary(), looped(carried, behind, entry), CF)
+    findings = find(ControlFlowBoundary(), looped(carried, after, entry), CF)
     assert [finding.effect for finding in findings] == ([] if effect is None else [effect])
 
 

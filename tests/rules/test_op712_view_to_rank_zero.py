@@ -23,16 +23,16 @@ SHAPE = (1, 4, 6, 6)
 DIMS = (0, 1, 2, 3)
 QPARAMS, WIDE = int8(0.05), int8(0.7, 3)
 
-Behind = Callable[[GraphBuilder, str], str]
+After = Callable[[GraphBuilder, str], str]
 
 
-def reduced(kind: str, behind: Behind, *, pair: bool = True) -> Graph:
-    """A reduction to rank 0, with ``behind`` reading it; ``pair``: through a Q and DQ."""
+def reduced(kind: str, after: After, *, pair: bool = True) -> Graph:
+    """A reduction to rank 0, with ``after`` reading it; ``pair``: through a Q and DQ."""
     b = GraphBuilder()
     x = b.quantized_input("x", SHAPE, QPARAMS)
     target = {"sum": "aten.sum.dim_IntList", "amax": "aten.amax.default"}[kind]
     value = b.call(target, x, DIMS, False, shape=())
-    return b.output(behind(b, b.requantize(value, WIDE) if pair else value))
+    return b.output(after(b, b.requantize(value, WIDE) if pair else value))
 
 
 def as_it_is(b: GraphBuilder, value: str) -> str:
@@ -54,7 +54,7 @@ def added(b: GraphBuilder, value: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "behind", "found_in_14", "found_in_15"),
+    ("kind", "after", "found_in_14", "found_in_15"),
     [
         ("sum", as_it_is, True, True),
         ("sum", with_relu, True, True),
@@ -64,8 +64,8 @@ def added(b: GraphBuilder, value: str) -> str:
         ("amax", added, False, True),
     ],
 )
-def test_views_that_merge_are_passed(kind: str, behind: Behind, found_in_14: bool, found_in_15: bool) -> None:
-    graph = reduced(kind, behind)
+def test_views_that_merge_are_passed(kind: str, after: After, found_in_14: bool, found_in_15: bool) -> None:
+    graph = reduced(kind, after)
     for release, found in (("1.3.1", False), ("1.4.1", found_in_14), ("1.5.1", found_in_15)):
         assert bool(find(ViewToRankZero(), graph, release=release)) == found, release
 

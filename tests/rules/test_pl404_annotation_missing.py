@@ -106,7 +106,7 @@ def test_a_product_of_two_activations_has_no_weight_to_tell_by() -> None:
     assert finding.effect is Effect.EXACT
 
 
-def test_ops_in_float_one_behind_the_other_are_no_quantized_ops() -> None:
+def test_ops_in_float_one_after_the_other_are_no_quantized_ops() -> None:
     """A program with quantized inputs and outputs and nothing else: neither op has both DQ and Q."""
     b = GraphBuilder()
     value = b.call("aten.exp.default", b.quantized_input("x", SHAPE, QPARAMS), annotated=False)
@@ -115,7 +115,7 @@ def test_ops_in_float_one_behind_the_other_are_no_quantized_ops() -> None:
     )
 
 
-def test_a_decomposed_linear_is_found_by_the_weight_behind_its_permute() -> None:
+def test_a_decomposed_linear_is_found_by_the_weight_after_its_permute() -> None:
     b = GraphBuilder("edge")
     weight = b.call("aten.permute_copy.default", b.quantized_constant("weight", (8, 8)), (1, 0), annotated=False)
     x = b.quantized_input("x", (4, 8), QPARAMS)

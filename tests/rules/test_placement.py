@@ -18,7 +18,7 @@ from fuseguard_testkit.linting import find
 
 
 def chain(*steps: tuple[str, bool], quantized: bool = True) -> Graph:
-    """Calls one behind the other on a dequantized input: (target, annotated)."""
+    """Calls one after the other on a dequantized input: (target, annotated)."""
     b = GraphBuilder()
     value = b.quantized_input("x", SHAPE, INPUT)
     for target, annotated in steps:
@@ -55,7 +55,7 @@ def test_one_reader_in_float_is_enough() -> None:
     assert len(find(MissingOutputQ(), b.output(b.requantize(value, OUTPUT), value))) == 1
 
 
-def test_an_anchor_without_q_behind_its_activation_is_one_finding() -> None:
+def test_an_anchor_without_q_after_its_activation_is_one_finding() -> None:
     b = GraphBuilder()
     x = b.quantized_input("x", SHAPE, INPUT)
     value = b.call("aten.conv2d.default", x, b.quantized_constant("w", (4, 4, 3, 3)), None, (1, 1), (1, 1))

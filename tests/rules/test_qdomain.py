@@ -85,7 +85,7 @@ def test_an_op_without_annotation_is_a_float_op() -> None:
     assert codes(b.output(b.requantize(value, WIDE))) == []
 
 
-def test_an_activation_behind_an_anchor_carries_no_codes() -> None:
+def test_an_activation_after_an_anchor_carries_no_codes() -> None:
     b = GraphBuilder()
     x, weight = b.quantized_input("x", SHAPE, NARROW), b.quantized_constant("weight", (4, 4, 1, 1))
     relu = b.call("aten.relu.default", b.call("aten.conv2d.default", x, weight, shape=SHAPE))
@@ -162,7 +162,7 @@ def test_users_of_merged_ops_are_compared_in_turn() -> None:
 
 
 def test_refusing_the_first_difference_keeps_the_rest_apart() -> None:
-    """Behind a refused twin the values are other tensors; reporting them too would refuse for nothing."""
+    """After a refused twin the values are other tensors; reporting them too would refuse for nothing."""
 
     def build(b: GraphBuilder, x: str, branch: int) -> str:
         inner = b.requantize(b.call("aten.tanh.default", x), int8((0.00787, 0.031)[branch]))

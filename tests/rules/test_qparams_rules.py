@@ -132,13 +132,13 @@ class TestZeroPoint:
         findings = found(IllegalZeroPoint, b.output(b.requantize(value, full_int16(0.1))))
         assert [f.effect for f in findings] == [Effect.RUNTIME_FAULT]
 
-    @pytest.mark.parametrize(("before", "behind"), [(0, 7), (7, 0)])
-    def test_between_two_pairs_stands_a_rescale(self, before: int, behind: int) -> None:
+    @pytest.mark.parametrize(("before", "after"), [(0, 7), (7, 0)])
+    def test_between_two_pairs_stands_a_rescale(self, before: int, after: int) -> None:
         """No op reads the codes on their way from one domain to the other, and lowering crashes all the same."""
         b = GraphBuilder()
         x = b.quantized_input("x", SHAPE, full_int16(0.1, before))
         value = b.requantize(b.call("aten.permute.default", x, (0, 2, 1, 3)), full_int16(0.1, before))
-        findings = found(IllegalZeroPoint, b.output(b.requantize(value, full_int16(0.1, behind))))
+        findings = found(IllegalZeroPoint, b.output(b.requantize(value, full_int16(0.1, after))))
         assert Effect.CRASH in {finding.effect for finding in findings}
 
     def test_the_rounds_of_a_loop_are_no_float_ops(self) -> None:

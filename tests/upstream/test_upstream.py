@@ -134,7 +134,7 @@ def test_the_table_names_what_only_the_judge_saw() -> None:
     assert "refused and passed: false alarm 1" in table
 
 
-def test_a_run_goes_on_behind_a_test_that_ended_the_process() -> None:
+def test_a_run_goes_on_after_a_test_that_ended_the_process() -> None:
     records = {"a": record("exact", "exact"), "b": {"test": "b", "started": True}}
     assert run_upstream._not_done(["a", "b", "c"], records, "aborted", "Aborted") == ["c"]
     assert records["b"]["outcome"] == "aborted"

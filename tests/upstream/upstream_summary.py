@@ -42,7 +42,7 @@ def lost_codes(record: dict[str, Any]) -> set[str]:
 
 
 def effects(record: dict[str, Any]) -> set[tuple[str, str, bool]]:
-    """(code, effect, preview) of the findings behind the lost nodes."""
+    """(code, effect, preview) of the findings that name the lost nodes."""
     return {
         (finding["code"], finding["effect"], finding["preview"])
         for low in record.get("lowerings", ())

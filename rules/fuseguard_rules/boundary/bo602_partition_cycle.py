@@ -38,7 +38,7 @@ class PartitionCycle(Rule):
     )
     scope = "boundary"
     message = (
-        "{dq} feeds {kept}, which continues to {behind} on the accelerator, and {outside}, which is off the accelerator"
+        "{dq} feeds {kept}, which continues to {after} on the accelerator, and {outside}, which is off the accelerator"
     )
     effects = EffectsTable(
         [
@@ -60,8 +60,8 @@ class PartitionCycle(Rule):
                 continue
             reach = reach or _Reach(view, target)
             for kept in view.users(dq):
-                behind = delegated_reader(view, kept, target) if is_delegated(view, kept, target) else None
-                if behind is not None and reach.share_partition(start, behind):
+                after = delegated_reader(view, kept, target) if is_delegated(view, kept, target) else None
+                if after is not None and reach.share_partition(start, after):
                     yield self.finding(
                         view,
                         target,
@@ -69,7 +69,7 @@ class PartitionCycle(Rule):
                         case="*",
                         dq=dq.name,
                         kept=kept.name,
-                        behind=behind.name,
+                        after=after.name,
                         outside=outside.name,
                     )
                     break
@@ -80,7 +80,7 @@ class PartitionCycle(Rule):
 
 class _Reach:
     """How many CPU ops lie on the paths to a node (``before``), and on those to any node that follows it without a
-    further CPU op (``behind``). The path with the most ops counts.
+    further CPU op (``after``). The path with the most ops counts.
 
     The partitioner goes backwards and puts an op into a partition of its users. Two ops that follow each other
     therefore share a partition if no CPU op is between them, and if the second one is not in a partition with an op
@@ -90,7 +90,7 @@ class _Reach:
     def __init__(self, view: View, target: Target) -> None:
         self._view, self._target = view, target
         self._before: dict[str, int] = {}
-        self._behind: dict[str, int] = {}
+        self._after: dict[str, int] = {}
 
     def before(self, node: Node) -> int:
         if node.name not in self._before:
@@ -100,19 +100,19 @@ class _Reach:
                 self._before[item.name] = before + stays_on_cpu(self._view, item, self._target)
         return self._before[node.name]
 
-    def behind(self, node: Node) -> int:
-        if node.name not in self._behind:
-            for item in reversed(reached(node, self._followers, self._behind)):
-                further = [self._behind[user.name] for user in self._followers(item)]
-                self._behind[item.name] = max([self.before(item), *further])
-        return self._behind[node.name]
+    def after(self, node: Node) -> int:
+        if node.name not in self._after:
+            for item in reversed(reached(node, self._followers, self._after)):
+                further = [self._after[user.name] for user in self._followers(item)]
+                self._after[item.name] = max([self.before(item), *further])
+        return self._after[node.name]
 
     def _followers(self, node: Node) -> list[Node]:
         users = self._view.users(node)
         return [user for user in users if user.op == "call" and not stays_on_cpu(self._view, user, self._target)]
 
     def share_partition(self, first: Node, second: Node) -> bool:
-        return self.before(first) == self.behind(second)
+        return self.before(first) == self.after(second)
 
 
 def _delegated_source(view: View, dq: Node, target: Target) -> Node | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from fuseguard.backend.control_flow import calls
 from fuseguard.backend.control_flow_faults import (
+    after_unentered,
     among_operands,
     at_entries,
     at_exits,
-    behind_unentered,
     between_rounds,
 )
 from fuseguard.backend.releases import COPIES_LOOP_META
@@ -114,7 +114,7 @@ class ControlFlowBoundary(Rule):
                 added = [("additional", one.name, q.name) for one, q in call.quantized_additional_inputs()]
                 faults = added or faults  # a crash yields no wrong result
             if call.is_never_entered:
-                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(behind_unentered(call))
+                faults = [fault for fault in faults if self._crashes(fault[0], target)] or list(after_unentered(call))
             for case, one, other in faults:
                 what = _WHAT[case].format(one=one, other=other)
                 yield self.finding(view, target, (call.node,), case=case, op=call.node.name, what=what)

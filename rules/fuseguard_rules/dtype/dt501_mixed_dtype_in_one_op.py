@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.rewrites import as_int8, lossless_int16, pair_before, pair_behind
+from fuseguard.backend.rewrites import as_int8, lossless_int16, pair_after, pair_before
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Insert, Pair, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Ref, Trait, View
@@ -77,7 +77,7 @@ class MixedDtype(Rule):
         after = view.out_qp(node) if node.kind == "matmul" else None
         if after is not None and after.dtype == "int8" and {qp.dtype for qp in _read(view, node)} == {"int16"}:
             wide = lossless_int16(after)
-            return pair_behind(view, node, wide) if wide is not None else None
+            return pair_after(view, node, wide) if wide is not None else None
         involved = (*_read(view, node), *([after] if after is not None else []))
         widened = any(qparams.dtype == "int16" for qparams in involved)
         edits = []

@@ -75,7 +75,7 @@ class ConstantCatFolded(Rule):
                 yield self.finding(
                     view,
                     target,
-                    (node, *_behind(view, node)),
+                    (node, *_after(view, node)),
                     case="*" if all(member.name in quantized for member in members) else "float",
                     op=node.name,
                     constants=", ".join(_label(view, source) for source in sources.values()),
@@ -97,7 +97,7 @@ class ConstantCatFolded(Rule):
         return Rewrite((Insert(smallest.name, (node.name,), steps),))
 
 
-def _behind(view: View, cat: Node) -> list[Node]:
+def _after(view: View, cat: Node) -> list[Node]:
     """The annotated views that a stack leaves between its cat and its Q: without the cat they would move floats."""
     found: list[Node] = []
     users = view.users(cat)

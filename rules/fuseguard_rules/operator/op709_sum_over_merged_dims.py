@@ -97,7 +97,7 @@ def _merged_dim(view: View, views: list[Node], node: Node) -> int | None:
     for dim in _dims(node.arg(1, "dim"), len(after)):
         # A merged dimension begins and ends where dimensions did before, with more than one of size between.
         start, end = prod(after[:dim]), prod(after[: dim + 1])
-        inside = [size for size, behind in zip(before, accumulate(before, mul), strict=True) if start < behind <= end]
+        inside = [size for size, after in zip(before, accumulate(before, mul), strict=True) if start < after <= end]
         if sum(size != 1 for size in inside) > 1:
             return dim
     return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.fused_activation import is_quantized_anchor
-from fuseguard.backend.leaked_codes import NOT_CODES, chain_behind, leak_case, leaking_readers, reads_in_float
+from fuseguard.backend.leaked_codes import NOT_CODES, chain_after, leak_case, leaking_readers, reads_in_float
 from fuseguard.backend.partition import leaves_dqs_behind
 from fuseguard.backend.quantized_operands import half_quantized, is_float, is_unchecked
-from fuseguard.backend.rewrites import pair_behind, stays_on_grid
+from fuseguard.backend.rewrites import pair_after, stays_on_grid
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Island, Node, Trait, View
@@ -82,7 +82,7 @@ class MissingOutputQ(Rule):
             island = view.island_of(node)
             if island is not None and _is_stranded(view, island):
                 continue
-            chain = chain_behind(node, leaks)
+            chain = chain_after(node, leaks)
             reader = leaks[chain[-1].name]
             # Readers of the codes are refused as well: they would get floats where their annotation promises codes.
             readers = [
@@ -139,11 +139,11 @@ class MissingOutputQ(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """End the chain in a Q if its values are codes already; otherwise leave the op to compute in float."""
         del target
-        chain = chain_behind(view.graph[finding.nodes[0]], leaking_readers(view))
+        chain = chain_after(view.graph[finding.nodes[0]], leaking_readers(view))
         data = view.in_qp(chain[0], 0)
         if data is not None and data.usable and all(stays_on_grid(node, data) for node in chain):
             readers = [user for user in view.users(chain[-1]) if not view.is_q(user)]
-            return pair_behind(view, chain[-1], data, readers)
+            return pair_after(view, chain[-1], data, readers)
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
 

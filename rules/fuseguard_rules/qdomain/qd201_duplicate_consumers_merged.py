@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes
 from fuseguard.backend.merged_duplicates import merged_harmlessly, numbers_of, outputs_of
-from fuseguard.backend.rewrites import mirrored, pair_behind, standing_apart
+from fuseguard.backend.rewrites import mirrored, pair_after, standing_apart
 from fuseguard.backend.value_range import reach_on, reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
 from fuseguard.engine.late_examples import ExamplesOf
@@ -108,7 +108,7 @@ def _same_domain_after(view: View, node: Node, data: Node) -> Rewrite | None:
     edits: list[Edit] = []
     for _, reader in view.code_readers(source):
         if reader.target == node.target and any(view.qparams(q) != mirrored(qparams) for q in view.out_q(reader)):
-            rewrite = pair_behind(view, reader, mirrored(qparams))
+            rewrite = pair_after(view, reader, mirrored(qparams))
             edits += rewrite.edits if rewrite is not None else ()
     return Rewrite(tuple(edits)) if edits else None
 

@@ -10,14 +10,14 @@ from fuseguard.backend.fold_qparams import (
     Origin,
     Origins,
     carries_codes,
-    chain_behind,
+    chain_after,
     is_computed_with,
     largest_change,
     members_agree,
     origins_of,
     same_codes,
 )
-from fuseguard.backend.rewrites import mirrored, pair_before, pair_behind, stays_on_grid
+from fuseguard.backend.rewrites import mirrored, pair_after, pair_before, stays_on_grid
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Trait, View
@@ -84,7 +84,7 @@ class ValueTransparentRequant(Rule):
     def _report(
         self, view: View, target: Target, node: Node, origin: Origin, after: QParams, origins: Origins, done: set[str]
     ) -> Finding:
-        chain = [item for item in chain_behind(view, node, origins, done) if item is not node]
+        chain = [item for item in chain_after(view, node, origins, done) if item is not node]
         copies = all(item.info.has(Trait.MOVES) for item in (node, *chain))
         bound = largest_change(origin.qparams, after) if copies else None
         return self.finding(
@@ -109,15 +109,15 @@ class ValueTransparentRequant(Rule):
             return None
         before = origin.qparams
         if node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
-            return pair_behind(view, node, mirrored(before))
+            return pair_after(view, node, mirrored(before))
         if origin.moves_zero_point:
             return None
         if stays_on_grid(node, before):
-            return pair_behind(view, node, before)
+            return pair_after(view, node, before)
         if node.info.has(Trait.ACTIVATION) and view.in_dq(node, 0) is origin.dq:
             return pair_before(view, node, [origin.dq], after)
         # avg_pool2d, bilinear: they round codes and values differently
-        rewrite = pair_behind(view, node, before)
+        rewrite = pair_after(view, node, before)
         return replace(rewrite, exact=False) if rewrite is not None else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fuseguard.backend.fold_qparams import (
     Origin,
-    chain_behind,
+    chain_after,
     code_inputs,
     members_agree,
     origins_of,
@@ -68,7 +68,7 @@ class JoinedInputsDisagree(Rule):
             if not case:
                 continue
             other = next(member for member in members[1:] if member.qparams != first.qparams)
-            chain = [item for item in chain_behind(view, node, origins, done) if item is not node]
+            chain = [item for item in chain_after(view, node, origins, done) if item is not node]
             yield self.finding(
                 view,
                 target,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_behind, origins_of
-from fuseguard.backend.rewrites import mirrored, pair_behind, stays_on_grid
+from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes, chain_after, origins_of
+from fuseguard.backend.rewrites import mirrored, pair_after, stays_on_grid
 from fuseguard.engine import Duplicate, Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, QParams, Trait, View
@@ -64,7 +64,7 @@ class SeveralOutputDomains(Rule):
             other = next((qparams for qparams in found[1:] if not qparams.same_domain(found[0])), None)
             if not found or (other is None and case not in _COUNTED):
                 continue
-            chain = chain_behind(view, node, origins_of(view), done) if carries_codes(node) else []
+            chain = chain_after(view, node, origins_of(view), done) if carries_codes(node) else []
             yield self.finding(
                 view,
                 target,
@@ -87,22 +87,22 @@ class SeveralOutputDomains(Rule):
         node = view.graph[finding.nodes[0]]
         origin = origins_of(view).of.get(node.name)
         if origin is not None and node.kind in MOVES_ZERO_POINT and view.in_dq(node, 0) is origin.dq:
-            return pair_behind(view, node, mirrored(origin.qparams))
+            return pair_after(view, node, mirrored(origin.qparams))
         if origin is not None and not origin.moves_zero_point and stays_on_grid(node, origin.qparams):
-            return pair_behind(view, node, origin.qparams)
+            return pair_after(view, node, origin.qparams)
         quantizers = view.out_q(node)
         first = view.qparams(quantizers[0])
         if first is None or not first.usable:
             return None
         others = [q for q in quantizers if view.qparams(q) != first]
         if not others:
-            return pair_behind(view, node, first)
+            return pair_after(view, node, first)
         # A copy of a pool would still change the domain (QD202), for which a pool has no exact repair.
         chain = _from_codes(view, node) if node.info.has(Trait.ACTIVATION) or not carries_codes(node) else None
         if chain is not None:
             return Rewrite(tuple(Duplicate(chain, group) for group in _by_qparams(view, others)))
         sane = [found for q in quantizers if (found := view.qparams(q)) is not None and found.usable]
-        rewrite = pair_behind(view, node, max(sane, key=lambda qparams: qparams.high - qparams.low))
+        rewrite = pair_after(view, node, max(sane, key=lambda qparams: qparams.high - qparams.low))
         return replace(rewrite, exact=False) if rewrite is not None else None
 
 

@@ -45,30 +45,30 @@ class Body(Value, frozen=True):
 
 
 class Carry(Value, frozen=True):
-    """Codes that a loop hands to its next round: ``leaves`` at the end of the body, rescaled to ``behind`` (as is where
+    """Codes that a loop hands to its next round: ``leaves`` at the end of the body, rescaled to ``after`` (as is where
     nothing reads the result), and read as ``entered``.
     """
 
     leaves: QParams
-    behind: QParams
+    after: QParams
     entered: QParams
 
     def read(self, code: int) -> float:
         """The value that the next round reads for a code at the end of the body."""
-        return self.entered.dequantize(self.behind.quantize(self.leaves.dequantize(code)))
+        return self.entered.dequantize(self.after.quantize(self.leaves.dequantize(code)))
 
     def codes(self) -> range:
         return range(self.leaves.qmin, self.leaves.qmax + 1)
 
     @property
     def is_countable(self) -> bool:
-        return all(map(is_countable, (self.leaves, self.behind, self.entered)))
+        return all(map(is_countable, (self.leaves, self.after, self.entered)))
 
     @property
     def only_rounds(self) -> bool:
         """Whether the next round reads what the body yields, but for one rounding more. Raises TooMuchWork."""
         _count(self, self.leaves)
-        return self.behind.same_domain(self.entered) and _only_rounds(self)
+        return self.after.same_domain(self.entered) and _only_rounds(self)
 
     def tells_apart(self, entry: QParams) -> bool:
         """Whether ``entry``, with which the next round begins, sees another value than the body yields.
@@ -180,8 +180,8 @@ class Call(Value, frozen=True):
         found = []
         for number in range(len(self.operands)):
             leaves = self.loop_exit(number)
-            behind = self.result_qparams(number) if number in self.results else None
-            carry = Carry(leaves, behind or leaves, common) if leaves and common else None
+            after = self.result_qparams(number) if number in self.results else None
+            carry = Carry(leaves, after or leaves, common) if leaves and common else None
             found.append(carry if carry is not None and carry.is_countable else None)
         return found
 

@@ -17,7 +17,7 @@ from fuseguard.ir import Trait
 Fault = tuple[str, str, str]
 
 
-def behind_unentered(call: Call) -> Iterator[Fault]:
+def after_unentered(call: Call) -> Iterator[Fault]:
     """Operands of a loop that no value enters whose codes mean something else after it."""
     for number, (node, given) in enumerate(zip(call.operands, call.operand_qparams(), strict=True)):
         read = call.result_qparams(number)
@@ -73,4 +73,4 @@ def between_rounds(call: Call) -> Iterator[Fault]:
         entries = {found[-1] for found in call.entries(number) if found and is_countable(found[-1])}
         if any(map(carry.tells_apart, entries)):
             case = "rounded" if carry.only_rounds else "loop"
-            yield case, call.operands[number].name, str(carry.behind)
+            yield case, call.operands[number].name, str(carry.after)

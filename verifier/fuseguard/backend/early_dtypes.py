@@ -48,13 +48,13 @@ class EarlyDtypes(NamedTuple):
 
 
 @once_per_view
-def early_dtypes(view: View, target: Target, *, bounded: bool = False, behind_arithmetic: bool = False) -> EarlyDtypes:
+def early_dtypes(view: View, target: Target, *, bounded: bool = False, after_arithmetic: bool = False) -> EarlyDtypes:
     """What torch says of each op's result as long as nothing is rescaled: float32 after a lookup table, int64 after
     a cumulative sum. What the release does not delegate is left out, and what breaks on it: the CPU hands back codes.
 
-    ``behind_arithmetic``: before arithmetic is rescaled, too. ``bounded``: as long as a clamp's bounds are floats.
+    ``after_arithmetic``: before arithmetic is rescaled, too. ``bounded``: as long as a clamp's bounds are floats.
     """
-    passes_on = Trait.TRANSPARENT | Trait.MAC | Trait.UNARY | (Trait.ARITHMETIC if behind_arithmetic else Trait.NONE)
+    passes_on = Trait.TRANSPARENT | Trait.MAC | Trait.UNARY | (Trait.ARITHMETIC if after_arithmetic else Trait.NONE)
     averages_break = AVERAGES_NEED_INTEGERS.in_force(target)
     before: dict[str, EarlyDtype] = {}
     after: dict[str, EarlyDtype] = {}
@@ -87,7 +87,7 @@ def seen_by_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtyp
     if PRODUCTS_AFTER_RESCALES.in_force(target):
         return (early.before,)
     # When 1.2 folds; when it has rescaled arithmetic, but quantized no bound yet; and when choices are cast.
-    folded = (early_dtypes(view, target, bounded=True, behind_arithmetic=folding).before for folding in (True, False))
+    folded = (early_dtypes(view, target, bounded=True, after_arithmetic=folding).before for folding in (True, False))
     return (*folded, early.after)
 
 

@@ -149,7 +149,7 @@ def is_computed_with(view: View, node: Node) -> bool:
     return False
 
 
-def chain_behind(view: View, node: Node, origins: Origins, done: set[str]) -> list[Node]:
+def chain_after(view: View, node: Node, origins: Origins, done: set[str]) -> list[Node]:
     """``node`` and the value-transparent ops between it and the DQs whose codes it carries.
 
     A part of an op with several outputs brings the other parts along: the backend takes the op and its

@@ -141,9 +141,9 @@ def int32_readers(view: View, island: Island) -> tuple[list[Bypass], list[Node]]
                 wide.append(bypass)
                 continue
             beyond = [
-                (further, (q, dq, reader, again, behind))
+                (further, (q, dq, reader, again, after))
                 for again in (view.out_q(reader) if reader.kind == "permute" else [])
-                for behind, further in view.code_readers(again)
+                for after, further in view.code_readers(again)
             ]
             found = {node.name: _bypass(view, anchor, q, path, node) for node, path in beyond}
             if any(found.values()):

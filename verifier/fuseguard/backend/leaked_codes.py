@@ -93,7 +93,7 @@ def _carries_codes(node: Node) -> bool:
     return node.op == "call" and (node.annotated or node.info.has(Trait.GETITEM)) and is_float(node)
 
 
-def chain_behind(node: Node, leaks: dict[str, Node]) -> list[Node]:
+def chain_after(node: Node, leaks: dict[str, Node]) -> list[Node]:
     """The node and the annotated ops after it that see its codes in float."""
     chain = [node]
     while len(chain) < _LONGEST_CHAIN and leaks[chain[-1].name].name in leaks:
@@ -109,7 +109,7 @@ def leak_case(node: Node, reader: Node) -> str:
         return "checked-codes" if not reader.info.has(_COMPUTES) else "checked-qparams"
     if not needs and reader.op == "call" and reader.annotated:
         if not node.info.has(Trait.TRANSPARENT):
-            return _behind_accumulator(reader, checked)
+            return _after_accumulator(reader, checked)
         if reader.kind == "conv":
             return "conv-reader"
         if reader.kind in INDEXED:
@@ -120,7 +120,7 @@ def leak_case(node: Node, reader: Node) -> str:
     return ("checked-" if checked else "") + ("qparams" if needs else "codes")
 
 
-def _behind_accumulator(reader: Node, checked: bool) -> str:
+def _after_accumulator(reader: Node, checked: bool) -> str:
     """Of an op that computes in int32: what does not mind the dtype takes its accumulator for values."""
     if (reader.info.has(Trait.TRANSPARENT) and reader.kind not in _TYPED) or reader.kind in ("abs", "sum"):
         return "checked-raw" if checked else "raw"

@@ -65,11 +65,11 @@ def read_put(view: View, node: Node) -> Put | None:
         return None
     ranges = [(shape[place],) for place, sizes in enumerate(found) if sizes is None]
     counted = _broadcast([*tensors, *ranges])
-    behind = shape[len(found) :]
+    after = shape[len(found) :]
     return Put(
         values,
         _places(shape, found, index),
-        None if counted is None else math.prod(counted) * math.prod(behind),
+        None if counted is None else math.prod(counted) * math.prod(after),
         any(size != (1,) for size in ranges),
     )
 

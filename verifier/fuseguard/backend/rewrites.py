@@ -86,7 +86,7 @@ def pair_before(view: View, node: Node, inputs: Iterable[Node], qparams: QParams
     return Rewrite(edits) if edits else None
 
 
-def pair_behind(view: View, node: Node, qparams: QParams, users: Iterable[Node] | None = None) -> Rewrite | None:
+def pair_after(view: View, node: Node, qparams: QParams, users: Iterable[Node] | None = None) -> Rewrite | None:
     """Requantizes the result of ``node`` on its way to ``users``, its quantize ops unless told otherwise."""
     readers = tuple(user.name for user in (view.out_q(node) if users is None else users))
     return Rewrite((Insert(node.name, readers, (Pair(qparams),)),)) if readers else None

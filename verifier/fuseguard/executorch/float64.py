@@ -192,9 +192,9 @@ class Float64Interpreter(BodyInterpreter):
     def _rounded_once_more(self, value: Any, carry: Carry | None) -> Any:
         if carry is None:
             return value
-        behind = carry.behind
-        codes = torch.floor(value / behind.scale + 0.5 + self._nudges(value / behind.scale)) + behind.zero_point
-        rounded = (codes.clamp(behind.qmin, behind.qmax) - carry.entered.zero_point) * carry.entered.scale
+        after = carry.after
+        codes = torch.floor(value / after.scale + 0.5 + self._nudges(value / after.scale)) + after.zero_point
+        rounded = (codes.clamp(after.qmin, after.qmax) - carry.entered.zero_point) * carry.entered.scale
         return self._by(loop_roundings, value, rounded)
 
     def _by(self, model: Callable[..., Any], before: Any, after: Any) -> Any:

@@ -112,7 +112,7 @@ def _chain(value: torch.fx.Node, origin: torch.fx.Node, steps: tuple[Pair | Call
         else:
             nodes = {node.name: node for node in value.graph.nodes}
             further = [last if arg == VALUE else _operand(nodes, arg) for arg in step.args]
-            call = _call_behind(last, origin, _resolve(step.target), (last, *further))
+            call = _call_after(last, origin, _resolve(step.target), (last, *further))
             mark = {_ANNOTATION: {"quantized": True}} if step.annotated else {}
             before = {key: kept for key, kept in origin.meta.get("custom", {}).items() if key != _ANNOTATION}
             call.meta["custom"] = {**before, **mark}
@@ -189,11 +189,11 @@ def _erase_unread(nodes: Iterable[torch.fx.Node]) -> list[torch.fx.Node]:
 def _pair(last: torch.fx.Node, origin: torch.fx.Node, qparams: QParams) -> torch.fx.Node:
     ops = torch.ops.quantized_decomposed
     numbers = (qparams.scale, qparams.zero_point, qparams.qmin, qparams.qmax, getattr(torch, qparams.dtype))
-    q = _call_behind(last, origin, ops.quantize_per_tensor.default, (last, *numbers))
-    return _call_behind(q, origin, ops.dequantize_per_tensor.default, (q, *numbers))
+    q = _call_after(last, origin, ops.quantize_per_tensor.default, (last, *numbers))
+    return _call_after(q, origin, ops.dequantize_per_tensor.default, (q, *numbers))
 
 
-def _call_behind(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: tuple[Any, ...]) -> torch.fx.Node:
+def _call_after(last: torch.fx.Node, origin: torch.fx.Node, target: Any, args: tuple[Any, ...]) -> torch.fx.Node:
     # Other operands may be made after ``last``.
     operands = [last, *(arg for arg in args if isinstance(arg, torch.fx.Node))]
     with last.graph.inserting_after(max(operands)):

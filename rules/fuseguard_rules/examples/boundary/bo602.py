@@ -12,9 +12,9 @@ _SHAPE = (1, 4, 8, 8)
 _FIRST, _SECOND, _THIRD = int8(0.0487, 3), int8(0.00791, 1), int8(1 / 255.3, -128)
 
 
-def _graph(*, shared: bool, behind: bool = True, output: bool = False) -> Callable[[], Graph]:
+def _graph(*, shared: bool, after: bool = True, output: bool = False) -> Callable[[], Graph]:
     """Tanh -> sigmoid -> abs on the accelerator; exp on the CPU reads the tanh through the sigmoid's DQ (``shared``)
-    or through one of its own; or (``output``) the tanh is an output instead. ``behind``: whether anything follows the
+    or through one of its own; or (``output``) the tanh is an output instead. ``after``: whether anything follows the
     sigmoid.
     """
 
@@ -26,7 +26,7 @@ def _graph(*, shared: bool, behind: bool = True, output: bool = False) -> Callab
         if not output:
             apart = b.call("aten.exp.default", apart, annotated=False)
         value = b.requantize(b.call("aten.sigmoid.default", value), _THIRD)
-        if behind:
+        if after:
             value = b.requantize(b.call("aten.abs.default", value), _THIRD)
         return b.output(value, apart)
 
@@ -41,5 +41,5 @@ BAD = (
 GOOD = (
     Example("a DQ for the sigmoid and one for the op on the CPU", _graph(shared=False)),
     Example("a DQ for the sigmoid and one for an output", _graph(shared=False, output=True)),
-    Example("a DQ shared at the end of the partition", _graph(shared=True, behind=False)),
+    Example("a DQ shared at the end of the partition", _graph(shared=True, after=False)),
 )

@@ -12,15 +12,15 @@ _SHAPE = (1, 4, 8, 8)
 _X, _Y = int8(0.0487, 3), int8(0.00791, 1)
 
 
-def _graph(op: str, *, outside: str = "output", shared: bool = True, behind: bool = True) -> Callable[[], Graph]:
-    """``op`` reads a tanh on the accelerator (``behind``) or an input of the program, through one DQ with ``outside``,
+def _graph(op: str, *, outside: str = "output", shared: bool = True, after: bool = True) -> Callable[[], Graph]:
+    """``op`` reads a tanh on the accelerator (``after``) or an input of the program, through one DQ with ``outside``,
     an ``output`` or an ``exp`` on the CPU, or (not ``shared``) through one of its own.
     """
 
     def build() -> Graph:
         b = GraphBuilder()
         codes = b.quantize(b.input("x", _SHAPE), _X)
-        if behind:
+        if after:
             codes = b.quantize(b.call("aten.tanh.default", b.dequantize(codes, _X)), _X)
         value = b.dequantize(codes, _X)
         apart = value if shared else b.dequantize(codes, _X)
@@ -55,7 +55,7 @@ BAD = (
     Example("add of a tanh that is an output too, by one DQ", _graph("add")),
     Example("mul of a tanh that the CPU reads too, by one DQ", _graph("mul", outside="exp")),
     Example("cat of a tanh that is an output too, by one DQ", _graph("cat")),
-    Example("conv2d of an input that is an output too, by one DQ", _graph("conv", behind=False), only_on="<1.4"),
+    Example("conv2d of an input that is an output too, by one DQ", _graph("conv", after=False), only_on="<1.4"),
     Example("conv2d and permute of a copy that is an output too, by one DQ", _copied_and_permuted, only_on="<1.4"),
 )
 

@@ -8,8 +8,8 @@ from fuseguard.ir import Arg, Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8, int16
 
 _PART = (1, 4, 8, 8)
-_QPARAMS, _BEHIND = int8(0.0487, 3), int8(0.0971, -2)
-WIDE, WIDE_BEHIND = int16(0.000487), int16(0.000971)
+_QPARAMS, _AFTER = int8(0.0487, 3), int8(0.0971, -2)
+WIDE, WIDE_AFTER = int16(0.000487), int16(0.000971)
 #: Parts that are computed from a buffer: op and arguments.
 _COMPUTED: dict[str, tuple[str, tuple[Arg, ...]]] = {
     "permute": ("aten.permute.default", ((0, 1, 3, 2),)),
@@ -18,7 +18,7 @@ _COMPUTED: dict[str, tuple[str, tuple[Arg, ...]]] = {
 }
 
 
-def cat(*parts: str, qparams: QParams = _QPARAMS, behind: QParams = _BEHIND) -> Callable[[], Graph]:
+def cat(*parts: str, qparams: QParams = _QPARAMS, after: QParams = _AFTER) -> Callable[[], Graph]:
     """A cat of ``parts`` plus an input.
 
     Each part is a ``buffer``, ``again`` (the first buffer once more), ``pair`` (a buffer that is requantized),
@@ -47,7 +47,7 @@ def cat(*parts: str, qparams: QParams = _QPARAMS, behind: QParams = _BEHIND) -> 
                 value = b.requantize(value, qparams)
             values.append(value)
         joint = b.requantize(b.call("aten.cat.default", tuple(values), 1, shape=whole), qparams)
-        return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), behind))
+        return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), after))
 
     return build
 
@@ -59,4 +59,4 @@ def stack() -> Graph:
     x = b.quantized_input("x", whole, _QPARAMS)
     values = tuple(b.dequantize(b.constant(f"part{number}", _PART), _QPARAMS) for number in range(2))
     joint = b.requantize(b.call("aten.stack.default", values, 1, shape=whole), _QPARAMS)
-    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), _BEHIND))
+    return b.output(b.requantize(b.call("aten.add.Tensor", joint, x), _AFTER))

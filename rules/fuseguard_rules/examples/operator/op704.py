@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fuseguard.engine import (
     Example,
 )
-from fuseguard_rules.examples.operator.constant_cat_graphs import WIDE, WIDE_BEHIND, cat, stack
+from fuseguard_rules.examples.operator.constant_cat_graphs import WIDE, WIDE_AFTER, cat, stack
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ BAD = (
     Example("cat of a constant and what a table makes of one", cat("full", "sigmoid"), only_on="<1.3"),
     Example(
         "cat of two int16 buffers",
-        cat("buffer", "buffer", qparams=WIDE, behind=WIDE_BEHIND),
+        cat("buffer", "buffer", qparams=WIDE, after=WIDE_AFTER),
         only_on="<1.3",
         extensions=("int16",),
     ),

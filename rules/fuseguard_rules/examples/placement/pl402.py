@@ -29,7 +29,7 @@ def _graph(target: str, *, listed: bool = False, both: bool = False) -> Callable
     return build
 
 
-def _behind(target: str, *, beside: bool = False) -> Callable[[], Graph]:
+def _after(target: str, *, beside: bool = False) -> Callable[[], Graph]:
     """A tanh on the accelerator, read by ``target`` or, ``beside``, by nobody else."""
 
     def build() -> Graph:
@@ -68,9 +68,9 @@ BAD = (
     Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
     Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
     Example("maximum of a quantized and a float tensor", _graph("aten.maximum.default")),
-    Example("cat of a float tensor and one from the accelerator", _behind("aten.cat.default")),
-    Example("maximum of a float tensor and one from the accelerator", _behind("aten.maximum.default")),
-    Example("cat of a float tensor, beside what else is computed", _behind("aten.cat.default", beside=True)),
+    Example("cat of a float tensor and one from the accelerator", _after("aten.cat.default")),
+    Example("maximum of a float tensor and one from the accelerator", _after("aten.maximum.default")),
+    Example("cat of a float tensor, beside what else is computed", _after("aten.cat.default", beside=True)),
     Example("cat of a constant and what was moved in float", _moved_in_float),
     Example("comparison of a quantized and a float tensor", _graph("aten.gt.Tensor")),
     Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),

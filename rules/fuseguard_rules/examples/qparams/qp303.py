@@ -24,7 +24,7 @@ def _permuted(qparams: QParams) -> Graph:
     return b.output(b.requantize(b.call("aten.permute.default", x, (0, 2, 1, 3)), qparams))
 
 
-def _behind_float(qparams: QParams, *readers: str, annotated: bool = True) -> Graph:
+def _after_float(qparams: QParams, *readers: str, annotated: bool = True) -> Graph:
     """A product of floats, quantized, and perhaps ops on it, the last one symmetric again."""
     b = GraphBuilder()
     x = b.input("x", _SHAPE)
@@ -73,7 +73,7 @@ BAD = (
     ),
     Example(
         "int16 zero point 7 of a float op's result into an abs",
-        lambda: _behind_float(full_int16(0.000187, 7), "aten.abs.default"),
+        lambda: _after_float(full_int16(0.000187, 7), "aten.abs.default"),
         extensions=_INT16,
     ),
     Example("bias with zero point 500", lambda: _conv(500)),
@@ -85,12 +85,12 @@ GOOD = (
     Example("symmetric bias", lambda: _conv(0)),
     Example(
         "int16 zero point 7 of a float op's result",
-        lambda: _behind_float(full_int16(0.000187, 7)),
+        lambda: _after_float(full_int16(0.000187, 7)),
         extensions=_INT16,
     ),
     Example(
         "int16 zero point 7 between float ops",
-        lambda: _behind_float(full_int16(0.000187, 7), "aten.exp.default", annotated=False),
+        lambda: _after_float(full_int16(0.000187, 7), "aten.exp.default", annotated=False),
         extensions=_INT16,
     ),
 )

@@ -29,7 +29,7 @@ class Search:
         for tensor in observed.tensors:
             self.by_size.setdefault((tensor.kept.size, tensor.kept.itemsize), []).append(tensor)
         self._outlines: dict[tuple[Place, str], Array] = {}
-        self._behind: dict[Places, Places] = {}
+        self._after: dict[Places, Places] = {}
         self._places: dict[Place, Places] = {}
 
     def near(self, expected: Array, ties: Array, places: frozenset[Places]) -> tuple[Array, Tensor] | None:
@@ -66,8 +66,8 @@ class Search:
     def candidates(self, expected: Array, places: frozenset[Places]) -> list[Tensor]:
         """The tensors of this size that are computed from all values at ``places``, in the order of execution."""
         tensors = self.by_size.get((expected.size, expected.itemsize), [])
-        behind = [self._descendants(alternatives) for alternatives in places]
-        return [tensor for tensor in tensors if all(tensor.place in reached for reached in behind)]
+        after = [self._descendants(alternatives) for alternatives in places]
+        return [tensor for tensor in tensors if all(tensor.place in reached for reached in after)]
 
     def places_of(self, tensor: Tensor, expected: Array) -> Places:
         """The places of all tensors with the codes of ``tensor``, in any order: it may be computed several times."""
@@ -79,10 +79,10 @@ class Search:
         return self._places[tensor.place]
 
     def _descendants(self, alternatives: Places) -> Places:
-        if alternatives not in self._behind:
+        if alternatives not in self._after:
             flow = self.observed.flow
-            self._behind[alternatives] = alternatives.union(*(nx.descendants(flow, place) for place in alternatives))
-        return self._behind[alternatives]
+            self._after[alternatives] = alternatives.union(*(nx.descendants(flow, place) for place in alternatives))
+        return self._after[alternatives]
 
     def _outline(self, tensor: Tensor, expected: Array) -> Array:
         key = tensor.place, expected.dtype.kind

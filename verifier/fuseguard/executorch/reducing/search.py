@@ -233,7 +233,7 @@ def _bypasses(piece: Piece) -> Iterable[Piece]:
             if one.shape != other.shape or one.dtype != other.dtype:
                 continue
             # First with the Q and DQ of the result, which then have nothing to do.
-            behind = [dq.name for q in node.users if is_q(q) for dq in q.users if is_dq(dq)]
-            if len(behind) == 1 and len(node.users) == 1 and is_dq(operand):
-                yield piece.bypassed(behind[0], operand.name)
+            after = [dq.name for q in node.users if is_q(q) for dq in q.users if is_dq(dq)]
+            if len(after) == 1 and len(node.users) == 1 and is_dq(operand):
+                yield piece.bypassed(after[0], operand.name)
             yield piece.bypassed(name, operand.name)

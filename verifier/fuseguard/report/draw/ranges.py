@@ -40,13 +40,13 @@ def code_range(view: View, finding: Finding) -> CodeRange | None:
     """The range after the first activation that the finding names; None if it names none with a bound and qparams."""
     for name in finding.nodes:
         node = view.graph.nodes.get(name)
-        found = _behind(view, node) if node is not None and node.info.has(Trait.ACTIVATION) else None
+        found = _after(view, node) if node is not None and node.info.has(Trait.ACTIVATION) else None
         if found is not None:
             return found
     return None
 
 
-def _behind(view: View, node: Node) -> CodeRange | None:
+def _after(view: View, node: Node) -> CodeRange | None:
     qparams = view.out_qp(node)
     minimum, maximum = activation_bounds(node)
     bounded = math.isfinite(minimum) or math.isfinite(maximum)
