@@ -59,6 +59,15 @@ def test_no_line_is_wider_than_the_terminal(line: str, code: int) -> None:
     assert ended == code, text
 
 
+def test_a_line_of_an_answer_that_is_wrapped_stays_indented() -> None:
+    """The sentence before the conditions began its second line at the left edge."""
+    text, ended = on_terminal("why-not", "FU102", "relu", "conv_cat.pt2", "--target", "TOSA-1.0+INT")
+    first, *others = text.strip().split("\n")
+    assert "FU102" in first
+    assert [line for line in others if not line.startswith("  ")] == []
+    assert ended == 0
+
+
 def test_an_error_in_a_log_stays_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     """A log is searched for whole messages."""
     from fuseguard.cli import exits

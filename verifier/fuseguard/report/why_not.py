@@ -62,7 +62,7 @@ def _outcome(answer: WhyNot) -> Iterator[Line]:
         yield Line(("  finding", "dim"), f": {quoted(finding.message)}", hang=4)
         yield Line(("  effect", "dim"), f": {finding.effect.value}: {finding.effect.meaning}", hang=4)
     elif answer.outcome in _LEADS and answer.steps:
-        yield Line(f"  {_LEADS[answer.outcome]}")
+        yield Line(f"  {_LEADS[answer.outcome]}", hang=4)
     else:
         yield Line(f"  {_said(answer)}", hang=4)
 
