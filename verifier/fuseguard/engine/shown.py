@@ -12,7 +12,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
 
-_MOST_RULES = 6
+_MOST_RULES = 5
 _WIDEST = 100
 
 
