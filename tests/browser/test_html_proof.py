@@ -147,7 +147,7 @@ def test_axe_finds_nothing(opened: Open, text: str, scheme: str) -> None:
 
 def test_a_proof_without_values(opened: Open) -> None:
     page = opened(render(proof(outcome="crash", exception="KeyError"), "m.pt2", ["random"])).page
-    assert "No value was looked at" in page.locator("main").inner_text()
+    assert "The values were not compared one by one." in page.locator("main").inner_text()
     assert "KeyError" in page.locator(".facts").inner_text()
 
 
