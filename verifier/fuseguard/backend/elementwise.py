@@ -40,15 +40,16 @@ def tensor_operand(view: View, node: Node) -> Node | None:
 def producer_of(view: View, value: Node) -> Node | None:
     """The producer of a value, through its DQ and Q; of one part of a pool's result the pool."""
     node: Node | None = value
-    while node is not None and _hands_on(node) and node.args:
+    while node is not None and hands_on(node) and node.args:
         node = view.producer(node)
     return node
 
 
 def readers_of(view: View, node: Node) -> list[Node]:
     """Who reads the result of a node, through its Q and DQ."""
-    return list(beyond_quantizers(node, view.users, _hands_on))
+    return list(beyond_quantizers(node, view.users, hands_on))
 
 
-def _hands_on(node: Node) -> bool:
+def hands_on(node: Node) -> bool:
+    """Whether the node stands between an op and what reads its result: a Q, a DQ or a part of several results."""
     return is_quantizer(node) or node.info.has(Trait.GETITEM)

@@ -19,6 +19,7 @@ from functools import cached_property
 from fuseguard.backend.elementwise import (
     CHANNELS_LAST,
     LONGEST_CHAIN,
+    hands_on,
     has_one_operand,
     producer_of,
     readers_of,
@@ -37,8 +38,6 @@ _JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "n
 _STOPS_DOWN = frozenset(("maximum", "minimum"))
 #: The ops whose dimension is adapted when a permute moves through them, by kind.
 _SLICES = frozenset(("slice", "split", "chunk"))
-#: What stands between an op and what reads its result.
-_BETWEEN = Trait.QUANTIZE | Trait.DEQUANTIZE | Trait.GETITEM
 #: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
 WITH_NUMBER = "log_sigmoid"
 
@@ -98,7 +97,7 @@ class PermuteMoves:
         """
         found: dict[str, tuple[Permute, int]] = {}
         for node in reversed(self.view.calls()):
-            if node.info.has(_BETWEEN):
+            if hands_on(node):
                 continue
             rising = [self._from(reader, found) for reader in readers_of(self.view, node)]
             known = [item for item in rising if item is not None]

@@ -17,6 +17,7 @@ import msgspec
 from fuseguard.ir.delegate import ARM_BACKENDS, Delegate, decoded_specs
 from fuseguard.ir.graph import Arg, Graph, Node
 from fuseguard.ir.ops import Trait
+from fuseguard.ir.walks import is_quantizer
 from fuseguard.readers.budget import Budget
 from fuseguard.readers.flatbuffer import MalformedBuffer
 from fuseguard.readers.loader import Arguments, arguments_of
@@ -229,7 +230,7 @@ def inferred(nodes: list[Node]) -> list[Node]:
 
 
 def _may_be_marked(node: Node) -> bool:
-    return node.op == "call" and node.kind not in ("quantize", "dequantize") and not node.info.has(Trait.DELEGATE)
+    return node.op == "call" and not is_quantizer(node) and not node.info.has(Trait.DELEGATE)
 
 
 def _bytes_of(text: str) -> bytes:

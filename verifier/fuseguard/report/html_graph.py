@@ -14,6 +14,7 @@ from fuseguard.engine.finding import Effect, Finding
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.ops import Trait
 from fuseguard.ir.view import View
+from fuseguard.ir.walks import is_quantizer
 from fuseguard.report.draw.shapes import shape_of
 from fuseguard.report.placed_ops import PlacedOps
 from fuseguard.report.quoting import name, quoted
@@ -175,7 +176,7 @@ def _flags(view: View, findings: Sequence[Finding], lowered: bool) -> dict[str, 
 def _place(graph: Graph, placed: PlacedOps, flags: dict[str, int]) -> None:
     """Marks where a placement puts each op that computes."""
     for node in graph:
-        if node.op != "call" or node.kind in ("quantize", "dequantize"):
+        if node.op != "call" or is_quantizer(node):
             continue
         on_cpu = (graph.name, node.name) in placed
         if on_cpu or not node.info.has(Trait.GETITEM):
