@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from packaging.specifiers import InvalidSpecifier
 
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Example, Finding, Insert, Rewrite, Rule
 from fuseguard.engine.rule_examples import FaultKind as Kind
@@ -193,6 +194,12 @@ def test_a_rule_may_be_silent_where_the_example_is_not_bad() -> None:
 
     assert "finds nothing in this bad example, on INT 1.2.0" in told(rule(check=late))
     assert faults(rule(check=late, bad=(Example("steps", lambda: relu(2.0), only_on=">=1.5"),))) == ()
+
+
+def test_a_bad_range_of_releases_fails_when_the_example_is_made() -> None:
+    """A pack with such an example must not load: a selftest would find it much later, on one release."""
+    with pytest.raises(InvalidSpecifier):
+        Example("steps", lambda: relu(2.0), only_on="from 1.5 on")
 
 
 def test_the_rule_itself_is_left_as_it_is() -> None:

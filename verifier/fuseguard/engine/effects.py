@@ -14,6 +14,15 @@ from fuseguard.ranges import check_range
 from fuseguard.target import Target
 
 
+def is_in_force(releases: str, target: Target) -> bool:
+    """Whether what is stated for a range of releases (``>=1.3,<1.5``, or "*") holds on the target's release.
+
+    Only effects tables and the examples that show their rows are stated for releases. Everything else in this package
+    asks a table.
+    """
+    return target.release_in(releases)
+
+
 @dataclass(frozen=True, slots=True)
 class EffectRow:
     """One line of a rule's effects table.
@@ -61,7 +70,7 @@ class EffectRow:
         return f"only with ExecuTorch's default _check_ir_validity=True; {self.unchecked.value} with False"
 
     def applies(self, case: str, target: Target) -> bool:
-        return self.case in ("*", case) and self.profile in ("*", target.profile) and target.release_in(self.releases)
+        return self.case in ("*", case) and self.profile in ("*", target.profile) and is_in_force(self.releases, target)
 
 
 class EffectsTable:
@@ -97,7 +106,7 @@ class AnnouncedEffects:
     def look_up(self, code: str, case: str, target: Target) -> Iterator[tuple[Announcement, Concern]]:
         """The changes of the target's release that may concern a finding of this rule and case."""
         for announcement, concern in self.of_rule(code):
-            if concern.covers(case, target.profile) and target.release_in(announcement.releases):
+            if concern.covers(case, target.profile) and is_in_force(announcement.releases, target):
                 yield announcement, concern
 
 

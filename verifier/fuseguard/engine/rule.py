@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fuseguard.engine.effects import EffectsTable
+from fuseguard.engine.effects import EffectsTable, is_in_force
 from fuseguard.engine.evidence import grade
 from fuseguard.engine.finding import Effect, Finding
 from fuseguard.engine.place import placed_by
@@ -16,6 +16,7 @@ from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
 from fuseguard.measured import Recordings
+from fuseguard.ranges import check_range
 from fuseguard.target import Target
 
 if TYPE_CHECKING:
@@ -47,9 +48,14 @@ class Example:
     config: str = "int8-per-channel"
     unquantized: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises InvalidSpecifier for a bad range of releases, when the pack is loaded and not in a selftest."""
+        if self.only_on:
+            check_range(self.only_on)
+
     def is_bad_on(self, target: Target) -> bool:
         """Whether a bad example is one on the target's release (see ``only_on``)."""
-        return target.release_in(self.only_on or "*")
+        return is_in_force(self.only_on or "*", target)
 
     def spec(self, profile: str) -> str:
         """The TOSA specification to check the example for: ``profile`` plus the extensions it needs."""
