@@ -54,6 +54,7 @@ KINDS: dict[str, tuple[bytes, tuple[str, ...]]] = {
     "model.tosa": (b"\x1c\0\0\0TOSA" + b"\0" * 56, ("TOSA flatbuffer", "before lowering")),
     "model.vgf": (b"VGF1" + b"\0" * 60, ("VGF file", "before lowering")),
     "model.onnx": (_onnx(), ("ONNX", ".pt2")),
+    "without-producer.onnx": (b"\x08\x0a:\x10" + b"\0" * 16 + b"B\x04\n\0\x10\x11", ("ONNX", ".pt2")),
     "model.safetensors": (_safetensors(), ("safetensors", "holds weights and no program")),
     "model.pth": (_legacy_pickle(), ("is a pickle", "runs code when it is loaded", ".pt2")),
     "checkpoint.pt": (_checkpoint(), ("pickled checkpoint", "torch.export.save")),

@@ -5,6 +5,10 @@ from __future__ import annotations
 _AGAIN = "check the .pt2 file that torch.export.save wrote"
 _LOOK = " ('fuseguard inspect' shows what is in this one)"
 
+#: The keys (field number and wire type) of what may follow ``ir_version`` in ONNX's ModelProto: producer_name,
+#: producer_version, domain, model_version, doc_string, graph and opset_import.
+_AFTER_IR_VERSION = b"\x12\x1a\x22\x28\x32\x3a\x42"
+
 
 def describe(head: bytes) -> str:
     """What a file is that starts with ``head`` (64 bytes will do), as the end of a sentence; "" if unknown."""
@@ -19,7 +23,7 @@ def describe(head: bytes) -> str:
         return f"is a TOSA flatbuffer, which is already lowered; {_AGAIN}, of the program before lowering{_LOOK}"
     if head.startswith(b"VGF1") or head[4:8] == b"VGF1":  # the header of the VGF library
         return f"is a VGF file, which is already lowered; {_AGAIN}, of the program before lowering{_LOOK}"
-    if head.startswith((b"\x08", b"\n")) and (b"pytorch" in head or b"onnx" in head.lower()):
+    if _is_onnx(head):
         return f"looks like an ONNX model, which fuseguard does not read; {_AGAIN}"
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 2**32:
         return f"is a safetensors file, which holds weights and no program; {_AGAIN}"
@@ -31,3 +35,11 @@ def describe(head: bytes) -> str:
     if head.startswith(b"\x1f\x8b"):
         return "is compressed with gzip; unpack it and check the .pt2 file inside"
     return ""
+
+
+def _is_onnx(head: bytes) -> bool:
+    """Whether this starts like ModelProto of onnx.proto: with a small ``ir_version``, and a further field of its own.
+
+    Protocol Buffers have no magic number. Writers put the fields in the order of their numbers.
+    """
+    return len(head) > 2 and head[0] == 0x08 and 0 < head[1] < 0x40 and head[2] in _AFTER_IR_VERSION
