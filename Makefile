@@ -24,7 +24,7 @@ help:
 	@echo "make cost           what guard and repair cost on Ethos-U, by Vela's estimate"
 	@echo "make zoo            build real models and judge their lowerings: hours; ZOO_ARGS chooses, docs/zoo.md has results"
 	@echo "make test           lint, types and all tests, with ExecuTorch $(RELEASE)"
-	@echo "make test-fast      the tests that need no torch, in an environment without torch"
+	@echo "make test-fast      the quick tests that need no torch, in an environment without torch"
 	@echo "make test-pythons   most of these on Python 3.10, 3.12 and 3.13, those that are installed"
 	@echo "make test-releases  all tests that lower programs, with ExecuTorch $(RELEASES)"
 	@echo "make release        add the ExecuTorch release RELEASE: constraints, environment, comparison, recording"

@@ -154,7 +154,7 @@ def _repair(rule: Rule, registry: Registry, drawing: Drawing | None) -> Iterator
     if not rule.repairable:
         return
     # That of the drawn finding first, so that the text and the drawing are about one repair.
-    found = [worst(rule, registry), *_all_shown(rule, registry)]
+    found = [worst(rule, registry), *_all_shown(rule)]
     rewrites = (shown.finding.rewrite for _, shown in found)
     rewrite = next((rewrite for rewrite in rewrites if rewrite is not None), None)
     if rewrite is None:
@@ -183,13 +183,20 @@ def _suppress(rule: Rule) -> Iterator[str]:
 
 
 def worst(rule: Rule, registry: Registry) -> tuple[Example, Shown]:
-    """The first bad example and target, newest release first, on which the rule's effect is at its worst."""
-    return max(_all_shown(rule, registry), key=lambda pair: pair[1].finding.severity.rank)
+    """The first bad example and target, newest release first, on which the rule's effect is at its worst.
+
+    The finding is as a check with all rules tells it.
+    """
+    example, alone = max(_all_shown(rule), key=lambda pair: pair[1].finding.severity.rank)
+    beside = tuple(dict.fromkeys((*registry.select(), rule)))
+    found = run(alone.graph, alone.target, beside).findings
+    (finding,) = (item for item in found if item.fingerprint == alone.finding.fingerprint)
+    return example, Shown(alone.graph, alone.target, finding)
 
 
 @cache
-def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
-    beside = tuple(dict.fromkeys((*registry.select(), rule)))
+def _all_shown(rule: Rule) -> list[tuple[Example, Shown]]:
+    """What the rule alone finds in its bad examples on all releases. With all rules it would take far longer."""
     shown = []
     for example in rule.bad:
         for release in reversed(MEASURED_RELEASES):
@@ -198,8 +205,7 @@ def _all_shown(rule: Rule, registry: Registry) -> list[tuple[Example, Shown]]:
                 graph = example.graph()
                 shown += [
                     (example, Shown(graph, target, finding))
-                    for finding in run(graph, target, beside).findings
-                    if finding.code == rule.code
+                    for finding in run(graph, target, (rule,)).findings
                 ]
     return shown
 

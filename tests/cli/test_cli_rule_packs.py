@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from fuseguard.engine.registry import load_registry
+
 Cli = Callable[..., Result]
 
 
@@ -123,10 +125,14 @@ def test_a_fault_is_told_and_exits_with_1(cli: Cli) -> None:
     assert rule["faults"][0]["example"] == "relu that reads steps of 0.05"
 
 
-def test_the_installed_packs_are_tested_by_default(cli: Cli) -> None:
+def test_the_installed_packs_are_tested_by_default(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether each holds against its examples is what tests/rules/test_examples.py asks: here, that each is asked."""
+    asked = []
+    monkeypatch.setattr("fuseguard.cli.test_rules.faults", lambda rule, beside: asked.append(rule.code) or ())
     result = cli("test-rules")
     assert result.exit_code == 0, result.output
     assert "FU101  fused-activation-out-of-range" in result.output
+    assert asked == [rule.code for rule in load_registry().rules]
 
 
 @pytest.mark.parametrize(

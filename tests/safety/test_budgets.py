@@ -165,6 +165,7 @@ def tables(number: int) -> bytes:
     return json.dumps(value).encode()
 
 
+@pytest.mark.slow
 def test_many_different_lookup_tables(tmp_path: Path) -> None:
     """Each takes some milliseconds. A file of 9 MB took 17 s of the processor before their number was limited."""
     assert stays_within(pack(tmp_path / "few.pt2", records() | {NAME: tables(20)})) == 1
@@ -172,6 +173,7 @@ def test_many_different_lookup_tables(tmp_path: Path) -> None:
     assert stays_within(pack(tmp_path / "many.pt2", records() | {NAME: many})) == 2  # a rule says that it failed
 
 
+@pytest.mark.slow
 def test_expressions_guards_and_names_are_looked_through_in_time(tmp_path: Path) -> None:
     value = program()
     graph = graph_of(value)

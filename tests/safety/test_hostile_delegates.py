@@ -286,6 +286,7 @@ def read_block(data: bytearray) -> int:
     return table
 
 
+@pytest.mark.slow
 def test_one_operator_many_times() -> None:
     assert len(read_tosa(amplified(1000), Budget()).ops) == 1000
     with pytest.raises(MalformedBuffer, match="more than"):
@@ -303,6 +304,7 @@ def test_one_operator_many_times() -> None:
     assert time.process_time() - started < 20
 
 
+@pytest.mark.slow
 def test_a_file_of_the_most_operators(tmp_path: Path) -> None:
     data = base64.b64encode(amplified(50_000)).decode()
     assert stays_within(forged(tmp_path, lambda module: module.update(processed_bytes=data))) in (1, 3)

@@ -23,6 +23,8 @@ from fuseguard.readers.open import read_file
 from fuseguard_testkit import costly
 from fuseguard_testkit.forging import MODEL, ROOT, graph_of, pack, records
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 40
 MEMORY = 2**30
 SCRIPT = f"""

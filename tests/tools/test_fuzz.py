@@ -19,6 +19,8 @@ from fuzzing.inputs import WEIGHTS, Maker
 from fuzzing.judge import faults_of
 from fuzzing.worker import Settings, Tally
 
+pytestmark = pytest.mark.slow
+
 SUBJECTS = "fuseguard_testkit.fuzz_subjects"
 
 
