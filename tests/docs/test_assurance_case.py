@@ -65,6 +65,7 @@ def test_limits_of_effort_are_those_of_the_engine() -> None:
         f"| lookup tables and code ranges that rules work out | {effort.MAX_ITEMS:,} |",
         f"exposes another | {exposure.MAX_LOOKS:,} nodes looked at, or {exposure.ROUNDS} rounds |",
         f"| arguments that are nodes | {budget.MAX_USES:,} |",
+        f"| arguments and results of nodes, members of lists included | {budget.MAX_ARGUMENTS:,} |",
         f"| findings | {MAX_FINDINGS:,} |",
         f"| time of a rule on a graph | {gate.RULE_SECONDS:g} s |",
     ):

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from fuseguard.engine.effort import MAX_ITEMS
-from fuseguard.readers import serde
+from fuseguard.readers import budget, serde
+from fuseguard.readers.budget import MAX_ARGUMENTS
 from fuseguard.readers.errors import UnreadableInput
 from fuseguard.readers.pt2 import read_pt2
 from fuseguard_testkit.forging import MODEL, ROOT, graph_of, node_of, pack, records
@@ -54,6 +55,14 @@ def _inputs(value: dict[str, Any]) -> None:
     node_of(value, "relu.default")["inputs"] = "FILLER"
 
 
+def _outputs(value: dict[str, Any]) -> None:
+    graph_of(value)["outputs"] = "FILLER"
+
+
+def _results(value: dict[str, Any]) -> None:
+    node_of(value, "relu.default")["outputs"] = [{"as_tensors": "FILLER"}]
+
+
 def _skipped(value: dict[str, Any]) -> None:
     value["guards_code"] = "FILLER"
 
@@ -83,6 +92,32 @@ def chain(number: int, unnamed: bool = False) -> bytes:
             graph["nodes"].append({"target": "torch.ops.a.b.c", "inputs": [], "outputs": [], "metadata": {}})
     graph["outputs"] += [{"as_tensor": {"name": f"n{index}"}} for index in range(number)]
     return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    ("place", "filler"),
+    [(_argument, "1e9"), (_outputs, '{"as_int":1}'), (_results, '{"name":"relu_unused_0"}')],
+)
+def test_more_arguments_or_results_than_nodes_have_are_refused(
+    place: Callable[[dict[str, Any]], None], filler: str, tmp_path: Path
+) -> None:
+    """Readers, models and rules walk through them many times: 2 million numbers took as long as 40,000 nodes."""
+    size = (MAX_ARGUMENTS + 1) * (len(filler) + 1)
+    with pytest.raises(UnreadableInput, match=f"more than {MAX_ARGUMENTS} arguments and results of nodes"):
+        read_pt2(pack(tmp_path / "m.pt2", records() | {NAME: filled(place, filler, size)}))
+
+
+def test_lists_of_lists_count_by_their_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def path(rows: int) -> Path:
+        value = program()
+        node_of(value, "relu.default")["inputs"][0]["arg"] = {"as_int_lists": [[1] * 9] * rows}
+        return pack(tmp_path / "m.pt2", records() | {NAME: json.dumps(value).encode()})
+
+    others = sum(len(node["inputs"]) + 8 for node in graph_of(program())["nodes"])  # 8 is the most that its lists have
+    monkeypatch.setattr(budget, "MAX_ARGUMENTS", 1_000 + others)
+    read_pt2(path(90))
+    with pytest.raises(UnreadableInput, match="arguments and results of nodes"):
+        read_pt2(path(110 + others))
 
 
 @pytest.mark.parametrize("report", ["text", "json", "sarif"])

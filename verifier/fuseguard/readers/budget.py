@@ -17,6 +17,8 @@ MAX_JSON_VALUES = 5_000_000
 MAX_NODES = 40_000
 # Arguments of all nodes that are other nodes. Most ops have two; a rule looks at each.
 MAX_USES = 300_000
+# Arguments and results of all nodes, members of lists included. A convolution has 18. Rules walk through all of them.
+MAX_ARGUMENTS = 1_000_000
 # FX makes names of the names of operators and parameters.
 MAX_NAME = 1024
 # torch's own operators take up to 64 dimensions.
@@ -52,6 +54,7 @@ class Budget:
         self._json_bytes = 0
         self._nodes = 0
         self._uses = 0
+        self._arguments = 0
         self._qparam_values = 0
         self._tensor_bytes = 0
         self._frames = 0
@@ -80,6 +83,12 @@ class Budget:
         self._uses += 1
         if self._uses > MAX_USES:
             raise OverBudget(f"{MAX_USES} arguments that are nodes")
+
+    def arguments(self, number: int) -> None:
+        """Raises OverBudget."""
+        self._arguments += number
+        if self._arguments > MAX_ARGUMENTS:
+            raise OverBudget(f"{MAX_ARGUMENTS} arguments and results of nodes, members of lists included")
 
     def qparam_values(self, number: int) -> None:
         """Raises OverBudget."""

@@ -103,7 +103,7 @@ class GraphReader:
                 self._read_node(serialized)
             except MalformedProgram as error:
                 raise MalformedProgram(f"node {(serialized.name or serialized.target)[:80]!r}: {error}") from error
-        values = tuple([self._arg(output) for output in self._graph.outputs])
+        values = tuple([self._arg(output) for output in self._members(self._graph.outputs)])
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
         self._complete()
@@ -171,6 +171,7 @@ class GraphReader:
         names = known.names if known is not None else ()
         args: list[Arg] = []
         kwargs: dict[str, Arg] = {}
+        self._budget.arguments(len(serialized.inputs))
         for argument in serialized.inputs:
             name, kind = argument.name, argument.kind
             position = len(args)
@@ -200,21 +201,21 @@ class GraphReader:
         The file stores no getitem; it names the results after them (note "Multiple outputs" in serialize.py). A
         result that nothing uses is called ``<node>_unused_<index>`` and has no node.
         """
-        results = [only(output) for output in node.outputs]
+        results = [only(output) for output in self._members(node.outputs)]
         if len(results) == 1:
             key, value = results[0]
             if key == "as_tensor" and text_of(value, "name") == name and node.is_hop_single_tensor_return is not False:
                 return (self._meta(name),), []
             check_only_result(name, node, key, value)
             if key == "as_tensors":
-                results = [("as_tensor", item) for item in items_of(value)]
+                results = [("as_tensor", item) for item in self._members(value)]
             elif key != "as_tensor" and (key not in SYMBOLIC or text_of(value, "as_name") == name):
                 return (), []
         metas: list[TensorMeta] = []
         getitems: list[_GetItem] = []
         for index, (key, value) in enumerate(results):
             if key == "as_tensors":
-                inner = [text_of(item, "name") for item in items_of(value)]
+                inner = [text_of(item, "name") for item in self._members(value)]
                 inner_metas = tuple(self._meta(item) for item in inner)
                 metas.extend(inner_metas)
                 if all(item.startswith(f"{name}_unused_") for item in inner):
@@ -252,7 +253,7 @@ class GraphReader:
             return dtype_name(integer(value))
         if key in _LIST_ELEMENTS:
             element = _LIST_ELEMENTS[key]
-            return tuple([self._value(element, item) for item in items_of(value)])
+            return tuple([self._value(element, item) for item in self._members(value)])
         if key in SYMBOLIC or key == "as_optional_tensor":
             inner, item = only(value)
             if inner == "as_name":
@@ -260,13 +261,20 @@ class GraphReader:
             return self._value(inner, item) if inner in _SCALARS else self._malformed(inner, item)
         if key in _NESTED_ELEMENTS:
             element = _NESTED_ELEMENTS[key]
-            return tuple([tuple([self._value(element, item) for item in items_of(row)]) for row in items_of(value)])
+            rows = self._members(value)
+            return tuple([tuple([self._value(element, item) for item in self._members(row)]) for row in rows])
         if key == "as_graph":
             return self._body(value)
         if key == "as_string_to_argument" and type(value) is dict and depth < MAX_BODY_DEPTH:
+            self._budget.arguments(len(value))
             members = [(name, *only(item)) for name, item in value.items()]
             return tuple([(name, self._value(inner, item, depth + 1)) for name, inner, item in members])
         return self._other(key, value)
+
+    def _members(self, value: Any) -> list[Any]:
+        members = items_of(value)
+        self._budget.arguments(len(members))
+        return members
 
     def _other(self, key: str, value: Any) -> Arg:
         """Literals that no rule asks for, as the text that str() gives of the live object."""
