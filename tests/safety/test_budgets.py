@@ -216,3 +216,11 @@ def test_expressions_guards_and_names_are_looked_through_in_time(tmp_path: Path)
     graph["sym_int_values"] = {f"s{i}": {"as_expr": {"expr_str": f"2*s{i} + 1"}} for i in range(400_000)}
     path = pack(tmp_path / "m.pt2", records() | {NAME: json.dumps(value).encode()})
     stays_within(path)
+
+
+def test_too_many_names_are_a_finding_and_not_looked_through(tmp_path: Path) -> None:
+    """Four million names took several seconds. What is not analysed must not look harmless."""
+    value = program()
+    graph_of(value)["custom_obj_values"] = {f"k{index}": 1 for index in range(500_001)}
+    path = pack(tmp_path / "m.pt2", records() | {NAME: json.dumps(value, separators=(",", ":")).encode()})
+    assert [hazard.text for hazard in read_pt2(path).hazards if hazard.code == "AR906"] == ["more than 500,000 names, too many to analyse"]

@@ -18,6 +18,8 @@ from fuseguard.readers.treespecs import Imports, imports_of, keywords_of
 
 # Characters of the expressions, and of the guards, of one program. The largest known have some thousands.
 _MAX_CODE = 4 * 2**20
+# Names that are looked at. A program of the largest size has fewer than 200,000.
+_MAX_NAMES = 500_000
 
 
 class _Expression(msgspec.Struct, gc=False):
@@ -145,6 +147,9 @@ def program_hazards(record: str, program: Program) -> Iterator[Hazard]:
     for spec in specs:
         imports += imports_of(spec)
         names |= dict.fromkeys(keywords_of(spec))
+    if len(names) > _MAX_NAMES:
+        yield Hazard("AR906", record, f"more than {_MAX_NAMES:,} names, too many to analyse")
+        names = {}
     for name in names:
         if not is_identifier(name):
             yield Hazard("AR906", record, f"the name {name!r}")
