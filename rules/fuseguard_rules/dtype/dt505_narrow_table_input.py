@@ -85,7 +85,7 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams, target: Target
     if function is None or not data.usable or out is None or not out.usable:
         return False
     low, high = data.dtype_range
-    if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
+    if not low <= data.qmin <= data.qmax <= high:
         return False  # impossible qparams (QP304): each code is computed below, and there may be any number of them
 
     def code(of: int) -> int | None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from fuseguard.backend.quantized_values import Boundary, boundaries, passes_codes, reads_zero_point
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
-from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.qparams import INTEGER_RANGES, can_scale
 from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.qparams.qp304")
-
-#: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
-_SMALLEST_NORMAL = 2.0**-126
 
 
 class ImpossibleQParams(Rule):
@@ -69,7 +65,7 @@ def _fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
     """Which aspect is impossible, and how; the most severe first."""
     qparams = boundary.qparams
     for scale in qparams.scales:
-        if not math.isfinite(scale) or scale < _SMALLEST_NORMAL:
+        if not can_scale(scale):
             return "scale", f"scale {scale:g} is not a positive normal float"
     low, high = qparams.dtype_range
     if qparams.dtype in INTEGER_RANGES:
@@ -103,7 +99,7 @@ def _case(aspect: str, boundary: Boundary) -> str:
     passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
     scales = boundary.qparams.scales
     if aspect == "scale":
-        negative = all(math.isfinite(scale) and abs(scale) >= _SMALLEST_NORMAL for scale in scales)
+        negative = all(can_scale(abs(scale)) for scale in scales)
         return "scale-in-table" if passed and negative else "scale"
     if aspect == "zero-point":
         if passed:

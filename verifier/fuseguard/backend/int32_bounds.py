@@ -144,7 +144,7 @@ def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
         return None
     error += _coarseness(second, [inputs[place] for place in others], operand_scale(view, second, between))
     steps = out.qmax - out.qmin
-    off = error / out.scale if out.scale else math.inf
+    off = error / out.scale
     return min(math.floor(off) + 1, steps) if math.isfinite(off) else steps
 
 
