@@ -112,6 +112,11 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
         "BROUGHT_TO_ONE_SCALE": Mirror(
             (INT32_AT_SMALLEST_SCALE,), less=why({"its one operand keeps its own scale": "abs"})
         ),
+        "UNCHECKED": Mirror(
+            (INT32_AT_SMALLEST_SCALE,),
+            more=why({_TENSOR_BOUNDS: "clamp_tensor", "it reads a list of tensors, of one domain": "cat stack"}),
+            less=why({"it reads one tensor": "abs"}),
+        ),
         "QUANTIZE": Mirror((QUANTIZE,)),
         "DEQUANTIZE": Mirror((DEQUANTIZE,)),
         "CONTROL_FLOW": Mirror((CONTROL_FLOW,)),
