@@ -54,7 +54,7 @@ class ImpossibleQParams(Rule):
                 view,
                 target,
                 boundary.nodes,
-                case=_case(aspect, boundary),
+                case=_case(aspect, boundary, target),
                 qparams=() if boundary.qparams.per_channel else ((boundary.label, str(boundary.qparams)),),
                 value=boundary.label,
                 fault=text,
@@ -94,9 +94,9 @@ def _channel_fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
     return None
 
 
-def _case(aspect: str, boundary: Boundary) -> str:
+def _case(aspect: str, boundary: Boundary, target: Target) -> str:
     """The row of the effects table: how the ops around the value react to the fault."""
-    passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
+    passed = all(passes_codes(op, target) for op in boundary.ops) and not boundary.requantized
     scales = boundary.qparams.scales
     if aspect == "scale":
         negative = all(can_scale(abs(scale)) for scale in scales)
@@ -106,9 +106,9 @@ def _case(aspect: str, boundary: Boundary) -> str:
             return "zero-point-passed"
         producer = boundary.producer
         rescaled = boundary.requantized or any(
-            not passes_codes(op) and not reads_zero_point(op) for op in boundary.consumers
+            not passes_codes(op, target) and not reads_zero_point(op) for op in boundary.consumers
         )
-        if rescaled or (producer is not None and not passes_codes(producer)):
+        if rescaled or (producer is not None and not passes_codes(producer, target)):
             return "zero-point"
         return "zero-point-read"
     return aspect
