@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from fuseguard.ir.activations import activation_bounds
 from fuseguard.ir.graph import Node, Ref
-from fuseguard.ir.qparams import can_scale
 from fuseguard.ir.tosa import TosaOp, TosaProgram
 from fuseguard.ir.view import Island, View
 
@@ -93,7 +92,7 @@ def _code(bound: float, codes: _Codes) -> int | None:
     """The code of an activation's bound, also one that its dtype does not have; None where there is none to compare."""
     if bound == 0:
         return codes.zero_point
-    steps = bound / codes.scale if can_scale(codes.scale) else math.inf
+    steps = bound / codes.scale if codes.scale else math.inf
     return codes.zero_point + round(steps) if abs(steps) < 2**32 else None
 
 
