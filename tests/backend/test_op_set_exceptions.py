@@ -17,6 +17,7 @@ from fuseguard.backend import (
     int32_rescales,
     partition,
     proper_quantization,
+    quantized_operands,
     table_codes,
 )
 from fuseguard.backend.op_set import OpSet, ops
@@ -46,6 +47,7 @@ PROJECT: dict[str, tuple[Collection[str], ...]] = {
     "INT32_PICKS_AND_COMPARISONS": ((*int32_rescales.PICKS, *int32_rescales.COMPARISONS),),
     "INT32_COMPARISONS": (int32_rescales.COMPARISONS,),
     "BROUGHT_TO_ONE_SCALE": (int32_rescales.AT_SMALLEST_SCALE,),
+    "UNCHECKED": (quantized_operands._UNCHECKED,),
     "QUANTIZE": (kinds_with(Trait.QUANTIZE),),
     "DEQUANTIZE": (kinds_with(Trait.DEQUANTIZE),),
     "CONTROL_FLOW": (kinds_with(Trait.CONTROL_FLOW),),

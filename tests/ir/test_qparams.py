@@ -60,6 +60,13 @@ def test_per_channel_qparams_have_no_single_scale() -> None:
         _ = qparams.scale
 
 
+def test_arithmetic_can_use_one_normal_scale() -> None:
+    assert all(int8(scale).usable for scale in (2.0**-126, 0.1, 1e30))
+    assert not any(int8(scale).usable for scale in (0.0, -0.1, 1e-41, math.nan, math.inf, -math.inf))
+    assert not QParams((0.1, 0.2), (0, 0), -127, 127, "int8", axis=0).usable, "a scale for each channel"
+    assert not QParams((), (), -127, 127, "int8", axis=0, source="scales").usable, "not read"
+
+
 def test_one_domain_needs_equal_scale_zero_point_and_dtype() -> None:
     assert int8(0.1, 3).same_domain(int8(0.1, 3, qmin=-127)), "the code range does not change what a code means"
     assert not int8(0.1, 3).same_domain(int8(0.2, 3))

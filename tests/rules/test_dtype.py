@@ -12,6 +12,7 @@ from fuseguard_rules.dtype.dt501_mixed_dtype_in_one_op import MixedDtype
 from fuseguard_rules.dtype.dt502_int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.dt503_lookup_table_width import LookupTable
 from fuseguard_rules.dtype.dt504_internal_uint8 import InternalUint8
+from fuseguard_rules.dtype.dt505_narrow_table_input import NarrowTableInput
 
 SHAPE = (1, 4, 4, 4)
 WIDE = full_int16(0.0002)
@@ -34,6 +35,13 @@ def listed(*qparams: QParams) -> Graph:
     b = GraphBuilder()
     inputs = tuple(b.quantized_input(f"x{i}", SHAPE, qp) for i, qp in enumerate(qparams))
     return b.output(b.requantize(b.call("aten.stack.default", inputs, 0, shape=(len(inputs), *SHAPE)), NARROW))
+
+
+@pytest.mark.parametrize(("op", "tables"), [("sigmoid", 1), ("sqrt", 0), ("logit", 0), ("sign", 0), ("round", 0)])
+def test_an_op_without_a_lookup_table_has_no_narrow_one(op: str, tables: int) -> None:
+    """sqrt and logit stay on the CPU, as round does before 1.4; a quantized sign crashes (DT514)."""
+    graph = unary(f"aten.{op}.default", int8(0.003, -120, -127, 127), int8(0.05))
+    assert len(found(NarrowTableInput, graph, release="1.2.0")) == tables
 
 
 class TestInt16:

@@ -141,6 +141,29 @@ class TestZeroPoint:
         findings = found(IllegalZeroPoint, b.output(b.requantize(value, full_int16(0.1, after))))
         assert Effect.CRASH in {finding.effect for finding in findings}
 
+    @pytest.mark.parametrize(("op", "told"), [("ne", []), ("eq", [Effect.CRASH, Effect.CRASH])])
+    @pytest.mark.parametrize("spec", ["TOSA-1.0+INT+int16", "TOSA-1.0+INT+FP+int16"])
+    def test_a_comparison_that_stays_on_the_cpu_rescales_nothing(self, op: str, told: list[Effect], spec: str) -> None:
+        """No INT list has ne; measured exact on 1.2.0, 1.4.1 and 1.5.1, where eq crashes."""
+        b = GraphBuilder()
+        operands = []
+        for name in ("x", "y"):
+            value = b.input(name, SHAPE)
+            value = b.call("aten.mul.Tensor", value, value, annotated=False)
+            operands.append(b.requantize(value, full_int16(0.0001, 7)))
+        graph = b.output(b.call(f"aten.{op}.Tensor", *operands, dtype="bool"))
+        for release in ("1.2.0", "1.4.1", "1.5.1"):
+            assert [item.effect for item in found(IllegalZeroPoint, graph, spec, release)] == told
+
+    def test_an_op_whose_release_lists_it_for_floats_alone_rescales_nothing(self) -> None:
+        """round is on the INT list, and a lookup table, from 1.4 on; what reads it is rescaled then."""
+        b = GraphBuilder()
+        value = b.input("x", SHAPE)
+        value = b.requantize(b.call("aten.mul.Tensor", value, value, annotated=False), full_int16(0.0001, 7))
+        graph = b.output(b.requantize(b.call("aten.round.default", value), full_int16(0.0001)))
+        assert found(IllegalZeroPoint, graph, "TOSA-1.0+INT+FP+int16", "1.3.1") == []
+        assert [item.effect for item in found(IllegalZeroPoint, graph, "TOSA-1.0+INT+FP+int16")] == [Effect.EXACT]
+
     def test_the_rounds_of_a_loop_are_no_float_ops(self) -> None:
         """Control flow is not annotated, and InsertControlFlowRescalesPass puts RESCALEs around it."""
         b = GraphBuilder()

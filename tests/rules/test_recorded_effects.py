@@ -16,6 +16,7 @@ from fuseguard.engine.agreement import disagreement
 from fuseguard.engine.example_cases import Case, cases, example_of
 from fuseguard.engine.registry import load_registry
 from fuseguard.engine.row_evidence import evidence_of
+from fuseguard.engine.run import refuses
 from fuseguard.ir.digest import digest
 from fuseguard.measured.recording import RecordedCase
 from fuseguard.target import Target
@@ -88,6 +89,20 @@ def test_what_is_guarded_or_repaired_is_right(release: str) -> None:
         assert item.guarded in ("", "exact", "bounded"), item.key
         assert item.repaired in ("", "exact", "bounded"), item.key
         assert item.equal is (True if item.repaired else None), item.key
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_was_guarded_is_what_the_policy_refuses(release: str) -> None:
+    """A case that was recorded under another policy, or another effect, tells of a guard that no longer exists."""
+    stale = {item.key for item in recorded(release) if bool(item.guarded) is not refused(item, release)}
+    assert stale == set(), "record these again: fuseguard selftest --record --select CODE"
+
+
+def refused(item: RecordedCase, release: str) -> bool:
+    """Whether the default policy refuses anything that was found: its effect decides, and its rule."""
+    target = Target.parse(item.spec, release)
+    rules = [(REGISTRY.get(code), case) for code, case in item.found]
+    return any(rule and refuses(rule.effects.look_up(case, target).effect_on(target), rule) for rule, case in rules)
 
 
 @pytest.mark.parametrize("release", RELEASES)

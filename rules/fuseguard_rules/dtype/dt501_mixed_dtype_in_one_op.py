@@ -71,7 +71,9 @@ class MixedDtype(Rule):
             found = {view.qparams(q) for q in view.out_q(node)}
             after = found.pop() if len(found) == 1 else None
             quantized = [item for item in view.graph.inputs(node) if view.is_dq(item)]
-            return pair_before(view, node, quantized, as_int8(after)) if after is not None else None
+            if after is None or not after.usable:
+                return None
+            return pair_before(view, node, quantized, as_int8(after))
         if node.kind in ("conv", "linear"):
             return None  # weights are int8, whatever the activations are
         after = view.out_qp(node) if node.kind == "matmul" else None
@@ -119,7 +121,7 @@ def _result(view: View, node: Node, read: str) -> tuple[str, str, tuple[str, ...
     yielded = next((qp for q in view.out_q(node) if (qp := view.qparams(q)) is not None and qp.dtype != read), None)
     if yielded is None or {read, yielded.dtype} != {"int8", "int16"}:
         return "", "", ()
-    case = "shifted result" if yielded.dtype == "int8" and yielded.zero_point else "result"
+    case = "shifted result" if yielded.dtype == "int8" and any(yielded.zero_points) else "result"
     return case, "its result must have the dtype of its operands", (read, f"yields {yielded.dtype}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from fuseguard.backend.lookup_table import codes_read
+from fuseguard.backend.lookup_table import codes_read, has_table
 from fuseguard.backend.quantized_values import is_constant
 from fuseguard.backend.releases import TABLE_COVERS_DTYPE
 from fuseguard.backend.value_range import reachable
@@ -52,7 +52,9 @@ class NarrowTableInput(Rule):
             return
         for node in view.calls(Trait.UNARY):
             qparams = view.in_qp(node, 0)
-            if qparams is None or qparams.dtype != "int8" or not node.annotated or is_constant(view, node):
+            if qparams is None or qparams.dtype != "int8" or not node.annotated or not has_table(node, target):
+                continue
+            if is_constant(view, node):
                 continue
             limits = qparams.qmin, qparams.qmax
             if limits != qparams.dtype_range and not _is_right_all_the_same(view, node, qparams, target):
@@ -85,7 +87,7 @@ def _is_right_all_the_same(view: View, node: Node, data: QParams, target: Target
     if function is None or not data.usable or out is None or not out.usable:
         return False
     low, high = data.dtype_range
-    if not low <= data.qmin <= data.qmax <= high or not (out.scale and math.isfinite(out.scale)):
+    if not low <= data.qmin <= data.qmax <= high:
         return False  # impossible qparams (QP304): each code is computed below, and there may be any number of them
 
     def code(of: int) -> int | None:

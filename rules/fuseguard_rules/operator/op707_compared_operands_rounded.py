@@ -46,9 +46,11 @@ class OperandsRounded(Rule):
             if all(_is_multiple(qparams.scale, scale) for qparams in inputs):
                 continue
             out = view.out_qp(node)
+            if out is not None and not out.usable:
+                out = None  # per channel, or impossible (QP304): there is no one step to count in
             if out is not None and _is_unseen([item.scale for item in inputs], scale, out.scale):
                 continue
-            steps = float(math.ceil(scale / (2 * out.scale))) if out is not None and out.scale > 0 else None
+            steps = float(math.ceil(scale / (2 * out.scale))) if out is not None else None
             yield self.finding(
                 view,
                 target,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fuseguard.backend.int32_rescales import COMPARISONS, PICKS, SUMS
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
@@ -24,9 +25,7 @@ _UNCHECKED = "TOSAProINTFPSupportList accepts it, CheckArmQuantized does not"
 #: integers; ne of integers is in no support list.
 _CASES = {
     **dict.fromkeys(("pad", "neg", "matmul"), "qparams"),  # int16 has no zero point, so that neg needs none
-    **dict.fromkeys(
-        ("abs", "add", "sub", "maximum", "minimum", "eq", "ge", "gt", "le", "lt"), "rescale"
-    ),
+    **dict.fromkeys((*SUMS, *PICKS, *COMPARISONS), "rescale"),
     "mul": "product",
     "relu": "clamp",
 }  # fmt: skip

@@ -152,9 +152,9 @@ def _factor(view: View, node: Node) -> _Constant | None:
             continue
         if any(size != 1 for size in source.meta.shape) or qparams.scale not in OBSERVER_FLOORS:
             continue
+        if not (data.usable and out.usable) or (out.qmin, out.qmax) != (data.qmin, data.qmax):
+            continue
         if out.scale < min(OBSERVER_FLOORS):
             continue  # written by hand: no observer chooses it, and it does not depend on the factor
-        if data.per_channel or out.per_channel or data.scale <= 0 or (out.qmin, out.qmax) != (data.qmin, data.qmax):
-            continue
         return _Constant(out.scale / data.scale, qparams.scale, (stored,), node, source.name)
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.quantized_values import Boundary, boundaries, computes_in_float, passes_codes, reads_zero_point
+from fuseguard.backend.quantized_values import Boundary, boundaries, passes_codes, reads_zero_point, stays_in_float
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
@@ -45,7 +45,8 @@ class IllegalZeroPoint(Rule):
             qparams = boundary.qparams
             if qparams.dtype not in _WIDE or not any(qparams.zero_points):
                 continue
-            if boundary.ops and all(map(computes_in_float, boundary.ops)) and not boundary.requantized:
+            float_ops = [stays_in_float(op, target) for op in boundary.ops]
+            if float_ops and all(float_ops) and not boundary.requantized:
                 continue
             low, high = INTEGER_RANGES[qparams.dtype]
             if any(not low <= zero_point <= high for zero_point in qparams.zero_points):
@@ -54,7 +55,7 @@ class IllegalZeroPoint(Rule):
                 view,
                 target,
                 boundary.nodes,
-                case=_case(boundary),
+                case=_case(boundary, target),
                 qparams=() if qparams.per_channel else ((boundary.label, str(qparams)),),
                 value=boundary.label,
                 zero_point=next(zero_point for zero_point in qparams.zero_points if zero_point),
@@ -62,16 +63,16 @@ class IllegalZeroPoint(Rule):
             )
 
 
-def _case(boundary: Boundary) -> str:
+def _case(boundary: Boundary, target: Target) -> str:
     """What reads the zero point: the row of the effects table."""
     producer = boundary.producer
     if boundary.constant and boundary.qparams.dtype == "int32":
         return "bias"
     if boundary.requantized:
         return "rescaled"
-    if producer is not None and not passes_codes(producer):
+    if producer is not None and not passes_codes(producer, target):
         return "rescaled"
-    readers = [op for op in boundary.consumers if not passes_codes(op)]
+    readers = [op for op in boundary.consumers if not passes_codes(op, target)]
     if any(not reads_zero_point(op) for op in readers):
         return "rescaled"
     return "anchor-input" if readers else "passed"

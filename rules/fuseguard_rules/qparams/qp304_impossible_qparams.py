@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from fuseguard.backend.quantized_values import Boundary, boundaries, passes_codes, reads_zero_point
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
-from fuseguard.ir.qparams import INTEGER_RANGES
+from fuseguard.ir.qparams import INTEGER_RANGES, can_scale
 from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.qparams.qp304")
-
-#: Smallest normal float32: below it a scale has lost bits and its reciprocal may be infinite.
-_SMALLEST_NORMAL = 2.0**-126
 
 
 class ImpossibleQParams(Rule):
@@ -58,7 +54,7 @@ class ImpossibleQParams(Rule):
                 view,
                 target,
                 boundary.nodes,
-                case=_case(aspect, boundary),
+                case=_case(aspect, boundary, target),
                 qparams=() if boundary.qparams.per_channel else ((boundary.label, str(boundary.qparams)),),
                 value=boundary.label,
                 fault=text,
@@ -69,7 +65,7 @@ def _fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
     """Which aspect is impossible, and how; the most severe first."""
     qparams = boundary.qparams
     for scale in qparams.scales:
-        if not math.isfinite(scale) or scale < _SMALLEST_NORMAL:
+        if not can_scale(scale):
             return "scale", f"scale {scale:g} is not a positive normal float"
     low, high = qparams.dtype_range
     if qparams.dtype in INTEGER_RANGES:
@@ -98,21 +94,21 @@ def _channel_fault(view: View, boundary: Boundary) -> tuple[str, str] | None:
     return None
 
 
-def _case(aspect: str, boundary: Boundary) -> str:
+def _case(aspect: str, boundary: Boundary, target: Target) -> str:
     """The row of the effects table: how the ops around the value react to the fault."""
-    passed = all(passes_codes(op) for op in boundary.ops) and not boundary.requantized
+    passed = all(passes_codes(op, target) for op in boundary.ops) and not boundary.requantized
     scales = boundary.qparams.scales
     if aspect == "scale":
-        negative = all(math.isfinite(scale) and abs(scale) >= _SMALLEST_NORMAL for scale in scales)
+        negative = all(can_scale(abs(scale)) for scale in scales)
         return "scale-in-table" if passed and negative else "scale"
     if aspect == "zero-point":
         if passed:
             return "zero-point-passed"
         producer = boundary.producer
         rescaled = boundary.requantized or any(
-            not passes_codes(op) and not reads_zero_point(op) for op in boundary.consumers
+            not passes_codes(op, target) and not reads_zero_point(op) for op in boundary.consumers
         )
-        if rescaled or (producer is not None and not passes_codes(producer)):
+        if rescaled or (producer is not None and not passes_codes(producer, target)):
             return "zero-point"
         return "zero-point-read"
     return aspect

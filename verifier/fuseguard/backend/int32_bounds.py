@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from fuseguard.backend.int32_rescales import (
-    COMPARISONS,
+    AT_SMALLEST_SCALE,
     PICKS,
     SUMS,
     Bypass,
@@ -88,7 +88,7 @@ def _is_one_stored_number(view: View, dq: Node) -> bool:
 def _told_apart(view: View, bypass: Bypass, reach: Reach) -> tuple[bool, bool]:
     """Whether the reader's result depends on how far a value is below, and above, the codes of the quantize op."""
     reader, between = bypass.reader, view.qparams(bypass.q)
-    if reader.kind not in ("maximum", "minimum", *COMPARISONS) or between is None:
+    if reader.kind not in AT_SMALLEST_SCALE or between is None:
         return True, True
     others = [place for place in (0, 1) if not _reads(view, reader, place, bypass.q)]
     other = view.in_dq(reader, others[0]) if len(others) == 1 else None
@@ -144,7 +144,7 @@ def error_bound(view: View, bypass: Bypass, reach: Reach) -> int | None:
         return None
     error += _coarseness(second, [inputs[place] for place in others], operand_scale(view, second, between))
     steps = out.qmax - out.qmin
-    off = error / out.scale if out.scale else math.inf
+    off = error / out.scale
     return min(math.floor(off) + 1, steps) if math.isfinite(off) else steps
 
 

@@ -21,13 +21,17 @@ from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 
+def has_table(node: Node, target: Target) -> bool:
+    """Whether a quantized op becomes a lookup table: sqrt and logit stay on the CPU, and sign is decomposed (DT514)."""
+    return node.kind in TABLE_OPS and not is_unlisted(node, target)
+
+
 def table_error(view: View, node: Node, target: Target) -> TableError:
     """By how much a table op between two int16 domains is off on a target, at codes that it can be given.
 
-    No error for any other op, nor for a unary op that is none of ``TableOps``: sqrt and logit stay on the CPU, and sign
-    is decomposed.
+    No error for any other op, nor for a unary op that has no table.
     """
-    if node.kind not in TABLE_OPS or is_unlisted(node, target):
+    if not has_table(node, target):
         return NO_ERROR
     data, out = view.in_qp(node, 0), view.out_qp(node)
     if data is None or out is None or not (data.usable and out.usable):

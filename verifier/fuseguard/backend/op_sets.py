@@ -78,13 +78,12 @@ LISTS: Mapping[str, OpSet] = MappingProxyType(
 )
 
 _ON_CPU = (
-    "open: a rule that has the trait stand for the list is wrong here. It is in ON_FP alone, so that an annotated one "
-    "stays on the CPU in INT and in INT+FP (judged: 1.2.0 to 1.5.1); Arm's quantizer decomposes it before it annotates"
+    "it is in ON_FP alone, so that an annotated one stays on the CPU in INT and in INT+FP (judged: 1.2.0 to 1.5.1): "
+    "proper_quantization.is_unlisted, lookup_table.has_table; Arm's quantizer decomposes it before it annotates"
 )
 _SIGN = (
-    "open: a rule that has the trait stand for the list is wrong here. DecomposeSignPass decomposes a quantized one, "
-    "and lowering crashes at TOSA's GREATER in INT and in INT+FP (judged: 1.2.0 to 1.5.1); Arm's quantizer decomposes "
-    "it before it annotates"
+    "DecomposeSignPass decomposes a quantized one, and lowering crashes at TOSA's GREATER in INT and in INT+FP "
+    "(judged: 1.2.0 to 1.5.1): integer_forms, DT514, has_table; Arm's quantizer decomposes it before it annotates"
 )
 _DECOMPOSED_BY_TORCH = "the edge dialect has it as ops that are on the lists"
 _FLOAT_ONLY = "it is in ON_FP alone, and Arm's quantizer decomposes it before it annotates, or does not annotate it"
@@ -111,6 +110,11 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
         "INT32_COMPARISONS": Mirror((INT32_COMPARISONS,)),
         "BROUGHT_TO_ONE_SCALE": Mirror(
             (INT32_AT_SMALLEST_SCALE,), less=why({"its one operand keeps its own scale": "abs"})
+        ),
+        "UNCHECKED": Mirror(
+            (INT32_AT_SMALLEST_SCALE,),
+            more=why({_TENSOR_BOUNDS: "clamp_tensor", "it reads a list of tensors, of one domain": "cat stack"}),
+            less=why({"it reads one tensor": "abs"}),
         ),
         "QUANTIZE": Mirror((QUANTIZE,)),
         "DEQUANTIZE": Mirror((DEQUANTIZE,)),

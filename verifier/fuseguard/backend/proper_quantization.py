@@ -11,7 +11,7 @@ The backend asks these questions of the edge graph, and with float support only 
 op. In an ATen graph an op is judged in the form that it has in the edge dialect.
 
 Rules that depend on it: OP718, and those of convert_full_like and lookup_table and partition and quantized_operands and
-raw_reductions and unlowered_forms and unread_inputs.
+quantized_values and raw_reductions and unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations

@@ -7,8 +7,10 @@ Rules that depend on it: PL401, PL402, PL403, PL404, PL406, and those of leaked_
 
 from __future__ import annotations
 
+from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE
 from fuseguard.backend.proper_quantization import is_targeted, is_unlisted
-from fuseguard.ir import Node, Trait, View
+from fuseguard.ir import Node, Trait, View, lookup
+from fuseguard.ir.ops import KINDS
 from fuseguard.ir.value import Value
 
 _FLOAT_FOR_CERTAIN = Trait.MAC | Trait.CONSTANT
@@ -19,8 +21,9 @@ _LONGEST_WAY = 8
 #: Ops with data and a weight, of which one alone may be quantized. An addmm or mm is a decomposed linear.
 ANCHORS = ("conv", "linear", "addmm", "matmul")
 
-#: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at.
-_UNCHECKED = frozenset(("maximum", "minimum", "clamp_tensor", "cat", "stack", "eq", "ne", "ge", "gt", "le", "lt"))
+#: Ops with several tensors in one arithmetic that CheckProperQuantization does not look at: those that bring them to
+#: one scale in int32, the clamp that becomes two of these, and those of a list.
+_UNCHECKED = AT_SMALLEST_SCALE | {"clamp_tensor", *(kind for kind in KINDS if lookup(kind).has(Trait.LIST_INPUT))}
 
 
 def is_checked(node: Node) -> bool:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import is_unlisted
 from fuseguard.ir import Node, QParams, Trait, View
 from fuseguard.ir.value import Value
+from fuseguard.target import Target
 
 _HANDS_ON = Trait.GETITEM | Trait.CONTROL_FLOW
 _WITHOUT_RESCALE = Trait.UNARY | Trait.TRANSPARENT
@@ -102,11 +104,15 @@ def computes_in_float(node: Node) -> bool:
     return not node.annotated and not node.info.has(_HANDS_ON)
 
 
-def passes_codes(node: Node) -> bool:
+def stays_in_float(node: Node, target: Target) -> bool:
+    """Whether no integer arithmetic is made of the op: it is float to the backend, or stays on the CPU if annotated."""
+    return computes_in_float(node) or is_unlisted(node, target)
+
+
+def passes_codes(node: Node, target: Target) -> bool:
     """Whether the op has no RESCALE of its own: it hands codes on, looks them up in a table, or computes in float."""
-    return computes_in_float(node) or (
-        node.info.has(_WITHOUT_RESCALE) and node.kind not in _READ_ZERO_POINT
-    )
+    without = node.info.has(_WITHOUT_RESCALE) and node.kind not in _READ_ZERO_POINT
+    return without or stays_in_float(node, target)
 
 
 def reads_zero_point(node: Node) -> bool:

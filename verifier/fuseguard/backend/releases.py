@@ -68,6 +68,9 @@ TABLE_COVERS_DTYPE = Change(">=1.3", "#18973", "InsertTableOpsPass makes 256 ent
 
 # --- what torch takes codes for ------------------------------------------------------------------------------
 
+DECOMPOSES_QUANTIZED_MEANS = Change(
+    ">=1.3", "#19242", "DecomposeMeanDimPass makes a sum and a product of a quantized mean, too, with 1/N as a float."
+)
 AVERAGES_NEED_INTEGERS = Change(
     ">=1.3", "RewriteAvgPool2dPass", "An average pool of what torch takes for floats fails."
 )

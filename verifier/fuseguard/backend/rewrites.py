@@ -100,15 +100,17 @@ def mirrored(qparams: QParams) -> QParams:
 
 def lossless_int16(qparams: QParams) -> QParams | None:
     """int16 qparams in which every code of 8-bit ``qparams`` has a code of exactly its value; None for others."""
+    if not qparams.usable or qparams.dtype not in ("int8", "uint8"):
+        return None
     reach = max(abs(qparams.qmin - qparams.zero_point), abs(qparams.qmax - qparams.zero_point))
-    if not qparams.usable or qparams.dtype not in ("int8", "uint8") or reach > _LARGEST_INT16:
+    if reach > _LARGEST_INT16:
         return None
     return QParams.per_tensor(qparams.scale, 0, -_LARGEST_INT16 - 1, _LARGEST_INT16, "int16")
 
 
 def as_int8(qparams: QParams) -> QParams:
     """``qparams``, those of uint8 as the int8 ones in which every code, 128 below, has the same value."""
-    if qparams.dtype != "uint8" or qparams.per_channel or not qparams.known:
+    if qparams.dtype != "uint8" or not qparams.usable:
         return qparams
     return QParams.per_tensor(qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8")
 

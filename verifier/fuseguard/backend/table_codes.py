@@ -96,7 +96,7 @@ def _worst_error(
     shift_clamped: bool,
 ) -> TableError:
     function = FUNCTIONS.get(kind)
-    if function is None or not (data.scale > 0 and out.scale > 0):
+    if function is None or not (data.usable and out.usable):
         return NO_ERROR
     exact = _Codes(function, parameters, data, out, codes or (data.qmin, data.qmax))
     entries = [exact.code(_start(index)) for index in range(_SEGMENTS)]

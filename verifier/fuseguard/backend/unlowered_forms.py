@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.as_strided import refuses_strides, takes_part
+from fuseguard.backend.integer_forms import reads_codes
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.proper_quantization import is_annotated
 from fuseguard.ir import Node, View
@@ -47,7 +48,7 @@ def unlowered_forms(view: View, target: Target) -> Iterator[Form]:
                 yield Form(node, "pad", f"pads by {list(amounts)}")
         elif node.kind in LOGICAL:
             read = next((item.meta for item in numbers_of(view, node)), None)
-            if read is not None:
+            if read is not None and not reads_codes(view, node):
                 yield Form(node, "float" if read.is_float else "integer", f"reads numbers of {read.dtype} for bools")
         elif node.kind in _OF_NUMBERS and _reads_bools(view, node):
             yield Form(node, "bools", "reads bools for numbers")

@@ -130,17 +130,17 @@ class Report(Printed):
         return "\n".join(lines)
 
 
-def refuses(finding: Finding, rule: Rule, policy: str) -> bool:
-    """Whether ``policy`` keeps the finding's cluster off the accelerator.
+def refuses(effect: Effect, rule: Rule, policy: str = "consistent") -> bool:
+    """Whether ``policy`` keeps what the rule finds with this effect off the accelerator.
 
     ``consistent`` refuses, on all targets, what breaks on any target, but not what deviates within a bound on this one;
     ``measured`` only what breaks on this one; ``bit-exact`` also what deviates within a proved bound.
     """
     if policy == "measured":
-        return finding.severity is Severity.ERROR
+        return effect.severity is Severity.ERROR
     if policy == "bit-exact":
-        return rule.refused or finding.effect is Effect.BOUNDED
-    return rule.refused and finding.effect is not Effect.BOUNDED
+        return rule.refused or effect is Effect.BOUNDED
+    return rule.refused and effect is not Effect.BOUNDED
 
 
 @limited_effort()
@@ -183,7 +183,7 @@ def run(
                     with time_limit(rule_seconds):
                         for finding in rule.check(view, target):
                             bounds.add(finding)
-                            findings.append(replace(finding, refuse=refuses(finding, rule, policy), file=file))
+                            findings.append(replace(finding, refuse=refuses(finding.effect, rule, policy), file=file))
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # a third party's rule may do anything; the rest must still run

@@ -25,6 +25,11 @@ INTEGER_RANGES: dict[str, tuple[int, int]] = {
 SMALLEST_NORMAL = 2.0**-126
 
 
+def can_scale(scale: float) -> bool:
+    """Whether arithmetic can use a scale: it is finite, positive and normal in float32."""
+    return SMALLEST_NORMAL <= scale < math.inf
+
+
 class QParams(Value, frozen=True):
     """Scale, zero point, code range, dtype and, per channel, the axis.
 
@@ -57,7 +62,7 @@ class QParams(Value, frozen=True):
     @property
     def usable(self) -> bool:
         """Whether arithmetic can use the parameters: one known scale, finite, positive and normal in float32."""
-        return self.axis is None and self.known and SMALLEST_NORMAL <= self.scales[0] < math.inf
+        return self.axis is None and self.known and can_scale(self.scales[0])
 
     @property
     def scale(self) -> float:

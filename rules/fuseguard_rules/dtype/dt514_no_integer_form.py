@@ -1,0 +1,60 @@
+"""DT514: an op is annotated as quantized, and the backend has no integer arithmetic for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fuseguard.backend.integer_forms import computed_with_codes
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine.late_examples import ExamplesOf
+from fuseguard.ir import View
+from fuseguard.target import Target
+
+examples = ExamplesOf("fuseguard_rules.examples.dtype.dt514")
+
+_CODES = "FoldAndAnnotateQParamsPass folds the DQ; no lookup table and no RESCALE follows"
+
+#: What float arithmetic computes to the bit, on the accelerator or off it.
+_EXACT_IN_FLOAT = frozenset(("sign", "compared", "windows", "bools"))
+
+
+class NoIntegerForm(Rule):
+    code = "DT514"
+    name = "no-integer-form"
+    summary = "An op is annotated as quantized, but the backend has integer arithmetic only for what it is made of."
+    why = (
+        "The partitioner takes sign, comparisons with a number, floor division, remainder, a power of two tensors, "
+        "unfold and logical ops if they are annotated, because its INT list has them. FoldAndAnnotateQParamsPass then "
+        "removes their dequantize ops. But no pass makes a lookup table of them or puts rescales around them, so that "
+        "what they are decomposed into computes with the codes, as if these were the values. TOSA has no operator for "
+        "that, and lowering crashes. The same holds for mean from 1.3 on. A division that truncates lowers to INTDIV, "
+        "and add and sub with alpha to a product of codes: the result is silently wrong or undefined. Arm's quantizer "
+        "decomposes these ops before it annotates. They are annotated in programs of another tool, or in those of an "
+        "older release."
+    )
+    remedy = (
+        "Have Arm's quantizer annotate the program: prepare_pt2e decomposes these ops first. Leave the op unannotated, "
+        "or let fuseguard keep it on the CPU (guard)."
+    )
+    scope = "node"
+    message = "{node} is annotated as quantized, but the backend has no integer form of {form}"
+    effects = EffectsTable(
+        [
+            EffectRow("product", "*", "INT", Effect.CPU_FALLBACK, reference="ProductSupported"),
+            EffectRow("truncated", "*", "*", Effect.WRONG, reference="TOSA INTDIV of codes"),
+            EffectRow("sum", "*", "*", Effect.WRONG, reference="DecomposeAddSubAlphaPass multiplies codes"),
+            EffectRow("difference", "*", "*", Effect.UNDEFINED, reference="DecomposeAddSubAlphaPass multiplies codes"),
+            EffectRow("*", "*", "*", Effect.CRASH, reference=_CODES),
+        ]
+    )
+    bad = examples.BAD
+    good = examples.GOOD
+
+    def check(self, view: View, target: Target) -> Iterator[Finding]:
+        for found in computed_with_codes(view, target):
+            yield self.finding(view, target, (found.node,), case=found.case, node=found.node.name, form=found.form)
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """Make what float computes to the bit compute in float, as the program says."""
+        del view, target
+        return Rewrite(tuple(map(Unannotate, finding.nodes))) if finding.case in _EXACT_IN_FLOAT else None

@@ -1,0 +1,67 @@
+"""Examples of DT514, no-integer-form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fuseguard.engine import Example
+from fuseguard.ir import Graph, QParams
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
+
+_SHAPE = (1, 4, 6, 6)
+_QPARAMS = int8(0.0237, -3)
+_RESULT = int8(0.0311, 5)
+#: Values above 0 alone, and codes that are not 0.
+_ABOVE_ZERO = int8(0.0237, 0, 1, 127)
+
+
+def _of_one(
+    target: str, *args: Arg, annotated: bool = True, shape: tuple[int, ...] = _SHAPE, out: QParams = _RESULT
+) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        value = b.call(target, x, *args, shape=shape, annotated=annotated)
+        return b.output(b.requantize(value, out))
+
+    return build
+
+
+def _compared(target: str, *args: float) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        return b.output(b.call(target, x, *args, dtype="bool"))
+
+    return build
+
+
+def _of_two(target: str, other: QParams = _ABOVE_ZERO, **kwargs: str | int) -> Callable[[], Graph]:
+    def build() -> Graph:
+        b = GraphBuilder()
+        x, y = b.quantized_input("x", _SHAPE, _QPARAMS), b.quantized_input("y", _SHAPE, other)
+        return b.output(b.requantize(b.call(target, x, y, kwargs=kwargs), _RESULT))
+
+    return build
+
+
+BAD = (
+    Example("sign of codes", _of_one("aten.sign.default")),
+    Example("codes greater than a number", _compared("aten.gt.Scalar", 0.5)),
+    Example("logical_not of codes", _compared("aten.logical_not.default")),
+    Example("remainder of two tensors of codes", _of_two("aten.remainder.Tensor")),
+    Example("truncating division of codes", _of_two("aten.div.Tensor_mode", rounding_mode="trunc"), only_on=">=1.4"),
+    Example("power of two tensors of codes", _of_two("aten.pow.Tensor_Tensor")),
+    Example("product of codes", _of_one("aten.prod.dim_int", 1, True, shape=(1, 1, 6, 6)), only_on=">=1.5"),
+    Example("mean of codes", _of_one("aten.mean.dim", (1,), True, shape=(1, 1, 6, 6), out=_QPARAMS), only_on=">=1.3"),
+    Example("unfold of codes", _of_one("aten.unfold.default", 3, 2, 2, shape=(1, 4, 6, 3, 2), out=_QPARAMS)),
+    Example("add with alpha", _of_two("aten.add.Tensor", _QPARAMS, alpha=2)),
+    Example("sub with alpha", _of_two("aten.sub.Tensor", _QPARAMS, alpha=2)),
+)
+
+GOOD = (
+    Example("sign that is not annotated", _of_one("aten.sign.default", annotated=False)),
+    Example("maximum of two tensors of codes", _of_two("aten.maximum.default", _QPARAMS)),
+    Example("power of codes and a number", _of_one("aten.pow.Tensor_Scalar", 2)),
+)

@@ -1,0 +1,98 @@
+"""DT514 where its examples do not reach, torch-free.
+
+Protects: ops with an integer form, and those that the release leaves on the CPU.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fuseguard.backend.op_sets import INT32_OPS, ON_INT, REGISTERED_CHECKS, TABLE_OPS
+from fuseguard.engine import Effect
+from fuseguard.ir import Graph
+from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.graph import Arg
+from fuseguard_rules.dtype.dt514_no_integer_form import NoIntegerForm
+from fuseguard_rules.operator.op721_op_form_not_lowered import OpFormNotLowered
+from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
+from fuseguard_testkit.linting import find
+
+SHAPE = (1, 4, 6, 6)
+QPARAMS = int8(0.0237, -3)
+
+
+def of(target: str, *args: Arg, inputs: int = 1, annotated: bool = True, kwargs: dict[str, Arg] | None = None) -> Graph:
+    b = GraphBuilder()
+    given = [b.quantized_input(f"x{number}", SHAPE, QPARAMS) for number in range(inputs)]
+    value = b.call(target, *given, *args, annotated=annotated, kwargs=kwargs)
+    return b.output(b.requantize(value, QPARAMS))
+
+
+def of_floats(target: str, *args: Arg) -> Graph:
+    b = GraphBuilder()
+    return b.output(b.requantize(b.call(target, b.input("x", SHAPE), *args), QPARAMS))
+
+
+@pytest.mark.parametrize("kind", ["eq", "ge", "gt", "le", "lt"])
+def test_every_comparison_with_a_number_crashes(kind: str) -> None:
+    for release in ("1.2.0", "1.3.1", "1.4.1", "1.5.1"):
+        for profile in ("INT", "INT+FP"):
+            (finding,) = find(NoIntegerForm(), of(f"aten.{kind}.Scalar", 0.5), f"TOSA-1.0+{profile}", release)
+            assert (finding.case, finding.effect) == ("compared", Effect.CRASH)
+    assert find(NoIntegerForm(), of(f"aten.{kind}.Tensor", inputs=2)) == ()
+
+
+def test_what_no_int_list_has_stays_on_the_cpu() -> None:
+    assert find(NoIntegerForm(), of("aten.ne.Scalar", 0.5)) == ()
+    floor = of("aten.floor_divide.default", inputs=2)
+    assert [len(find(NoIntegerForm(), floor, release=release)) for release in ("1.2.0", "1.3.1", "1.4.1", "1.5.1")] == [
+        0, 0, 1, 1,
+    ]  # fmt: skip
+
+
+def test_an_op_that_is_not_annotated_or_reads_floats_computes_in_float() -> None:
+    assert find(NoIntegerForm(), of("aten.sign.default", annotated=False)) == ()
+    assert find(NoIntegerForm(), of_floats("aten.sign.default")) == ()
+
+
+def test_a_mean_is_decomposed_after_it_is_folded_from_1_3_on() -> None:
+    graph = of("aten.mean.dim", (1,), True)
+    assert [len(find(NoIntegerForm(), graph, release=release)) for release in ("1.2.0", "1.3.1", "1.5.1")] == [0, 1, 1]
+
+
+def test_alpha_counts_only_if_it_changes_something() -> None:
+    assert find(NoIntegerForm(), of("aten.add.Tensor", inputs=2, kwargs={"alpha": 1})) == ()
+    (finding,) = find(NoIntegerForm(), of("aten.sub.Tensor", inputs=2, kwargs={"alpha": 3}))
+    assert finding.effect is Effect.UNDEFINED
+
+
+def test_a_logical_op_of_codes_is_said_once() -> None:
+    b = GraphBuilder()
+    graph = b.output(b.call("aten.logical_not.default", b.quantized_input("x", SHAPE, QPARAMS), dtype="bool"))
+    assert [finding.effect for finding in find(NoIntegerForm(), graph)] == [Effect.CRASH]
+    assert find(OpFormNotLowered(), graph) == ()
+
+
+def test_ops_with_a_table_or_a_rescale_have_an_integer_form() -> None:
+    """What the sets of the backend give an integer form is never reported, whatever it is called."""
+    for target in sorted(TABLE_OPS.on("1.5.1") | INT32_OPS.on("1.5.1")):
+        inputs = 2 if target.endswith(".Tensor") or "imum" in target else 1
+        assert find(NoIntegerForm(), of(target, *([2] if "Scalar" in target else []), inputs=inputs)) == (), target
+
+
+def test_what_is_reported_is_on_a_list_of_the_backend() -> None:
+    listed = ON_INT.on("1.5.1") | REGISTERED_CHECKS.on("1.5.1")
+    for target in ("sign.default", "gt.Scalar", "remainder.Tensor", "div.Tensor_mode", "pow.Tensor_Tensor", "mean.dim",
+                   "prod.dim_int", "unfold_copy.default", "logical_not.default", "any.dim"):  # fmt: skip
+        assert f"aten.{target}" in listed
+
+
+def test_a_half_quantized_ne_is_left_on_the_cpu() -> None:
+    """Measured exact on 1.4.1 and 1.2.0, where eq crashes with float support."""
+    for kind, told in (("ne", []), ("eq", [Effect.CRASH])):
+        b = GraphBuilder()
+        y = b.input("y", SHAPE)
+        plain = b.call("aten.mul.Tensor", y, y, annotated=False)
+        graph = b.output(b.call(f"aten.{kind}.Tensor", b.quantized_input("x", SHAPE, QPARAMS), plain, dtype="bool"))
+        found = find(PartialInputs(), graph, "TOSA-1.0+INT+FP")
+        assert [finding.effect for finding in found] == told
