@@ -66,7 +66,6 @@ def _table(name: str, *numbers: Arg) -> Callable[[], Graph]:
 BAD = (
     Example("float expm1", _function("expm1")),
     Example("float elu", _function("elu")),
-    Example("float elu with a scale of 1.5", _of_floats("elu", 1.0, 1.5), only_on="<1.3"),
     Example("float selu", _function("selu"), _program("selu"), unquantized=_LEFT),
     Example("float selu of a float input", _of_floats("selu")),
     Example("float celu with an alpha of 2", _function("celu", 2.0)),
