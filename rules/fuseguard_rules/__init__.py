@@ -17,6 +17,7 @@ from fuseguard_rules.dtype.dt508_table_codes_taken_for_floats import TableCodesA
 from fuseguard_rules.dtype.dt509_cumulative_sum_dtype_mismatch import CumulativeSumDtype
 from fuseguard_rules.dtype.dt510_reduction_of_raw_numbers import ReductionOfRawNumbers
 from fuseguard_rules.dtype.dt511_cast_rounds import CastRounds
+from fuseguard_rules.dtype.dt512_function_misevaluated import FunctionMisevaluated
 from fuseguard_rules.dtype.dt514_no_integer_form import NoIntegerForm
 from fuseguard_rules.fusion.fu101_fused_activation_out_of_range import FusedActivationOutOfRange
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
@@ -97,6 +98,7 @@ RULES = (
     CumulativeSumDtype,
     ReductionOfRawNumbers,
     CastRounds,
+    FunctionMisevaluated,
     NoIntegerForm,
     FloatTailLeavesDelegate,
     PartitionCycle,

@@ -188,6 +188,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                 {
                     "proper_quantization.is_unlisted has these: an annotated one stays on the CPU before that (judged: "
                     "1.2.0, 1.3.1)": "leaky_relu log10 round",
+                    "before that, the edge dialect makes elu or expm1 of it": "celu selu",
                     _DIV: "div",
                     "Arm's quantizer decomposes it before it annotates (DecomposeSliceScatterPass)": "slice_scatter",
                 }

@@ -6,8 +6,9 @@ profile requires of quantization is in :mod:`fuseguard.backend.proper_quantizati
 of it in :mod:`fuseguard.backend.index_support`.
 
 Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, and those of convert_full_like and decompose_round
-and early_dtypes and insert_const_shapes and int64_results and integer_forms and passed_on_inputs and permute_moves and
-rewrites and shared_outputs and symbolic_sizes and unlowered_forms and unread_inputs.
+and early_dtypes and insert_const_shapes and int64_results and integer_forms and misevaluated_functions and
+passed_on_inputs and permute_moves and rewrites and shared_outputs and symbolic_sizes and unlowered_forms and
+unread_inputs.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _UNLISTED = frozenset(("aten.pow.Scalar",))
 _UNLISTED_OF_BOOLS = frozenset(("isinf", "isnan"))
 
 #: Ops that were not in the support lists before a release.
-_SINCE = {"celu": "1.3", "selu": "1.3", "log10": "1.3", "flip": "1.4", "prod": "1.5"}
+_SINCE = {"log10": "1.3", "flip": "1.4", "prod": "1.5"}
 
 #: Kinds of which alone no partition is made, whatever the arguments.
 _DROPPED = frozenset(("view", "clone", "getitem"))

@@ -8,7 +8,7 @@ pass an op of several operands, so what has joined other permutes stays below.
 Source: ``PropagateViewCopyPermuteDownPass``, ``PropagateViewCopyPermuteUpPass`` and
 ``FuseIdenticalInputTransformsPass`` of ExecuTorch 1.5.1.
 
-Rules that depend on it: OP708.
+Rules that depend on it: DT512, OP708.
 """
 
 from __future__ import annotations

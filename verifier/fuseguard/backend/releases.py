@@ -135,6 +135,10 @@ EXPANDS_PUT_VALUES = Change(
     ">=1.3", "RewriteIndexPutPass", "The values of an index_put are expanded before they are viewed for SCATTER."
 )
 
+SCALES_ELU = Change(
+    ">=1.3", "DecomposeEluPass", "An elu of floats is multiplied by its scale, and what it reads by its input_scale."
+)
+
 TAKES_SYMBOLIC_SIZES = Change(
     ">=1.5.1",
     "SymbolicShapeSupportCheck",
