@@ -45,7 +45,7 @@ def _command(files: list[str], options: str) -> str:
 
 
 def _options(result: CheckResult, findings: Sequence[Finding]) -> str:
-    """The target and the policy of the check, which decide what is repaired; of several targets, that with most of it."""
+    """The target and policy of the check, which decide what is repaired; of several targets, one with most of it."""
     targets = result.targets or (result.target,)
     target = max(targets, key=lambda target: sum(_breaks(finding, target) for finding in findings))
     name = target.spec if target.accelerator == "tosa" else target.accelerator
