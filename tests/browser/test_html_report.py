@@ -59,7 +59,7 @@ def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: O
     assert "return torch.relu(self.conv(x))" in body.locator(".source").inner_text()
     assert "bound 0 (code -17)" in body.locator("svg.plot").text_content()
     effects = body.locator("> .scroll tbody tr").all_inner_texts()
-    assert [row.split("\t")[1].strip() for row in effects] == ["cpu fallback", "wrong", "exact", "wrong"]
+    assert [row.split("\t")[2].strip() for row in effects] == ["cpu fallback", "wrong", "exact", "wrong"]
     assert all("measured" in row for row in effects)
     before, after = body.locator("svg.picture").all()
     for picture in (before, after):
@@ -70,6 +70,17 @@ def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: O
     assert after.locator(".box.added").count() == 2
     assert after.locator("g.edge").count() == before.locator("g.edge").count() + 2
     assert "scale 0.05, zp -17" in after.locator(".box.added").first.text_content()
+
+
+def test_releases_with_the_same_outcome_are_one_row(opened: Open) -> None:
+    page = opened(fuseguard.render(fuseguard.check(islands(1, 1), SPECS[0], ["1.4.0", "1.4.1", "1.5.1"]), "html"))
+    rows = page.page.locator("section.summary tbody tr").all_inner_texts()
+    assert [row.split("\t")[:2] for row in rows] == [[SPECS[0], "1.4.0, 1.4.1"], [SPECS[0], "1.5.1"]]
+    settle(page.page)
+    effects = page.rows.first.locator(".body > .scroll tbody tr").all_inner_texts()
+    assert [[cell.strip() for cell in row.split("\t")[1:3]] for row in effects] == [
+        ["1.4.0, 1.4.1", "cpu fallback"], ["1.5.1", "wrong"],
+    ]  # fmt: skip
 
 
 def test_boxes_of_a_drawing_do_not_overlap_and_hold_their_text(opened: Open, text: str) -> None:

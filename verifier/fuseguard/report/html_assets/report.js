@@ -47,14 +47,29 @@
         repairable > 0 && "."),
       troubles(),
       table("Findings by target", ["target", "ExecuTorch", "errors", "warnings", "notes", "clusters refused"],
-        data.targets.map((target) => [
+        combined(data.targets, (target) => [
+          target.spec, target.accelerator, target.errors, target.warnings, target.notes, target.refused,
+        ]).map(([target, ...more]) => [
           el("b", {}, target.accelerator !== "tosa" ? target.accelerator + " (" + target.spec + ")" : target.spec),
-          target.executorch + (target.executorch_measured ? "" : " (not measured)"),
+          [target, ...more].map((one) => one.executorch + (one.executorch_measured ? "" : " (not measured)")).join(", "),
           count(target.errors, "error"), count(target.warnings, "warning"), count(target.notes, "note"),
           count(target.refused, ""),
         ])),
       data.files.length > 1 && table("Files", ["file", "nodes", "islands", "findings"],
         data.files.map((file) => [file.file, file.nodes, file.islands, file.findings])));
+  }
+
+  // Neighbours of which ``of`` says the same, as one list each: releases that differ in nothing are one row.
+  function combined(items, of) {
+    const lists = [];
+    let before = null;
+    for (const item of items) {
+      const key = JSON.stringify(of(item));
+      if (key === before) lists[lists.length - 1].push(item);
+      else lists.push([item]);
+      before = key;
+    }
+    return lists;
   }
 
   function count(value, severity) {
@@ -253,8 +268,15 @@
       evidence_note: finding.evidence_note, evidence_release: finding.evidence_release, refused: finding.refused,
       bound_steps: finding.bound_steps, bound_value: finding.bound_value,
     }];
-    return table("Effect by target and release", ["target", "effect", "evidence", "worst error", "guard"], told.map((one) => [
-      el("span", { class: "nowrap" }, one.target),
+    const release = ", ExecuTorch ";
+    const rows = combined(told, (one) => [
+      one.target.split(release)[0], one.effect, one.evidence, one.evidence === "inferred" && one.evidence_release,
+      one.evidence_note, one.bound_steps, one.bound_value, one.refused,
+    ]);
+    const heads = ["target", "ExecuTorch", "effect", "evidence", "worst error", "guard"];
+    return table("Effect by target and release", heads, rows.map(([one, ...more]) => [
+      one.target.split(release)[0],
+      [one, ...more].map((other) => other.target.split(release)[1]).join(", "),
       one.effect ? badge(one.severity, one.effect.replace("_", " ")) : el("span", { class: "muted" }, "nothing found"),
       one.evidence ? [badge("evidence " + one.evidence.replace(" ", "-"), one.evidence),
         one.evidence === "inferred" && one.evidence_release ? " from " + one.evidence_release : "",
