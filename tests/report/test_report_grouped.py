@@ -37,6 +37,14 @@ def text_of(check: CheckResult, **options: bool) -> str:
     return plain(render(check, Options(**options)))
 
 
+def test_places_of_one_op_are_told_apart_by_the_ops_that_read_it() -> None:
+    """OP706: each reader of a value is a finding of its own, and the value has no island."""
+    found = [finding(nodes=("add_3", other), island="add_3") for other in ("add_6", "sub_4")]
+    text = text_of(of(*found))
+    assert "add_3, add_6" in text
+    assert "add_3, sub_4" in text
+
+
 def test_the_remedy_is_printed_once_and_every_place_has_a_row() -> None:
     found = many(49)
     text = text_of(of(*found))

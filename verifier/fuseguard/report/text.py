@@ -12,6 +12,7 @@ from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.grouped import WIDTH, counted_steps, groups, message, places, repairs_known
 from fuseguard.report.lines import Line, Style
+from fuseguard.report.locations import shown
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.next_step import next_lines
 from fuseguard.report.numbers import short
@@ -109,7 +110,9 @@ def group_lines(findings: Sequence[Finding], target: Target) -> Iterator[Line]:
     )
     if first.source is not None:
         function = f", in {quoted(first.source.function)}" if first.source.function else ""
-        yield Line(("  --> ", "dim"), (name(str(first.source)), "place"), f"{function} and {len(findings) - 1} more")
+        more = f"{function} and {len(findings) - 1} more"
+        yield Line(("  --> ", "dim"), (name(shown(first.source)), "place"), more, hang=6)
+        yield from _called_from(first)
     yield Line(f"  {message(findings)}", hang=2)
     if first.caused_by:
         yield _field("follows", f"from {quoted(first.caused_by)} at the same places; see to that first")
@@ -190,15 +193,19 @@ def _place(finding: Finding) -> Iterator[Line]:
         yield Line(("  --> ", "dim"), (f"{where}{node}", "place"))
         return
     function = f", in {quoted(source.function)}" if source.function else ""
-    yield Line(("  --> ", "dim"), (name(str(source)), "place"), function)
+    yield Line(("  --> ", "dim"), (name(shown(source)), "place"), function, hang=6)
     code = quoted(source.code).strip()
     if code:  # else the file names a line of the exporting machine; reading that path here could show anything
         yield from _code(code, source.line, _STYLES[finding.severity])
+    yield from _called_from(finding)
+
+
+def _called_from(finding: Finding) -> Iterator[Line]:
     called = finding.called_from
     if called is not None:
         function = f", in {quoted(called.function)}" if called.function else ""
         text = f": {quoted(called.code, _CODE).strip()}" if called.code.strip() else ""
-        yield Line(("  called from ", "dim"), (name(str(called)), "place"), f"{function}{text}", hang=4)
+        yield Line(("  called from ", "dim"), (name(shown(called)), "place"), f"{function}{text}", hang=4)
 
 
 def _code(code: str, line: int, style: Style) -> Iterator[Line]:
