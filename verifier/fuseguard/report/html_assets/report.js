@@ -194,7 +194,7 @@
     const finding = data.findings[index], group = data.groups[finding.group];
     const details = el("details", { class: "finding " + group.severity, id: "finding-" + finding.id },
       el("summary", {},
-        el("span", { class: "where" }, finding.module || finding.place || finding.island || data.files[finding.file].file),
+        el("span", { class: "where" }, breakable(finding.module) || finding.place || finding.island || data.files[finding.file].file),
         el("span", { class: "ops" }, finding.ops.join(" \u2192 ") || data.files[finding.file].file),
         el("span", { class: "worst" }, worst(finding)),
         el("span", { class: "fix" }, finding.repairable ? "repairable" : finding.unsafe_repair ? "inexact repair" : "")));
@@ -246,16 +246,34 @@
     return null;
   }
 
+  // A path of modules breaks after a dot: its end says most, and must not be cut off.
+  function breakable(path) {
+    return path && path.split(".").map((part, number) => number ? [".", el("wbr"), part] : part);
+  }
+
   function source(finding) {
     const told = finding.source;
     if (!told) return null;
-    const lines = finding.excerpt
-      ? finding.excerpt.lines.map((line, offset) => [finding.excerpt.first + offset, line])
-      : told.code ? [[told.line, told.code.trim()]] : [];
-    const meant = finding.excerpt ? finding.excerpt.line : told.line;
+    if (!finding.installed) return excerpt(finding, told, "");
+    // The line of the model that is installed, and below it the user's own, which has a place and an excerpt.
+    const called = finding.called_from;
+    return [
+      lined([[told.line, told.code.trim()]], told.line, finding.installed, told.function),
+      called && excerpt(finding, called, "called from "),
+    ];
+  }
+
+  function excerpt(finding, told, before) {
+    const place = before + (finding.place || told.file + ":" + told.line);
+    if (!finding.excerpt) return lined([[told.line, told.code.trim()]], told.line, place, told.function);
+    const lines = finding.excerpt.lines.map((line, offset) => [finding.excerpt.first + offset, line]);
+    return lined(lines, finding.excerpt.line, place, told.function);
+  }
+
+  function lined(all, meant, place, inside) {
+    const lines = all.length === 1 && !all[0][1] ? [] : all;
     return el("figure", { class: "source" },
-      el("figcaption", {}, finding.place || told.file + ":" + told.line, told.function && ", in " + told.function,
-        finding.called_from && ", called from " + finding.called_from.file + ":" + finding.called_from.line),
+      el("figcaption", {}, place, inside && ", in " + inside),
       lines.length > 0 && el("pre", { tabindex: "0" }, lines.map(([place, line]) =>
         el("span", { class: place === meant ? "line meant" : "line" },
           el("span", { class: "number" }, String(place).padStart(5) + "  "), line + "\n"))));
