@@ -44,6 +44,19 @@ def test_a_near_miss_is_named(text: str, meant: str) -> None:
         Target.parse(text, "1.5.1")
 
 
+@pytest.mark.parametrize("text", ["ethos-u85-999", "u85-64", "U85_4096"])
+def test_a_size_that_the_family_does_not_have_gets_the_sizes_that_it_has(text: str) -> None:
+    with pytest.raises(TargetError, match=r"Did you mean 'ethos-u85'\? Its sizes are 128, 256, 512, 1024, 2048\."):
+        Target.parse(text, "1.5.1")
+
+
+def test_a_family_that_is_misspelled_gets_no_sizes() -> None:
+    for text in ("u85", "ethos-u8", "U55"):
+        with pytest.raises(TargetError) as caught:
+            Target.parse(text, "1.5.1")
+        assert "sizes" not in str(caught.value)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_stands_for_one_of_its_sizes_and_the_target_says_for_which(family: str) -> None:
     """Every size has the family's TOSA specification, so that the choice does not change a finding."""

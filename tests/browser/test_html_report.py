@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ import pytest
 import fuseguard
 from fuseguard.engine.registry import Registry
 from fuseguard.gate.result import of_report
+from fuseguard.ir.graph import SourceLine
 from fuseguard.report.html import render
 from fuseguard.report.notebook import report_html
 from fuseguard.report.options import Options
 from fuseguard_testkit.browsing import TIME, Open, settle, wait_until
 from fuseguard_testkit.paths import AXE, DATA
+from fuseguard_testkit.report_fakes import finding, of
 from fuseguard_testkit.report_programs import islands
 
 pytestmark = pytest.mark.slow
@@ -59,7 +62,7 @@ def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: O
     assert "return torch.relu(self.conv(x))" in body.locator(".source").inner_text()
     assert "bound 0 (code -17)" in body.locator("svg.plot").text_content()
     effects = body.locator("> .scroll tbody tr").all_inner_texts()
-    assert [row.split("\t")[1].strip() for row in effects] == ["cpu fallback", "wrong", "exact", "wrong"]
+    assert [row.split("\t")[2].strip() for row in effects] == ["cpu fallback", "wrong", "exact", "wrong"]
     assert all("measured" in row for row in effects)
     before, after = body.locator("svg.picture").all()
     for picture in (before, after):
@@ -70,6 +73,36 @@ def test_a_finding_shows_remedy_source_range_effects_and_both_drawings(opened: O
     assert after.locator(".box.added").count() == 2
     assert after.locator("g.edge").count() == before.locator("g.edge").count() + 2
     assert "scale 0.05, zp -17" in after.locator(".box.added").first.text_content()
+
+
+def test_releases_with_the_same_outcome_are_one_row(opened: Open) -> None:
+    page = opened(fuseguard.render(fuseguard.check(islands(1, 1), SPECS[0], ["1.4.0", "1.4.1", "1.5.1"]), "html"))
+    rows = page.page.locator("section.summary tbody tr").all_inner_texts()
+    assert [row.split("\t")[:2] for row in rows] == [[SPECS[0], "1.4.0, 1.4.1"], [SPECS[0], "1.5.1"]]
+    settle(page.page)
+    effects = page.rows.first.locator(".body > .scroll tbody tr").all_inner_texts()
+    assert [[cell.strip() for cell in row.split("\t")[1:3]] for row in effects] == [
+        ["1.4.0, 1.4.1", "cpu fallback"], ["1.5.1", "wrong"],
+    ]  # fmt: skip
+
+
+def test_a_line_of_an_installed_model_is_shown_and_below_it_the_users_own(opened: Open, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("def forward(self, x):\n    return self.net(x)\n", encoding="utf-8")
+    call = SourceLine(f"{tmp_path}/train.py", 2, "forward", "return self.net(x)")
+    line = SourceLine("/venv/site-packages/torchvision/models/resnet.py", 93, "forward", "out = self.relu(out)")
+    module = "net.layer1.0.a_module_with_quite_a_long_name.and_another_one.downsample.relu_of_the_end"
+    found = finding(source=line, stack=(call, line), module=module)
+    page = opened(render(of(found), Options(source_root=tmp_path)))
+    settle(page.page)
+    model, own = page.rows.first.locator("figure.source").all()
+    assert model.locator("figcaption").inner_text() == "torchvision/models/resnet.py:93, in forward"
+    assert "out = self.relu(out)" in model.inner_text()
+    assert own.locator("figcaption").inner_text() == "called from train.py:2, in forward"
+    assert "return self.net(x)" in own.locator(".meant").inner_text()
+    assert "/venv" not in page.page.locator("body").inner_text()
+    where = page.rows.first.locator(".where")
+    assert where.inner_text() == module
+    assert where.evaluate("one => one.scrollWidth <= one.clientWidth"), "the end of a module's path is not cut off"
 
 
 def test_boxes_of_a_drawing_do_not_overlap_and_hold_their_text(opened: Open, text: str) -> None:

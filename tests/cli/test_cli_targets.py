@@ -36,8 +36,12 @@ def test_several_targets_are_one_report_with_a_line_for_each(gate: Cli) -> None:
     assert result.exit_code == 1
     assert result.output.count("error[FU101]") == 1
     lines = [line.split() for line in result.output.splitlines()]
-    assert ["on", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1", "exact"] in [line[:5] for line in lines]
-    assert ["TOSA-1.0+INT+FP,", "ExecuTorch", "1.5.1", "wrong"] in [line[:4] for line in lines]
+    for target, effect in (
+        (["on", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1"], "exact"),
+        (["TOSA-1.0+INT+FP,", "ExecuTorch", "1.5.1"], "wrong"),
+        (["TOSA-1.0+INT+FP,", "ExecuTorch", "1.2.0"], "crash"),
+    ):
+        assert lines[lines.index(target) + 1][:2] == [effect, "measured"]
     assert ["(1)", "0", "0", "1", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.4.1"] in lines, "the counts by target"
     assert ["(3)", "1", "0", "0", "TOSA-1.0+INT+FP,", "ExecuTorch", "1.2.0"] in lines
     assert ["code", "place", "(1)", "(2)", "(3)"] in lines, "a column for each target"
@@ -59,9 +63,19 @@ def test_the_columns_of_several_programs_and_of_many_targets(gate: Cli, use_rule
     heads = [line.split()[2:] for line in output.splitlines() if line.startswith("code ")]
     columns = range(1, 5 * len(MEASURED_RELEASES) + 1)
     assert [head for part in heads for head in part] == [f"({number})" for number in columns]
-    assert max(map(len, heads)) == 6
+    wide = [line for line in output.splitlines() if line.startswith(("code ", "FU101 "))]
+    assert max(map(len, wide)) <= 80, "a row that wraps has its columns below other heads"
     assert "place" not in gate("check", "clean.pt2", "--target", "all").output, "no columns of nothing"
     assert "(1)" not in gate("check", "wrong.pt2", "--target", "all", "--quiet").output
+
+
+def test_releases_with_the_same_outcome_are_one_entry(gate: Cli) -> None:
+    output = gate("check", "wrong.pt2", "--target", "TOSA-1.0+INT", "--executorch", "all").output
+    before, since = (
+        ", ".join(release for release in MEASURED_RELEASES if (release >= "1.5") is fused) for fused in (False, True)
+    )
+    assert f"  on        TOSA-1.0+INT, ExecuTorch {before}\n              cpu_fallback  measured (" in output
+    assert f"            TOSA-1.0+INT, ExecuTorch {since}\n              wrong         measured (" in output
 
 
 def test_several_targets_in_json(gate: Cli) -> None:

@@ -126,3 +126,10 @@ def test_a_pack_cannot_take_an_su_code() -> None:
 def test_an_empty_selector_matches_nothing() -> None:
     with pytest.raises(SelectorError):
         load_registry().select([""])
+
+
+def test_a_code_that_is_none_gets_the_codes_of_its_letters_and_not_all_of_them() -> None:
+    registry = load_registry()
+    assert registry.nearest("FU999") == "The FU rules are FU101, FU102, FU103."
+    assert registry.nearest("xyzzy") == "'fuseguard rules' lists all of them."
+    assert registry.nearest("FU10").startswith("Did you mean 'FU10")

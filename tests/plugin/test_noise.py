@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from fuseguard.executorch.noise import quiet_copies, quiet_imports
-from fuseguard_testkit.paths import DATA
+from fuseguard_testkit.paths import DATA, ROOT
 
 SCRIPT = f"""
 import logging, sys, warnings
@@ -36,6 +37,19 @@ def test_a_script_prints_what_it_prints_itself() -> None:
     assert len(told) == 2, done.stderr
     assert told[0] == "Failed to load later"
     assert "mine" in told[1]
+
+
+@pytest.mark.torch
+def test_what_the_page_of_the_guard_says_silences_a_script_that_imports_executorch_first() -> None:
+    pytest.importorskip("executorch")
+    page = (ROOT / "docs" / "guard.md").read_text(encoding="utf-8")
+    [block] = [text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "setLevel" in text]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{block}\nfrom executorch.exir import to_edge\nfrom fuseguard.executorch import guard"],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+    assert not re.findall(r"Failed to load|<enum ", done.stderr), done.stderr
 
 
 @pytest.fixture

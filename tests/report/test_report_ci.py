@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fuseguard.engine import Effect, Severity
 from fuseguard.engine.finding import Outcome, Suppression, SuppressionKind
 from fuseguard.gate.result import CheckResult, FileResult
+from fuseguard.ir.graph import SourceLine
 from fuseguard.report.formats import FORMATS, OF_ONE_PROGRAM, render_document
 from fuseguard.report.options import Options
 from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, FINDING, UNREADABLE, finding, of, report, result
@@ -71,7 +72,7 @@ def test_github_commands_name_place_and_severity(root: Path) -> None:
             "title": "FU101 fused-activation-out-of-range",
         },
     )  # fmt: skip
-    assert text.startswith("relu is out of range (program, node conv2d)\nwrong: ")
+    assert text.startswith("relu is out of range (program, node conv2d, module block.conv)\nwrong: ")
     assert parsed(lines[1])[:2] == ("warning", {"file": "m.pt2", "title": "QP301 odd"})
 
 
@@ -98,6 +99,18 @@ def test_more_than_github_shows_is_said() -> None:
     lines = text_of("github", of(*[BARE] * 12)).splitlines()
     assert len(lines) == 13
     assert lines[-1] == "GitHub annotates 10 of these 12 warnings; the lines above are all of them."
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab", "sarif"])
+def test_a_report_that_points_into_the_users_code_names_the_line_of_the_model(root: Path, name: str) -> None:
+    """All findings in a model of torchvision are at one line of the user's own: the call."""
+    line = SourceLine("/home/me/venv/lib/python3.11/site-packages/torchvision/models/resnet.py", 93)
+    call = SourceLine("model.py", 7, "forward", "    y = relu(conv(x))")
+    text = text_of(name, of(finding(source=line, stack=(call, line), module="net.layer1.0")), root)
+    assert "node conv2d, module net.layer1.0, torchvision/models/resnet.py:93" in text
+    assert "/home/me" not in text, "no path of this machine"
+    assert "model.py" in text
+    assert "module" not in text_of(name, of(BARE), root).partition("odd")[2].partition("fix it")[0]
 
 
 # --- gitlab ---------------------------------------------------------------------------------------------------

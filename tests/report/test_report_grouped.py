@@ -15,6 +15,7 @@ from fuseguard.report.grouped import WIDTH, groups
 from fuseguard.report.lines import fitted_table, plain
 from fuseguard.report.options import Options
 from fuseguard.report.text import render
+from fuseguard.target import Target
 from fuseguard_testkit.report_fakes import BARE, FINDING, finding, of, report, result
 
 REMEDY = "insert a pair " * 20
@@ -34,6 +35,14 @@ def many(count: int, **changes: object) -> list[Finding]:
 
 def text_of(check: CheckResult, **options: bool) -> str:
     return plain(render(check, Options(**options)))
+
+
+def test_places_of_one_op_are_told_apart_by_the_ops_that_read_it() -> None:
+    """OP706: each reader of a value is a finding of its own, and the value has no island."""
+    found = [finding(nodes=("add_3", other), island="add_3") for other in ("add_6", "sub_4")]
+    text = text_of(of(*found))
+    assert "add_3, add_6" in text
+    assert "add_3, sub_4" in text
 
 
 def test_the_remedy_is_printed_once_and_every_place_has_a_row() -> None:
@@ -141,11 +150,32 @@ def last(*findings: Finding, **options: bool) -> str:
 def test_the_last_line_says_how_to_repair() -> None:
     found = [replace(item, file="my model.pt2") for item in many(3)]
     assert last(*found) == (
-        "3 of 3 can be repaired bit-exactly: fuseguard repair 'my model.pt2' --trust -o repaired.pt2 "
+        "3 of 3 can be repaired bit-exactly: fuseguard repair 'my model.pt2' --trust --target TOSA-1.0+INT "
+        "-o repaired.pt2 "
         "(if you trust the file)"
     )
     assert last(*found, replace(BARE, file="my model.pt2")).startswith("3 of 4 can be repaired")
     assert "'my model.pt2'" not in last(*found, quiet=True)
+
+
+def test_the_repair_is_for_the_target_and_policy_of_the_check() -> None:
+    """Without them, the judge would answer for another target."""
+    found = of(finding(file="m.pt2"))
+    for target, options in (
+        ("TOSA-1.0+INT+FP", ""), ("TOSA-1.0+INT", "--target TOSA-1.0+INT "), ("vgf", "--target vgf "),
+        ("ethos-u85", "--target ethos-u85-256 "), ("TOSA-1.0+INT+int16", "--target TOSA-1.0+INT+int16 "),
+    ):  # fmt: skip
+        line = text_of(replace(found, target=Target.parse(target, "1.5.1"))).splitlines()[-1]
+        assert f"repair m.pt2 --trust {options}-o repaired.pt2" in line
+    measured = text_of(replace(found, policy="measured")).splitlines()[-1]
+    assert "--target TOSA-1.0+INT --policy measured -o repaired.pt2" in measured
+
+
+def test_of_several_targets_the_one_with_most_to_repair_is_named() -> None:
+    first, second = (Target.parse(text, "1.5.1") for text in ("TOSA-1.0+INT+FP", "vgf"))
+    outcomes = (Outcome(str(first)), Outcome(str(second), Effect.WRONG, Severity.ERROR))
+    both = replace(of(finding(file="m.pt2", outcomes=outcomes)), targets=(first, second), target=first)
+    assert "repair m.pt2 --trust --target vgf -o repaired.pt2" in text_of(both).splitlines()[-1]
 
 
 def test_a_file_name_is_no_option_and_no_command() -> None:

@@ -30,6 +30,8 @@ from fuseguard_testkit.report_fakes import BARE, BUGGY, FAILURE, UNREADABLE, fin
 from fuseguard_testkit.report_programs import islands
 from fuseguard_testkit.side_by_side import first_bad_examples, repeated
 
+CELL = '<td style="text-align:left">'  # Jupyter aligns cells to the right
+
 ASSETS = (
     "report.css", "common.js", "drawing.js", "graph_model.js", "graph_panel.js", "graph_view.js", "report.js",
     "proof.js", "proof_values.js",
@@ -224,7 +226,7 @@ def test_a_notebook_shows_counts_a_row_for_each_rule_and_the_page() -> None:
     shown = report._repr_html_()
     assert shown == report_html(report)
     assert "2 errors" in shown
-    assert "<td>FU101 fused-activation-out-of-range</td><td>2</td>" in shown
+    assert f"{CELL}FU101 fused-activation-out-of-range</td>{CELL}2</td>" in shown
     assert 'sandbox="allow-scripts"' in shown
     clean = fuseguard.check(islands(3, 0), "TOSA-1.0+INT", "1.5.1")._repr_html_()
     assert "nothing found" in clean

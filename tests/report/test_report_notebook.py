@@ -17,6 +17,8 @@ from fuseguard.report.notebook import guard_html, repair_html, verified_repair_h
 from fuseguard_testkit.proof_fakes import cell, proof
 from fuseguard_testkit.report_programs import islands
 
+CELL = '<td style="text-align:left">'  # Jupyter aligns cells to the right
+
 EVIL = '"><img src=x onerror=alert(1)>'
 
 
@@ -41,10 +43,10 @@ def test_a_repair_shows_each_change_what_remains_and_both_drawings() -> None:
     shown = repair_html(result())
     assert "<b>fuseguard: 2 repairs, bit-exact</b> for TOSA-1.0+INT" in shown
     table, remaining = re.findall(r"<table>.*?</table>", shown)
-    assert table.count("<td>FU101 fused-activation-out-of-range</td>") == table.count("<td>bit-exact</td>") == 2
-    assert "<td>features.0.conv0</td>" in table
+    assert table.count(f"{CELL}FU101 fused-activation-out-of-range</td>") == table.count(f"{CELL}bit-exact</td>") == 2
+    assert f"{CELL}features.0.conv0</td>" in table
     assert "insert" in table
-    assert "<td>FU101 fused-activation-out-of-range</td><td>1</td>" in remaining
+    assert f"{CELL}FU101 fused-activation-out-of-range</td>{CELL}1</td>" in remaining
     (page,) = framed(shown)
     assert [bool(item["drawing"]["after"]) for item in page["findings"]] == [True, True, True]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -112,13 +113,37 @@ def test_the_call_in_the_users_code_is_below_the_line_of_an_installed_model() ->
     call = SourceLine("train.py", 12, "forward", "return self.net(x)")
     text = one(finding(source=model, stack=(call, model)))
     assert (
-        "  --> /venv/site-packages/torchvision/models/resnet.py:93, in forward\n"
+        "  --> torchvision/models/resnet.py:93, in forward\n"
         "     |\n"
         "  93 | out = self.relu(out)\n"
         "     | ^^^^^^^^^^^^^^^^^^^^\n"
         "  called from train.py:12, in forward: return self.net(x)\n"
     ) in text
     assert "called from" not in one(finding(source=call, stack=(call,)))
+
+
+def test_a_place_of_several_findings_has_the_call_too() -> None:
+    model = SourceLine("/venv/site-packages/torchvision/models/resnet.py", 93, "forward", "out = self.relu(out)")
+    call = SourceLine("train.py", 12, "forward", "return self.net(x)")
+    found = finding(source=model, stack=(call, model))
+    assert (
+        "  --> torchvision/models/resnet.py:93, in forward and 1 more\n"
+        "  called from train.py:12, in forward: return self.net(x)\n"
+    ) in plain(render(of(found, found)))
+
+
+def test_a_file_below_the_current_folder_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file, place in ((f"{tmp_path}/nets/model.py", "nets/model.py"), (f"{tmp_path}-2/model.py",) * 2):
+        assert f"  --> {place}:7, in forward\n" in one(finding(source=SourceLine(file, 7, "forward")))
+
+
+def test_a_place_that_is_too_wide_stays_in_one_piece_after_its_arrow() -> None:
+    """A terminal opens it, and the arrow is not alone on its line."""
+    wide = SourceLine(f"/{'folder/' * 20}model.py", 7, "forward")
+    lines = plain(render(of(finding(source=wide))), 80).splitlines()
+    assert lines[lines.index(f"  --> {wide},") + 1] == "      in forward"
+
 
 
 def test_a_very_long_source_line_is_cut() -> None:

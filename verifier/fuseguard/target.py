@@ -213,27 +213,29 @@ def _notes(release: Version) -> list[str]:
 
 
 def _unknown_target(text: str) -> str:
-    near = _nearest_target(text)
-    hint = f" Did you mean {near!r}?" if near else ""
+    near, more = _nearest_target(text)
+    hint = f" Did you mean {near!r}?{more}" if near else ""
     return (
         f"{text!r} is not a target.{hint} A target is a TOSA specification, such as TOSA-1.0+INT or TOSA-1.0+INT+FP, "
         f"or an accelerator, such as vgf or ethos-u85. 'fuseguard targets' lists all of them."
     )
 
 
-def _nearest_target(text: str) -> str:
-    """The target that is most likely meant; "" if none is near."""
+def _nearest_target(text: str) -> tuple[str, str]:
+    """The target that is most likely meant, "" if none is near, and the sizes of a family that lacks the given one."""
     import difflib  # only where something is wrong
 
     short = re.fullmatch(r"(?:ethos[-_ ]?)?u(\d\d)(?:[-_ ](\d+))?", text.strip().lower())
     if short is not None and f"ethos-u{short[1]}" in FAMILIES:
         family = f"ethos-u{short[1]}"
         sizes = [name for name in ACCELERATORS if name.startswith(family)]
-        near = difflib.get_close_matches(f"{family}-{short[2]}", sizes, n=1) if short[2] else []
-        return near[0] if near else family
+        # A size that resembles none is no misspelling: any of the family's own would be a guess.
+        near = difflib.get_close_matches(f"{family}-{short[2]}", sizes, n=1, cutoff=0.9) if short[2] else []
+        listed = ", ".join(name.rpartition("-")[2] for name in sizes)
+        return (near[0], "") if near else (family, f" Its sizes are {listed}." if short[2] else "")
     sized = ACCELERATORS if text.count("-") > 1 else {"vgf": "", **FAMILIES}
     known = ["TOSA-1.0+INT", "TOSA-1.0+INT+FP", "TOSA-1.0+INT+int16", *sized]
-    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=0.5)), "")
+    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=0.5)), ""), ""
 
 
 def _unknown_release(text: str, why: str) -> str:

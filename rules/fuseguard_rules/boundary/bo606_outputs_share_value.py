@@ -25,11 +25,11 @@ class OutputsShareValue(Rule):
     why = (
         "An op that changes nothing (dropout in eval mode, clone, a view to the same shape) or that repeats another "
         "one gives a second name to a value. Where both leave the delegate, EnsureUniqueOutputNodesPass puts a "
-        "tosa.identity in front of each, which the TOSA reference model runs as it should. model-converter drops these "
-        "identities, so that the SPIR-V graph sets two outputs to one id. Arm's emulation layer then writes the last "
-        "of them alone, and the others hold zeros or whatever was in memory. Whether the converter or the layer is at "
-        "fault is open. Nothing warns of it. Returning one tensor twice, (y, y), is right: the delegate then has one "
-        "output."
+        "tosa.identity in front of each, which the TOSA reference model runs as it should. model-converter drops "
+        "these identities, so that the SPIR-V graph sets two outputs to one id. Arm's emulation layer then writes "
+        "only the last of them, and the others hold zeros or whatever was in memory. Whether the converter or the "
+        "layer is at fault is open. There is no warning. Returning one tensor twice, (y, y), is right: the delegate "
+        "then has one output."
     )
     remedy = (
         "Return the same tensor in both places (repair), or let fuseguard keep the op that repeats it on the CPU "

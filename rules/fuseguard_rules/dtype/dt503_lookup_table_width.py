@@ -30,8 +30,8 @@ class LookupTable(Rule):
         "InsertTableOpsPass makes the table for the output's dtype and never checks the input's. What the function "
         "does between two entries, which are 128 codes apart, is lost: steps (floor, round), poles (reciprocal and "
         "rsqrt near 0), periods (sin of a wide range). Only codes that the program can reach count: the exp of a "
-        "softmax reads 0 and below, and its reciprocal a sum of 1 and above. Before 1.5, the last 128 codes get one "
-        "value. Before 1.4, the table is shifted right by ceil(log2(largest code)) - 15. If the output uses 2**14 "
+        "softmax reads no value above 0, and its reciprocal reads no sum below 1. Before 1.5, the last 128 codes get "
+        "one value. Before 1.4, the table is shifted right by ceil(log2(largest code)) - 15. If the output uses 2**14 "
         "codes or fewer (a sigmoid that shares its range with a wide tensor), that shift is negative and the table is "
         "all zeros."
     )

@@ -54,7 +54,7 @@ class TableCodesAsFloats(Rule):
         "FoldAndAnnotateQParamsPass removes the DQ before a table op and the Q after it. According to torch, sigmoid, "
         "tanh, exp and the like then make floats from integers, and everything that moves, clamps or convolves their "
         "result is float too. Only InsertTableOpsPass corrects this, and it runs late. Passes that ask earlier see "
-        "float32. AVG_POOL2D is built with a float accumulator (from 1.3 on). where gets branches of two dtypes. At "
+        "float32. AVG_POOL2D is built with a float accumulator (from 1.3 on). A where gets branches of two dtypes. At "
         "the end of an INT+FP delegate, the cast from codes is decorated as a cast from floats, unless the op before "
         "it still carries its qparams; a linear, amax, amin and max_pool2d do not. Arithmetic ends the effect: add, "
         "mul and the like are rescaled, which yields integers. Before 1.4, a matrix product of such codes and int8 "

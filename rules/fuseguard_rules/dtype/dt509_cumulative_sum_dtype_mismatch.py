@@ -48,9 +48,9 @@ class CumulativeSumDtype(Rule):
         "DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the "
         "kernel the dtype that its input has at that time. TOSA takes only int8 weights. int16 codes make an int16 "
         "kernel. Codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
-        "float kernel. In torch, a cumulative sum of integers is int64, so a second one after it gets an int64 kernel. "
-        "A view, a clamp, a pool or a convolution between them does not change this. For the same reason, where cannot "
-        "choose between such a sum (or what may be one) and int8 codes if the sum is its first branch. Before 1.4, a "
+        "float kernel. In torch, a cumulative sum of integers is int64, so a second one after it gets an int64 "
+        "kernel. A view, a clamp, a pool or a convolution between them does not change this. For the same reason, a "
+        "where whose first branch is such a sum (or may be one) cannot take int8 codes as its second. Before 1.4, a "
         "matrix product cannot multiply the two either."
     )
     remedy = (

@@ -29,12 +29,12 @@ class ReductionOfRawNumbers(Rule):
     summary = "A reduction reads bools or plain integers, which TOSA cannot reduce, and casts them itself."
     why = (
         "torch casts the input of sum, mean, cumsum and prod to the dtype of their result: (x > 0).cumsum(1, "
-        "dtype=torch.float32) counts in float32. The backend's support lists accept these ops whatever they read, and "
-        "its passes drop the cast. DecomposeCumsumPass turns a cumulative sum into a depthwise convolution, which TOSA "
-        "does not have for bool and int32, and whose int32 result for int8 is not what the graph says. sum, prod, amax "
-        "and amin become REDUCE ops, which do not take bool, and a sum of int32 stays int32 where floats are expected. "
-        "A mean becomes a REDUCE_SUM of its input and a MUL by a float. A result in int64, torch's default, keeps the "
-        "op on the CPU."
+        "dtype=torch.float32) counts in float32. The backend's support lists accept these ops with any input, and its "
+        "passes drop the cast. DecomposeCumsumPass turns a cumulative sum into a depthwise convolution, which TOSA "
+        "does not have for bool and int32, and whose int32 result for int8 is not what the graph says. sum, prod, "
+        "amax and amin become REDUCE ops, which do not take bool, and a sum of int32 stays int32 where floats are "
+        "expected. A mean becomes a REDUCE_SUM of its input and a MUL by a float. A result in int64, torch's default, "
+        "keeps the op on the CPU."
     )
     remedy = (
         "Cast before the reduction ((x > 0).float().cumsum(1)), let fuseguard insert the cast (repair), which changes "

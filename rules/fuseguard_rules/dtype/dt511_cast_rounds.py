@@ -16,19 +16,23 @@ examples = ExamplesOf("fuseguard_rules.examples.dtype.dt511")
 class CastRounds(Rule):
     code = "DT511"
     name = "cast-rounds"
-    summary = "A cast of floats to int8 or int16, or of float16, rounds in a delegate; torch drops the fraction."
+    summary = (
+        "A float that is cast to int8 or int16, or a float16 cast to any integer, is rounded; torch drops the "
+        "fraction."
+    )
     why = (
         "torch drops the fraction when it casts a float to an integer: 1.7 becomes 1, and -1.7 becomes -1. The TOSA "
-        "CAST rounds to the nearest integer: 2 and -2. DecorateFp32toInt32CastingPass drops the fraction before a cast "
-        "of float32 to int32, but not before a cast to int8 or int16, or of float16. Where floats are lowered, such a "
-        "cast is delegated, and about half of its results are off by 1. The INT profile leaves it on the CPU."
+        "CAST rounds to the nearest integer: 2 and -2. DecorateFp32toInt32CastingPass drops the fraction before a "
+        "cast of float32 to int32, but not before a cast to int8 or int16, and not before a cast of float16. Where "
+        "floats are lowered, such a cast is delegated, and about half of its results are off by 1. The INT profile "
+        "leaves it on the CPU."
     )
     remedy = (
         "Cast float32 to int32 first (x.to(torch.int32).to(torch.int8)), which fuseguard can do (repair), or keep the "
         "cast on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} casts the floats of {data} to {dtype} and rounds them, where torch drops the fraction"
+    message = "{op} casts the floats of {data} to {dtype} and rounds them, but torch drops the fraction"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),

@@ -43,9 +43,9 @@ class FusedActivationOutOfRange(Rule):
         "relu6 whose range reaches beyond 6 was dropped instead."
     )
     remedy = (
-        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard). Or give the anchor its own "
-        "output qparams: insert a quantize/dequantize pair with the activation's qparams between the two. Or quantize "
-        "the model so that the activation does not share its range with a signed tensor."
+        "Give the anchor its own output qparams: insert a quantize/dequantize pair with the activation's qparams "
+        "between the two (repair). Or let fuseguard keep the two off the accelerator (guard). Or quantize the model "
+        "so that the activation does not share its range with a signed tensor."
     )
     scope = "cluster"
     message = "{activation} is bounded {bounds}, but its qparams range over codes [{qmin}, {qmax}] of {dtype}: {reach}"

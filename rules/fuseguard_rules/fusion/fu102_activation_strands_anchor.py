@@ -35,8 +35,8 @@ class ActivationStrandsAnchor(Rule):
         "anchor and the activation on the CPU."
     )
     remedy = (
-        "Let fuseguard keep the pair off the accelerator (fuseguard.executorch.guard). Or give the anchor its own "
-        "output qparams: insert a quantize/dequantize pair with the activation's qparams between the two."
+        "Give the anchor its own output qparams: insert a quantize/dequantize pair with the activation's qparams "
+        "between the two (repair). Or let fuseguard keep the two off the accelerator (guard)."
     )
     scope = "cluster"
     message = "{anchor} ({form}) has no output qparams of its own: {reason}"

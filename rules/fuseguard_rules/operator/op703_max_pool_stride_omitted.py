@@ -23,9 +23,9 @@ class PoolStrideOmitted(Rule):
     why = (
         "If the stride of max_pool2d is absent or empty, it is the kernel size. torch.nn.functional.max_pool2d(x, 2) "
         "exports no stride; torch.nn.MaxPool2d(2) exports it explicitly. Before 1.5.1, MaxPool2dSupported reads the "
-        "third argument unconditionally. The question whether the pool is supported then raises 'IndexError: tuple "
-        "index out of range', quantized or not, whatever the profile. A partitioner asks its additional checks only "
-        "after that one. The program is not at fault, so the rule reports nothing for releases that lower it."
+        "third argument unconditionally. This raises 'IndexError: tuple index out of range' in every profile, whether "
+        "the pool is quantized or not. A partitioner asks its additional checks only after this one. The program is "
+        "not at fault, so the rule reports nothing for releases that lower it."
     )
     remedy = (
         "Write the stride out (max_pool2d(x, 2, stride=2), or torch.nn.MaxPool2d), or upgrade ExecuTorch to 1.5.1 or "

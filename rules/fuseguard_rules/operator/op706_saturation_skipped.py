@@ -23,12 +23,12 @@ class SaturationSkipped(Rule):
     name = "saturation-skipped"
     summary = "Between two ops that work in int32, the backend omits the rounding and saturation of a quantize op."
     why = (
-        "InsertRescaleInt32Pass puts RESCALEs around add, sub, mul, maximum, minimum, abs, sum and comparisons. If the "
-        "RESCALE to int8 after one such op meets the RESCALE to int32 before the next, and the two scales cancel out "
-        "(to 1e-6), FuseConsecutiveRescalesPass removes both. The next op then reads the int32 result, which was "
-        "neither rounded nor saturated to the codes of the quantize op between. This is closer to the float model, but "
-        "it is not what the quantized program says. The pass's own documentation expects 0 to 1 steps for calibrated "
-        "values and up to about 120 beyond; 192 were measured. It happens where the same scales recur: "
+        "InsertRescaleInt32Pass puts RESCALEs around add, sub, mul, maximum, minimum, abs, sum and comparisons. If "
+        "the RESCALE to int8 after one such op meets the RESCALE to int32 before the next, and the two scales cancel "
+        "out (to 1e-6), FuseConsecutiveRescalesPass removes both. The next op then reads the int32 result, which was "
+        "neither rounded nor saturated to the codes of the quantize op between the two. This is closer to the float "
+        "model, but it is not what the quantized program says. The pass's own documentation expects 0 to 1 steps for "
+        "calibrated values and up to about 120 beyond; 192 were measured. It happens where the same scales recur: "
         "minimum(maximum(x, -3), 3), (h - tanh(h)) + h, or in A16W8, whose observers choose no scale below 2**-12."
     )
     remedy = (
@@ -38,8 +38,8 @@ class SaturationSkipped(Rule):
     )
     scope = "cluster"
     message = (
-        "{second} reads the int32 result of {first}, {least:.4g} to {most:.4g}, and skips the quantize op between, "
-        "which holds {low:.4g} to {high:.4g} in steps of {step:.4g}"
+        "{second} reads the int32 result of {first}, {least:.4g} to {most:.4g}, and skips the quantize op between "
+        "them, which holds {low:.4g} to {high:.4g} in steps of {step:.4g}"
     )
     effects = EffectsTable(
         [

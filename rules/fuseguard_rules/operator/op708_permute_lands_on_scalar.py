@@ -34,16 +34,17 @@ class PermuteLandsOnScalar(Rule):
         "Since 1.5, PropagateViewCopyPermuteUpPass moves permutes, including those around convolutions and pools, "
         "through elementwise ops. It may move one through an op with two operands if one operand is a single number, "
         "which no permute changes. But it then puts the permute before the first operand, whichever that is. If the "
-        "first operand is the number, the permute of the other one is lost: the elements come out in another order, or "
-        "in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not. Before that, "
+        "first operand is the number, the permute of the other one is lost: the elements come out in another order, "
+        "or in a shape that the next op does not accept. 1 - x is such an op; x - 1 is not. Before that, "
         "PropagateViewCopyPermuteDownPass moves permutes down through elementwise ops, slices, and sums, products and "
-        "concatenations of tensors that all have the same permute. A permute that has passed such an op after the "
-        "number's does not move up again, so (1 - conv(x)) + conv(y) is right, and 1 - (conv(x) + conv(y)) is not. The "
-        "edge dialect makes minimum(0, x) of a log_sigmoid, which the backend delegates where floats are lowered."
+        "concatenations of tensors that all have the same permute. If a permute has moved down past the op with the "
+        "number and then past such a join, it does not move up again: (1 - conv(x)) + conv(y) is right, but 1 - "
+        "(conv(x) + conv(y)) is not. The edge dialect turns a log_sigmoid into minimum(0, x), which the backend "
+        "delegates where floats are lowered."
     )
     remedy = (
         "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
-        "repair expands the number to the tensor's shape, so that it is not a single number any more."
+        "repair expands the number to the tensor's shape, so that it is no longer a single number."
     )
     scope = "node"
     message = "{op} has the single number {number} as its first operand, and the permute {place} {layout} lands on it"

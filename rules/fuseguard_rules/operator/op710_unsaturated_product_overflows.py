@@ -35,7 +35,7 @@ class ProductOverflows(Rule):
     scope = "cluster"
     message = (
         "{second} multiplies the int32 result of {first}, {least:.4g} to {most:.4g}, which the quantize op between "
-        "would have saturated at {low:.4g} and {high:.4g}"
+        "them would have saturated at {low:.4g} and {high:.4g}"
     )
     effects = EffectsTable(
         [

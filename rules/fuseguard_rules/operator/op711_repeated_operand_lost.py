@@ -24,11 +24,11 @@ class RepeatedOperandLost(Rule):
     name = "repeated-operand-lost"
     summary = "A cat joins a one-channel tensor with itself (grey to RGB) before a convolution, pool or permute."
     why = (
-        "Since 1.4, PropagateViewCopyPermuteUpPass moves the permute before a convolution or pool past a cat if it "
-        "changes none of the cat's inputs. If the inputs have one channel, it changes none. The pass builds the new "
-        "cat from node.all_input_nodes, which names every input once: cat([x, x, x]) becomes cat([x]). A convolution "
-        "then reads weights that are not there, and a pool or permute returns a tensor that is too small. Equal "
-        "operands that are computed twice are merged earlier and lost in the same way."
+        "Since 1.4, PropagateViewCopyPermuteUpPass moves the permute before a convolution or pool past a cat if the "
+        "permute changes the order of no element in the cat's inputs. This is so if the inputs have one channel. The "
+        "pass builds the new cat from node.all_input_nodes, which names every input once: cat([x, x, x]) becomes "
+        "cat([x]). A convolution then reads weights that are not there, and a pool or permute returns a tensor that "
+        "is too small. Equal operands that are computed twice are merged earlier and lost in the same way."
     )
     remedy = (
         "Write x.repeat(1, 3, 1, 1) or x.expand(-1, 3, -1, -1), which the repair does if all operands are the same, or "

@@ -29,7 +29,7 @@ class Int64LeavesDelegate(Rule):
         "in one_hot does, or a gather, whose support check rejects an int64 index. The edge dialect makes such "
         "constants of some ops: of one_hot and diag_embed, and of a bicubic, linear or trilinear resize, whose casts "
         "to float the INT profile leaves on the CPU. Where floats are lowered, ExecuTorch 1.4 delegates an argmax if "
-        "its result is cast to int32, which Arm's quantizer ensures. It leaves the cast on the CPU, which reads an "
+        "its result is cast to int32, which Arm's quantizer ensures. The cast stays on the CPU, where it expects an "
         "int64 but gets an int32. The runtime refuses such a program or reads garbage."
     )
     remedy = (

@@ -55,7 +55,7 @@ class TensorBoundsLoseScale(Rule):
                 continue
             if mistakes_scale(clamp, view.out_qp(node)):
                 case = "scale"
-                fault = f"the value compared with the upper one counts as scaled by {clamp.qparams[2].scale:g}"
+                fault = f"the value compared with the upper bound is taken to have scale {clamp.qparams[2].scale:g}"
             elif keeps_half(clamp, target):
                 case, fault = "half", "with float support, the quantize op after it gets codes"
             else:

@@ -19,7 +19,7 @@ _VIEW = "RewriteIndexPutPass: reshape_values"
 class PutValuesNotExpanded(Rule):
     code = "OP717"
     name = "put-values-not-expanded"
-    summary = "An index_put has fewer values than places, or a whole dimension beside indexed ones, before 1.3."
+    summary = "An index_put has fewer values than places, or takes a whole dimension beside indexed ones; fixed in 1.3."
     why = (
         "torch broadcasts the values of index_put to the places that the index tensors name: y[:, i] = v accepts a v "
         "with one element. RewriteIndexPutPass of 1.2 turns index_put into a SCATTER, and views the values as one row "

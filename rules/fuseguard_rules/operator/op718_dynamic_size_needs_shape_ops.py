@@ -26,15 +26,15 @@ class DynamicSizeNeedsShapeOps(Rule):
     summary = "A linear, a Conv1d, a select, a split, an index_put, a full_like or the like has a dynamic size."
     why = (
         "From 1.5.1 on, the backend accepts tensors with dynamic sizes, but it has to know the sizes that are "
-        "arguments of an op. SymbolicShapeSupportCheck looks at the op as it is in the program. The passes then "
-        "turn a linear, a Conv1d, a grouped convolution, a cumulative sum, a select, a split, a reduction that "
-        "drops its dimension, an index_put or a view with an inferred size into views, slices and scatters, whose "
-        "arguments include the dynamic size. Without the TOSA extension shape, which TOSA 1.0 does not have, "
-        "lowering then fails: 'doesn't support shape extension', or, for a linear whose batch is dynamic, \"'Node' "
-        "object has no attribute 'node'\". A full_like, ones_like or zeros_like, and the one that a masked_fill "
-        'consists of, becomes a constant of that size, and lowering fails with "Expected first value in '
-        "node.meta['val'] to be FakeTensor\". 1.3.0 to 1.5.0 leave every op with a dynamic size on the CPU, and "
-        "1.2 lowers these ops, so the rule reports nothing for these releases."
+        "arguments of an op. SymbolicShapeSupportCheck looks at the op as it is in the program. The passes then turn "
+        "a linear, a Conv1d, a grouped convolution, a cumulative sum, a select, a split, a reduction that drops its "
+        "dimension, an index_put or a view with an inferred size into views, slices and scatters, whose arguments "
+        "include the dynamic size. Without the TOSA extension shape, which TOSA 1.0 does not have, lowering then "
+        "fails: 'doesn't support shape extension', or, for a linear whose batch is dynamic, \"'Node' object has no "
+        "attribute 'node'\". A full_like, ones_like or zeros_like (a masked_fill contains one) becomes a constant of "
+        "that size, and lowering fails with \"Expected first value in node.meta['val'] to be FakeTensor\". 1.3.0 to "
+        "1.5.0 leave every op with a dynamic size on the CPU, and 1.2 lowers these ops, so the rule reports nothing "
+        "for these releases."
     )
     remedy = (
         "Give the op fixed sizes: export the program for each size that you need, without dynamic_shapes. Or keep the "

@@ -23,9 +23,9 @@ class RankZeroGainsDimension(Rule):
     why = (
         "With float support, a delegate computes a quantize op of a float itself. DecomposeRoundPass compares the "
         "float with a zero of shape (1,). A value without dimensions then has one dimension, which the program does "
-        "not know. Arithmetic takes it: it broadcasts. A cat or stack with values of the right rank, an expand to "
-        "fewer dimensions and a permute do not, and lowering crashes. Such a float is an input of the program, or an "
-        "op yields it on the CPU."
+        "not expect. Arithmetic accepts this, because it broadcasts. A cat or stack with values of the right rank, an "
+        "expand to fewer dimensions and a permute do not, and lowering crashes. Such a float is an input of the "
+        "program, or an op yields it on the CPU."
     )
     remedy = (
         "Make the value one of rank 1 (torch.tensor([0.5]), x.sum().reshape(1) on the CPU), or quantize it outside of "
@@ -33,7 +33,7 @@ class RankZeroGainsDimension(Rule):
         "(guard)."
     )
     scope = "node"
-    message = "{value} has no dimensions and gets one where the delegate quantizes it, which {op} cannot take"
+    message = "{value} has no dimensions and gets one where the delegate quantizes it, which {op} does not accept"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.EXACT, reference="the quantize op of a float stays on the CPU"),

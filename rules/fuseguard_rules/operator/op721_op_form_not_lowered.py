@@ -21,10 +21,10 @@ class OpFormNotLowered(Rule):
         "The partitioner asks each op's support check whether the backend can lower it. For some ops, there is no "
         "check of what their lowering requires. The TOSA PAD op takes no negative padding, which crops in PyTorch. "
         "LOGICAL_NOT, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, REDUCE_ANY and REDUCE_ALL take only bools, but PyTorch's "
-        "ops take any number for true if it is not zero. ADD, EQUAL, GREATER, MAXIMUM and the like take no bools. The "
-        "edge dialect makes an index_put that accumulates of an index_add, and AccumulateIndexPutPass reads the old "
+        "ops treat every number except zero as true. ADD, EQUAL, GREATER, MAXIMUM and the like take no bools. The "
+        "edge dialect turns an index_add into an index_put that accumulates, and AccumulateIndexPutPass reads the old "
         "values with an index that leaves out dimensions, which the backend cannot lower. An as_strided with "
-        "contiguous strides becomes a view, also if it takes only the first of its operand's elements. In all of "
+        "contiguous strides becomes a view, even if it takes only the first of its operand's elements. In all of "
         "these cases, lowering raises an exception."
     )
     remedy = (
@@ -33,7 +33,7 @@ class OpFormNotLowered(Rule):
         "instead of taking the first elements with as_strided. Or let fuseguard keep the op on the CPU (guard)."
     )
     scope = "node"
-    message = "{op} {form}, which the partitioner takes and the lowering rejects"
+    message = "{op} {form}, which the partitioner accepts and the lowering rejects"
     effects = EffectsTable(
         [
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckProperQuantization"),

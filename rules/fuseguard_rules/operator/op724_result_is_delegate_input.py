@@ -21,12 +21,12 @@ class ResultIsDelegateInput(Rule):
     name = "result-is-delegate-input"
     summary = "A result of an Ethos-U delegate is one of its inputs, unchanged, and Vela refuses to compile it."
     why = (
-        "A clone, dropout in eval mode, a view to the same shape or a pad by nothing changes no value, and two "
-        "permutes or an unsqueeze and a squeeze cancel out. The backend's passes drop such ops. If what they yield "
-        "leaves the delegate and what they read enters it, the TOSA has an output that is an input, and no operator "
-        "that writes it. The TOSA reference model hands the input on, and so does a VGF. Vela ends with 'Output tensor "
-        "... does not have any writers', and to_edge_transform_and_lower raises. The partitioner drops a partition of "
-        "no-ops alone. It looks neither for no-ops beside other ops nor for ops that cancel out."
+        "A clone, dropout in eval mode, a view to the same shape or a pad of size 0 changes no value, and two "
+        "permutes or an unsqueeze and a squeeze cancel out. The backend's passes drop such ops. If their result "
+        "leaves the delegate and their operand enters it, the TOSA has an output that is an input, and no operator "
+        "that writes it. The TOSA reference model passes the input on, and so does a VGF. Vela ends with 'Output "
+        "tensor ... does not have any writers', and to_edge_transform_and_lower raises. The partitioner drops a "
+        "partition that has only no-ops. It does not look for no-ops beside other ops, or for ops that cancel out."
     )
     remedy = "Return what the op reads (repair), or let fuseguard keep the op on the CPU (guard)."
     scope = "boundary"

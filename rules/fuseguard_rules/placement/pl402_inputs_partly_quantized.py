@@ -32,7 +32,7 @@ class PartialInputs(Rule):
     why = (
         "FoldAndAnnotateQParamsPass assumes 'DQ nodes for all tensor inputs' and folds those that it finds. The op "
         "then mixes codes with values: InsertRescaleInt32Pass misses the second set of qparams, TOSA operators reject "
-        "the two dtypes, and where silently selects from both. The INT profile leaves add, sub and mul on the CPU "
+        "the two dtypes, and a where silently selects from both. The INT profile leaves add, sub and mul on the CPU "
         "(CheckProperQuantization) and accepts the others. It then de-tags these as first ops with a float input, but "
         "not the DQs of their other operands. If their partition has anything else to compute, these DQs are lowered "
         "in float, which INT does not have. 1.5 keeps the Q and DQ of a few binary ops (#21589), but "

@@ -22,10 +22,11 @@ class WeightOnly(Rule):
     name = "anchor-half-quantized"
     summary = "A convolution or linear has a quantized weight and float data, or quantized data and a float weight."
     why = (
-        "The backend folds the DQs of an annotated convolution or linear, whatever else the op reads. No TOSA operator "
-        "takes one of the two in integers and the other in float, so lowering crashes. The INT profile leaves the op "
-        "on the CPU (CheckProperQuantization). But it decomposes a linear with float data, and delegates the transpose "
-        "of the quantized weight on its own, as a float constant that the profile does not have."
+        "The backend folds the DQs of an annotated convolution or linear, even if its other operands are in float. No "
+        "TOSA operator takes one of the two in integers and the other in float, so lowering crashes. The INT profile "
+        "leaves the op on the CPU (CheckProperQuantization). But it decomposes a linear with float data, and "
+        "delegates the transpose of the quantized weight on its own, as a float constant that the profile does not "
+        "have."
     )
     remedy = (
         "Quantize both data and weight, or neither (this backend does not support weight-only and dynamic "

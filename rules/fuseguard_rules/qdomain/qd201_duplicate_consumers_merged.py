@@ -35,8 +35,8 @@ class DuplicateConsumersMerged(Rule):
         "the two differ only in codes that no value of the program reaches, merging them is right."
     )
     remedy = (
-        "Let fuseguard keep the second of the two off the accelerator (fuseguard.executorch.guard), or compute the "
-        "value once in the model and use it twice."
+        "Compute the value once in the model and use it twice, let fuseguard write the second op in another way "
+        "(repair), or keep it off the accelerator (guard)."
     )
     scope = "cluster"
     message = "{op} computes the same as {twin} on the same tensors, but its output has {out} and {twin}'s has {other}"

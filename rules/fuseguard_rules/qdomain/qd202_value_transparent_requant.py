@@ -45,8 +45,8 @@ class ValueTransparentRequant(Rule):
         "quantizer gives neg and movedim an output observer of their own."
     )
     remedy = (
-        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize it with one set of "
-        "qparams (SharedQuantizationSpec) and requantize after an op that computes."
+        "Let fuseguard requantize next to the op (repair), or keep the op off the accelerator (guard). Or quantize "
+        "the op with one set of qparams (SharedQuantizationSpec), and requantize after an op that computes."
     )
     scope = "cluster"
     message = "{op} reads codes of ({before}), but its result is read as ({after}); nothing converts between the two"

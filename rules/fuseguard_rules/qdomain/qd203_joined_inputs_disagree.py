@@ -37,8 +37,8 @@ class JoinedInputsDisagree(Rule):
         "not."
     )
     remedy = (
-        "Let fuseguard keep the op off the accelerator (fuseguard.executorch.guard), or quantize its inputs with one "
-        "observer (SharedQuantizationSpec)."
+        "Quantize the inputs with one observer (SharedQuantizationSpec), let fuseguard requantize them before the op "
+        "(repair), or keep the op off the accelerator (guard)."
     )
     scope = "cluster"
     message = "{op} joins codes of ({first}) with codes of ({other}) from {culprit}"

@@ -27,10 +27,11 @@ class AmplifiedRounding(Rule):
     why = (
         "Near 0, 1/x and rsqrt(x) are steep: they amplify the rounding of a small operand. The range of the result "
         "tells how small the operand was in calibration. If that is a handful of its codes (the variance of a layer "
-        "norm over nearly constant rows, in steps that a wide variance or the observer's smallest scale dictates), "
-        "half a step of the operand is a large part of the result, and the whole normalized tensor is off by it. The "
-        "backend computes what the program says, but the program is coarse. In 16 bits, the backend may round once "
-        "more than the program does, and one step of the operand may be thousands of steps of the output."
+        "norm over nearly constant rows, whose steps are as large as a wide variance or the observer's smallest scale "
+        "makes them), half a step of the operand is a large part of the result, and the whole normalized tensor is "
+        "off by it. The backend computes what the program says, but the program is coarse. In 16 bits, the backend "
+        "may round once more than the program does, and one step of the operand may be thousands of steps of the "
+        "output."
     )
     remedy = (
         "Give the variance more codes: leave the normalization in float, add a larger epsilon before the function "

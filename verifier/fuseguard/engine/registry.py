@@ -79,9 +79,13 @@ class Registry:
         return next((rule for rule in self.everything if _names(rule, code_or_name.strip())), None)
 
     def nearest(self, name: str) -> str:
-        """``Did you mean 'x'?``, or where nothing is near ``Rules are ...``: the end of a message."""
+        """``Did you mean 'x'?``, or where nothing is near the rules with these letters: the end of a message."""
         hint = nearest(name, (key for rule in self.everything for key in (rule.code, rule.name)))
-        return hint or f"Rules are {', '.join(rule.code for rule in self.everything)}."
+        letters = name.strip().upper().rstrip("0123456789")
+        family = [rule.code for rule in self.everything if letters and rule.code.rstrip("0123456789") == letters]
+        if not hint and family:
+            hint = f"The {letters} rules are {', '.join(family)}."
+        return hint or "'fuseguard rules' lists all of them."
 
     def get(self, code_or_name: str) -> Rule | None:
         """The rule called ``FU101`` or ``fused-activation-out-of-range``; case does not matter."""

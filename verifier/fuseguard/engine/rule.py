@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fuseguard.engine.effects import EffectsTable, is_in_force
 from fuseguard.engine.evidence import grade
 from fuseguard.engine.finding import Effect, Finding
-from fuseguard.engine.place import placed_by
+from fuseguard.engine.place import made_together, placed_by
 from fuseguard.engine.rewrite import Rewrite
 from fuseguard.ir.graph import Graph, Node
 from fuseguard.ir.view import Island, View
@@ -153,9 +153,10 @@ class Rule(abc.ABC):
         differs = effect in (Effect.WRONG, Effect.BOUNDED)
         lead = nodes[0]
         placed = placed_by(view, nodes)
+        inside = lead if lead.module or not made_together(lead, placed) else placed
         details = [("IR check", row.condition)] if row.condition else []
         if placed not in nodes:
-            details.append(("line", f"of {placed.name}, the nearest op that has one; a pass made {lead.name}"))
+            details.append(("line", f"that of {placed.name}; a pass of the quantizer made {lead.name}, which has none"))
         return Finding(
             code=self.code,
             name=self.name,
@@ -171,8 +172,8 @@ class Rule(abc.ABC):
             case=case,
             source=placed.source,
             stack=placed.stack,
-            module=lead.module,
-            module_type=lead.module_type,
+            module=inside.module,
+            module_type=inside.module_type,
             island=island.name if island else lead.name,
             island_key=view.key(lead),
             qparams=tuple(qparams),

@@ -14,6 +14,7 @@ from fuseguard.engine.finding import Finding, Severity
 
 _MOST_RULES = 5
 _WIDEST = 100
+_SHORTEST = 30  # of a place that had to be shortened
 
 
 class Printed:
@@ -42,8 +43,7 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
         first = found[0]
         places = f", {len(found)} places, the first" if len(found) > 1 else ""
         where = str(first.source) if first.source else ", ".join(first.nodes[:2]) or first.file
-        at = f" at {where}" if where else ""
-        lines.append(one_line(f"  {first.severity.value} {code} {first.name}{places}{at}"))
+        lines.append(one_line_at(f"  {first.severity.value} {code} {first.name}{places}", where))
     if len(by_rule) > _MOST_RULES:
         lines.append(f"  and findings of {len(by_rule) - _MOST_RULES} more rules")
     return lines
@@ -66,10 +66,39 @@ def counts_of(findings: Iterable[Finding]) -> str:
     return ", ".join(counted(count, name) for name, count in counts)
 
 
-def one_line(text: str) -> str:
+def one_line(text: str, width: int = _WIDEST) -> str:
     """``text`` on one line that a terminal shows as it is: a name may come from a stranger's file."""
     shown = "".join(char if char.isprintable() else "?" for char in text)
-    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
+    return shown if len(shown) <= width else f"{shown[: width - 3]}..."
+
+
+def one_line_at(text: str, place: str) -> str:
+    """``text at place`` on one line. A place that is too long keeps its end, which names the file and the line."""
+    if not place:
+        return one_line(text)
+    at = f" at {end_of(place, max(_WIDEST - len(text) - len(' at '), _SHORTEST))}"
+    return one_line(one_line(text, _WIDEST - len(at)) + at)
+
+
+def end_of(path: str, width: int) -> str:
+    """The end of a path in at most ``width`` characters, from a slash on where there is one."""
+    if len(path) <= width:
+        return path
+    end = path[len("...") - width :]
+    return f"...{end[max(end.find('/'), 0) :]}"
+
+
+def some_of(before: str, names: Sequence[str]) -> str:
+    """``before``, as many names as fit into the line, and how many more there are. The first name is always shown."""
+    room = _WIDEST - len(before) - len(f" and {len(names)} more")
+    shown = list(names[:1])
+    for name in names[1:]:
+        if len(", ".join([*shown, name])) > room:
+            break
+        shown.append(name)
+    left = len(names) - len(shown)
+    more = f" and {left} more" if left else ""
+    return one_line(one_line(before + ", ".join(shown), _WIDEST - len(more)) + more)
 
 
 def data_of(module: str, function: str, *args: Any) -> dict[str, Any]:

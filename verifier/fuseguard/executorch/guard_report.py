@@ -7,7 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import Printed, lines_of, one_line, page_of
+from fuseguard.engine.shown import Printed, counted, lines_of, one_line, one_line_at, page_of, some_of
 
 _MOST_LINES = 11  # that are printed
 
@@ -73,28 +73,49 @@ class GuardReport(Printed):
 
     def __str__(self) -> str:
         """In short; :meth:`lines` has it all."""
-        lines = self.lines()
-        if len(lines) <= _MOST_LINES:
-            return "\n".join(lines)
-        shown = [lines[0], *lines_of(self.findings)]
-        shown += [f"  {len(self.fixed)} fixed in the program itself"] * bool(self.fixed)
-        shown += [f"  {len(self.errors)} internal errors, the first at {self.errors[0][0]}"] * bool(self.errors)
-        return "\n".join(map(one_line, shown))
+        if not self.findings and not self.errors and not self.fixed:
+            return self._head()
+        findings = [line for finding in self.findings[:_MOST_LINES] for line in _in_short(finding)]
+        others = [*self._fixed_lines(), *self._error_lines()]
+        if 1 + len(findings) + len(others) > _MOST_LINES:
+            findings = lines_of(self.findings)
+            others = [f"  {len(self.fixed)} fixed in the program itself"] * bool(self.fixed)
+            for where, _ in self.errors[:1]:
+                others.append(f"  {counted(len(self.errors), 'internal error')}, the first at {where}")
+        return "\n".join(map(one_line, [self._head(), *findings, *others]))
 
     def lines(self) -> list[str]:
         """What was refused, reported and fixed, a line for each."""
-        if not self.findings and not self.errors and not self.fixed:
-            return [f"fuseguard: nothing refused for {self.target}"]
-        lines = [f"fuseguard: {len(self.refused)} nodes refused for {self.target} (policy {self.policy})"]
+        findings = []
         for finding in self.findings:
-            verb = "refused" if finding.refuse else "reported"
-            if finding.refuse and finding.severity is Severity.NOTE and finding.effect is not Effect.BOUNDED:
-                verb = "refused, since other targets or releases break it,"
             where = f" at {finding.source}" if finding.source else ""
-            lines.append(f"  {finding.code} {finding.name}: {verb} {', '.join(finding.cluster)}{where}")
-        lines += [f"  {item.code} {item.name}: fixed {', '.join(item.nodes)}" for item in self.fixed]
-        lines += [f"  internal error at {where}: {text}" for where, text in self.errors]
-        return lines
+            findings.append(f"  {finding.code} {finding.name}{where}: {_verb(finding)} {', '.join(finding.cluster)}")
+        return [self._head(), *findings, *self._fixed_lines(), *self._error_lines()]
+
+    def _head(self) -> str:
+        if not self.findings and not self.errors and not self.fixed:
+            return f"fuseguard: nothing refused for {self.target}"
+        return f"fuseguard: {counted(len(self.refused), 'node')} refused for {self.target} (policy {self.policy})"
+
+    def _fixed_lines(self) -> list[str]:
+        return [f"  {item.code} {item.name}: fixed {', '.join(item.nodes)}" for item in self.fixed]
+
+    def _error_lines(self) -> list[str]:
+        return [f"  internal error at {where}: {text}" for where, text in self.errors]
+
+
+def _in_short(finding: Finding) -> tuple[str, str]:
+    """The rule and the place, and below them the nodes."""
+    place = str(finding.source) if finding.source else ""
+    return one_line_at(f"  {finding.code} {finding.name}", place), some_of(f"    {_verb(finding)} ", finding.cluster)
+
+
+def _verb(finding: Finding) -> str:
+    if not finding.refuse:
+        return "reported"
+    if finding.severity is Severity.NOTE and finding.effect is not Effect.BOUNDED:
+        return "refused (right here, broken on other targets or releases):"
+    return "refused"
 
 
 def _as_dict(finding: Finding) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from fuseguard.engine.shown import Printed, data_of, one_line, page_of
+from fuseguard.engine.shown import Printed, data_of, one_line, one_line_at, page_of
 from fuseguard.executorch.engines.difference import EngineDifference, EngineLocation
 from fuseguard.executorch.engines.npu import NpuReport
 from fuseguard.executorch.explanations import Explanation, of_all_calls
@@ -182,7 +182,7 @@ class Proof(Printed):
         if self.outcome == "wrong" and not self.cells:
             lines.append("  prove(..., locate=True) says where")
         lines += [
-            one_line(f"  wrong: {' -> '.join(cell.ops) or cell.value} at {cell.source or cell.value}")
+            one_line_at(f"  wrong: {' -> '.join(cell.ops) or cell.value}", str(cell.source or cell.value))
             for cell in self.wrong_cells[:_MOST_CELLS]
         ]
         if len(self.wrong_cells) > _MOST_CELLS:

@@ -71,6 +71,12 @@ class SourceLine(Value, frozen=True):
         """Whether the line is of an installed package."""
         return "site-packages" in self.file or "dist-packages" in self.file
 
+    @property
+    def packaged(self) -> str:
+        """File and line. The file of an installed package from that package on: ``torchvision/models/resnet.py:92``."""
+        file = self.file.replace("\\", "/")
+        return f"{file.rpartition('site-packages/')[2].rpartition('dist-packages/')[2]}:{self.line}"
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
-from fuseguard.report.locations import Location, Locator
+from fuseguard.report.locations import Location, Locator, origin
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted
 
@@ -47,7 +47,8 @@ def _findings(result: CheckResult, locator: Locator) -> Iterator[tuple[str, str]
 
 def _text(finding: Finding) -> str:
     node = f", node {name(finding.nodes[0])}" if finding.nodes else ""
-    place = f" ({finding.file or 'program'}{node})"
+    inside = f", {where}" if (where := origin(finding)) else ""
+    place = f" ({finding.file or 'program'}{node}{inside})"
     effects = effects_text(finding)
     return "\n".join(part for part in (f"{finding.message}{place}", effects, finding.remedy) if part)
 

@@ -11,7 +11,7 @@ from fuseguard.engine.finding import Finding, Severity
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.json_text import indented
-from fuseguard.report.locations import Location, Locator
+from fuseguard.report.locations import Location, Locator, origin
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import name, quoted_tree
 
@@ -47,7 +47,8 @@ def _finding(finding: Finding, locator: Locator) -> dict[str, Any]:
     file = locator.artifact(finding.file)
     node = f", node {name(finding.nodes[0])}" if finding.nodes else ""
     effects = effects_text(finding)
-    text = f"{finding.code} {finding.message} ({file}{node}{f'; {effects}' if effects else ''})"
+    inside = f", {place}" if (place := origin(finding)) else ""
+    text = f"{finding.code} {finding.message} ({file}{node}{inside}{f'; {effects}' if effects else ''})"
     digest = _digest(finding.fingerprint or [finding.code, *finding.nodes], file.rpartition("/")[2])
     return _issue(
         f"{finding.code} {finding.name}", text, _SEVERITIES[finding.severity], locator.locate(finding), digest

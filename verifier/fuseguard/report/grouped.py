@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from fuseguard.engine.finding import Finding
 from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, fitted_table
+from fuseguard.report.locations import shown
 from fuseguard.report.numbers import short
 from fuseguard.report.quoting import listed, name, quoted
 
@@ -87,13 +88,14 @@ def _line(finding: Finding, short_name: bool) -> str:
     source = finding.source
     if source is None:
         return ""
-    file = source.file.rpartition("/")[2] if short_name else source.file
-    return name(f"{file}:{source.line}")
+    return name(shown(source).rpartition("/")[2] if short_name else shown(source))
 
 
 def ops(finding: Finding) -> str:
     """The island, or the nodes, and the control-flow body that they are in."""
-    nodes = name(finding.island) if finding.island else listed(finding.nodes, 3)
+    # An op without an island is its own, and does not say with which others it is found.
+    alone = finding.island in ("", *finding.nodes)
+    nodes = listed(finding.nodes, 3) if alone else name(finding.island)
     return f"{nodes} in {name(finding.graph)}" if finding.graph else nodes
 
 

@@ -139,6 +139,7 @@ class _Page:
             "group": self._group(shared),
             "file": file,
             "place": quoted(f"{location.path}:{location.line}") if location.line else "",
+            "installed": quoted(finding.source.packaged) if finding.source and finding.source.installed else "",
             "ops": [name(node) for node in finding.nodes[:8]],
             "excerpt": asdict(excerpt) if excerpt is not None else None,
             "edits": [quoted(str(edit)) for edit in finding.rewrite.edits] if finding.rewrite else [],

@@ -8,14 +8,31 @@ report quotes comes from the recorded trace, and not from the file.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 from fuseguard.engine.finding import Finding
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.value import Value
+from fuseguard.report.quoting import name
 
 _DEEPEST = 32  # folders of a recorded path, and frames of a stack, that are looked at
 _LARGEST = 4 * 1024 * 1024  # bytes of a source file that is read for the columns of a line
+
+
+def shown(source: SourceLine) -> str:
+    """File and line for people: below the current folder relative to it, of an installed package from that on."""
+    place = source.packaged if source.installed else str(source)
+    return place.removeprefix(f"{os.getcwd()}{os.sep}")
+
+
+def origin(finding: Finding) -> str:
+    """Where in the model a finding is, for a report that points into the user's code: its module, and the line of an
+    installed package that is the model's own. No path of this machine is in it.
+    """
+    source = finding.source
+    line = source.packaged if source is not None and source.installed else ""
+    return ", ".join(filter(None, (f"module {name(finding.module)}" if finding.module else "", name(line))))
 
 
 class Location(Value, frozen=True):

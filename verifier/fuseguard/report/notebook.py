@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # they import torch
 
 #: Rules that a table of findings lists, and repairs that a table of repairs lists.
 _MOST_ROWS = 20
+#: Jupyter aligns cells to the right, as numbers are; these hold text.
+_LEFT = 'style="text-align:left"'
 #: Characters of a page that a notebook keeps; a larger report is left to the browser.
 _LARGEST_FRAME = 4 * 1024 * 1024
 
@@ -87,7 +89,7 @@ def _rows_of(headings: Sequence[str], rows: Sequence[Sequence[str]], noun: str) 
 
 
 def _row(cells: Iterable[str], tag: str = "td") -> str:
-    return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+    return f"<tr>{''.join(f'<{tag} {_LEFT}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def proof_html(proof: Proof) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fuseguard.engine.shown import counted
 from fuseguard.report.json import envelope, source_dict
 from fuseguard.report.lines import Line, Style, table
+from fuseguard.report.locations import shown
 from fuseguard.report.quoting import name, quoted
 
 if TYPE_CHECKING:  # its package imports torch
@@ -122,7 +123,7 @@ def _module(item: LeftOut) -> str:
 
 
 def _line(item: LeftOut) -> str:
-    return name(str(item.source)) if item.source is not None else "-"
+    return name(shown(item.source)) if item.source is not None else "-"
 
 
 def _node(item: LeftOut) -> str:

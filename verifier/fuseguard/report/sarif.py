@@ -21,7 +21,7 @@ from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.json_text import indented
-from fuseguard.report.locations import Location, Locator
+from fuseguard.report.locations import Location, Locator, origin
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
 from fuseguard.report.quoting import array, labelled, name, quoted_tree
@@ -143,11 +143,12 @@ def _message(finding: Finding, program: str, *, linked: bool) -> str:
     """Plain text with one link, to the program; brackets of anything else are escaped as SARIF asks for."""
     where = f"[{_escaped(program)}](1)" if linked else _escaped(program)
     node = f", node {_escaped(name(finding.nodes[0]))}" if finding.nodes else ""
+    inside = f", {_escaped(place)}" if (place := origin(finding)) else ""
     text = _escaped(shortened(finding.message, _LONGEST_MESSAGE))
     follows = f" Follows from {finding.caused_by} at the same place." if finding.caused_by else ""
     effects = effects_text(finding)
     effects = f" Effect: {_escaped(effects)}." if effects else ""
-    return f"{text} ({where}{node}).{effects}{follows} {_escaped(finding.remedy)}".rstrip()
+    return f"{text} ({where}{node}{inside}).{effects}{follows} {_escaped(finding.remedy)}".rstrip()
 
 
 def _suppression(suppression: Suppression, locator: Locator) -> dict[str, Any]:

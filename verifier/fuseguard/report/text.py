@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
@@ -9,8 +10,9 @@ from fuseguard.engine.run import RuleFailure, TooMuchFound
 from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
-from fuseguard.report.grouped import counted_steps, groups, message, places, repairs_known
+from fuseguard.report.grouped import WIDTH, counted_steps, groups, message, places, repairs_known
 from fuseguard.report.lines import Line, Style
+from fuseguard.report.locations import shown
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.next_step import next_lines
 from fuseguard.report.numbers import short
@@ -22,6 +24,7 @@ from fuseguard.target import Target
 _CODE = 160  # characters of a source line that are shown
 _MARKER = 72  # a longer marker would wrap, and say no more
 _LABEL = 10  # width of the column of labels: "evidence" and a little air
+_RELEASE = ", ExecuTorch "  # between a target and its release (Target.__str__)
 _STYLES: dict[Severity, Style] = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
@@ -107,7 +110,9 @@ def group_lines(findings: Sequence[Finding], target: Target) -> Iterator[Line]:
     )
     if first.source is not None:
         function = f", in {quoted(first.source.function)}" if first.source.function else ""
-        yield Line(("  --> ", "dim"), (name(str(first.source)), "place"), f"{function} and {len(findings) - 1} more")
+        more = f"{function} and {len(findings) - 1} more"
+        yield Line(("  --> ", "dim"), (name(shown(first.source)), "place"), more, hang=6)
+        yield from _called_from(first)
     yield Line(f"  {message(findings)}", hang=2)
     if first.caused_by:
         yield _field("follows", f"from {quoted(first.caused_by)} at the same places; see to that first")
@@ -152,16 +157,32 @@ def repair_known(finding: Finding) -> str:
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> Iterator[Line]:
-    """What each target makes of one place, a line for each."""
-    names = [quoted(outcome.target) for outcome in outcomes]
-    effects = [outcome.effect.value if outcome.effect else "nothing found" for outcome in outcomes]
-    wide, less = max(map(len, names)), max(map(len, effects))
-    for number, (outcome, target, effect) in enumerate(zip(outcomes, names, effects, strict=True)):
-        label = "on" if number == 0 else ""
-        style: Style = _STYLES[outcome.severity] if outcome.severity else "good"
-        evidence = quoted(evidence_text(outcome))
-        start = f"  {label:{_LABEL}}"
-        yield Line((start, "dim"), f"{target:{wide}}  ", (f"{effect:{less}}", style), f"  {evidence}", hang=len(start))
+    """What each target makes of one place: a line for each, or two where one would be too wide."""
+    told = list(_told(outcomes))
+    wide, less = max(len(target) for target, *_ in told), max(len(effect) for _, effect, *_ in told)
+    both = any(2 + _LABEL + wide + 2 + less + 2 + len(evidence) > WIDTH for *_, evidence in told)
+    for number, (target, effect, style, evidence) in enumerate(told):
+        start = f"  {'on' if number == 0 else '':{_LABEL}}"
+        below = Line("  " + " " * len(start), (f"{effect:{less}}", style), f"  {evidence}", hang=len(start) + 4 + less)
+        if both:
+            yield Line((start, "dim"), target, hang=len(start) + 2)
+            yield below
+        else:
+            yield Line((start, "dim"), f"{target:{wide}}  ", *below.spans[1:], hang=len(start))
+
+
+def _told(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, Style, str]]:
+    """Target, effect, its style and its evidence; releases of one target with the same outcome are one entry."""
+    for (spec, effect, style, evidence), same in itertools.groupby(outcomes, _one_of_them):
+        releases = [outcome.target.partition(_RELEASE)[2] for outcome in same]
+        yield quoted(f"{spec}{_RELEASE}{', '.join(releases)}" if any(releases) else spec), effect, style, evidence
+
+
+def _one_of_them(outcome: Outcome) -> tuple[str, str, Style, str]:
+    """All but the release."""
+    effect = outcome.effect.value if outcome.effect else "nothing found"
+    style: Style = _STYLES[outcome.severity] if outcome.severity else "good"
+    return outcome.target.partition(_RELEASE)[0], effect, style, quoted(evidence_text(outcome))
 
 
 def _place(finding: Finding) -> Iterator[Line]:
@@ -172,15 +193,19 @@ def _place(finding: Finding) -> Iterator[Line]:
         yield Line(("  --> ", "dim"), (f"{where}{node}", "place"))
         return
     function = f", in {quoted(source.function)}" if source.function else ""
-    yield Line(("  --> ", "dim"), (name(str(source)), "place"), function)
+    yield Line(("  --> ", "dim"), (name(shown(source)), "place"), function, hang=6)
     code = quoted(source.code).strip()
     if code:  # else the file names a line of the exporting machine; reading that path here could show anything
         yield from _code(code, source.line, _STYLES[finding.severity])
+    yield from _called_from(finding)
+
+
+def _called_from(finding: Finding) -> Iterator[Line]:
     called = finding.called_from
     if called is not None:
         function = f", in {quoted(called.function)}" if called.function else ""
         text = f": {quoted(called.code, _CODE).strip()}" if called.code.strip() else ""
-        yield Line(("  called from ", "dim"), (name(str(called)), "place"), f"{function}{text}", hang=4)
+        yield Line(("  called from ", "dim"), (name(shown(called)), "place"), f"{function}{text}", hang=4)
 
 
 def _code(code: str, line: int, style: Style) -> Iterator[Line]:

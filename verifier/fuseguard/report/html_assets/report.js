@@ -47,14 +47,29 @@
         repairable > 0 && "."),
       troubles(),
       table("Findings by target", ["target", "ExecuTorch", "errors", "warnings", "notes", "clusters refused"],
-        data.targets.map((target) => [
+        combined(data.targets, (target) => [
+          target.spec, target.accelerator, target.errors, target.warnings, target.notes, target.refused,
+        ]).map(([target, ...more]) => [
           el("b", {}, target.accelerator !== "tosa" ? target.accelerator + " (" + target.spec + ")" : target.spec),
-          target.executorch + (target.executorch_measured ? "" : " (not measured)"),
+          [target, ...more].map((one) => one.executorch + (one.executorch_measured ? "" : " (not measured)")).join(", "),
           count(target.errors, "error"), count(target.warnings, "warning"), count(target.notes, "note"),
           count(target.refused, ""),
         ])),
       data.files.length > 1 && table("Files", ["file", "nodes", "islands", "findings"],
         data.files.map((file) => [file.file, file.nodes, file.islands, file.findings])));
+  }
+
+  // Neighbours of which ``of`` says the same, as one list each: releases that differ in nothing are one row.
+  function combined(items, of) {
+    const lists = [];
+    let before = null;
+    for (const item of items) {
+      const key = JSON.stringify(of(item));
+      if (key === before) lists[lists.length - 1].push(item);
+      else lists.push([item]);
+      before = key;
+    }
+    return lists;
   }
 
   function count(value, severity) {
@@ -179,7 +194,7 @@
     const finding = data.findings[index], group = data.groups[finding.group];
     const details = el("details", { class: "finding " + group.severity, id: "finding-" + finding.id },
       el("summary", {},
-        el("span", { class: "where" }, finding.module || finding.place || finding.island || data.files[finding.file].file),
+        el("span", { class: "where" }, breakable(finding.module) || finding.place || finding.island || data.files[finding.file].file),
         el("span", { class: "ops" }, finding.ops.join(" \u2192 ") || data.files[finding.file].file),
         el("span", { class: "worst" }, worst(finding)),
         el("span", { class: "fix" }, finding.repairable ? "repairable" : finding.unsafe_repair ? "inexact repair" : "")));
@@ -231,16 +246,34 @@
     return null;
   }
 
+  // A path of modules breaks after a dot: its end says most, and must not be cut off.
+  function breakable(path) {
+    return path && path.split(".").map((part, number) => number ? [".", el("wbr"), part] : part);
+  }
+
   function source(finding) {
     const told = finding.source;
     if (!told) return null;
-    const lines = finding.excerpt
-      ? finding.excerpt.lines.map((line, offset) => [finding.excerpt.first + offset, line])
-      : told.code ? [[told.line, told.code.trim()]] : [];
-    const meant = finding.excerpt ? finding.excerpt.line : told.line;
+    if (!finding.installed) return excerpt(finding, told, "");
+    // The line of the model that is installed, and below it the user's own, which has a place and an excerpt.
+    const called = finding.called_from;
+    return [
+      lined([[told.line, told.code.trim()]], told.line, finding.installed, told.function),
+      called && excerpt(finding, called, "called from "),
+    ];
+  }
+
+  function excerpt(finding, told, before) {
+    const place = before + (finding.place || told.file + ":" + told.line);
+    if (!finding.excerpt) return lined([[told.line, told.code.trim()]], told.line, place, told.function);
+    const lines = finding.excerpt.lines.map((line, offset) => [finding.excerpt.first + offset, line]);
+    return lined(lines, finding.excerpt.line, place, told.function);
+  }
+
+  function lined(all, meant, place, inside) {
+    const lines = all.length === 1 && !all[0][1] ? [] : all;
     return el("figure", { class: "source" },
-      el("figcaption", {}, finding.place || told.file + ":" + told.line, told.function && ", in " + told.function,
-        finding.called_from && ", called from " + finding.called_from.file + ":" + finding.called_from.line),
+      el("figcaption", {}, place, inside && ", in " + inside),
       lines.length > 0 && el("pre", { tabindex: "0" }, lines.map(([place, line]) =>
         el("span", { class: place === meant ? "line meant" : "line" },
           el("span", { class: "number" }, String(place).padStart(5) + "  "), line + "\n"))));
@@ -253,8 +286,15 @@
       evidence_note: finding.evidence_note, evidence_release: finding.evidence_release, refused: finding.refused,
       bound_steps: finding.bound_steps, bound_value: finding.bound_value,
     }];
-    return table("Effect by target and release", ["target", "effect", "evidence", "worst error", "guard"], told.map((one) => [
-      el("span", { class: "nowrap" }, one.target),
+    const release = ", ExecuTorch ";
+    const rows = combined(told, (one) => [
+      one.target.split(release)[0], one.effect, one.evidence, one.evidence === "inferred" && one.evidence_release,
+      one.evidence_note, one.bound_steps, one.bound_value, one.refused,
+    ]);
+    const heads = ["target", "ExecuTorch", "effect", "evidence", "worst error", "guard"];
+    return table("Effect by target and release", heads, rows.map(([one, ...more]) => [
+      one.target.split(release)[0],
+      [one, ...more].map((other) => other.target.split(release)[1]).join(", "),
       one.effect ? badge(one.severity, one.effect.replace("_", " ")) : el("span", { class: "muted" }, "nothing found"),
       one.evidence ? [badge("evidence " + one.evidence.replace(" ", "-"), one.evidence),
         one.evidence === "inferred" && one.evidence_release ? " from " + one.evidence_release : "",
