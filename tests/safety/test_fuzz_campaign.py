@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fuzzing.campaign import Campaign
 from fuzzing.corpus import FORMATS
 from fuzzing.worker import Settings
@@ -11,6 +13,7 @@ INPUTS = 3000
 LOWERED = ("pte", "vgf", "TOSA")
 
 
+@pytest.mark.slow
 def test_every_file_ends_in_a_report_or_a_refusal() -> None:
     campaign = Campaign(Settings(seed=21), jobs=1)
     tally = campaign.run(INPUTS)

@@ -77,6 +77,7 @@ def test_a_verdict_is_that_of_the_command_itself(tmp_path: Path) -> None:
     assert zlib.decompress(document).decode() == done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "status", "told"),
     [
@@ -133,6 +134,7 @@ def started(path: Path, variables: dict[str, str], *args: str) -> subprocess.Pop
 
 
 @linux
+@pytest.mark.slow
 def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
     models(tmp_path, 50)
     path, variables = manifest(tmp_path), slow(tmp_path)
@@ -151,6 +153,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path) -> None:
 
 
 @linux
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path: Path, number: int, code: int) -> None:
     models(tmp_path, 24)
@@ -175,6 +178,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_loses_nothing_that_was_stored(tmp_path: Path, disk: Path) -> None:
     models(tmp_path, 30)
     path, store = manifest(tmp_path), disk / "sweep.sqlite"
