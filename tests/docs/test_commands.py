@@ -72,10 +72,11 @@ NOT_RUN = {
 }
 #: Command -> what it comes to where the environment is there already. Vulkan takes a minute, and test_vgf.py runs it.
 RUN_AS = {"make demo": "python examples/digits/demo.py --no-vgf"}
-#: Commands that begin like this train or lower, or read what such a command has written.
+#: Commands that begin like this train or lower, read what such a command has written, or take as long.
 WITH_TORCH = (
     "make demo", "fuseguard placement", "fuseguard prove", "fuseguard reduce", "fuseguard repair", "fuseguard selftest",
     "fuseguard view model.pt2 --target TOSA-1.0+INT --placement", ".venvs/1.5.1/bin/fuseguard",
+    "python tools/generate_docs.py",
 )  # fmt: skip
 
 SHELL = [block for block in blocks("sh", "console", "bash", "shell") if block.page != FIRST_HOUR]

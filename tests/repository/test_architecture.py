@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx as nx
@@ -57,6 +58,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Every module, and every name of a module, that a file imports anywhere."""
     return set(_imported(ast.parse(path.read_text(encoding="utf-8"))))
@@ -100,7 +102,8 @@ def test_no_two_modules_import_each_other() -> None:
 
 class _WithoutTypeChecking(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> ast.AST | None:
-        return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
+        names = (part.id for part in ast.walk(node.test) if isinstance(part, ast.Name))
+        return None if "TYPE_CHECKING" in names else self.generic_visit(node)
 
 
 def _without_type_checking(tree: ast.AST) -> ast.AST:
