@@ -14,8 +14,9 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from fuseguard.backend.value_range import Reach
+from fuseguard.backend.value_relations import Relations
 from fuseguard.ir import Graph, QParams, View
-from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.qparams import INTEGER_RANGES
 from fuseguard_testkit.numpy_programs import evaluate
 
@@ -152,6 +153,21 @@ def test_every_code_is_within_what_is_said_to_be_reachable(case: tuple[Graph, di
             slack = 1e-5 * float(np.abs(found[np.isfinite(found)]).max(initial=0.0))
             assert low - slack <= float(np.nanmin(found)), node
             assert float(np.nanmax(found)) <= high + slack, node
+
+
+@pytest.mark.parametrize("clamped", [False, True])
+def test_a_maximum_of_what_may_be_nan_says_nothing(clamped: bool) -> None:
+    """A draw of hypothesis on 30 November 2026: the root of -1 is NaN, and the code of its maximum was the lowest."""
+    b = GraphBuilder()
+    value = b.quantized_input("x0", SHAPE, int8(1.0))
+    if clamped:
+        value = b.call("aten.hardtanh.default", b.call("aten.pow.Tensor_Scalar", value, 0.5), 0.0, 1.0)
+    after = (1, *SHAPE[1:])
+    largest = b.requantize(b.call("aten.amax.default", value, (0,), True, shape=after), int8(1.0))
+    difference = b.call("aten.sub.Tensor", value, largest)
+    view = View(b.output(difference))
+    relations = Relations(Reach(view), frozenset())
+    assert (relations.most_above_its_maximum(view.graph[difference]) is None) == clamped
 
 
 @pytest.mark.parametrize("between", [2.0**-12, 0.03])

@@ -54,11 +54,14 @@ def test_what_the_page_of_the_guard_says_silences_a_script_that_imports_executor
 
 @pytest.fixture
 def _logging_on() -> Iterator[None]:
-    """Whatever the tests before have left: logging may be off in this process."""
-    before = logging.root.manager.disable
+    """Whatever the tests before have left: logging may be off in this process, or torchao's, as a page says."""
+    torchao = logging.getLogger("torchao")
+    before, level = logging.root.manager.disable, torchao.level
     logging.disable(logging.NOTSET)
+    torchao.setLevel(logging.NOTSET)
     yield
     logging.disable(before)
+    torchao.setLevel(level)
 
 
 @pytest.mark.usefixtures("_logging_on")

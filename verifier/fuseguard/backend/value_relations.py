@@ -12,13 +12,15 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from fuseguard.ir import Node, Ref, View
+from fuseguard.ir import Node, Ref, Trait, View
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.intervals import Range, image, quantized
 from fuseguard.ir.scalar_functions import INCREASING
 
 #: So many quantize and dequantize ops and functions are followed between a maximum and a sum.
 _LONGEST_WAY = 16
+#: Functions of one value that are numbers for all finite numbers.
+_NO_NAN = frozenset(("abs", "hardsigmoid", "hardtanh", "neg", "relu", "sigmoid", "tanh"))
 
 
 class Ranges(Protocol):
@@ -116,6 +118,8 @@ class Relations:
         low, high = self._ranges.of(value)
         if not (math.isfinite(low) and math.isfinite(high)):
             return None  # infinity minus itself is not 0
+        if not self._is_number(value):
+            return None  # the maximum with a NaN is NaN, whose code has nothing to do with the other elements
         if q is None:
             return 0.0, 0.0, dims
         qparams, own = self._view.qparams(q), self._view.qparams(value)
@@ -125,6 +129,18 @@ class Relations:
         below, above = max(rounding, qparams.low - low), max(rounding, high - qparams.high)
         slack = 2.0**-20 * max(abs(low), abs(high)) if below or above else 0.0
         return -below - slack, above + slack, dims
+
+    def _is_number(self, node: Node) -> bool:
+        """Whether no element can be NaN: codes stand for numbers, and these ops make no NaN of finite numbers."""
+        for _ in range(_LONGEST_WAY):
+            if self._view.is_dq(node):
+                return True
+            source = self._view.producer(node)
+            several = len(list(node.refs())) != 1
+            if source is None or several or not (node.info.has(Trait.MOVES) or node.kind in _NO_NAN):
+                return False
+            node = source
+        return False
 
     def _before_its_quantizer(self, node: Node) -> tuple[Node | None, Node | None]:
         """The op whose result a DQ yields, and the Q between; the node itself and None if it is not a DQ."""
