@@ -12,6 +12,8 @@ from fuseguard.sweep.summary import Change, html
 from fuseguard_testkit.browsing import Open
 from fuseguard_testkit.paths import AXE
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><img src=x onerror=alert(1)>"
 
 

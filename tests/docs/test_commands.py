@@ -133,6 +133,7 @@ def judge(command: Command, exit_code: int, stdout: str, stderr: str) -> None:
         assert doctest.OutputChecker().check_output(command.output, stdout, flags), stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page, found in RUNNABLE.items() if not all(map(needs_torch, found))])
 def test_commands_run_as_the_page_says(page: str, folder: Path) -> None:
     """In the page's order, in one folder: later commands read what earlier ones write."""
