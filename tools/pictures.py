@@ -74,7 +74,8 @@ def _photograph(browser: Any, path: Path) -> None:
     page.wait_for_selector("html[data-ready]", state="attached")
     page.screenshot(path=PICTURES / "report.png")
     page.set_viewport_size({"width": WIDTH, "height": 2600})  # so that no bar of the page is over the drawings
-    page.click(".finding summary")
+    if page.locator(".finding[open]").count() == 0:  # the only finding of a page is open already
+        page.click(".finding summary")
     page.locator(".finding .drawings").screenshot(path=PICTURES / "report-drawing.png")
     page.set_viewport_size({"width": WIDTH, "height": 900})
     page.click(".in-graph")
