@@ -15,10 +15,10 @@ examples = ExamplesOf("fuseguard_rules.examples.dtype.dt512")
 
 _TABLE = "ConvertELUParamsPass: alpha is an int, and the scale is 1"
 _NUMBERS = "ConvertELUParamsPass takes an elu that reads a dequantize op for quantized"
-_EXPM1 = "DecomposeExpm1Pass: four terms of a series where |x| <= 0.35"
+_EXPM1 = "DecomposeExpm1Pass: four terms of a series within 0.35 of 0"
 _LOG1P = "DecomposeLog1pPass: six terms of a series for every negative number"
 _ATAN = "DecomposeAtanPass: a quotient of polynomials"
-_ASIN = "DecomposeAsinAndAcosPass: a quotient of polynomials in |x|, made for its square"
+_ASIN = "DecomposeAsinAndAcosPass: polynomials made for the square of x are given its size"
 _MOVED = "PropagateViewCopyPermuteUpPass._move_node: the polynomials add to a number"
 _ASINH = "DecomposeAsinhPass: log(x + sqrt(x * x + 1))"
 
