@@ -13,7 +13,6 @@ Rules that depend on it: DT512.
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
@@ -187,8 +186,9 @@ def _asinh(x: float) -> float:
 
 
 def _float32(x: float) -> float:
-    found: float = struct.unpack("f", struct.pack("f", x))[0]
-    return found
+    """Rounded to the 24 digits of a normal float32. ``struct`` would be two more modules of every check."""
+    mantissa, exponent = math.frexp(x)
+    return math.ldexp(round(mantissa * 2**24), exponent - 24)
 
 
 def _quotient(x: float) -> float:
