@@ -13,6 +13,7 @@ Rules that depend on it: DT512.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
@@ -186,9 +187,8 @@ def _asinh(x: float) -> float:
 
 
 def _float32(x: float) -> float:
-    """Rounded to the 24 digits of a normal float32. ``struct`` would be two more modules of every check."""
-    mantissa, exponent = math.frexp(x)
-    return math.ldexp(round(mantissa * 2**24), exponent - 24)
+    found: float = struct.unpack("f", struct.pack("f", x))[0]
+    return found
 
 
 def _quotient(x: float) -> float:
