@@ -296,11 +296,27 @@ def unquantized_readers() -> Json:
     return program([*pair("", "x"), *(call(name, "aten.add.Tensor", "d", "d") for name in names)], names)
 
 
+def float_functions() -> Json:
+    """One function of floats after the other: a delegate's formula is compared with torch's at 513 numbers (DT512)."""
+    names = [f"a{i}" for i in range(NODES - 10)]
+    return program([call(name, "aten.expm1.default", before, marked=False)
+                    for name, before in zip(names, ["x", *names], strict=False)], names[-1:])  # fmt: skip
+
+
+def float_functions_of_codes() -> Json:
+    """The same of dequantized values, whose qparams differ: each is compared at all of its codes."""
+    nodes = []
+    for i in range(NODES // 3 - 3):
+        nodes += [*pair(str(i), "x", scale=1e-4 * (1 + i)), call(f"f{i}", "aten.expm1.default", f"d{i}", marked=False)]
+    return program(nodes, [f"f{i}" for i in range(NODES // 3 - 3)])
+
+
 KINDS: dict[str, Callable[[], Json]] = {
     make.__name__: make
     for make in (
         shared_dequantize, islands, wide_cat, cats_of_all_before, long_chain, adds, moved_far, not_quantized_between,
         tables, narrow_tables, impossible, unused_results, without_names, matmuls,
         custom_objects, zigzag, branches, number_minus_value, unquantized_readers,
+        float_functions, float_functions_of_codes,
     )
 }  # fmt: skip

@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import SCALES_ELU
 from fuseguard.backend.value_range import reach_on
-from fuseguard.ir import Node, View
+from fuseguard.engine.effort import MAX_ITEMS, work
+from fuseguard.ir import Node, QParams, View
 from fuseguard.ir.intervals import ANYTHING, Range
 from fuseguard.ir.scalar_functions import FUNCTIONS, value_of
 from fuseguard.target import Target
@@ -32,6 +33,8 @@ _TOLERANCES = {"float32": 1e-5, "float16": 2.0**-9}
 _TRIED = 512
 #: How far from 0 they are, if they may be any.
 _FAR = 4.0
+#: alpha, scale and input_scale of an elu.
+_Numbers = tuple[float, float, float]
 #: SELU's own numbers.
 _SELU = (1.6732632423543772, 1.0507009873554805, 1.0)
 
@@ -64,6 +67,7 @@ def misevaluated(view: View, node: Node, target: Target) -> Witness | None:
     """Where an op is furthest off in a delegate; None if it is right, or stays on the CPU where floats are lowered.
 
     Without float support an op of floats stays on the CPU, and the answer is what a delegate with floats would yield.
+    Raises TooMuchWork when a program has more different functions than are worked out.
     """
     data = view.producer(node)
     if node.meta is None or node.meta.dtype not in _TOLERANCES or data is None or data.meta is None:
@@ -73,7 +77,10 @@ def misevaluated(view: View, node: Node, target: Target) -> Witness | None:
     formula = _table(view, node, data, target) if node.annotated else _formula(view, node, data, target)
     if formula is None or (target.has_float and stays_outside(view, node, target)):
         return None
-    return _furthest(formula, _arguments(view, data, target, formula.within), _differ(view, node, node.meta.dtype))
+    out = view.out_qp(node) if node.annotated else None
+    question = (formula, _tried(view, data, target, formula.within), out if out is not None and out.usable else None)
+    work((*question, node.meta.dtype))
+    return _furthest(*question, node.meta.dtype)
 
 
 def _formula(view: View, node: Node, data: Node, target: Target) -> Formula | None:
@@ -81,17 +88,7 @@ def _formula(view: View, node: Node, data: Node, target: Target) -> Formula | No
     operator = node.operator.removesuffix("_")
     if operator in ("elu", "celu", "selu"):
         return _elu(view, node, data, target)
-    if operator == "binary_cross_entropy":  # reads log1p(-x), not less than -100
-        return Formula(
-            "log1p",
-            lambda x: max(math.log1p(-x), -100.0) if x < 1 else -100.0,
-            lambda x: max(_log1p(-x), -100.0),
-            (0.0, 1.0),
-        )
-    if operator not in _LOWERED:
-        return None
-    case, lowered, within = _LOWERED[operator]
-    return Formula(case, partial(_torchs, operator), lowered, within)
+    return _FORMULAS.get(operator)
 
 
 def _elu(view: View, node: Node, data: Node, target: Target) -> Formula | None:
@@ -108,7 +105,7 @@ def _elu(view: View, node: Node, data: Node, target: Target) -> Formula | None:
         used = numbers if scaled else (numbers[0], 1.0, 1.0)
     within = (-0.35 / used[2], 0.0) if used == numbers and used[2] > 0 else ANYTHING
     case = "numbers" if used != numbers and view.is_dq(data) else "elu"
-    return Formula(case, partial(_elu_of, numbers, math.expm1), partial(_elu_of, used, _expm1), within)
+    return _elu_formula(case, numbers, used, _expm1, within)
 
 
 def _table(view: View, node: Node, data: Node, target: Target) -> Formula | None:
@@ -117,10 +114,17 @@ def _table(view: View, node: Node, data: Node, target: Target) -> Formula | None
     if numbers is None or SCALES_ELU.in_force(target) or not view.is_dq(data) or view.out_qp(node) is None:
         return None
     used = (float(int(numbers[0])), 1.0, 1.0)
-    return Formula("table", partial(_elu_of, numbers, math.expm1), partial(_elu_of, used, math.expm1), ANYTHING)
+    return _elu_formula("table", numbers, used, math.expm1, ANYTHING)
 
 
-def _numbers_of_elu(node: Node) -> tuple[float, float, float] | None:
+@lru_cache(maxsize=256)  # one object for what is the same formula, so that it is worked out once
+def _elu_formula(
+    case: str, numbers: _Numbers, used: _Numbers, expm1: Callable[[float], float], within: Range
+) -> Formula:
+    return Formula(case, partial(_elu_of, numbers, math.expm1), partial(_elu_of, used, expm1), within)
+
+
+def _numbers_of_elu(node: Node) -> _Numbers | None:
     """alpha, scale and input_scale of the ``elu`` that the op stands for."""
     operator = node.operator.removesuffix("_")
     if operator == "selu":
@@ -133,7 +137,7 @@ def _numbers_of_elu(node: Node) -> tuple[float, float, float] | None:
     return float(alpha), float(scale), float(input_scale)
 
 
-def _elu_of(numbers: tuple[float, float, float], expm1: Callable[[float], float], x: float) -> float:
+def _elu_of(numbers: _Numbers, expm1: Callable[[float], float], x: float) -> float:
     alpha, scale, input_scale = numbers
     if x > 0:
         return scale * x
@@ -200,62 +204,86 @@ def _polynomial(coefficients: tuple[float, ...], x: float) -> float:
     return sum(factor * (x ** 2 ** (place - 1) if place else 1.0) for place, factor in enumerate(coefficients))
 
 
-#: By operator: the case, what a delegate computes, and where that may differ from the function.
-_LOWERED: dict[str, tuple[str, Callable[[float], float], Range]] = {
-    "expm1": ("expm1", _expm1, (-0.35, 0.35)),
-    "log1p": ("log1p", _log1p, (-math.inf, 1e-3)),
-    "atan": ("atan", _atan, (-2.3, 2.3)),
-    "asin": ("asin", _asin, (-1.0, 1.0)),
-    "acos": ("asin", _acos, (-1.0, 1.0)),
-    "asinh": ("asinh", _asinh, (-10_000.0, -16.0)),
-}
+def _log1p_of_bce(x: float) -> float:
+    """What a binary cross entropy reads: log1p(-x), not less than -100."""
+    return max(math.log1p(-x), -100.0) if x < 1 else -100.0
+
+
+def _lowered_log1p_of_bce(x: float) -> float:
+    return max(_log1p(-x), -100.0)
 
 
 def _torchs(kind: str, x: float) -> float:
     return value_of(FUNCTIONS[kind], x, ())
 
 
-def _arguments(view: View, data: Node, target: Target, within: Range) -> Iterable[float]:
-    """The numbers to try: each code of a dequantized int8 value, else numbers spread over what the value can be."""
+#: By operator.
+_FORMULAS = {
+    "binary_cross_entropy": Formula("log1p", _log1p_of_bce, _lowered_log1p_of_bce, (0.0, 1.0)),
+    "expm1": Formula("expm1", partial(_torchs, "expm1"), _expm1, (-0.35, 0.35)),
+    "log1p": Formula("log1p", partial(_torchs, "log1p"), _log1p, (-math.inf, 1e-3)),
+    "atan": Formula("atan", partial(_torchs, "atan"), _atan, (-2.3, 2.3)),
+    "asin": Formula("asin", partial(_torchs, "asin"), _asin, (-1.0, 1.0)),
+    "acos": Formula("asin", partial(_torchs, "acos"), _acos, (-1.0, 1.0)),
+    "asinh": Formula("asinh", partial(_torchs, "asinh"), _asinh, (-10_000.0, -16.0)),
+}
+
+
+class _Tried(NamedTuple):
+    """Which arguments are tried: the values of all codes from ``first`` to ``last``, or numbers spread over a range."""
+
+    qparams: QParams | None
+    first: float
+    last: float
+
+    def arguments(self, within: Range) -> Iterable[float]:
+        if self.qparams is not None:
+            values = map(self.qparams.dequantize, range(int(self.first), int(self.last) + 1))
+            return (value for value in values if within[0] <= value <= within[1])
+        if self.first > self.last:
+            return ()
+        return (self.first + (self.last - self.first) * place / _TRIED for place in range(_TRIED + 1))
+
+
+def _tried(view: View, data: Node, target: Target, within: Range) -> _Tried:
+    """Each code of a dequantized int8 value, else numbers spread over what the value can be."""
     reach = reach_on(view, target)
     qparams = view.qparams(data) if view.is_dq(data) else None
     codes = reach.codes(data)
-    if qparams is not None and qparams.usable and not qparams.per_channel and codes and codes[1] - codes[0] < _TRIED:
-        values = (qparams.dequantize(code) for code in range(codes[0], codes[1] + 1))
-        return [value for value in values if within[0] <= value <= within[1]]
+    if qparams is not None and qparams.usable and codes and codes[1] - codes[0] < _TRIED:
+        return _Tried(qparams, *codes)
     least, most = reach.of(data)
     low, high = max(least, within[0]), min(most, within[1])
     if low < _FAR and high > -_FAR and within == ANYTHING:
         low, high = max(low, -_FAR), min(high, _FAR)
-    if low > high:
-        return ()
-    low = min(high, 0.0) - _FAR if math.isinf(low) else low
-    high = max(low, 0.0) + _FAR if math.isinf(high) else high
-    return [low + (high - low) * place / _TRIED for place in range(_TRIED + 1)]
+    if low <= high:
+        low = min(high, 0.0) - _FAR if math.isinf(low) else low
+        high = max(low, 0.0) + _FAR if math.isinf(high) else high
+    return _Tried(None, low, high)
 
 
-def _differ(view: View, node: Node, dtype: str) -> Callable[[float, float], bool]:
-    """Whether two finite results differ by more than roundings; of a table, whether their codes do."""
-    qparams = view.out_qp(node) if node.annotated else None
-    if qparams is not None and qparams.usable:
-        return lambda torch, lowered: qparams.quantize(torch) != qparams.quantize(lowered)
-    return lambda torch, lowered: abs(lowered - torch) > _TOLERANCES[dtype] * abs(torch)
+@lru_cache(maxsize=2 * MAX_ITEMS)
+def _furthest(formula: Formula, tried: _Tried, out: QParams | None, dtype: str) -> Witness | None:
+    """The argument at which the two differ most, of those at which they differ by more than roundings.
 
-
-def _furthest(formula: Formula, arguments: Iterable[float], differ: Callable[[float, float], bool]) -> Witness | None:
-    """The argument at which the two differ most, among those at which they ``differ``.
-
-    One for which torch has a number is preferred.
+    ``out`` are the qparams of a table's results, which differ if their codes do. An argument for which torch has a
+    number is preferred.
     """
     worst, most = None, (False, 0.0)
-    for argument in arguments:
+    for argument in tried.arguments(formula.within):
         torch, lowered = formula.torch(argument), value_of(formula.lowered, argument, ())
         if lowered == torch or (math.isnan(lowered) and math.isnan(torch)):
             continue
         error = abs(lowered - torch)
-        if math.isfinite(error) and not differ(torch, lowered):
+        if math.isfinite(error) and not _differ(torch, lowered, out, dtype):
             continue
         rank = (math.isfinite(error), error if math.isfinite(error) else 0.0)
         if worst is None or rank > most:
             worst, most = Witness(formula.case, argument, torch, lowered), rank
     return worst
+
+
+def _differ(torch: float, lowered: float, out: QParams | None, dtype: str) -> bool:
+    if out is not None:
+        return out.quantize(torch) != out.quantize(lowered)
+    return abs(lowered - torch) > _TOLERANCES[dtype] * abs(torch)

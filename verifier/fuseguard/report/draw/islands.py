@@ -53,6 +53,7 @@ class Drawings:
     program: Graph
     _views: dict[str, View] = field(default_factory=dict)
     _clusters: dict[int, frozenset[str]] = field(default_factory=dict)
+    _wides: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     _graphs: dict[str, Graph] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,13 +77,23 @@ class Drawings:
         if not seeds:
             return None
         chosen = _surroundings(view, seeds, finding)
-        sketch = Sketch.of(view, chosen)
+        sketch = Sketch.of(view, chosen, self._wide(finding.graph, view))
         cluster = self._cluster(finding, view)
         before = _picture(sketch, seeds, cluster if finding.refuse else frozenset())
         after = None
         if finding.rewrite is not None:
             after = _picture(rewritten(sketch, finding.rewrite), (), frozenset())
         return Drawing(before, after, len(cluster) - sum(name in cluster for name in chosen))
+
+    def _wide(self, name: str, view: View) -> dict[str, frozenset[str]]:
+        """The nodes of a graph that read many others, as an output may, and the names of these. Made once a graph."""
+        if name not in self._wides:
+            self._wides[name] = {
+                node.name: frozenset(item.name for item in operands)
+                for node in view.graph
+                if len(operands := view.graph.inputs(node)) > MAX_NODES
+            }
+        return self._wides[name]
 
     def _cluster(self, finding: Finding, view: View) -> frozenset[str]:
         """The cluster of a finding as a set, made once for all findings that share it."""
