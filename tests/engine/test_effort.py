@@ -13,7 +13,7 @@ def test_each_different_thing_counts_once() -> None:
             work(item)
             work(item)
         work(0)
-        with pytest.raises(TooMuchWork, match="more than 500"):
+        with pytest.raises(TooMuchWork, match="more than 400"):
             work(MAX_ITEMS)
 
 

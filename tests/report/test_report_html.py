@@ -160,7 +160,7 @@ def test_drawings_and_range_of_a_file_are_those_of_the_program_in_it() -> None:
 
 
 def test_after_so_many_boxes_only_the_first_finding_of_each_group_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """5,000 drawings of 40 boxes take longer than the check itself. What is not drawn is listed, and says so."""
+    """3,000 drawings of 40 boxes take longer than the check itself. What is not drawn is listed, and says so."""
     report = fuseguard.check(repeated(first_bad_examples()[:3], 2), "TOSA-1.0+INT", executorch="1.5.1")
     everything = Page(render(of_report(report))).data
     assert all(found["drawing"] and not found["undrawn"] for found in everything["findings"])

@@ -175,8 +175,8 @@ def test_errors_notices_and_failures_have_their_lines() -> None:
 
 def test_advice_after_a_failure_depends_on_whose_fault_it_is() -> None:
     """A program with too many findings is not a fault of the rule, whose authors need not hear of it."""
-    full = replace(FAILURE, error=f"{TooMuchFound.__name__}: there are more than 5000 findings")
-    assert "5000 findings. What it would have found is missing; repair what is listed, then check again." in text_of(
+    full = replace(FAILURE, error=f"{TooMuchFound.__name__}: there are more than 3000 findings")
+    assert "3000 findings. What it would have found is missing; repair what is listed, then check again." in text_of(
         of(failures=(full,))
     )
     assert "is missing; please report it to the authors of its rule pack." in text_of(of(failures=(FAILURE,)))

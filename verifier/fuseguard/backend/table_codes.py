@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.intervals import Codes
-from fuseguard.ir.qparams import QParams
+from fuseguard.ir.qparams import MOST_STEPS, QParams
 from fuseguard.ir.scalar_functions import FUNCTIONS, value_of
 
 _SEGMENT_BITS = 7
@@ -50,8 +50,6 @@ class TableError(NamedTuple):
         return self.steps <= self.largest * _TOLERABLE
 
 
-#: Values from which on QParams.quantize must say what becomes of them.
-_LARGE = 2.0**62
 NO_ERROR = TableError(0, 0)
 
 
@@ -112,7 +110,7 @@ def _worst_error(
         suspects = list(range(first, last + 1))
     else:
         # Only there is an entry that the function's own value at its code does not explain.
-        suspects = [index for index in range(first, last + 1) if index == _SEGMENTS - 1 or exact.bends(index)]
+        suspects = exact.bent(first, last)
     if len(suspects) > _FEW:
         # The error changes little from one segment to the next, but for where the function saturates or jumps.
         roughly = {index: _segment_error(exact, entries, index, _SEGMENT // 4) for index in suspects}
@@ -155,8 +153,11 @@ class _Codes:
         """The function at a code, in steps of the output; NaN where it has none."""
         value = self._values.get(code)
         if value is None:
-            argument = (code - self._zero_point) * self._scale
-            value = value_of(self.function, argument, self.parameters) / self._out_scale
+            try:  # and value_of only where this fails: a table asks for two thousand codes
+                value = self.function((code - self._zero_point) * self._scale, *self.parameters) / self._out_scale
+            except (ArithmeticError, ValueError, TypeError):
+                argument = (code - self._zero_point) * self._scale
+                value = value_of(self.function, argument, self.parameters) / self._out_scale
             self._values[code] = value
         return value
 
@@ -164,17 +165,23 @@ class _Codes:
         value = self._values.get(code)
         if value is None:
             value = self.value(code)
-        if -_LARGE < value < _LARGE:  # and is not NaN
+        if -MOST_STEPS < value < MOST_STEPS:  # and is not NaN
             found = round(value * self._out_scale / self._out_scale) + self._out_zero_point  # as QParams.quantize
-            # Faster than max and min: a table asks for two thousand codes.
+            # Faster than max and min.
             return self._qmin if found < self._qmin else self._qmax if found > self._qmax else found
         return None if value != value else self.out.quantize(value * self._out_scale)
 
-    def bends(self, index: int) -> bool:
-        """Whether the middle of a segment is further from the chord than the rounding of its ends may hide."""
-        start = _start(index)
-        left, middle, right = map(self._clamped, (start, start + _SEGMENT // 2, start + _SEGMENT))
-        return abs(middle - (left + right) / 2) > _HIDDEN
+    def bent(self, first: int, last: int) -> list[int]:
+        """The segments whose middle is further from the chord than the rounding of its ends may hide, and the last
+        segment of the table.
+        """
+        ends = [self._clamped(_start(index)) for index in range(first, last + 2)]
+        middles = [self._clamped(_start(index) + _SEGMENT // 2) for index in range(first, last + 1)]
+        return [
+            index
+            for index, left, middle, right in zip(range(first, last + 1), ends, middles, ends[1:], strict=False)
+            if index == _SEGMENTS - 1 or abs(middle - (left + right) / 2) > _HIDDEN
+        ]
 
     def _clamped(self, code: int) -> float:
         low, high = self._limits

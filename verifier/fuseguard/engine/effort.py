@@ -14,7 +14,7 @@ from contextvars import ContextVar
 
 #: Lookup tables and the like, each of which takes some milliseconds. A layer of an A16W8 transformer has about five:
 #: for exp, a reciprocal, an activation and two reciprocal square roots.
-MAX_ITEMS = 500
+MAX_ITEMS = 400
 _SPENT = object()
 
 

@@ -25,7 +25,7 @@ from fuseguard.ir.view import View
 from fuseguard.target import Target
 
 # Nobody repairs a program with more finding by finding, and its report would be unreadable.
-MAX_FINDINGS = 5_000
+MAX_FINDINGS = 3_000
 # Names in the clusters of all findings, those counted once that findings share.
 MAX_CLUSTER_NAMES = 1_000_000
 

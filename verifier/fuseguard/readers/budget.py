@@ -14,9 +14,9 @@ MAX_ALL_JSON_BYTES = 192 * 2**20
 # value takes up to 100 bytes.
 MAX_JSON_VALUES = 5_000_000
 # Nodes of all graphs, and of these, nodes that the file stores none of (getitem).
-MAX_NODES = 40_000
+MAX_NODES = 25_600
 # Arguments of all nodes that are other nodes. Most ops have two; a rule looks at each.
-MAX_USES = 300_000
+MAX_USES = 150_000
 # Arguments and results of all nodes, members of lists included. A convolution has 18. Rules walk through all of them.
 MAX_ARGUMENTS = 1_000_000
 # FX makes names of the names of operators and parameters.

@@ -22,7 +22,7 @@ from fuseguard.report.quoting import name, quoted
 #: Flags of a node. The page's script has the same numbers (graph_model.js).
 REFUSED, CPU, DELEGATED, STORED = 1, 2, 4, 8
 #: Nodes of all graphs of a page. A graph that no longer fits is left out, and the page says so.
-MAX_NODES = 60_000
+MAX_NODES = 20_000
 #: Offending nodes of one finding, and findings of one node, that are marked.
 _MOST_MARKS = 100
 

@@ -24,6 +24,9 @@ MAX_LISTED = 20
 #: Names of a list that a program reads.
 MAX_ARRAY = 64
 
+# Nothing in these is to be quoted. Most of a page's data are numbers.
+_PLAIN = frozenset((bool, float, int, type(None)))
+
 # C++ names (aten::relu) stay as they are: no command has a word directly before it.
 _COMMAND = re.compile(r"(?<!\w)::(?=\S)|##(?=\w*\[)|section_(?:start|end)(?=:)", re.IGNORECASE)
 
@@ -36,8 +39,8 @@ def quoted(text: str, limit: int = MAX_TEXT) -> str:
     if len(text) > limit:
         left_out = len(text) - limit
         text = f"{text[:limit]}... ({left_out:,} more {'character' if left_out == 1 else 'characters'})"
-    text = text.expandtabs(4)
     if not text.isprintable():
+        text = text.expandtabs(4)
         text = "".join(char if char.isprintable() else _escape(char) for char in text)
     if ":" in text or "#" in text:
         text = _COMMAND.sub(_without_its_start, text)
@@ -80,9 +83,12 @@ def quoted_tree(value: Any) -> Any:
         plain = len(value) <= MAX_NAME and value.isprintable() and ":" not in value and "#" not in value
         return value if plain else quoted_lines(value)
     if isinstance(value, dict):
-        return {quoted_tree(key): quoted_tree(item) for key, item in value.items()}
+        return {
+            key if key.isidentifier() else quoted_tree(key): item if type(item) in _PLAIN else quoted_tree(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [quoted_tree(item) for item in value]
+        return [item if type(item) in _PLAIN else quoted_tree(item) for item in value]
     return value
 
 
