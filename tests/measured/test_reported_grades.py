@@ -1,4 +1,4 @@
-"""What users are told of how an effect is known, in every report format.
+"""How every report format states the evidence of an effect.
 
 Protects: a report that says "measured" of a release that nobody measured.
 """

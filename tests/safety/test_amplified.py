@@ -7,10 +7,6 @@ million names of objects.
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -20,17 +16,10 @@ import pytest
 
 from fuseguard.readers.budget import MAX_JSON_BYTES, MAX_JSON_VALUES
 from fuseguard_testkit.forging import MODEL, ROOT, pack, records
+from fuseguard_testkit.limited_process import check
 
 NAME = f"{ROOT}/{MODEL}"
-SECONDS = 40  # of the processor, several times what it takes where nothing else runs
-LONGEST = 10
-SCRIPT = f"""
-import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
-resource.setrlimit(resource.RLIMIT_CPU, ({SECONDS}, {SECONDS}))
-from fuseguard.cli.main import main
-main(["check", "--no-config", "--executorch", "1.5.1", sys.argv[1]])
-"""
+LONGEST = 10  # seconds of the processor
 Place = tuple[str | int, ...]
 
 
@@ -93,15 +82,10 @@ def amplified(place: Place, renaming: bool) -> bytes:
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)) or "all")
 def test_a_container_as_large_as_allowed(place: Place, renaming: bool, tmp_path: Path) -> None:
     path = pack(tmp_path / "m.pt2", records() | {NAME: amplified(place, renaming)})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, check=False)
-    taken = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
-    os.unlink(path)
-    assert done.returncode in (0, 1, 2, 3), done.stderr[-500:]
-    told = done.stdout + done.stderr
-    assert not [word for word in (b"MemoryError", b"internal error", b"Traceback") if word in told]
+    done = check(path)
+    path.unlink()
     assert len(done.stdout) < 2**20
-    assert taken < LONGEST
+    assert done.seconds < LONGEST
 
 
 def test_places_are_of_all_parts() -> None:
