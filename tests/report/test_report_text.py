@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fuseguard.engine import Effect, Finding, Severity
+from fuseguard.engine.effort import TooMuchWork
 from fuseguard.engine.run import TooMuchFound
 from fuseguard.engine.shown import counted
 from fuseguard.gate.result import CheckResult, FileResult
@@ -179,6 +180,8 @@ def test_advice_after_a_failure_depends_on_whose_fault_it_is() -> None:
     assert "3000 findings. What it would have found is missing; repair what is listed, then check again." in text_of(
         of(failures=(full,))
     )
+    large = replace(FAILURE, error=f"{TooMuchWork.__name__}: the program has more than 400 different tables to compute")
+    assert "is missing; export and check the model in parts." in text_of(of(failures=(large,)))
     assert "is missing; please report it to the authors of its rule pack." in text_of(of(failures=(FAILURE,)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+from fuseguard.engine.effort import TooMuchWork
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure, TooMuchFound
 from fuseguard.engine.shown import counted
@@ -244,12 +245,19 @@ def _field(label: str, value: str, style: Style = "") -> Line:
     return Line((start if len(label) < _LABEL else f"  {label}  ", "dim"), (value, style), hang=2 + _LABEL)
 
 
+#: What to do where the program is the reason that a rule gave up, and not a fault of the rule. By the error.
+_ADVICE = {
+    TooMuchFound.__name__: "repair what is listed, then check again",
+    TooMuchWork.__name__: "export and check the model in parts",
+}
+
+
 def failure_line(failure: RuleFailure) -> Line:
     """A rule that raised."""
     where = f" in {quoted(failure.graph)}" if failure.graph else ""
     text = f"rule {quoted(failure.code)} failed{where}: {quoted(failure.error)}. What it would have found is missing"
-    full = failure.error.startswith(f"{TooMuchFound.__name__}:")
-    advice = "repair what is listed, then check again" if full else "please report it to the authors of its rule pack"
+    kind = failure.error.partition(":")[0]
+    advice = _ADVICE.get(kind, "please report it to the authors of its rule pack")
     return Line(("error", "error"), f": {text}; {advice}.", hang=2)
 
 
