@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuseguard.ir.graph import SourceLine
-from fuseguard.report.locations import Location, Locator
+from fuseguard.report.locations import Location, Locator, shown_place
 from fuseguard_testkit.report_fakes import finding
 
 CODE = "y = relu(conv(x))"
@@ -119,3 +119,13 @@ def test_no_recorded_path_makes_it_fail_or_leave_the_root(file: str, line: int) 
     location = at(Path("/nonexistent/root"), SourceLine(file, line))
     assert not location.path.startswith("/")
     assert ".." not in location.path.split("/")
+
+
+def test_places_of_a_proof_name_no_folder_of_an_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wrong op of torchvision's resnet was shown with the path of the environment, over two lines."""
+    monkeypatch.chdir(tmp_path)
+    installed = "/home/me/.venv/lib/python3.11/site-packages/torchvision/models/resnet.py:92"
+    assert shown_place(installed, "layer1.0.relu") == "torchvision/models/resnet.py:92 in layer1.0.relu"
+    assert shown_place(f"{tmp_path}/nets/model.py:3") == "nets/model.py:3"
+    assert shown_place("", "layer1") == "in layer1"
+    assert shown_place("conv2d") == "conv2d"

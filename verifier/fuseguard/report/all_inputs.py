@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, Style
+from fuseguard.report.locations import shown_place
 from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
@@ -36,8 +37,11 @@ def _cell(cell: CellProof, style: Style) -> Iterator[Line]:
     ops = quoted(" -> ".join(cell.ops) or "the value itself")
     status = f"sampled ({cell.count})" if cell.status == "sampled" else cell.status
     yield Line((f"  {status}", style), f": {ops} at {quoted(cell.value)}", hang=4)
-    where = " ".join(item for item in (cell.source, f"in {cell.module}" if cell.module else "") if item)
-    rows = [("source", quoted(where)), ("joined", quoted(", ".join(cell.joined))), ("reason", quoted(cell.reason))]
+    rows = [
+        ("source", quoted(shown_place(cell.source, cell.module))),
+        ("joined", quoted(", ".join(cell.joined))),
+        ("reason", quoted(cell.reason)),
+    ]
     example = cell.counterexample
     if example is not None:
         index = ", ".join(map(str, example.at))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.shown import counted
 from fuseguard.report.lines import Line, table
+from fuseguard.report.locations import shown_place
 from fuseguard.report.numbers import json_number, short
 from fuseguard.report.quoting import quoted
 
@@ -69,10 +70,9 @@ def _left_out(cells: Sequence[Cell]) -> Iterator[Line]:
 def _place(cell: Cell) -> Iterator[Line]:
     ops = " -> ".join(cell.ops) or "the value itself"
     yield Line(("  " + quoted(ops), "error"), f" at {quoted(cell.value)}", hang=4)
-    where = " ".join(item for item in (cell.source, f"in {cell.module}" if cell.module else "") if item)
     index = ", ".join(map(str, cell.at))
     rows = [
-        ("source", quoted(where)),
+        ("source", quoted(shown_place(cell.source, cell.module))),
         ("off by", f"up to {short(cell.steps)} steps, {cell.differing} of {counted(cell.elements, 'element')}"),
         ("worst", f"element [{index}]: expected {short(cell.expected)}, the lowering has {short(cell.actual)}"),
         ("given", ", ".join(f"{quoted(name)} = {code}" for name, code in cell.witness)),

@@ -26,6 +26,14 @@ def shown(source: SourceLine) -> str:
     return place.removeprefix(f"{os.getcwd()}{os.sep}")
 
 
+def shown_place(place: str, module: str = "") -> str:
+    """The same of a place that is a text, ``file:line`` or "", and the module that it is in."""
+    file, _, line = place.rpartition(":")
+    if file and line.isdecimal():
+        place = shown(SourceLine(file, int(line)))
+    return " ".join(filter(None, (place, f"in {module}" if module else "")))
+
+
 def origin(finding: Finding) -> str:
     """Where in the model a finding is, for a report that points into the user's code: its module, and the line of an
     installed package that is the model's own. No path of this machine is in it.
