@@ -28,8 +28,12 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.10", "3.12", "3.13")
 #: The tests of ``make test-fast``.
 MARKS = "not torch and not slow and not thorough and not campaign and not network"
-#: What is left out of them: it is about the repository's files and tools or a page's script, whatever the Python.
-LEFT_OUT = ("tests/docs", "tests/repository", "tests/tools", "tests/browser")
+#: What is left out of them, because it is the same on any Python: the repository's files and tools, a page's script, and
+#: what all rules say of all examples on every release. tests/rules/test_examples.py runs each rule.
+LEFT_OUT = (
+    "tests/docs", "tests/repository", "tests/tools", "tests/browser", "tests/rules/test_linear_work.py",
+    "tests/rules/test_recorded_effects.py", "tests/rules/test_repair_rounds.py",
+)  # fmt: skip
 
 #: Prints the version, and fails where no environment can be made: Debian packages venv apart.
 _PROBE = "import sys, ensurepip, venv; print('.'.join(map(str, sys.version_info[:3])))"
@@ -116,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"Python {series}: {found.version}")
             interpreters.append(found)
     sys.stdout.flush()
-    pytest_arguments = given[place + 1 :] or ["tests", *(f"--ignore={folder}" for folder in LEFT_OUT)]
+    pytest_arguments = given[place + 1 :] or ["tests", *(f"--ignore={path}" for path in LEFT_OUT)]
     failed = False
     with ThreadPoolExecutor(max_workers=max(1, len(interpreters))) as pool:
         for outcome in pool.map(lambda found: run_tests(found, pytest_arguments), interpreters):
