@@ -28,8 +28,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.10", "3.12", "3.13")
 #: The tests of ``make test-fast``.
 MARKS = "not torch and not slow and not thorough and not campaign and not network"
-#: What is left out of them, because it is the same on any Python: the repository's files and tools, a page's script, and
-#: what all rules say of all examples on every release. tests/rules/test_examples.py runs each rule.
+#: What is left out of them, because it is the same on any Python: the repository's files and tools, a page's script,
+#: and what all rules say of all examples on every release. tests/rules/test_examples.py runs each rule.
 LEFT_OUT = (
     "tests/docs", "tests/repository", "tests/tools", "tests/browser", "tests/rules/test_linear_work.py",
     "tests/rules/test_recorded_effects.py", "tests/rules/test_repair_rounds.py",
