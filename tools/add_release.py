@@ -50,7 +50,7 @@ class Addition:
     mentions: tuple[Mention, ...] = ()
     recording: Recording | None = None
     base_recording: Recording | None = None
-    faults: tuple[str, ...] = ()
+    faults: tuple[str, ...] | str = ()
     took: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -122,7 +122,7 @@ def record(addition: Addition, jobs: int) -> None:
     """
     path = recording_of(addition.release, addition.checkout)
     if path.is_file():
-        addition.faults = ("unknown: the recording was there already; fuseguard selftest compares again",)
+        addition.faults = "unknown: the recording was there already; fuseguard selftest compares again"
     else:
         overlay = Overlay(HeavyEnv.of(addition.release, addition.checkout), addition.checkout, addition.release)
         command = [str(overlay.path / "bin" / "fuseguard"), "selftest", "--record", str(path), "-j", str(jobs)]
@@ -157,7 +157,7 @@ def decisions(addition: Addition) -> str:
         _part(lines, "Rules that name something that differs", map(str, addition.mentions))
     if addition.recording is not None:
         if addition.base_recording is None:
-            _part(lines, "Cases whose effect changed", [f"unknown: there is no recording of {addition.base}"])
+            _part(lines, "Cases whose effect changed", f"unknown: there is no recording of {addition.base}")
         else:
             _part(lines, "Cases whose effect changed", differences(addition.base_recording, addition.recording))
         _part(lines, "Cases that disagree with the effects tables", addition.faults)
@@ -165,7 +165,11 @@ def decisions(addition: Addition) -> str:
     return "\n".join([*lines, "", f"Wall time: {took}", ""])
 
 
-def _part(lines: list[str], title: str, items: Iterable[str]) -> None:
+def _part(lines: list[str], title: str, items: Iterable[str] | str) -> None:
+    """Add a part with its items, or with a text that says why these are not known."""
+    if isinstance(items, str):
+        lines += ["", f"{title}: {items}"]
+        return
     items = list(items)
     lines += ["", f"{title}: {len(items) or 'none'}", *(f"  {item}" for item in items)]
 

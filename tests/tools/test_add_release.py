@@ -94,6 +94,8 @@ def test_a_step_whose_result_is_there_is_not_done_again(addition: Addition, chec
     add(again, {}, 2, "record")
     assert "changed by hand" in addition.constraints.read_text()
     assert "was there already" in decisions(again)
+    # "1", with the reason as the only case, read like a case that disagrees.
+    assert "Cases that disagree with the effects tables: unknown: the recording was there" in decisions(again)
     assert "seen wrong -> exact" in decisions(again)
 
 
@@ -112,7 +114,7 @@ def test_a_selftest_that_records_nothing_is_an_error(addition: Addition, checkou
 def test_without_a_recording_of_the_neighbour_nothing_is_claimed(addition: Addition, checkout: Path) -> None:
     add_release.recording_of("1.5.1", checkout).unlink()
     add(addition, {}, 2, "record")
-    assert "unknown: there is no recording of 1.5.1" in decisions(addition)
+    assert "Cases whose effect changed: unknown: there is no recording of 1.5.1" in decisions(addition)
 
 
 def test_only_measured_releases_are_started_from(checkout: Path) -> None:
