@@ -57,6 +57,13 @@ def test_an_op_that_is_not_annotated_or_reads_floats_computes_in_float() -> None
     assert find(NoIntegerForm(), of_floats("aten.sign.default")) == ()
 
 
+def test_sgn_is_a_sign() -> None:
+    """The edge dialect makes one of it. Measured on 1.5.1, 1.4.1, 1.3.1 and 1.2.0."""
+    for profile in ("INT", "INT+FP"):
+        (finding,) = find(NoIntegerForm(), of("aten.sgn.default"), f"TOSA-1.0+{profile}")
+        assert (finding.case, finding.effect) == ("sign", Effect.CRASH)
+
+
 def test_a_mean_is_decomposed_after_it_is_folded_from_1_3_on() -> None:
     graph = of("aten.mean.dim", (1,), True)
     assert [len(find(NoIntegerForm(), graph, release=release)) for release in ("1.2.0", "1.3.1", "1.5.1")] == [0, 1, 1]

@@ -216,6 +216,12 @@ def test_a_number_that_is_chosen_is_read_as_a_code(target: str, number: float, z
     assert len(find(PartialInputs(), with_number(target, number, qparams, qparams), "TOSA-1.0+INT+FP")) == found
 
 
+def test_a_number_is_no_code_where_the_scale_is_none() -> None:
+    impossible = int8(0.0, 0)
+    graph = with_number("aten.masked_fill.Scalar", 0, impossible, impossible)
+    assert len(find(PartialInputs(), graph, "TOSA-1.0+INT+FP")) == 1
+
+
 @pytest.mark.parametrize("target", ["aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.masked_fill.Scalar"])
 def test_no_codes_pass_an_op_that_chooses_a_number(target: str) -> None:
     assert find(ValueTransparentRequant(), with_number(target, 0.5)) == ()

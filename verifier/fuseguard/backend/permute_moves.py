@@ -145,15 +145,23 @@ class PermuteMoves:
         return found if len(found) < LONGEST_CHAIN else []
 
     def _order_is_lost(self, view: Node) -> bool:
-        """Whether what reads a view of one size at most reads its elements alone, and no other tensor beside them."""
+        """Whether what reads a view of one size at most reads its elements alone, and no other tensor beside them.
+
+        With float support, the DQ at a delegate's end is in the delegate, and its cast is none of the ops that let a
+        permute through. What goes to a linear or another view before that does not come to it.
+        """
         pending, seen = [view], {view.name}
         while pending and len(seen) < LONGEST_CHAIN:
             readers = self._few_readers(pending.pop())
             if not readers:
                 return False
             for reader in readers:
-                if reader.op == "output" or reader.name in seen or reader.kind in ("permute", "linear", *_VIEWS):
+                if reader.name in seen or reader.kind in ("permute", "linear", *_VIEWS):
                     continue  # the backend puts a view in front of a linear, too
+                if reader.op == "output" or stays_outside(self.view, reader, self.target):
+                    if self.target.has_float:
+                        return False
+                    continue
                 if not has_one_operand(self.view, reader):
                     return False
                 seen.add(reader.name)

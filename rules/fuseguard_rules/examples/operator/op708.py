@@ -178,7 +178,6 @@ GOOD = (
     Example("1 - x between two convolutions", _graph("conv", "sub.Tensor", "conv")),
     Example("conv2d subtracted from a number, and padded alone", _beside("pad")),
     Example("conv2d subtracted from a number, and pooled", _beside("pool")),
-    Example("sum of 1 - conv2d over height and width, of a batch of 1", _summed(1)),
     Example("1 - conv2d, added to a conv2d", _joined("from one", "add.Tensor")),
     Example("sum of a conv2d and an input, subtracted from one", _joined("add.Tensor", "from one", others=False)),
 )
