@@ -180,3 +180,53 @@ def test_a_permute_moves_down_through_a_maximum_of_one_value(twice: bool, found:
     less = b.call("aten.sub.Tensor", number, b.requantize(most, qparams), shape=(1, 8, 4))
     graph = b.output(b.requantize(less, int8(0.06)))
     assert len(find(PermuteLandsOnScalar(), graph, "1.5.1", "TOSA-1.0+INT")) == found
+
+
+def averaged(batch: int, *after: str, keepdim: bool = False, dims: tuple[int, ...] = (2, 3)) -> Graph:
+    """The mean of 1 - conv2d as Arm's quantizer leaves it: a sum, a product and a view, and ``after`` that."""
+    b = GraphBuilder()
+    qparams, shape = int8(0.05, 3), (batch, 4, 6, 8)
+    kept = tuple(1 if place in dims else size for place, size in enumerate(shape))
+    flat = tuple(size for place, size in enumerate(shape) if place not in dims)
+    weight = b.quantized_constant("weight", (4, 4, 1, 1), 0.0103)
+    conv = b.call("aten.conv2d.default", b.quantized_input("x", shape, qparams), weight, None, shape=shape)
+    number = b.dequantize(b.constant("number", (1, 1, 1, 1)), int8(0.0079))
+    value = b.requantize(b.call("aten.sub.Tensor", number, b.requantize(conv, qparams), shape=shape), qparams)
+    value = b.requantize(b.call("aten.sum.dim_IntList", value, dims, True, shape=kept), int8(2.1, 3))
+    part = b.dequantize(b.constant("part", (1, 1, 1, 1)), int8(0.0002))
+    value = b.requantize(b.call("aten.mul.Tensor", value, part, shape=kept), qparams)
+    if not keepdim:
+        value = b.requantize(b.call("aten.view.default", value, flat, shape=flat), qparams)
+    for op in after:
+        operands: tuple[str | None, ...] = (value,)
+        if op == "add.Tensor":
+            operands = (value, b.quantized_input("y", flat, qparams))
+        elif op == "linear.default":
+            operands = (value, b.quantized_constant("linear_weight", (flat[-1], flat[-1]), 0.0103), None)
+        value = b.requantize(b.call(f"aten.{op}", *operands, shape=flat), qparams)
+    return b.output(value)
+
+
+@pytest.mark.parametrize(
+    ("graph", "without", "with_float"),
+    [
+        (averaged(1), None, Effect.CRASH),
+        (averaged(1, "sigmoid.default"), None, Effect.CRASH),
+        (averaged(1, "linear.default"), None, None),
+        (averaged(1, dims=(1, 2)), None, Effect.CRASH),
+        (averaged(2), Effect.CRASH, Effect.CRASH),
+        (averaged(2, "linear.default"), Effect.CRASH, Effect.CRASH),
+        (averaged(1, "add.Tensor"), Effect.CRASH, Effect.CRASH),
+        (averaged(1, dims=(3,)), Effect.CRASH, Effect.CRASH),
+        (averaged(1, keepdim=True), Effect.RUNTIME_FAULT, Effect.RUNTIME_FAULT),
+    ],
+    ids=["batch of 1", "table after it", "linear after it", "other dimensions", "batch of 2", "batch of 2, linear",
+         "added to a tensor", "two sizes left", "dimensions kept"],
+)  # fmt: skip
+def test_a_permute_is_lost_where_the_order_does_not_matter(
+    graph: Graph, without: Effect | None, with_float: Effect | None
+) -> None:
+    """Judged on 1.5.1, as programs of Arm's quantizer: all in INT, and those but the sum with a tensor in INT+FP."""
+    for spec, effect in (("TOSA-1.0+INT", without), ("TOSA-1.0+INT+FP", with_float)):
+        found = find(PermuteLandsOnScalar(), graph, "1.5.1", spec)
+        assert [finding.effect for finding in found] == ([] if effect is None else [effect]), spec

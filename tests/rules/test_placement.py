@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from fuseguard.engine import Effect
-from fuseguard.ir import Arg, Graph
-from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir import Arg, Graph, QParams
+from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE, anchor_graph
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
+from fuseguard_rules.qdomain.qd202_value_transparent_requant import ValueTransparentRequant
 from fuseguard_testkit.linting import find
 
 
@@ -163,3 +165,73 @@ def test_a_float_anchor_without_q_is_half_quantized_and_nothing_else() -> None:
     graph = anchor_graph("linear", data=False, output=False)
     assert len(find(WeightOnly(), graph)) == 1
     assert not find(MissingOutputQ(), graph)
+
+
+def with_number(target: str, number: float, before: QParams = INPUT, after: QParams = OUTPUT) -> Graph:
+    """An op of a tensor, perhaps by a mask, and a number, which is first in ``where.ScalarSelf``."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, before)
+    masks: tuple[Arg, ...] = (b.input("mask", SHAPE, "bool"),)
+    args: dict[str, tuple[Arg, ...]] = {
+        "aten.masked_fill.Scalar": (x, *masks, number),
+        "aten.where.ScalarOther": (*masks, x, number),
+        "aten.where.ScalarSelf": (*masks, number, x),
+        "first": (number, x),
+    }
+    made = b.call("aten.sub.Tensor" if target == "first" else target, *args.get(target, (x, number)), shape=SHAPE)
+    return b.output(b.requantize(made, after))
+
+
+@pytest.mark.parametrize(
+    ("target", "effect"),
+    [
+        ("aten.add.Tensor", Effect.CRASH),
+        ("aten.mul.Tensor", Effect.CRASH),
+        ("aten.sub.Tensor", Effect.CRASH),
+        ("first", Effect.CRASH),
+        ("aten.rsub.Scalar", Effect.CRASH),
+        ("aten.masked_fill.Scalar", Effect.WRONG),
+        ("aten.where.ScalarOther", Effect.WRONG),
+        ("aten.where.ScalarSelf", Effect.WRONG),
+        ("aten.add.Scalar", None),
+        ("aten.mul.Scalar", None),
+    ],
+)
+def test_a_number_is_a_float_operand(target: str, effect: Effect | None) -> None:
+    """The edge dialect makes a float tensor of it, but for the Scalar overloads, which stay on the CPU."""
+    graph = with_number(target, 0.5)
+    for spec, expected in (("TOSA-1.0+INT+FP", effect), ("TOSA-1.0+INT", Effect.CPU_FALLBACK)):
+        found = find(PartialInputs(), graph, spec)
+        assert [finding.effect for finding in found] == ([] if effect is None else [expected])
+    if effect is not None:
+        (finding,) = find(PartialInputs(), graph)
+        assert "the number 0.5" in finding.message
+
+
+@pytest.mark.parametrize("target", ["aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.masked_fill.Scalar"])
+@pytest.mark.parametrize(("number", "zero_point", "found"), [(0.5, 0, 1), (0, 0, 0), (0, 3, 1)])
+def test_a_number_that_is_chosen_is_read_as_a_code(target: str, number: float, zero_point: int, found: int) -> None:
+    """Zero is its own code if the zero point is 0."""
+    qparams = int8(0.02, zero_point)
+    assert len(find(PartialInputs(), with_number(target, number, qparams, qparams), "TOSA-1.0+INT+FP")) == found
+
+
+def test_a_number_is_no_code_where_the_scale_is_none() -> None:
+    impossible = int8(0.0, 0)
+    graph = with_number("aten.masked_fill.Scalar", 0, impossible, impossible)
+    assert len(find(PartialInputs(), graph, "TOSA-1.0+INT+FP")) == 1
+
+
+@pytest.mark.parametrize("target", ["aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.masked_fill.Scalar"])
+def test_no_codes_pass_an_op_that_chooses_a_number(target: str) -> None:
+    assert find(ValueTransparentRequant(), with_number(target, 0.5)) == ()
+
+
+def test_an_annotated_constant_of_the_edge_dialect_is_float() -> None:
+    """It makes a constant of the number in 1 - x, and gives it the annotation of the op."""
+    b = GraphBuilder("edge")
+    number = b.constant("number", (), "float32")
+    x = b.quantized_input("x", SHAPE, INPUT)
+    graph = b.output(b.requantize(b.call("aten.sub.Tensor", number, x, shape=SHAPE), OUTPUT))
+    marked = Graph([replace(node, annotated=True) if node.name == number else node for node in graph], dialect="edge")
+    assert len(find(PartialInputs(), marked, "TOSA-1.0+INT+FP")) == 1

@@ -13,6 +13,8 @@ from fuseguard.target import Target
 examples = ExamplesOf("fuseguard_rules.examples.dtype.dt514")
 
 _CODES = "FoldAndAnnotateQParamsPass folds the DQ; no lookup table and no RESCALE follows"
+_PARTS = "the parts of the op are annotated, and there is no Q or DQ between them"
+_CHECKED = "CheckProperQuantization"
 
 #: What float arithmetic computes to the bit, on the accelerator or off it.
 _EXACT_IN_FLOAT = frozenset(("sign", "compared", "windows", "bools"))
@@ -27,8 +29,12 @@ class NoIntegerForm(Rule):
         "unfold and logical ops if they are annotated, because its INT list has them. FoldAndAnnotateQParamsPass then "
         "removes their dequantize ops. But no pass makes a lookup table of them or puts rescales around them, so that "
         "what they are decomposed into computes with the codes, as if these were the values. TOSA has no operator for "
-        "that, and lowering crashes. The same holds for mean from 1.3 on. A division that truncates lowers to INTDIV, "
-        "and add and sub with alpha to a product of codes: the result is silently wrong or undefined. Arm's quantizer "
+        "that, and lowering crashes. The same holds for mean from 1.3 on. The edge dialect makes several ops of "
+        "others, such as softplus, mish, glu, logsumexp, prelu, rms_norm and the losses. It annotates all of them, "
+        "but puts neither a Q nor a DQ between them. With float support, the first ones compute with codes, and the "
+        "others with what these yield: lowering crashes, or the result is silently wrong. The INT profile leaves most "
+        "of them on the CPU, but takes the slices of a glu, say. A division that truncates lowers to INTDIV, and add "
+        "and sub with alpha to a product of codes: the result is silently wrong or undefined. Arm's quantizer "
         "decomposes these ops before it annotates. They are annotated in programs of another tool, or in those of an "
         "older release."
     )
@@ -41,6 +47,19 @@ class NoIntegerForm(Rule):
     effects = EffectsTable(
         [
             EffectRow("product", "*", "INT", Effect.CPU_FALLBACK, reference="ProductSupported"),
+            EffectRow("parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("parts", "*", "INT+FP", Effect.CRASH, reference=_PARTS),
+            EffectRow("compared parts", ">=1.4", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("mixed parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("mixed parts", "*", "INT+FP", Effect.WRONG, reference=_PARTS),
+            EffectRow("summed parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("summed parts", ">=1.5", "INT+FP", Effect.WRONG, reference=_PARTS),
+            EffectRow("yielded parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("yielded parts", "*", "INT+FP", Effect.RUNTIME_FAULT, reference=_PARTS),
+            EffectRow("cut parts", "*", "INT", Effect.RUNTIME_FAULT, reference=_PARTS),
+            EffectRow("moved parts", "*", "*", Effect.RUNTIME_FAULT, reference=_PARTS),
+            EffectRow("raw parts", "*", "INT", Effect.RUNTIME_FAULT, reference=_PARTS),
+            EffectRow("raw parts", "*", "INT+FP", Effect.WRONG, reference=_PARTS),
             EffectRow("truncated", "*", "*", Effect.WRONG, reference="TOSA INTDIV of codes"),
             EffectRow("sum", "*", "*", Effect.WRONG, reference="DecomposeAddSubAlphaPass multiplies codes"),
             EffectRow("difference", "*", "*", Effect.UNDEFINED, reference="DecomposeAddSubAlphaPass multiplies codes"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fuseguard.backend.elementwise import (
     CHANNELS_LAST,
+    LONGEST_CHAIN,
     has_one_operand,
     producer_of,
     readers_of,
@@ -39,8 +40,9 @@ class PermuteLandsOnScalar(Rule):
         "PropagateViewCopyPermuteDownPass moves permutes down through elementwise ops, slices, and sums, products and "
         "concatenations of tensors that all have the same permute. If a permute has moved down past the op with the "
         "number and then past such a join, it does not move up again: (1 - conv(x)) + conv(y) is right, but 1 - "
-        "(conv(x) + conv(y)) is not. The edge dialect turns a log_sigmoid into minimum(0, x), which the backend "
-        "delegates where floats are lowered."
+        "(conv(x) + conv(y)) is not. A permute is removed before that if all that is computed from it ends in a view "
+        "of one size at most, as (1 - conv(x)).mean((2, 3)) does for a batch of 1. The edge dialect turns a "
+        "log_sigmoid into minimum(0, x), which the backend delegates where floats are lowered."
     )
     remedy = (
         "Write the number second (-x + 1), let fuseguard keep the op on the CPU (guard), or repair the program: the "
@@ -55,6 +57,7 @@ class PermuteLandsOnScalar(Rule):
             EffectRow("made", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
             EffectRow("order", ">=1.5", "*", Effect.WRONG, reference=_MOVED),
             EffectRow("joined", ">=1.5", "*", Effect.CRASH, reference=_MOVED),
+            EffectRow("viewed", ">=1.5", "*", Effect.CRASH, reference="a view of the other shape"),
             EffectRow("shape", ">=1.5", "*", Effect.RUNTIME_FAULT, reference=_MOVED),
         ]
     )
@@ -77,6 +80,8 @@ class PermuteLandsOnScalar(Rule):
                 continue  # their permutes cancel out before they are moved
             if above is not None and below is None and not moves.comes_back(node):
                 continue  # it has moved down through an op of several operands, past which none moves up
+            if not made and above is not None and below is None and moves.vanishes(node):
+                continue  # its elements are read in any order
             layout = below or above
             if layout is None or (node.kind == "mul" and above is not None and _feeds(view, above, node)):
                 continue  # a number times a convolution is folded into the convolution
@@ -137,7 +142,8 @@ def _case(view: View, node: Node, below: Node | None) -> str:
     """What becomes of a result whose elements are in another order, and whose shape is another one.
 
     ``made``: an op of floats whose shape does not fit, so that the lowering itself fails. ``joined``: an op that joins
-    the result with tensors of the right shape. ``shape``: an op that insists on the shape. Else ``order``.
+    the result with tensors of the right shape. ``viewed``: a sum of it loses dimensions. ``shape``: an op that insists
+    on the shape. Else ``order``.
     """
     if node.kind == WITH_NUMBER and not node.annotated:
         return "made"
@@ -148,6 +154,8 @@ def _case(view: View, node: Node, below: Node | None) -> str:
         return "made" if any(_joins(view, reader) for reader in readers) else "order"
     if any(_joins(view, reader) for reader in readers):
         return "joined" if _changes(node) else "order"
+    if any(_sums_and_views(view, reader) for reader in readers):
+        return "viewed"
     return "shape" if any(_insists(reader) for reader in readers) else "order"
 
 
@@ -157,6 +165,24 @@ def _joins(view: View, reader: Node) -> bool:
 
 def _insists(reader: Node) -> bool:
     return reader.kind in ("conv", "sum", "slice", "split", "chunk")
+
+
+def _sums_and_views(view: View, reader: Node) -> bool:
+    """Whether a sum of the result, perhaps through ops of one tensor, loses dimensions, right away or by a view."""
+    summed = False
+    node: Node | None = reader
+    for _ in range(LONGEST_CHAIN):
+        if node is None or node.op != "call" or (summed and node.kind in ("view", "squeeze")):
+            return node is not None and node.op == "call"
+        if node.kind == "sum":
+            summed = True
+            if node.arg(2, "keepdim", False) is not True:
+                return True
+        elif not has_one_operand(view, node):
+            return False
+        readers = readers_of(view, node)
+        node = readers[0] if len(readers) == 1 else None
+    return False
 
 
 def _changes(node: Node) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.partition import has_company
+from fuseguard.backend.proper_quantization import numbers_beside
 from fuseguard.backend.quantized_operands import float_peers, half_quantized, is_unchecked, quantized_source
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
+from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.placement.pl402")
@@ -21,8 +23,8 @@ _LEFT = (
 _FOLDED = "FoldAndAnnotateQParamsPass folds the DQs that are there, #21589, #22559"
 
 #: Ops that combine tensors in one arithmetic, with their case: those that the INT profile checks, and where, which
-#: lowers silently.
-_CASES = {**dict.fromkeys(("add", "sub", "mul"), "checked"), "where": "where"}
+#: lowers silently. The edge dialect makes a where of masked_fill.
+_CASES = {**dict.fromkeys(("add", "sub", "mul"), "checked"), **dict.fromkeys(("where", "masked_fill"), "where")}
 
 
 class PartialInputs(Rule):
@@ -36,7 +38,8 @@ class PartialInputs(Rule):
         "(CheckProperQuantization) and accepts the others. It then de-tags these as first ops with a float input, but "
         "not the DQs of their other operands. If their partition has anything else to compute, these DQs are lowered "
         "in float, which INT does not have. 1.5 keeps the Q and DQ of a few binary ops (#21589), but "
-        "InsertRescaleInt32Pass still treats these ops as integer ones."
+        "InsertRescaleInt32Pass still treats these ops as integer ones. A number beside a tensor (x + 1, 1 - x, "
+        "masked_fill) is such a float: the edge dialect makes a tensor of it."
     )
     remedy = "Quantize all float inputs of the op or none of them, or let fuseguard keep it on the CPU (guard)."
     scope = "cluster"
@@ -64,17 +67,26 @@ class PartialInputs(Rule):
             if not case or not node.annotated or half_quantized(view, node) is not None:
                 continue
             quantized, plain = float_peers(view, node)
+            numbers = numbers_beside(node)
             if target.has_float and case == "where":
-                plain = [item for item in plain if not _is_its_own_code(view, item, quantized)]
-            if quantized and plain:
+                plain = [item for item in plain if not _is_its_own_code(view, _number_of(item), quantized)]
+                numbers = tuple(item for item in numbers if not _is_its_own_code(view, item, quantized))
+            if quantized and (plain or numbers):
                 if case == "unchecked" and not target.has_float and has_company(view, node, target):
                     case = "left"
                 # A decomposed op has data movement before it, which carries the annotation too.
                 paths = [step for item in quantized for step in quantized_source(view, item, folded=True) or ()]
                 between = dict.fromkeys(step.name for step in paths if not view.is_dq(step))
                 nodes = (node, *(view.graph[name] for name in between))
+                floats = [*(item.name for item in plain), *(f"the number {number:g}" for number in numbers)]
                 yield self.finding(
-                    view, target, nodes, case=case, node=node.name, quantized=_names(quantized), plain=_names(plain)
+                    view,
+                    target,
+                    nodes,
+                    case=case,
+                    node=node.name,
+                    quantized=", ".join(item.name for item in quantized),
+                    plain=", ".join(floats),
                 )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
@@ -83,20 +95,22 @@ class PartialInputs(Rule):
         return Rewrite(tuple(Unannotate(name) for name in finding.nodes))
 
 
-def _is_its_own_code(view: View, constant: Node, quantized: list[Node]) -> bool:
+def _number_of(constant: Node) -> Arg:
+    """What a constant is filled with."""
+    filled = constant.kind == "full" and constant.operator != "arange"
+    return constant.args[-1] if filled and constant.args else None
+
+
+def _is_its_own_code(view: View, number: Arg, quantized: list[Node]) -> bool:
     """Whether a number that is read as a code is the code of its own value, as 0 is if the zero point is 0."""
-    number = constant.args[-1] if constant.kind == "full" and len(constant.args) > 1 else None
     qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item, folded=True))]
-    return isinstance(number, int | float) and all(
-        item is not None and not item.per_channel and item.quantize(number) == number for item in qparams
-    )
+    known = [item for item in qparams if item is not None and item.usable and not item.per_channel]
+    if not isinstance(number, int | float) or len(known) < len(qparams):
+        return False
+    return all(item.quantize(number) == number for item in known)
 
 
 def _case(node: Node) -> str:
     if node.kind == "matmul":
         return "bmm" if node.target.startswith("aten.bmm") else "matmul"
     return "unchecked" if is_unchecked(node) else _CASES.get(node.kind, "")
-
-
-def _names(nodes: list[Node]) -> str:
-    return ", ".join(node.name for node in nodes)

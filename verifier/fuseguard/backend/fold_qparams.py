@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import numbers_beside
 from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
 from fuseguard.ir.value import Value
@@ -43,7 +44,7 @@ def carries_codes(node: Node) -> bool:
     """Whether the backend lets integer codes through ``node`` unchanged, once it takes it for quantized."""
     if node.op != "call" or not node.info.has(Trait.TRANSPARENT) or node.kind in _REWRITTEN:
         return False
-    if node.target in _VANISHING:
+    if node.target in _VANISHING or numbers_beside(node):
         return False
     return node.annotated or node.info.has(Trait.GETITEM)
 

@@ -5,8 +5,12 @@ let it through, and through an op of several operands if the same permute comes 
 (``FuseIdenticalInputTransformsPass``). ``PropagateViewCopyPermuteUpPass`` then moves it up as far as it can. It cannot
 pass an op of several operands, so what has joined other permutes stays below.
 
-Source: ``PropagateViewCopyPermuteDownPass``, ``PropagateViewCopyPermuteUpPass`` and
-``FuseIdenticalInputTransformsPass`` of ExecuTorch 1.5.1.
+Before anything is moved, ``RemovePermutesAroundElementwiseOps`` removes a permute if all that is computed from it ends
+where the order of elements does not matter: a view of a tensor of which one size at most is not 1
+(``_is_permutation_sink_view``), as after a mean over height and width of a batch of 1.
+
+Source: ``PropagateViewCopyPermuteDownPass``, ``PropagateViewCopyPermuteUpPass``, ``RemovePermutesAroundElementwiseOps``
+and ``FuseIdenticalInputTransformsPass`` of ExecuTorch 1.5.1.
 
 Rules that depend on it: DT512, OP708.
 """
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import islice
 
 from fuseguard.backend.elementwise import (
     CHANNELS_LAST,
@@ -30,6 +35,7 @@ from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.value_relations import reads_one_value_twice
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.value import Value
+from fuseguard.ir.walks import beyond_quantizers
 from fuseguard.target import Target
 
 #: The ops of several operands through which identical permutes move, by kind; maximum and minimum are not among them.
@@ -38,6 +44,8 @@ _JOINS = frozenset(("add", "sub", "mul", "div", "where", "cat", *COMPARISONS, "n
 _STOPS_DOWN = frozenset(("maximum", "minimum"))
 #: The ops whose dimension is adapted when a permute moves through them, by kind.
 _SLICES = frozenset(("slice", "split", "chunk"))
+#: The ops that become views, by kind.
+_VIEWS = frozenset(("view", "squeeze", "unsqueeze"))
 #: The op of which the edge dialect makes a minimum with the number 0 as its first operand.
 WITH_NUMBER = "log_sigmoid"
 
@@ -83,6 +91,82 @@ class PermuteMoves:
         if len(readers) > 1 and not all(self._lets_through(item) for item in readers):
             return True
         return all(self._comes_back_from(reader, depth) for reader in readers)
+
+    def vanishes(self, node: Node) -> bool:
+        """Whether the permute that comes down to ``node`` is removed before it is moved.
+
+        It is if every path from the ops between the two on ends in a view whose operand has one size at most that is
+        not 1, or in an op with the same permute. Paths are followed through ops of one tensor, slices, pads and sums.
+        """
+        path = self._path_to_permute(node)
+        seen = {item.name for item in path}
+        pending = list(path)
+        while pending and len(seen) < LONGEST_CHAIN:
+            item = pending.pop()
+            if item.kind == "sum" and item.arg(2, "keepdim", False) is not True:
+                if not (_has_one_size(self.view, item, reduced=True) and self._order_is_lost(item)):
+                    return False
+                continue
+            readers = self._few_readers(item)
+            if not readers:
+                return False
+            for reader in readers:
+                if reader.kind in CHANNELS_LAST or reader.name in seen:
+                    continue
+                if reader.op == "output" or stays_outside(self.view, reader, self.target):
+                    return False
+                if reader.kind in _VIEWS and _has_one_size(self.view, reader):
+                    if not self._order_is_lost(reader):
+                        return False
+                    continue
+                if reader.kind not in ("sum", "pad", *_SLICES) and not has_one_operand(self.view, reader):
+                    return False
+                seen.add(reader.name)
+                pending.append(reader)
+        return bool(path) and not pending
+
+    def _path_to_permute(self, node: Node) -> list[Node]:
+        """The ops from ``node`` up to the one whose permute comes down to it; [] if they are not in one row."""
+        path: list[Node] = []
+        item: Node | None = node
+        while item is not None and len(path) < LONGEST_CHAIN:
+            if _own(item) is not None:
+                return path
+            path.append(item)
+            if item.kind not in _SLICES and not has_one_operand(self.view, item):
+                return []
+            operand = tensor_operand(self.view, item)
+            item = producer_of(self.view, operand) if operand is not None else None
+        return []
+
+    def _few_readers(self, node: Node) -> list[Node]:
+        """Who reads the result of ``node``; [] if these are many, which are not looked at for each op beside them."""
+        found = list(islice(beyond_quantizers(node, self.view.users, hands_on), LONGEST_CHAIN))
+        return found if len(found) < LONGEST_CHAIN else []
+
+    def _order_is_lost(self, view: Node) -> bool:
+        """Whether what reads a view of one size at most reads its elements alone, and no other tensor beside them.
+
+        With float support, the DQ at a delegate's end is in the delegate, and its cast is none of the ops that let a
+        permute through. What goes to a linear or another view before that does not come to it.
+        """
+        pending, seen = [view], {view.name}
+        while pending and len(seen) < LONGEST_CHAIN:
+            readers = self._few_readers(pending.pop())
+            if not readers:
+                return False
+            for reader in readers:
+                if reader.name in seen or reader.kind in ("permute", "linear", *_VIEWS):
+                    continue  # the backend puts a view in front of a linear, too
+                if reader.op == "output" or stays_outside(self.view, reader, self.target):
+                    if self.target.has_float:
+                        return False
+                    continue
+                if not has_one_operand(self.view, reader):
+                    return False
+                seen.add(reader.name)
+                pending.append(reader)
+        return not pending
 
     def up_to(self, node: Node) -> Permute | None:
         """The permute that comes up to the result of ``node``: the same from all of its readers, which then merge."""
@@ -194,3 +278,9 @@ def _meets_nhwc(view: View, node: Node) -> bool:
         pending += [reader for reader in between if reader.name not in seen]
         seen |= {reader.name for reader in between}
     return not pending
+
+
+def _has_one_size(view: View, node: Node, *, reduced: bool = False) -> bool:
+    """Whether the operand of a view, or the result of a reduction (``reduced``), has one size at most that is not 1."""
+    value = node if reduced else view.producer(node)
+    return value is not None and value.meta is not None and sum(size != 1 for size in value.meta.shape) <= 1

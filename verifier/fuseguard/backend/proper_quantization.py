@@ -10,8 +10,8 @@ before; and 1.5 fuses more activations.
 The backend asks these questions of the edge graph, and with float support only whether the INT list has an annotated
 op. In an ATen graph an op is judged in the form that it has in the edge dialect.
 
-Rules that depend on it: OP718, and those of convert_full_like and lookup_table and partition and quantized_operands and
-quantized_values and raw_reductions and unlowered_forms and unread_inputs.
+Rules that depend on it: OP718, PL402, and those of convert_full_like and fold_qparams and lookup_table and partition
+and quantized_operands and quantized_values and raw_reductions and unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ _FLOAT_ONLY_KINDS = frozenset((
 _FLOAT_ONLY = frozenset((
     "add.Scalar", "div.Scalar", "div.Tensor", "mean.default", "mul.Scalar", "rsub.Scalar", "sub.Scalar",
 ))  # fmt: skip
+
+#: By operator call, which arguments may be numbers of which the edge dialect makes float tensors.
+_NUMBERS = {
+    "add.Tensor": (0, 1), "masked_fill.Scalar": (2,), "mul.Tensor": (0, 1), "rsub.Scalar": (1,), "sub.Tensor": (0, 1),
+    "where.Scalar": (1, 2), "where.ScalarOther": (2,), "where.ScalarSelf": (1,),
+}  # fmt: skip
 
 #: The release from which on the INT list, and TableOps if it is one, has an op.
 _LISTED_SINCE = {
@@ -127,9 +133,17 @@ def improper(view: View, node: Node, target: Target) -> Refusal | None:
     fed = [producer for producer in view.graph.inputs(node) if not view.is_dq(producer)]
     if any(_is_size(producer) for producer in fed):
         return Refusal.SYMBOLIC_INPUT
-    if _is_wrapped(node) or (any(map(_is_float, fed)) and not _reads_fused_anchor(view, node, target)):
+    reads_floats = bool(numbers_beside(node)) or any(map(_is_float, fed))
+    if _is_wrapped(node) or (reads_floats and not _reads_fused_anchor(view, node, target)):
         return Refusal.FLOAT_INPUT
     return None if _ends_in_codes(view, node, target) else Refusal.FLOAT_OUTPUT
+
+
+def numbers_beside(node: Node) -> tuple[float, ...]:
+    """The numbers that an op computes with beside its tensors, as ``x + 1`` does. The backend reads float tensors."""
+    places = _NUMBERS.get(_name(node), ())
+    operands = [node.args[place] for place in places if place < len(node.args)]
+    return tuple(float(item) for item in operands if isinstance(item, int | float))
 
 
 def _reads_fused_anchor(view: View, node: Node, target: Target) -> bool:

@@ -95,8 +95,11 @@ def half_quantized(view: View, node: Node) -> HalfQuantized | None:
 
 
 def _is_float_for_certain(producer: Node) -> bool:
-    """False for annotated ops with operands: in an edge program these may hand on codes within one decomposed op."""
-    return not producer.annotated or producer.info.has(_FLOAT_FOR_CERTAIN)
+    """False for annotated ops with operands: in an edge program these may hand on codes within one decomposed op.
+
+    The edge dialect gives the annotation of an op to the constant that it makes of a number, too.
+    """
+    return producer.op != "call" or not producer.annotated or producer.info.has(_FLOAT_FOR_CERTAIN)
 
 
 def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:

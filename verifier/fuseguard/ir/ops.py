@@ -130,6 +130,7 @@ _TABLE: dict[str, tuple[Trait, tuple[str, ...]]] = {
     "layer_norm": (_T.NONE, ("native_layer_norm",)),
     "batch_norm": (_T.NONE, ("_native_batch_norm_legit_no_training", "native_batch_norm")),
     **dict.fromkeys(_UNARY_OPS, (_T.UNARY, ())),
+    "sign": (_T.UNARY, ("sgn",)),
     "full": (_T.CONSTANT, ("full_like", "ones", "ones_like", "zeros", "zeros_like", "fill", "scalar_tensor", "arange")),
     "cond": (_T.CONTROL_FLOW, ()),
     "while_loop": (_T.CONTROL_FLOW, ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from fuseguard.engine import Example
@@ -10,6 +11,9 @@ from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.ir.graph import Arg
 
 _SHAPE = (1, 4, 6, 6)
+_POOL = "aten.adaptive_avg_pool2d.default"
+#: Kernel size, dilation, padding and stride.
+_WINDOWS = ((2, 2), (1, 1), (0, 0), (1, 1))
 _QPARAMS = int8(0.0237, -3)
 _RESULT = int8(0.0311, 5)
 #: Values above 0 alone, and codes that are not 0.
@@ -46,6 +50,13 @@ def _of_two(target: str, other: QParams = _ABOVE_ZERO, **kwargs: str | int) -> C
     return build
 
 
+def _attention() -> Graph:
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, (1, 2, 4, 8), _QPARAMS) for name in "xy")
+    made = b.call("aten.scaled_dot_product_attention.default", x, y, y, shape=(1, 2, 4, 8))
+    return b.output(b.requantize(made, _QPARAMS))
+
+
 BAD = (
     Example("sign of codes", _of_one("aten.sign.default")),
     Example("codes greater than a number", _compared("aten.gt.Scalar", 0.5)),
@@ -56,6 +67,21 @@ BAD = (
     Example("product of codes", _of_one("aten.prod.dim_int", 1, True, shape=(1, 1, 6, 6)), only_on=">=1.5"),
     Example("mean of codes", _of_one("aten.mean.dim", (1,), True, shape=(1, 1, 6, 6), out=_QPARAMS), only_on=">=1.3"),
     Example("unfold of codes", _of_one("aten.unfold.default", 3, 2, 2, shape=(1, 4, 6, 3, 2), out=_QPARAMS)),
+    Example("pool to one element", _of_one(_POOL, (1, 1), shape=(1, 4, 1, 1), out=_QPARAMS), only_on=">=1.3"),
+    Example("softplus of codes", _of_one("aten.softplus.default")),
+    Example("logsumexp of codes", _of_one("aten.logsumexp.default", (1,), shape=(1, 6, 6))),
+    Example("softshrink of codes", _of_one("aten.softshrink.default")),
+    Example("hardshrink of codes", _of_one("aten.hardshrink.default")),
+    Example("glu of codes", _of_one("aten.glu.default", 1, shape=(1, 2, 6, 6))),
+    Example("difference of neighbours", _of_one("aten.diff.default", shape=(1, 4, 6, 5))),
+    Example("windows of codes as columns", _of_one("aten.im2col.default", *_WINDOWS, shape=(1, 16, 25), out=_QPARAMS)),
+    Example("log_sigmoid of codes", _of_one("aten.log_sigmoid.default")),
+    Example("logaddexp of codes", _of_two("aten.logaddexp.default")),
+    Example("sum of codes that may be NaN", _of_one("aten.nansum.default", (1,), True, shape=(1, 1, 6, 6))),
+    Example("largest absolute code", _of_one("aten.linalg_vector_norm.default", math.inf, (1,), shape=(1, 6, 6))),
+    Example("norm of codes", _of_one("aten.linalg_vector_norm.default", 2, (1,), shape=(1, 6, 6))),
+    Example("loss of codes", _of_two("aten.mse_loss.default", _QPARAMS, reduction=0)),
+    Example("attention of codes", _attention),
     Example("add with alpha", _of_two("aten.add.Tensor", _QPARAMS, alpha=2)),
     Example("sub with alpha", _of_two("aten.sub.Tensor", _QPARAMS, alpha=2)),
 )
@@ -63,5 +89,7 @@ BAD = (
 GOOD = (
     Example("sign that is not annotated", _of_one("aten.sign.default", annotated=False)),
     Example("maximum of two tensors of codes", _of_two("aten.maximum.default", _QPARAMS)),
+    Example("std of codes", _of_one("aten.std.correction", (1,), shape=(1, 6, 6))),
+    Example("softplus that is not annotated", _of_one("aten.softplus.default", annotated=False)),
     Example("power of codes and a number", _of_one("aten.pow.Tensor_Scalar", 2)),
 )

@@ -112,6 +112,22 @@ def _late_slice() -> Graph:
     return b.output(b.requantize(_conv(b, "weight", part, shape), qparams))
 
 
+def _summed(batch: int, *, keepdim: bool = False) -> Callable[[], Graph]:
+    """A convolution that is subtracted from a number, and summed over its height and width."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        qparams, shape = int8(0.0487, 3), (batch, 4, 6, 8)
+        conv = b.requantize(_conv(b, "weight", b.quantized_input("x", shape, qparams), shape), qparams)
+        number = b.dequantize(b.constant("number", _ONE), int8(0.0079))
+        rest = b.requantize(b.call("aten.sub.Tensor", number, conv, shape=shape), qparams)
+        reduced = (batch, 4, 1, 1) if keepdim else (batch, 4)
+        made = b.call("aten.sum.dim_IntList", rest, (2, 3), keepdim, shape=reduced)
+        return b.output(b.requantize(made, int8(2.13, -5)))
+
+    return build
+
+
 def _conv(b: GraphBuilder, name: str, value: str, shape: tuple[int, ...]) -> str:
     weight = b.quantized_constant(name, (shape[1], shape[1], 1, 1), 0.0103)
     return b.call("aten.conv2d.default", value, weight, None, shape=shape)
@@ -150,6 +166,8 @@ BAD = (
         only_on=">=1.5",
         companions=("OP706",),
     ),
+    Example("sum of 1 - conv2d over height and width, of a batch of 2", _summed(2), only_on=">=1.5"),
+    Example("sum of 1 - conv2d that keeps its dimensions", _summed(1, keepdim=True), only_on=">=1.5"),
     Example("larger one of 1 - conv2d and a conv2d", _joined("from one", "maximum.default"), only_on=">=1.5"),
 )
 

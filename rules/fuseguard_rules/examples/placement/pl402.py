@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuseguard.engine import Example
-from fuseguard.ir import Graph
+from fuseguard.ir import Arg, Graph
 from fuseguard.ir.builder import GraphBuilder
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE
 
@@ -64,6 +64,18 @@ def _chosen() -> Graph:
     return b.output(b.requantize(chosen, INPUT))
 
 
+def _number(target: str) -> Callable[[], Graph]:
+    """A number beside a quantized tensor, or in place of what a mask hides of it."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", SHAPE, INPUT)
+        operands: tuple[Arg, ...] = (x, b.input("mask", SHAPE, "bool"), 0.5) if "masked" in target else (x, 0.5)
+        return b.output(b.requantize(b.call(target, *operands, shape=SHAPE), INPUT if "masked" in target else OUTPUT))
+
+    return build
+
+
 BAD = (
     Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
     Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
@@ -76,6 +88,10 @@ BAD = (
     Example("bmm of a quantized and a float tensor", _graph("aten.bmm.default")),
     Example("matmul of a quantized and a float tensor", _graph("aten.matmul.default")),
     Example("where between a quantized and a float tensor", _graph("aten.where.self")),
+    Example("codes plus a number", _number("aten.add.Tensor")),
+    Example("codes times a number", _number("aten.mul.Tensor")),
+    Example("codes subtracted from a number", _number("aten.rsub.Scalar")),
+    Example("masked_fill of codes with a number", _number("aten.masked_fill.Scalar")),
     Example("comparison with a number in float, and a choice by it", _chosen),
 )
 
