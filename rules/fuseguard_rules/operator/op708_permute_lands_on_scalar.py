@@ -41,7 +41,7 @@ class PermuteLandsOnScalar(Rule):
         "concatenations of tensors that all have the same permute. If a permute has moved down past the op with the "
         "number and then past such a join, it does not move up again: (1 - conv(x)) + conv(y) is right, but 1 - "
         "(conv(x) + conv(y)) is not. A permute is removed before that if all that is computed from it ends in a view "
-        "of one size at most, as (1 - conv(x)).mean((2, 3)) does for a batch of 1. The edge dialect turns a "
+        "of one size at most, as (1 - conv(x)).mean((2, 3)) does in INT for a batch of 1. The edge dialect turns a "
         "log_sigmoid into minimum(0, x), which the backend delegates where floats are lowered."
     )
     remedy = (
