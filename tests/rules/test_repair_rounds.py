@@ -21,6 +21,8 @@ from fuseguard_testkit.composing import CHANGES, WAYS, changed, compose, values
 from fuseguard_testkit.graph_rewriting import repair_graph
 from fuseguard_testkit.repair_cases import EXAMPLES, PROFILES, RULES, SELECTED
 
+pytestmark = pytest.mark.slow
+
 #: One release of each behaviour, as in .ci/run: 1.3.1 and 1.4.0 behave like 1.4.1, and 1.5.0 like 1.5.1.
 SHORT = ("1.2.0", "1.4.1", "1.5.1")
 #: The largest number seen for three examples is 9.

@@ -18,6 +18,8 @@ from fuseguard.readers.pt2 import read_pt2
 from fuseguard_testkit.forging import MODEL, ROOT, graph_of, node_of, pack, records
 from fuseguard_testkit.limited_process import check
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 SECONDS = 20  # of the processor, several times what it takes where nothing else runs
 NAME = f"{ROOT}/{MODEL}"

@@ -18,6 +18,8 @@ from fuseguard_testkit.cli_process import environment
 from fuseguard_testkit.paths import DATA
 from fuseguard_testkit.small_disk import small_disk
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(DATA / "conv_cat.pt2")
 SECONDS = 240  # importing torch takes a while where others work beside
 KILLED = """
