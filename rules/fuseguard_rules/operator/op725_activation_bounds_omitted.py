@@ -21,7 +21,7 @@ class ActivationBoundsOmitted(Rule):
     name = "activation-bounds-omitted"
     summary = "A hardtanh omits one of its bounds, and the backend does not know the default."
     why = (
-        "If hardtanh omits a bound, that is -1 or 1. torch.nn.Hardtanh() exports both explicitly; "
+        "The defaults of hardtanh are -1 and 1. torch.nn.Hardtanh() exports both explicitly; "
         "torch.ops.aten.hardtanh(x), as another tool or a hand-made program may have it, exports neither. "
         "ConvertToClampPass and FuseQuantizedActivationPass read the second and third positional argument "
         "unconditionally. This raises 'IndexError: tuple index out of range', whether the op is quantized or not. The "
