@@ -172,8 +172,10 @@ def _sums_and_views(view: View, reader: Node) -> bool:
     summed = False
     node: Node | None = reader
     for _ in range(LONGEST_CHAIN):
-        if node is None or node.op != "call" or (summed and node.kind in ("view", "squeeze")):
-            return node is not None and node.op == "call"
+        if node is None or node.op != "call":
+            return False
+        if summed and node.kind in ("view", "squeeze"):
+            return True
         if node.kind == "sum":
             summed = True
             if node.arg(2, "keepdim", False) is not True:

@@ -17,8 +17,8 @@ Rules that depend on it: DT512, OP708.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 
 from fuseguard.backend.elementwise import (
@@ -99,31 +99,41 @@ class PermuteMoves:
         not 1, or in an op with the same permute. Paths are followed through ops of one tensor, slices, pads and sums.
         """
         path = self._path_to_permute(node)
-        seen = {item.name for item in path}
-        pending = list(path)
-        while pending and len(seen) < LONGEST_CHAIN:
-            item = pending.pop()
-            if item.kind == "sum" and item.arg(2, "keepdim", False) is not True:
-                if not (_has_one_size(self.view, item, reduced=True) and self._order_is_lost(item)):
-                    return False
-                continue
-            readers = self._few_readers(item)
-            if not readers:
-                return False
-            for reader in readers:
-                if reader.kind in CHANNELS_LAST or reader.name in seen:
-                    continue
-                if reader.op == "output" or stays_outside(self.view, reader, self.target):
-                    return False
-                if reader.kind in _VIEWS and _has_one_size(self.view, reader):
-                    if not self._order_is_lost(reader):
-                        return False
-                    continue
-                if reader.kind not in ("sum", "pad", *_SLICES) and not has_one_operand(self.view, reader):
-                    return False
-                seen.add(reader.name)
-                pending.append(reader)
-        return bool(path) and not pending
+        return bool(path) and _all_end(path, self._few_readers, self._takes_permute)
+
+    def _takes_permute(self, reader: Node) -> bool | None:
+        """Whether a permute may end at ``reader``; None if the reader lets it through."""
+        if reader.kind in CHANNELS_LAST:
+            return True
+        if reader.op == "output" or stays_outside(self.view, reader, self.target):
+            return False
+        if reader.kind == "sum" and reader.arg(2, "keepdim", False) is not True:
+            return _has_one_size(reader) and self._order_is_lost(reader)
+        if reader.kind in _VIEWS and _has_one_size(self.view.producer(reader)):
+            return self._order_is_lost(reader)
+        passes = reader.kind in ("sum", "pad", *_SLICES) or has_one_operand(self.view, reader)
+        return None if passes else False
+
+    def _order_is_lost(self, view: Node) -> bool:
+        """Whether what reads a view of one size at most reads its elements alone, and no other tensor beside them."""
+        return _all_end([view], self._few_readers, self._takes_elements)
+
+    def _takes_elements(self, reader: Node) -> bool | None:
+        """Whether the order of elements is nothing to ``reader``; None if that depends on who reads its result.
+
+        With float support, the DQ at a delegate's end is in the delegate, and its cast is none of the ops that let a
+        permute through. What goes to a linear or another view before that does not come to it.
+        """
+        if reader.kind in ("permute", "linear", *_VIEWS):
+            return True  # the backend puts a view in front of a linear, too
+        if reader.op == "output" or stays_outside(self.view, reader, self.target):
+            return not self.target.has_float
+        return None if has_one_operand(self.view, reader) else False
+
+    def _few_readers(self, node: Node) -> list[Node]:
+        """Who reads the result of ``node``; [] if these are many, which are not looked at for each op beside them."""
+        found = list(islice(beyond_quantizers(node, self.view.users, hands_on), LONGEST_CHAIN))
+        return found if len(found) < LONGEST_CHAIN else []
 
     def _path_to_permute(self, node: Node) -> list[Node]:
         """The ops from ``node`` up to the one whose permute comes down to it; [] if they are not in one row."""
@@ -138,35 +148,6 @@ class PermuteMoves:
             operand = tensor_operand(self.view, item)
             item = producer_of(self.view, operand) if operand is not None else None
         return []
-
-    def _few_readers(self, node: Node) -> list[Node]:
-        """Who reads the result of ``node``; [] if these are many, which are not looked at for each op beside them."""
-        found = list(islice(beyond_quantizers(node, self.view.users, hands_on), LONGEST_CHAIN))
-        return found if len(found) < LONGEST_CHAIN else []
-
-    def _order_is_lost(self, view: Node) -> bool:
-        """Whether what reads a view of one size at most reads its elements alone, and no other tensor beside them.
-
-        With float support, the DQ at a delegate's end is in the delegate, and its cast is none of the ops that let a
-        permute through. What goes to a linear or another view before that does not come to it.
-        """
-        pending, seen = [view], {view.name}
-        while pending and len(seen) < LONGEST_CHAIN:
-            readers = self._few_readers(pending.pop())
-            if not readers:
-                return False
-            for reader in readers:
-                if reader.name in seen or reader.kind in ("permute", "linear", *_VIEWS):
-                    continue  # the backend puts a view in front of a linear, too
-                if reader.op == "output" or stays_outside(self.view, reader, self.target):
-                    if self.target.has_float:
-                        return False
-                    continue
-                if not has_one_operand(self.view, reader):
-                    return False
-                seen.add(reader.name)
-                pending.append(reader)
-        return not pending
 
     def up_to(self, node: Node) -> Permute | None:
         """The permute that comes up to the result of ``node``: the same from all of its readers, which then merge."""
@@ -269,18 +250,37 @@ def _tensors(view: View, node: Node) -> list[Node]:
 
 def _meets_nhwc(view: View, node: Node) -> bool:
     """Whether all that ``node`` comes to, with nothing but elementwise ops and pads between, is computed in NHWC."""
-    pending, seen = [node], {node.name}
+
+    def ends(reader: Node) -> bool | None:
+        if reader.kind in CHANNELS_LAST:
+            return True
+        return None if reader.kind == "pad" or has_one_operand(view, reader) else False
+
+    return _all_end([node], partial(readers_of, view), ends)
+
+
+def _all_end(
+    start: Sequence[Node], step: Callable[[Node], Sequence[Node]], ends: Callable[[Node], bool | None]
+) -> bool:
+    """Whether every path of readers from ``start`` on comes to one of which ``ends`` says True.
+
+    Paths go on where it says None. Many nodes are not looked at for each op before them.
+    """
+    pending, seen = [*start], {item.name for item in start}
     while pending and len(seen) < LONGEST_CHAIN:
-        readers = readers_of(view, pending.pop())
-        between = [reader for reader in readers if reader.kind not in CHANNELS_LAST]
-        if not readers or not all(reader.kind == "pad" or has_one_operand(view, reader) for reader in between):
+        readers = step(pending.pop())
+        if not readers:
             return False
-        pending += [reader for reader in between if reader.name not in seen]
-        seen |= {reader.name for reader in between}
+        for reader in readers:
+            ended = True if reader.name in seen else ends(reader)
+            if ended is False:
+                return False
+            if ended is None:
+                seen.add(reader.name)
+                pending.append(reader)
     return not pending
 
 
-def _has_one_size(view: View, node: Node, *, reduced: bool = False) -> bool:
-    """Whether the operand of a view, or the result of a reduction (``reduced``), has one size at most that is not 1."""
-    value = node if reduced else view.producer(node)
+def _has_one_size(value: Node | None) -> bool:
+    """Whether one size at most of a value is not 1."""
     return value is not None and value.meta is not None and sum(size != 1 for size in value.meta.shape) <= 1
