@@ -104,10 +104,9 @@ def _number_of(constant: Node) -> Arg:
 def _is_its_own_code(view: View, number: Arg, quantized: list[Node]) -> bool:
     """Whether a number that is read as a code is the code of its own value, as 0 is if the zero point is 0."""
     qparams = [view.qparams(source[-1]) for item in quantized if (source := quantized_source(view, item, folded=True))]
-    known = [item for item in qparams if item is not None and item.usable and not item.per_channel]
-    if not isinstance(number, int | float) or len(known) < len(qparams):
-        return False
-    return all(item.quantize(number) == number for item in known)
+    return isinstance(number, int | float) and all(
+        item is not None and item.usable and item.quantize(number) == number for item in qparams
+    )
 
 
 def _case(node: Node) -> str:

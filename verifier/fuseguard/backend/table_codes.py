@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from fuseguard.engine.effort import MAX_ITEMS, work
 from fuseguard.ir.intervals import Codes
-from fuseguard.ir.qparams import MOST_STEPS, QParams
+from fuseguard.ir.qparams import QParams
 from fuseguard.ir.scalar_functions import FUNCTIONS, value_of
 
 _SEGMENT_BITS = 7
@@ -137,8 +137,7 @@ class _Codes:
         self.most = min(given[1] + _BESIDE, data.qmax, _HIGHEST)
         # Attributes: those of qparams are computed each time.
         self._scale, self._zero_point = data.scale, data.zero_point
-        self._out_scale, self._out_zero_point = out.scale, out.zero_point
-        self._qmin, self._qmax = out.qmin, out.qmax
+        self._out_scale = out.scale
         # Beyond the codes of the output by one step, where all values saturate.
         self._limits = out.qmin - out.zero_point - 1.0, out.qmax - out.zero_point + 1.0
         # By their code: entries, and what lies between them, ask for the same ones.
@@ -153,22 +152,13 @@ class _Codes:
         """The function at a code, in steps of the output; NaN where it has none."""
         value = self._values.get(code)
         if value is None:
-            try:  # and value_of only where this fails: a table asks for two thousand codes
-                value = self.function((code - self._zero_point) * self._scale, *self.parameters) / self._out_scale
-            except (ArithmeticError, ValueError, TypeError):
-                argument = (code - self._zero_point) * self._scale
-                value = value_of(self.function, argument, self.parameters) / self._out_scale
+            argument = (code - self._zero_point) * self._scale
+            value = value_of(self.function, argument, self.parameters) / self._out_scale
             self._values[code] = value
         return value
 
     def code(self, code: int) -> int | None:
-        value = self._values.get(code)
-        if value is None:
-            value = self.value(code)
-        if -MOST_STEPS < value < MOST_STEPS:  # and is not NaN
-            found = round(value * self._out_scale / self._out_scale) + self._out_zero_point  # as QParams.quantize
-            # Faster than max and min.
-            return self._qmin if found < self._qmin else self._qmax if found > self._qmax else found
+        value = self.value(code)
         return None if value != value else self.out.quantize(value * self._out_scale)
 
     def bent(self, first: int, last: int) -> list[int]:

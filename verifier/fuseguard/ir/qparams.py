@@ -11,6 +11,9 @@ import math
 
 from fuseguard.ir.value import Value
 
+#: Values of so many steps saturate, whatever the zero point.
+_MOST_STEPS = 2.0**62
+
 INTEGER_RANGES: dict[str, tuple[int, int]] = {
     "int8": (-(2**7), 2**7 - 1),
     "uint8": (0, 2**8 - 1),
@@ -21,8 +24,6 @@ INTEGER_RANGES: dict[str, tuple[int, int]] = {
 }
 
 
-#: Values of so many steps saturate, whatever the zero point.
-MOST_STEPS = 2.0**62
 #: The smallest normal float32. What is smaller is flushed to zero on many devices.
 SMALLEST_NORMAL = 2.0**-126
 
@@ -90,7 +91,7 @@ class QParams(Value, frozen=True):
         if abs(value) < math.inf:  # and is not NaN
             scale = self.scale
             steps = value / scale
-            if -MOST_STEPS < steps < MOST_STEPS:
+            if -_MOST_STEPS < steps < _MOST_STEPS:
                 code = round(steps) + self.zero_point  # Python rounds half to even, as torch does
                 # Faster than max and min: models of the backend ask for the codes of whole tables.
                 return self.qmin if code < self.qmin else self.qmax if code > self.qmax else code
