@@ -23,7 +23,7 @@ from fuseguard.report.json import envelope, failure_dict, finding_dict, summary_
 from fuseguard.report.locations import Locator
 from fuseguard.report.numbers import json_number
 from fuseguard.report.options import Options
-from fuseguard.report.quoting import MAX_ARRAY, name, quoted
+from fuseguard.report.quoting import array, name, quoted
 from fuseguard.target import Target
 
 #: Boxes in all drawings of a page. After that, only the first finding of each group is drawn, and the others say so.
@@ -142,7 +142,7 @@ class _Page:
             "installed": quoted(finding.source.packaged) if finding.source and finding.source.installed else "",
             "ops": [name(node) for node in finding.nodes[:8]],
             "excerpt": asdict(excerpt) if excerpt is not None else None,
-            "edits": _edits(finding),
+            "edits": array(finding.rewrite.edits if finding.rewrite else (), lambda edit: quoted(str(edit))),
             "drawing": None,
             "undrawn": False,
             "range": None,
@@ -195,13 +195,6 @@ class _Page:
     def _shape(self, shape: Shape) -> int:
         key = (shape.name, shape.label, shape.kind, *shape.lines)
         return self.shapes.setdefault(key, len(self.shapes))
-
-
-def _edits(finding: Finding) -> list[str]:
-    """The first edits of the repair, and how many more there are. ``fuseguard repair`` lists them all."""
-    edits = finding.rewrite.edits if finding.rewrite else ()
-    shown = [quoted(str(edit)) for edit in edits[:MAX_ARRAY]]
-    return [*shown, f"and {len(edits) - MAX_ARRAY:,} more"] if len(edits) > MAX_ARRAY else shown
 
 
 def graph_of(file: FileResult, report: Report) -> Graph | None:

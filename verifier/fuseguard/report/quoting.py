@@ -12,7 +12,7 @@ ActionCommand.cs of actions/runner), ``##vso[...]`` anywhere (Azure), ``##teamci
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 #: Characters of a name that are shown.
@@ -65,10 +65,13 @@ def quoted_lines(text: str, limit: int = 2 * MAX_TEXT) -> str:
     return "\n".join(quoted(line, limit + 64) for line in text.split("\n"))
 
 
-def array(names: Sequence[str]) -> list[str]:
-    """Quoted names for a program to read. Of a long list, the last item says how many more there are."""
-    shown = list(map(name, names[:MAX_ARRAY]))
-    return [*shown, f"and {len(names) - MAX_ARRAY:,} more"] if len(names) > MAX_ARRAY else shown
+def array(items: Sequence[Any], quote: Callable[[Any], str] = name) -> list[str]:
+    """Quoted names, or what ``quote`` makes of items, for a program to read.
+
+    Of a long list, the last one says how many more there are.
+    """
+    shown = list(map(quote, items[:MAX_ARRAY]))
+    return [*shown, f"and {len(items) - MAX_ARRAY:,} more"] if len(items) > MAX_ARRAY else shown
 
 
 def labelled(pairs: Sequence[tuple[str, str]], limit: int = MAX_ARRAY) -> Sequence[tuple[str, str]]:
@@ -83,10 +86,7 @@ def quoted_tree(value: Any) -> Any:
         plain = len(value) <= MAX_NAME and value.isprintable() and ":" not in value and "#" not in value
         return value if plain else quoted_lines(value)
     if isinstance(value, dict):
-        return {
-            key if key.isidentifier() else quoted_tree(key): item if type(item) in _PLAIN else quoted_tree(item)
-            for key, item in value.items()
-        }
+        return {quoted_tree(key): item if type(item) in _PLAIN else quoted_tree(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [item if type(item) in _PLAIN else quoted_tree(item) for item in value]
     return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from fuseguard.engine import rewrite as edits
@@ -27,9 +26,7 @@ class Sketch:
     added: dict[str, None] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, view: View, chosen: Collection[str], wide: Mapping[str, Collection[str]] = MappingProxyType({})
-    ) -> Sketch:
+    def of(cls, view: View, chosen: Collection[str], wide: Mapping[str, Collection[str]]) -> Sketch:
         """The chosen nodes of a graph, in its order. Looks at no other node: a program may have many findings.
 
         ``wide`` has nodes with many operands, and the names of these as a set. Of them, only chosen operands count.
@@ -37,9 +34,9 @@ class Sketch:
         nodes = sorted((view.graph[name] for name in chosen), key=lambda node: node.index)
         shapes = {node.name: shape_of(view, node) for node in nodes}
         inputs = {
-            node.name: [ref.name for ref in node.refs()]
-            if node.name not in wide
-            else [name for name in shapes if name in wide[node.name]]
+            node.name: [name for name in shapes if name in wide[node.name]]
+            if node.name in wide
+            else [ref.name for ref in node.refs()]
             for node in nodes
         }
         return cls(view, shapes, inputs, frozenset(shapes))
