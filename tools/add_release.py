@@ -50,7 +50,7 @@ class Addition:
     mentions: tuple[Mention, ...] = ()
     recording: Recording | None = None
     base_recording: Recording | None = None
-    faults: tuple[str, ...] | str = ()
+    faults: tuple[str, ...] | None = None
     took: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -121,9 +121,7 @@ def record(addition: Addition, jobs: int) -> None:
     Raises EnvError if nothing was recorded, ValueError if a recording cannot be read.
     """
     path = recording_of(addition.release, addition.checkout)
-    if path.is_file():
-        addition.faults = "unknown: the recording was there already; fuseguard selftest compares again"
-    else:
+    if not path.is_file():
         overlay = Overlay(HeavyEnv.of(addition.release, addition.checkout), addition.checkout, addition.release)
         command = [str(overlay.path / "bin" / "fuseguard"), "selftest", "--record", str(path), "-j", str(jobs)]
         # The backend looks for its tools on PATH.
@@ -156,19 +154,21 @@ def decisions(addition: Addition) -> str:
         _part(lines, "Lists that differ", map(list_text, addition.comparison.lists))
         _part(lines, "Rules that name something that differs", map(str, addition.mentions))
     if addition.recording is not None:
-        if addition.base_recording is None:
-            _part(lines, "Cases whose effect changed", f"unknown: there is no recording of {addition.base}")
-        else:
-            _part(lines, "Cases whose effect changed", differences(addition.base_recording, addition.recording))
-        _part(lines, "Cases that disagree with the effects tables", addition.faults)
+        base = addition.base_recording
+        changed = differences(base, addition.recording) if base is not None else None
+        _part(lines, "Cases whose effect changed", changed, f"there is no recording of {addition.base}")
+        _part(
+            lines, "Cases that disagree with the effects tables", addition.faults,
+            "the recording was there already; fuseguard selftest compares again",
+        )  # fmt: skip
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in addition.took.items())
     return "\n".join([*lines, "", f"Wall time: {took}", ""])
 
 
-def _part(lines: list[str], title: str, items: Iterable[str] | str) -> None:
-    """Add a part with its items, or with a text that says why these are not known."""
-    if isinstance(items, str):
-        lines += ["", f"{title}: {items}"]
+def _part(lines: list[str], title: str, items: Iterable[str] | None, why_unknown: str = "") -> None:
+    """Add a part with its items. None: they are not known, and ``why_unknown`` says why."""
+    if items is None:
+        lines += ["", f"{title}: unknown: {why_unknown}"]
         return
     items = list(items)
     lines += ["", f"{title}: {len(items) or 'none'}", *(f"  {item}" for item in items)]

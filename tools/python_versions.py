@@ -32,7 +32,7 @@ MARKS = "not torch and not slow and not thorough and not campaign and not networ
 #: and what all rules say of all examples on every release. tests/rules/test_examples.py runs each rule.
 LEFT_OUT = (
     "tests/docs", "tests/repository", "tests/tools", "tests/browser", "tests/rules/test_linear_work.py",
-    "tests/rules/test_recorded_effects.py", "tests/rules/test_repair_rounds.py",
+    "tests/rules/test_recorded_effects.py",
 )  # fmt: skip
 
 #: Prints the version, and fails where no environment can be made: Debian packages venv apart.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -188,7 +189,7 @@ def test_the_generated_code_between_the_users_lines_does_not_count() -> None:
 
 
 def test_a_notebook_cell_is_another_file_in_every_run() -> None:
-    cells = [replace(LINE, file=f"/tmp/ipykernel_{run}/{run * 77}.py") for run in (1, 2)]
+    cells = [replace(LINE, file=f"{tempfile.gettempdir()}/ipykernel_{run}/{run * 77}.py") for run in (1, 2)]
     first, second = (prints(check(network({"source": cell}))) for cell in cells)
     assert first == second
 
