@@ -12,19 +12,19 @@ _INTRODUCTION = f"""\
 # Performance
 
 `make bench` measures every row of this page in one run and writes the figures to `tests/bench/results.json`.
-`tools/generate_docs.py` makes the page of them. A test fails when a row lacks a measurement, or when the page differs
-from the figures.
+`tools/generate_docs.py` generates the page from them. A test fails when a row lacks a measurement, or when the page
+differs from the figures.
 
 ## Method
 
-- Each measurement is a script in `tests/bench/measures`. It runs on this commit and, in turn with it, on a work tree of
-  commit `{BEFORE}`, the last one before the optimizations. Both use the same Python and the same environment.
-- Compare **ratios and counts**. Absolute times are those of one machine on one day. Therefore, each row states the
-  *loop*: what ten million additions took in a Python loop at the time. On a fast day, it took 0.5 s on the machine for
-  which the goals were set, and 1.33 s on a slow one.
-- Times are processor time unless the row says otherwise: other processes disturb it less than the clock. The least of
-  several runs counts.
-- Function calls and imported modules are counted. They are the same in every run, and tests limit them:
+- Each measurement is a script in `tests/bench/measures`. The bench runs it alternately on this commit and on a work
+  tree of commit `{BEFORE}`, the last one before the optimizations. Both use the same Python and the same environment.
+- Compare **ratios and counts**. Absolute times come from one machine on one day. Therefore, each row states the
+  *loop*: the time of ten million additions in a Python loop during the measurement. The goals were set on a machine
+  that needed 0.5 s for it on a fast day and 1.33 s on a slow one.
+- Times are processor time unless the row says otherwise, because other processes disturb it less than they disturb
+  the clock. The minimum of several runs counts.
+- Function calls and imported modules are counted. The counts are the same in every run, and tests limit them:
   `tests/rules/test_linear_work.py`, `tests/repository/test_import_budget.py`.
 
 ## Where the time of your own check goes

@@ -238,7 +238,7 @@ ROWS = (
         "492 files: 0.90 to 1.07 s compared with 1.17 to 1.26 s; 2.4 ms for each file",
         "files.py",
         "1,000 links to three small programs, whole commands with JSON output. Seconds by the clock; "
-        "processor time beside them, which tells what the second process adds if both processors are not free.",
+        "processor time beside them, which shows what the second process adds when both processors are not free.",
         (
             Figure("files", "files", "{:,.0f}"),
             Figure("milliseconds", "`-j 1`, for each file", "{:.2f} ms"),

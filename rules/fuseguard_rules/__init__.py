@@ -1,4 +1,4 @@
-"""The rule pack that ships with fuseguard, found by entry point like anyone else's."""
+"""The rule pack that ships with fuseguard, found through its entry point like any other pack."""
 
 from fuseguard_rules.boundary.bo601_float_tail_leaves_delegate import FloatTailLeavesDelegate
 from fuseguard_rules.boundary.bo602_partition_cycle import PartitionCycle

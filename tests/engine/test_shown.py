@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.engine.shown import end_of, lines_of, one_line_at, some_of
+from fuseguard.engine.shown import end_of, lines_of, one_line_at, place_of, some_of
 from fuseguard.ir.graph import SourceLine
 from fuseguard_testkit.report_fakes import finding
 
@@ -19,6 +19,14 @@ def test_a_long_path_keeps_the_file_and_the_line() -> None:
     assert len(line) <= WIDEST
     short = SourceLine("model.py", 7)
     assert lines_of([finding(source=short)]) == ["  error FU101 fused-activation-out-of-range at model.py:7"]
+
+
+def test_a_place_in_an_environment_begins_at_the_package() -> None:
+    """print(report) and print(guard report) gave the folder of the environment, and lost the file's own folders."""
+    installed = SourceLine("/home/me/.venv/lib/python3.11/site-packages/torchvision/models/resnet.py", 92)
+    assert place_of(installed) == "torchvision/models/resnet.py:92"
+    [line] = lines_of([finding(source=installed)])
+    assert line == "  error FU101 fused-activation-out-of-range at torchvision/models/resnet.py:92"
 
 
 def test_a_long_text_leaves_room_for_the_place() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fuseguard.engine import Effect, Severity
@@ -50,3 +52,11 @@ def test_nothing_refused_is_one_line() -> None:
     assert str(GuardReport("vgf", "consistent")) == "fuseguard: nothing refused for vgf"
     one = finding(cluster=("relu",), source=None)
     assert "fuseguard: 1 node refused" in str(GuardReport("vgf", "consistent", [report(one)]))
+
+
+def test_the_line_of_an_installed_model_begins_at_its_package() -> None:
+    """The folder of the environment says nothing to a reader."""
+    installed = SourceLine("/home/me/.venv/lib/python3.11/site-packages/torchvision/models/resnet.py", 92)
+    guarded = GuardReport("vgf", "consistent", [report(replace(REFUSED, source=installed))])
+    for text in (str(guarded), "\n".join(guarded.lines())):
+        assert " at torchvision/models/resnet.py:92" in text

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuseguard.engine import Effect, Severity
+from fuseguard.engine.finding import Outcome
 from fuseguard.ir.graph import SourceLine
+from fuseguard.report import markdown
+from fuseguard.report.lines import plain
 from fuseguard.report.locations import Location, Locator, shown_place
-from fuseguard_testkit.report_fakes import finding
+from fuseguard.report.options import Options
+from fuseguard.report.text import render
+from fuseguard.target import Target
+from fuseguard_testkit.report_fakes import finding, of
 
 CODE = "y = relu(conv(x))"
 
@@ -129,3 +137,15 @@ def test_places_of_a_proof_name_no_folder_of_an_environment(monkeypatch: pytest.
     assert shown_place(f"{tmp_path}/nets/model.py:3") == "nets/model.py:3"
     assert shown_place("", "layer1") == "in layer1"
     assert shown_place("conv2d") == "conv2d"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_report_for_people_names_the_folder_of_an_environment(several: bool) -> None:
+    """Tables of several targets and Markdown summaries gave the whole path on the exporting machine."""
+    installed = SourceLine("/home/me/.venv/lib/python3.11/site-packages/torchvision/models/resnet.py", 92)
+    targets = tuple(Target.parse(text, "1.5.1") for text in ("TOSA-1.0+INT", "vgf")[: 1 + several])
+    outcomes = tuple(Outcome(str(target), Effect.WRONG, Severity.ERROR) for target in targets) if several else ()
+    check = replace(of(finding(source=installed, stack=(), outcomes=outcomes)), targets=targets, target=targets[0])
+    for text in (plain(render(check)), markdown.render(check, Options(Path("/")))):
+        assert "torchvision/models/resnet.py:92" in text
+        assert "site-packages" not in text

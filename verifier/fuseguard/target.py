@@ -1,4 +1,4 @@
-"""What a graph is checked for: a TOSA specification, an accelerator and an ExecuTorch release."""
+"""The target of a check: a TOSA specification, an accelerator and an ExecuTorch release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For tests of your own: that a model can be lowered, and that a rule of yours holds what it promises.
+"""Helpers for your own tests: assert that a model can be lowered, and that a rule of yours is complete and right.
 
 The pytest plug-in of this package (``fuseguard.pytest_plugin``) gives :func:`assert_lowerable` as a fixture, with
 defaults from pytest's configuration.

@@ -26,7 +26,7 @@ def command() -> None:
 
     'fuseguard prove' answers from the cache where the program, its inputs, the options and everything that is installed
     are the same. The cache is in ~/.cache/fuseguard, or where FUSEGUARD_CACHE says; FUSEGUARD_CACHE=off turns it off.
-    It keeps 256 MiB, or what FUSEGUARD_CACHE_MIB says, and drops first what was not used for longest.
+    It keeps 256 MiB, or what FUSEGUARD_CACHE_MIB says, and drops the least recently used entries first.
     """
 
 

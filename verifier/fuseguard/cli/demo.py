@@ -28,7 +28,7 @@ _TARGET = "TOSA-1.0+INT"
 def command(save: Path | None, color: str) -> None:
     """Check a small program that ships with fuseguard, show what is wrong with it, and say what to do next.
 
-    Neither torch nor a model is needed. The exit code is 0 although the program has an error.
+    Neither torch nor a model is needed. The exit code is 0 even though the program has an error.
     """
     if save is not None:
         _save(save)

@@ -22,7 +22,7 @@ Examples:
   fuseguard doctor --output-format json
 
 \b
-Exit code: 0, whatever works; 2 usage or internal error."""
+Exit code: 0 whatever works; 2 usage or internal error."""
 
 ICD_OPTION = click.option(
     "--vulkan-icd",
@@ -40,7 +40,7 @@ ICD_OPTION = click.option(
 def command(vulkan_icd: Path | None, output_format: str, color: str) -> None:
     """Show which engines work here. 'fuseguard prove' runs a lowered program in an engine.
 
-    Each piece that is missing is named with the command that installs it. Nothing is installed or changed.
+    The report names each missing piece and the command that installs it. Nothing is installed or changed.
     """
     from fuseguard.executorch.engines.status import statuses
 

@@ -56,7 +56,7 @@ METRICS = ("top-1", "top-5")
 )  # fmt: skip
 @click.option(
     "--metric", default="top-1", show_default=True, metavar="top-1|top-5|MODULE:FUNCTION",
-    help="The score: an accuracy, or a function of yours that takes outputs and labels and returns a number.",
+    help="The score: an accuracy, or a function of your own that takes outputs and labels and returns a number.",
 )  # fmt: skip
 @click.option("--float", "float_file", type=ProgramPath(), help="The program before it was quantized.")
 @click.option(
@@ -91,8 +91,8 @@ def command(
 ) -> None:
     """Measure task accuracy of the float, quantized, lowered, guarded and repaired program.
 
-    The data are your own. Delegates run in the TOSA reference model. The samples run in batches of the size that the
-    program was exported for. A function of yours is imported from the current folder or from an installed module.
+    You supply the data. Delegates run in the TOSA reference model. The samples run in batches of the size that the
+    program was exported for. Your own functions are imported from the current folder or from an installed module.
     """
     resolved = installed_target(target, no_check_ir_validity)
     require_trust((file, *([float_file] if float_file is not None else [])), "Evaluating a program", trust)

@@ -64,7 +64,7 @@ quantized range."""
     default=("random",),
     show_default=True,
     metavar=INPUTS,
-    help="What to run the program on. Give it again for more input sets: the program is lowered once.",
+    help="Inputs to run the program on. Repeat for more input sets: the program is lowered once.",
 )
 @DIM_OPTION
 @installed_target_option
@@ -72,25 +72,27 @@ quantized range."""
     "--calls",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Run the program N times in a row, on the state that it leaves. Default: 3 if it changes a buffer, else 1.",
+    help="Run the program N times in a row; each call starts from the state that the last one left. Default: 3 if "
+    "it changes a buffer, else 1.",
 )
 @click.option(
     "--locate/--no-locate",
     default=True,
     show_default=True,
-    help="Where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that says so.",
+    help="Show where a lowering that is not exact differs: the ops, the worst element, its codes and the rule that "
+    "predicts it.",
 )
 @click.option(
     "--all-inputs",
     is_flag=True,
-    help="Prove each piece of the program for all codes that it can be given, and not only for these inputs.",
+    help="Prove each piece of the program for all codes that it can receive, not only for these inputs.",
 )
 @click.option("--layers", is_flag=True, help="A table of all quantized values with their errors.")
 @click.option(
     "--float",
     "float_file",
     type=ProgramPath(),
-    help="The program before it was quantized, with the same inputs. Adds it to the table of --layers.",
+    help="The program before quantization, with the same inputs. Adds it to the table of --layers.",
 )
 @click.option("--min-sqnr", type=float, metavar="DB", help="Fail below this ratio of signal to error, in dB.")
 @click.option(
@@ -101,7 +103,7 @@ quantized range."""
     type=Choice(ENGINES),
     default="tosa",
     show_default=True,
-    help="What takes the delegates: the TOSA reference model, the VGF on Vulkan, or Vela, which compiles them for "
+    help="What runs the delegates: the TOSA reference model, the VGF on Vulkan, or Vela, which compiles them for "
     "Ethos-U while they run as TOSA. 'fuseguard doctor' says what works.",
 )
 @ICD_OPTION
@@ -155,7 +157,7 @@ def command(
 ) -> None:
     """Lower a program with the installed backend, run it and compare with the eager program.
 
-    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A right lowering is exact to the bit.
+    Delegates run in the TOSA reference model, or with --engine vgf on Vulkan. A correct lowering is exact to the bit.
     With --engine vela, Vela compiles them too; no simulator of Ethos-U is available to run the result. The file must
     be trusted.
     """

@@ -52,7 +52,7 @@ _BUDGET = 300.0
     default=("random",),
     show_default=True,
     metavar=INPUTS,
-    help="What shows the fault. Give it again for more input sets: the worst one is kept.",
+    help="Inputs that show the fault. Repeat for more input sets: the worst one is kept.",
 )
 @installed_target_option
 @click.option(
@@ -82,9 +82,10 @@ def command(
 ) -> None:
     """Reduce a program that the backend crashes on or lowers incorrectly. The small program fails the same way.
 
-    Ops, outputs and sizes are left out as long as the failure stays. Quantization parameters and inputs are kept.
-    Ctrl-C ends the search, and the smallest program so far is written. The script builds, lowers and runs the small
-    program with torch, executorch and the TOSA reference model alone, and states the numbers that were seen.
+    The search leaves out ops and outputs, and shrinks sizes, as long as the failure stays. It keeps quantization
+    parameters and inputs. Ctrl-C ends the search, and the smallest program so far is written. The script builds,
+    lowers and runs the small program with torch, executorch and the TOSA reference model alone, and states the numbers
+    that were seen.
     """
     resolved = installed_target(target, no_check_ir_validity)
     _check_paths(file, out, script, force)

@@ -86,8 +86,8 @@ def command(
 ) -> None:
     """Lower every example of every rule with the installed ExecuTorch and compare with the rules' effects tables.
 
-    A bad example must do what the table says, a good one must be exact, and what the guard refuses must be right with
-    the guard. Delegates run in the TOSA reference model.
+    A bad example must do what the table says, a good one must be exact, and the guarded lowering must be right wherever
+    the guard refuses something. Delegates run in the TOSA reference model.
     """
     registry = load_registry()
     try:

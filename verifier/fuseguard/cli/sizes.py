@@ -11,7 +11,7 @@ DIM_OPTION = click.option(
     "dims",
     multiple=True,
     metavar="NAME=SIZE",
-    help="Judge a program with dynamic shapes for this size. NAME is the program's own (s77) or a place (x[0]).",
+    help="Judge a program with dynamic shapes at this size. NAME is the program's own (s77) or a place (x[0]).",
 )
 
 

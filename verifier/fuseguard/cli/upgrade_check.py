@@ -61,7 +61,7 @@ def command(
     color: str,
     **options: Any,
 ) -> None:
-    """May I upgrade ExecuTorch? Says what another release breaks in quantized programs (.pt2 files), what it fixes and
+    """Show what another release breaks in quantized programs (.pt2 files), what it fixes and
     what stays broken, for one target or several.
 
     Nothing in a file is run, and neither release has to be installed. Baselines are ignored: a known finding may still

@@ -7,10 +7,12 @@ reports, which are above the engine and looked up when they are asked for.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fuseguard.engine.finding import Finding, Severity
+from fuseguard.ir.graph import SourceLine
 
 _MOST_RULES = 5
 _WIDEST = 100
@@ -42,11 +44,17 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     for code, found in list(by_rule.items())[:_MOST_RULES]:
         first = found[0]
         places = f", {len(found)} places, the first" if len(found) > 1 else ""
-        where = str(first.source) if first.source else ", ".join(first.nodes[:2]) or first.file
+        where = place_of(first.source) if first.source else ", ".join(first.nodes[:2]) or first.file
         lines.append(one_line_at(f"  {first.severity.value} {code} {first.name}{places}", where))
     if len(by_rule) > _MOST_RULES:
         lines.append(f"  and findings of {len(by_rule) - _MOST_RULES} more rules")
     return lines
+
+
+def place_of(source: SourceLine) -> str:
+    """File and line for people: below the current folder relative to it, of an installed package from that on."""
+    place = source.packaged if source.installed else str(source)
+    return place.removeprefix(f"{os.getcwd()}{os.sep}")
 
 
 def counted(number: int, noun: str) -> str:

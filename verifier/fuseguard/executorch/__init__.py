@@ -1,4 +1,4 @@
-"""All that needs torch and executorch: the plug-in for Arm's partitioners, the repair and the judge."""
+"""Everything that needs torch and executorch: the plug-in for Arm's partitioners, the repair and the judge."""
 
 import importlib
 from typing import TYPE_CHECKING

@@ -7,7 +7,7 @@ from typing import Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
-from fuseguard.engine.shown import Printed, counted, lines_of, one_line, one_line_at, page_of, some_of
+from fuseguard.engine.shown import Printed, counted, lines_of, one_line, one_line_at, page_of, place_of, some_of
 
 _MOST_LINES = 11  # that are printed
 
@@ -88,7 +88,7 @@ class GuardReport(Printed):
         """What was refused, reported and fixed, a line for each."""
         findings = []
         for finding in self.findings:
-            where = f" at {finding.source}" if finding.source else ""
+            where = f" at {place_of(finding.source)}" if finding.source else ""
             findings.append(f"  {finding.code} {finding.name}{where}: {_verb(finding)} {', '.join(finding.cluster)}")
         return [self._head(), *findings, *self._fixed_lines(), *self._error_lines()]
 
@@ -106,7 +106,7 @@ class GuardReport(Printed):
 
 def _in_short(finding: Finding) -> tuple[str, str]:
     """The rule and the place, and below them the nodes."""
-    place = str(finding.source) if finding.source else ""
+    place = place_of(finding.source) if finding.source else ""
     return one_line_at(f"  {finding.code} {finding.name}", place), some_of(f"    {_verb(finding)} ", finding.cluster)
 
 

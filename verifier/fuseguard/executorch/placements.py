@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fuseguard.engine.shown import Printed, data_of, end_of, one_line, page_of
+from fuseguard.engine.shown import Printed, data_of, end_of, one_line, page_of, place_of
 from fuseguard.ir.graph import SourceLine
 
 _MOST_LINES = 8
@@ -144,7 +144,7 @@ class Placement(Printed):
         lines = [head]
         for reason, items in groups[:_MOST_LINES]:
             first = items[0]
-            where = end_of(str(first.source), _PLACE) if first.source is not None else first.node
+            where = end_of(place_of(first.source), _PLACE) if first.source is not None else first.node
             computing = sum(not item.is_quantizer for item in items)
             lines.append(f"  {computing or len(items)} by {reason.check or reason.kind} at {where}: {reason.text}")
         if len(groups) > _MOST_LINES:

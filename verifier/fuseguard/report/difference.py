@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseguard.engine.finding import Severity
+from fuseguard.engine.shown import place_of
 from fuseguard.gate.difference import Change, Pair
 from fuseguard.gate.result import FileResult
 from fuseguard.report.effects import effects_short
@@ -72,7 +73,7 @@ def render(difference: Difference, *, quiet: bool = False) -> Iterator[Line]:
 
 def _pair(pair: Pair, style: Style) -> Iterator[Line]:
     finding = pair.finding
-    where = str(finding.source) if finding.source else f"node {listed(finding.nodes)}"
+    where = place_of(finding.source) if finding.source else f"node {listed(finding.nodes)}"
     module = f" ({quoted(finding.module)})" if finding.module else ""
     yield Line((f"  {quoted(finding.code)} ", style), f"{quoted(finding.name)} at ", (quoted(where), "place"), module)
     yield Line(f"      {quoted(finding.message)}", hang=6)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 
 from fuseguard.engine.finding import Finding
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.report.lines import Line, fitted_table
-from fuseguard.report.locations import shown
 from fuseguard.report.numbers import short
 from fuseguard.report.quoting import listed, name, quoted
 
@@ -88,7 +87,7 @@ def _line(finding: Finding, short_name: bool) -> str:
     source = finding.source
     if source is None:
         return ""
-    return name(shown(source).rpartition("/")[2] if short_name else shown(source))
+    return name(place_of(source).rpartition("/")[2] if short_name else place_of(source))
 
 
 def ops(finding: Finding) -> str:

@@ -8,10 +8,10 @@ report quotes comes from the recorded trace, and not from the file.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path, PurePosixPath
 
 from fuseguard.engine.finding import Finding
+from fuseguard.engine.shown import place_of
 from fuseguard.ir.graph import SourceLine
 from fuseguard.ir.value import Value
 from fuseguard.report.quoting import name
@@ -20,17 +20,11 @@ _DEEPEST = 32  # folders of a recorded path, and frames of a stack, that are loo
 _LARGEST = 4 * 1024 * 1024  # bytes of a source file that is read for the columns of a line
 
 
-def shown(source: SourceLine) -> str:
-    """File and line for people: below the current folder relative to it, of an installed package from that on."""
-    place = source.packaged if source.installed else str(source)
-    return place.removeprefix(f"{os.getcwd()}{os.sep}")
-
-
 def shown_place(place: str, module: str = "") -> str:
-    """The same of a place that is a text, ``file:line`` or "", and the module that it is in."""
+    """:func:`place_of` of a place that is a text, ``file:line`` or "", and the module that it is in."""
     file, _, line = place.rpartition(":")
     if file and line.isdecimal():
-        place = shown(SourceLine(file, int(line)))
+        place = place_of(SourceLine(file, int(line)))
     return " ".join(filter(None, (place, f"in {module}" if module else "")))
 
 

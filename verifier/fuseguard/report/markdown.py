@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Finding
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import effects_text
 from fuseguard.report.grouped import groups, ops, repairs_known, worst
@@ -118,7 +118,7 @@ def _row(finding: Finding, locator: Locator) -> tuple[str, ...]:
     location = locator.locate(finding)
     place = f"{location.path}:{location.line}" if location.line else ""
     if not place and finding.source is not None:
-        place = str(finding.source)
+        place = place_of(finding.source)
     return code(finding.module), code(place), code(ops(finding)), prose(worst(finding))
 
 

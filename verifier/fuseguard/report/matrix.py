@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fuseguard.engine.finding import Finding, Outcome, Severity
+from fuseguard.engine.shown import place_of
 from fuseguard.gate.result import CheckResult
 from fuseguard.report.grouped import WIDTH
 from fuseguard.report.lines import Line, fitted_table, table
@@ -64,7 +65,7 @@ def _targets(result: CheckResult) -> Iterator[tuple[str, ...]]:
 def _by_finding(findings: Sequence[Finding], several: bool) -> list[tuple[str, ...]]:
     rows = []
     for finding in findings:
-        where = str(finding.source) if finding.source else f"node {finding.nodes[0]}" if finding.nodes else ""
+        where = place_of(finding.source) if finding.source else f"node {finding.nodes[0]}" if finding.nodes else ""
         module = f" ({quoted(finding.module)})" if finding.module else ""
         program = f"{quoted(finding.file)}: " if several else ""
         rows.append((quoted(finding.code), f"{program}{quoted(where)}{module}", *map(_cell, finding.outcomes)))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.report.json import envelope, source_dict
 from fuseguard.report.lines import Line, Style, table
-from fuseguard.report.locations import shown
 from fuseguard.report.quoting import name, quoted
 
 if TYPE_CHECKING:  # its package imports torch
@@ -123,7 +122,7 @@ def _module(item: LeftOut) -> str:
 
 
 def _line(item: LeftOut) -> str:
-    return name(shown(item.source)) if item.source is not None else "-"
+    return name(place_of(item.source)) if item.source is not None else "-"
 
 
 def _node(item: LeftOut) -> str:

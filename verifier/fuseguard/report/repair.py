@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.finding import COST
 from fuseguard.engine.rounds import Repair
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.report.json import envelope, finding_dict
 from fuseguard.report.lines import Line
 from fuseguard.report.numbers import json_number, short
@@ -28,7 +28,7 @@ def render(verified: VerifiedRepair, file: str, written: str) -> Iterator[Line]:
     for repair in result.applied:
         finding = repair.finding
         where = f" in {quoted(finding.graph)}" if finding.graph else ""
-        where += f" at {quoted(str(finding.source))}" if finding.source else ""
+        where += f" at {quoted(place_of(finding.source))}" if finding.source else ""
         state = _state(repair, verified)
         yield Line((f"  repaired[{finding.code}]", "good"), f" {quoted(finding.island)}{where}: {state}", hang=4)
         for edit in repair.rewrite.edits:

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from fuseguard.engine.effort import TooMuchWork
 from fuseguard.engine.finding import Effect, Finding, Outcome, Severity, SuppressionKind
 from fuseguard.engine.run import RuleFailure, TooMuchFound
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.gate.result import CheckResult, FileResult
 from fuseguard.report.effects import evidence_text
 from fuseguard.report.grouped import WIDTH, counted_steps, groups, message, places, repairs_known
 from fuseguard.report.lines import Line, Style
-from fuseguard.report.locations import shown
 from fuseguard.report.matrix import matrix_lines
 from fuseguard.report.next_step import next_lines
 from fuseguard.report.numbers import short
@@ -112,7 +111,7 @@ def group_lines(findings: Sequence[Finding], target: Target) -> Iterator[Line]:
     if first.source is not None:
         function = f", in {quoted(first.source.function)}" if first.source.function else ""
         more = f"{function} and {len(findings) - 1} more"
-        yield Line(("  --> ", "dim"), (name(shown(first.source)), "place"), more, hang=6)
+        yield Line(("  --> ", "dim"), (name(place_of(first.source)), "place"), more, hang=6)
         yield from _called_from(first)
     yield Line(f"  {message(findings)}", hang=2)
     if first.caused_by:
@@ -194,7 +193,7 @@ def _place(finding: Finding) -> Iterator[Line]:
         yield Line(("  --> ", "dim"), (f"{where}{node}", "place"))
         return
     function = f", in {quoted(source.function)}" if source.function else ""
-    yield Line(("  --> ", "dim"), (name(shown(source)), "place"), function, hang=6)
+    yield Line(("  --> ", "dim"), (name(place_of(source)), "place"), function, hang=6)
     code = quoted(source.code).strip()
     if code:  # else the file names a line of the exporting machine; reading that path here could show anything
         yield from _code(code, source.line, _STYLES[finding.severity])
@@ -206,7 +205,7 @@ def _called_from(finding: Finding) -> Iterator[Line]:
     if called is not None:
         function = f", in {quoted(called.function)}" if called.function else ""
         text = f": {quoted(called.code, _CODE).strip()}" if called.code.strip() else ""
-        yield Line(("  called from ", "dim"), (name(shown(called)), "place"), f"{function}{text}", hang=4)
+        yield Line(("  called from ", "dim"), (name(place_of(called)), "place"), f"{function}{text}", hang=4)
 
 
 def _code(code: str, line: int, style: Style) -> Iterator[Line]:

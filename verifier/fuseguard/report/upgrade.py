@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuseguard.engine.finding import Evidence, Outcome
-from fuseguard.engine.shown import counted
+from fuseguard.engine.shown import counted, place_of
 from fuseguard.gate.result import FileError
 from fuseguard.gate.upgrade import Change, Place, Step, Upgrade
 from fuseguard.report.effects import evidence_text
@@ -91,7 +91,7 @@ def _file(name: str, upgrade: Upgrade, targets: Sequence[Target], quiet: bool) -
 
 def _place(place: Place, style: Style) -> Iterator[Line]:
     finding = place.finding
-    where = str(finding.source) if finding.source else f"node {', '.join(finding.nodes)}"
+    where = place_of(finding.source) if finding.source else f"node {', '.join(finding.nodes)}"
     module = f" ({quoted(finding.module)})" if finding.module else ""
     yield Line((f"  {quoted(finding.code)} ", style), f"{quoted(finding.name)} at ", (quoted(where), "place"), module)
     yield Line(f"      {quoted(finding.message)}", hang=6)
