@@ -122,6 +122,21 @@ def test_a_changed_graph_is_analysed_again(broken_edge) -> None:
     assert len(report_of(checks).analyses) == 2
 
 
+def test_the_report_of_a_partitioner_is_that_of_its_checks(broken_edge) -> None:
+    """report_of(partitioner) ended in "'TOSAPartitioner' object is not iterable"."""
+    partitioner = TOSAPartitioner(TosaCompileSpec(PROFILES[0]))
+    with pytest.raises(ValueError, match=r"this TOSAPartitioner is not guarded.*guard\(partitioner\) before lowering"):
+        report_of(partitioner)
+    guard(partitioner)
+    assert refused(partitioner.additional_checks, broken_edge)
+    assert report_of(partitioner) is partitioner.fuseguard_report
+    assert report_of(partitioner).findings
+    with pytest.raises(ValueError, match="not made by"):
+        report_of([])
+    with pytest.raises(TypeError, match=r"takes a guarded partitioner or the checks .* not int"):
+        report_of(1)
+
+
 class Raises(Rule):
     code = "XX999"
     name = "always-raises"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -153,15 +153,31 @@ def show_programs(
     partitioner.partition = guarded
 
 
-def report_of(checks: Sequence[OperatorSupportBase]) -> GuardReport:
-    """The report that a list of checks from :func:`support_checks` fills.
+def report_of(guarded: Any) -> GuardReport:
+    """What was refused and why, in the lowering that ``guarded`` took part in. Complete when the lowering returns.
+
+    Args:
+        guarded: a partitioner that :func:`guard` extended, or the checks that :func:`support_checks` returned.
 
     Raises:
-        ValueError: the checks are not from :func:`support_checks`.
+        TypeError: ``guarded`` is neither a partitioner nor a sequence of checks.
+        ValueError: no check of fuseguard is in it: the partitioner is not guarded, or the checks are others.
     """
+    is_partitioner = hasattr(guarded, "additional_checks")
+    checks = (guarded.additional_checks or ()) if is_partitioner else guarded
+    if not isinstance(checks, Iterable):
+        raise TypeError(
+            f"report_of takes a guarded partitioner or the checks of fuseguard.executorch.support_checks, not "
+            f"{type(guarded).__name__}"
+        )
     for check in checks:
         if isinstance(check, _RuleCheck):
             return check.analysis.report
+    if is_partitioner:
+        raise ValueError(
+            f"this {type(guarded).__name__} is not guarded, so nothing was recorded: call "
+            f"fuseguard.executorch.guard(partitioner) before lowering"
+        )
     raise ValueError("these checks were not made by fuseguard.executorch.support_checks")
 
 
