@@ -101,7 +101,7 @@ def _announced(program: Program, effect: str) -> bool:
 
 
 def reduced(program: Program) -> dict[str, Any]:
-    """``outcome``: "" for what is no program, or does not fail."""
+    """``outcome``: "" for what is not a program, or does not fail."""
     from executorch.exir import EdgeCompileConfig
 
     from fuseguard.executorch.reducing.reduction import NothingToReduce, reduce

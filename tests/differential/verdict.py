@@ -235,7 +235,7 @@ def _can_show(record: dict[str, Any], quantized: ExportedProgram, finding: Findi
     """Whether the fault is there on other values: shown by the cluster alone."""
     try:
         shown = shows_alone(quantized, finding, target)
-    except Exception as error:  # a cluster that is no program alone; the announcement then stands unproved
+    except Exception as error:  # a cluster that is not a program alone; the announcement then stands unproved
         record["notes"].append(f"{finding.code} could not be isolated: {type(error).__name__}: {error}"[:200])
         return False
     record["notes"].append(f"{finding.code} at {finding.nodes[0]} alone: {'wrong' if shown else 'right'}")

@@ -48,7 +48,7 @@ def bounds(text: str) -> tuple[tuple[str, Version], ...] | None:
 
 
 def check_range(text: str) -> None:
-    """Raises InvalidSpecifier for what is no range."""
+    """Raises InvalidSpecifier for what is not a range."""
     if bounds(text) is None:
         specifiers(text)
 

@@ -229,7 +229,7 @@ def _nearest_target(text: str) -> tuple[str, str]:
     if short is not None and f"ethos-u{short[1]}" in FAMILIES:
         family = f"ethos-u{short[1]}"
         sizes = [name for name in ACCELERATORS if name.startswith(family)]
-        # A size that resembles none is no misspelling: any of the family's own would be a guess.
+        # A size that resembles none is not a misspelling: any of the family's own would be a guess.
         near = difflib.get_close_matches(f"{family}-{short[2]}", sizes, n=1, cutoff=0.9) if short[2] else []
         listed = ", ".join(name.rpartition("-")[2] for name in sizes)
         return (near[0], "") if near else (family, f" Its sizes are {listed}." if short[2] else "")

@@ -78,7 +78,7 @@ def assert_rule(rule: Rule | type[Rule], beside: Iterable[Rule] | None = None) -
 
     Raises:
         AssertionError: something is wrong with the rule; the message lists all of it.
-        RulePackError: it is no complete rule at all, or an installed rule pack is broken.
+        RulePackError: it is not a complete rule at all, or an installed rule pack is broken.
     """
     __tracebackhide__ = True
     from types import SimpleNamespace

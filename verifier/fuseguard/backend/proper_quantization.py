@@ -81,7 +81,7 @@ _LISTED_SINCE = {
 
 
 def refusal(view: View, node: Node, target: Target) -> Refusal | None:
-    """Why an INT-only backend leaves an operator call on the CPU; None if its quantization is no reason to.
+    """Why an INT-only backend leaves an operator call on the CPU; None if its quantization is not a reason to.
 
     Ops that no support list has are not known here, nor what de-tagging takes out of a partition later on. Q and DQ
     are never refused.

@@ -47,7 +47,7 @@ def key_for(
 
 
 def load(key: str | None) -> Answer | None:
-    """The answer in the cache, if there is one. A cache that cannot be read is no reason to fail."""
+    """The answer in the cache, if there is one. A cache that cannot be read is not a reason to fail."""
     place = answers.folder()
     if key is None or place is None:
         return None
@@ -70,7 +70,7 @@ def save(
     layers: bool,
     page: bool,
 ) -> None:
-    """Keep the answer as text, JSON and, if ``page``, HTML. A cache that cannot be written is no reason to fail."""
+    """Keep the answer as text, JSON and, if ``page``, HTML. A cache that cannot be written is not a reason to fail."""
     place = answers.folder()
     if key is None or place is None or any(one.outcome not in _KEPT for one in (proof, *proof.by_inputs)):
         return

@@ -92,7 +92,7 @@ def off_by(view: View, node: Node, target: Target) -> int:
 
 
 def rescales(node: Node) -> int:
-    """How many steps of its own int16 output an op that is no lookup table may be off by: one for a RESCALE."""
+    """How many steps of its own int16 output an op that is not a lookup table may be off by: one for a RESCALE."""
     return 1 if node.info.has(Trait.MAC | Trait.ARITHMETIC) or node.kind in _AVERAGING else 0
 
 

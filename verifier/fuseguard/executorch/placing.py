@@ -319,7 +319,7 @@ class _Asking:
     @staticmethod
     def _node(view: View, node: Node) -> ReadNode | None:
         """What the reader made of a node; None where it has none."""
-        return view.graph[node.name] if node.name in view.graph else None  # noqa: SIM401 - a Graph is no mapping
+        return view.graph[node.name] if node.name in view.graph else None  # noqa: SIM401 - a Graph is not a mapping
 
 
 @contextlib.contextmanager

@@ -186,7 +186,7 @@ def lower(
     Raises:
         UnreadableInput: the file cannot be loaded, or (UntrustedFile) ``trust`` is missing.
         TypeError: ``exported_program`` is something else.
-        TargetError: the partitioner is something else, or the name is no target of the installed release.
+        TargetError: the partitioner is something else, or the name is not a target of the installed release.
         RepairFault: as for :func:`repair`. ``repair=False`` avoids it.
         Exception: whatever the backend raises.
     """

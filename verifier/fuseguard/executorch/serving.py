@@ -43,7 +43,7 @@ def main(worker: str) -> None:
     # What is called here prints straight to file descriptor 1: replies need one of their own.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    # The folder of this file is no place to import from: its modules have names that others have too.
+    # The folder of this file is not a place to import from: its modules have names that others have too.
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != folder]
     answer: Callable[[Any], Any] = runpy.run_path(worker)["prepare"]()

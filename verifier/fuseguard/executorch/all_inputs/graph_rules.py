@@ -143,7 +143,7 @@ class GraphRules:
             return form
         value = form.value if isinstance(form, Constant) else form
         if not isinstance(value, torch.Tensor | int | float | bool):
-            raise Unsupported("an operand that is no tensor")
+            raise Unsupported("an operand that is not a tensor")
         array = value.numpy() if isinstance(value, torch.Tensor) else np.array(value)
         return constant_elements(self.table, array, {"f": "float", "b": "bool"}.get(array.dtype.kind, "int"))
 

@@ -198,7 +198,7 @@ class Piece:
     def _input(self, table: Expressions, positions: Mapping[str, int], node: torch.fx.Node) -> Elements:
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor) or node.name not in positions:
-            raise Unsupported("an input that is no tensor, or state")
+            raise Unsupported("an input that is not a tensor, or state")
         position = positions[node.name]
         shape = tuple(int(size) for size in value.shape)
         if position not in self._inputs:

@@ -78,7 +78,7 @@ def _without_twins(
     """The names that can be outputs of one VGF together, groups of names that are one value in it, and this VGF.
 
     Of outputs that are one value, the runtime may write the last alone, so the first name of each group is an output
-    for all of them. An input of the graph that is passed on is no output either. The VGF itself says which these are.
+    for all of them. An input that is passed on is not an output either. The VGF itself says which these are.
     """
     groups: dict[str, list[str]] = {}
     for _ in range(_CONVERSIONS):

@@ -76,7 +76,7 @@ class Search:
             self.progress(f"{self.doing}: candidate {self.tried}, {len(self.best.ops)} ops so far")
         try:
             program = piece.export()
-        except Exception:  # torch raises anything for what is no program
+        except Exception:  # torch raises anything for what is not a program
             return False
         if not self.judge.fails_like(self.failure, program, piece.inputs):
             return False
@@ -128,7 +128,7 @@ class Search:
             proof = self.judge.prove(above.export(), above.inputs)
         except ImportError:
             raise
-        except Exception:  # what computes the operands is no program by itself
+        except Exception:  # what computes the operands is not a program by itself
             return {}
         if len(proof.outputs) != len(dequantized):
             return {}
@@ -191,7 +191,7 @@ def smallest(items: Sequence[str], fails: Callable[[Sequence[str]], bool]) -> Se
 
 
 def _cut(piece: Piece, units: Sequence[str], values: Mapping[str, Any]) -> Piece | None:
-    """The units alone; None if that is no program."""
+    """The units alone; None if that is not a program."""
     try:
         candidate = piece.cut(units, values)
     except (ValueError, KeyError, RuntimeError):
