@@ -182,8 +182,11 @@ def output(program: Graph) -> Sequence[Ref]:
         ("1.5.1", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.MEASURED),
         ("1.4.1", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.MEASURED),
         ("1.4.1", ("aten.slice.Tensor", (1, 0, 4), SHAPE), Effect.WRONG, Evidence.MEASURED),
-        ("1.3.1", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.INFERRED),
-        ("1.5.0", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.INFERRED),
+        ("1.3.1", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.MEASURED),
+        ("1.2.0", ("aten.clone.default", (), SHAPE), Effect.EXACT, Evidence.MEASURED),
+        ("1.2.0", ("aten.slice.Tensor", (1, 0, 4), SHAPE), Effect.EXACT, Evidence.MEASURED),
+        ("1.5.0", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.MEASURED),
+        ("1.6.0", ("aten.clone.default", (), SHAPE), Effect.WRONG, Evidence.INFERRED),
     ],
 )
 def test_what_no_engine_ran_is_inferred(release: str, step: Step, effect: Effect, evidence: Evidence) -> None:

@@ -14,7 +14,10 @@ examples = ExamplesOf("fuseguard_rules.examples.boundary.bo606")
 
 _MERGED = "EnsureUniqueOutputNodesPass puts tosa.identity in front of both, and model-converter drops it"
 _APART = "no FuseDuplicateUsersPass runs at the end, so that each of them keeps dequantize ops of its own"
-#: What 1.4.1 was seen to keep apart.
+_LISTED = "no EnsureUniqueOutputNodesPass copies outputs, so that a repeated value is one tensor in two places"
+_BEFORE_1_5 = ("1.3.1", "1.4.0", "1.4.1")
+_MEASURED = (*_BEFORE_1_5, "1.5.0", "1.5.1")
+#: What 1.3.1 to 1.4.1 were seen to keep apart.
 _MOVES = frozenset(("clone", "view", "squeeze", "unsqueeze", "permute"))
 
 
@@ -40,9 +43,11 @@ class OutputsShareValue(Rule):
     accelerator = "vgf"
     effects = EffectsTable(
         [
-            EffectRow("moved", "<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=("1.4.1",)),
-            EffectRow("operands", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.5.1",)),
-            EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=("1.4.1", "1.5.1")),
+            EffectRow("*", "<1.3", "*", Effect.EXACT, reference=_LISTED, engine="vgf", measured_on=("1.2.0",)),
+            EffectRow(
+                "moved", ">=1.3,<1.5", "*", Effect.EXACT, reference=_APART, engine="vgf", measured_on=_BEFORE_1_5
+            ),
+            EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGED, engine="vgf", measured_on=_MEASURED),
         ]
     )
     bad = examples.BAD
@@ -56,7 +61,7 @@ class OutputsShareValue(Rule):
             first = group[0]
             for value in group[1:]:
                 op = _repeating(view, value, first)
-                case = "moved" if op.kind in _MOVES else "operands" if len(view.graph.inputs(op)) > 1 else "*"
+                case = "moved" if op.kind in _MOVES else "*"
                 yield self.finding(view, target, (op, value), case=case, value=value.name, first=first.name)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
