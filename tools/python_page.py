@@ -21,6 +21,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "Repair and lower": ("repair", "lower", "repair_and_verify", "RepairResult", "VerifiedRepair"),
         "Prove": ("prove", "Proof", "Explanation"),
         "Placement": ("placement", "Placement", "LeftOut", "Reason", "VelaAnswer", "PartitionError"),
+        "Costs on an Ethos-U": ("costs_of", "Cost", "Estimate"),
         "Reduce": ("reduce", "Reduction"),
     },
 }

@@ -26,7 +26,7 @@ def _words(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-@pytest.mark.parametrize("command", [("check",), ("repair", "--diff", "--trust")])
+@pytest.mark.parametrize("command", [("check",), ("repair", "--diff", "--trust"), ("prove", "--guard", "--trust")])
 def test_without_vela_the_message_says_what_to_install(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +59,13 @@ def test_another_release_than_the_installed_one_has_no_costs(monkeypatch: pytest
     result = _run("check", str(PROGRAM), "--target", "ethos-u85-256", "--executorch", "1.2.0", "--cost", "--trust")
     assert result.exit_code == 2
     assert "and not with 1.2.0" in _words(result)
+
+
+def test_a_proof_without_the_guard_has_no_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_version", INSTALLED.get)
+    result = _run("prove", str(PROGRAM), "--target", "ethos-u85-256", "--cost", "--trust")
+    assert result.exit_code == 2
+    assert "--cost is about what the guard refuses: give --guard, too." in _words(result)
 
 
 # --- real estimates -----------------------------------------------------------------------------------------
@@ -103,3 +110,20 @@ def test_a_finding_has_one_number_in_check_and_in_repair(saved: Path) -> None:
     assert "and 2 more ops on the CPU" in figures
     text = _run("repair", str(saved), *options, "--diff", "--no-prove")
     assert f"cost: {cost}" in _words(text)
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_guarded_proof_says_what_its_refusals_cost(saved: Path) -> None:
+    """It is the number of check, in the text and in the JSON; the second answer comes from the cache."""
+    options = ("--target", "ethos-u85-256", "--cost", "--trust")
+    checked = json.loads(_run("check", str(saved), *options, "--output-format", "json").stdout)
+    [finding] = checked["files"][0]["findings"]
+    [expected] = [item["value"] for item in finding["details"] if item["label"] == "cost"]
+    for _ in range(2):
+        result = _run("prove", str(saved), *options, "--guard", "--output-format", "json")
+        assert result.exit_code == 0, result.output
+        [cost] = json.loads(result.stdout)["guard"]["costs"]
+        assert (cost["code"], cost["nodes"], cost["summary"]) == ("FU101", finding["nodes"], expected)
+        assert cost["cycles"] == cost["refused_cycles"] - cost["repaired_cycles"]
+    assert expected in _words(_run("prove", str(saved), *options, "--guard"))

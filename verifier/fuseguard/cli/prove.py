@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuseguard.cli import cached_proof, exits, output
+from fuseguard.cli import cached_proof, costs, exits, output
 from fuseguard.cli.doctor import ICD_OPTION
 from fuseguard.cli.early import check_inputs
 from fuseguard.cli.hints import Choice
@@ -47,6 +47,7 @@ Examples:
   fuseguard prove model.pt2 --trust --report html=proof.html
   fuseguard prove model.pt2 --trust --target vgf --engine vgf
   fuseguard prove model.pt2 --trust --target ethos-u85-256 --engine vela
+  fuseguard prove model.pt2 --trust --target ethos-u85-256 --guard --cost
 
 Exit codes: 0 exact, or bounded; 1 anything else, or a limit of yours
 (--min-sqnr, --max-steps) is exceeded, or --all-inputs refutes a piece;
@@ -115,6 +116,7 @@ quantized range."""
 )
 @click.option("--guard", is_flag=True, help="Lower with fuseguard's checks keeping violating clusters on the CPU.")
 @policy_option()
+@costs.COST_OPTION
 @ir_validity_option
 @trust_option
 @click.option("--no-cache", is_flag=True, help="Neither answer from the cache nor add to it ('fuseguard cache').")
@@ -147,6 +149,7 @@ def command(
     engine_timeout: float | None,
     guard: bool,
     policy: str,
+    cost: bool,
     no_check_ir_validity: bool,
     trust: bool,
     no_cache: bool,
@@ -168,11 +171,15 @@ def command(
     reports = parse_reports(report, None, _not_to_be_lost(file, inputs), formats=("html",))
     require_trust((file, *([float_file] if float_file is not None else [])), "Proving a program", trust)
     check_inputs(inputs)
+    if cost and not guard:
+        raise exits.Failure("--cost is about what the guard refuses: give --guard, too.")
+    if cost:
+        costs.prepare(resolved)
     if engine != "tosa":
         _require(engine, vulkan_icd)
     options = {
         "dims": sizes, "calls": calls, "locate": locate, "all_inputs": all_inputs, "layers": layers,
-        "min_sqnr": min_sqnr, "max_steps": max_steps, "engine": engine, "guard": guard, "policy": policy,
+        "min_sqnr": min_sqnr, "max_steps": max_steps, "engine": engine, "guard": guard, "policy": policy, "cost": cost,
         "report": bool(reports),
     }  # fmt: skip
     key = None if no_cache else cached_proof.key_for(file, inputs, float_file, resolved, options)
@@ -190,7 +197,7 @@ def command(
         steps = Steps(shown)
         refused, where = policy if guard else None, locate or layers or bool(reports)
         proof, guarded = _prove(
-            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, steps, running
+            file, inputs, sizes, resolved, calls, refused, where, all_inputs, float_file, steps, running, cost
         )
     if profile:
         steps.tell()
@@ -241,6 +248,7 @@ def _prove(
     float_file: Path | None,
     tell: Callable[[str], None],
     running: Mapping[str, Any],
+    cost: bool,
 ) -> tuple[Proof, GuardReport | None]:
     tell("loading torch and the backend")
     try:
@@ -288,7 +296,10 @@ def _prove(
             f"{file}: the eager program could not be run on these inputs, or the comparison failed: "
             f"{type(error).__name__}: {error}\nFUSEGUARD_DEBUG=1 shows the traceback."
         ) from error
-    return proof, report_of(checks) if checks else None
+    guarded = report_of(checks) if checks else None
+    if guarded is not None and cost:
+        guarded.costs = costs.estimated(program, str(file), target, guarded.policy, {}, tell)
+    return proof, guarded
 
 
 def _trace(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from fuseguard.executorch.noise import quiet_imports
 from fuseguard.readers.trust import UntrustedFile
 
 if TYPE_CHECKING:
+    from fuseguard.executorch.costs import Cost, Estimate, costs_of
     from fuseguard.executorch.explanations import Explanation
     from fuseguard.executorch.guard_report import GuardReport
     from fuseguard.executorch.judge import prove
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     from fuseguard.executorch.verified_repair import InexactRepair, VerifiedRepair, repair_and_verify
 
 __all__ = [
-    "EndlessRepair", "Explanation", "GuardReport", "InexactRepair", "LeftOut", "LostFailure", "NoScript",
-    "NothingToReduce", "PartitionError", "Placement", "Proof", "Reason", "Reduction", "RepairFault", "RepairResult",
-    "UntrustedFile", "VelaAnswer", "VerifiedRepair", "guard", "lower", "placement", "prove", "reduce", "repair",
-    "repair_and_verify", "report_of", "support_checks", "target_of",
+    "Cost", "EndlessRepair", "Estimate", "Explanation", "GuardReport", "InexactRepair", "LeftOut", "LostFailure",
+    "NoScript", "NothingToReduce", "PartitionError", "Placement", "Proof", "Reason", "Reduction", "RepairFault",
+    "RepairResult", "UntrustedFile", "VelaAnswer", "VerifiedRepair", "costs_of", "guard", "lower", "placement",
+    "prove", "reduce", "repair", "repair_and_verify", "report_of", "support_checks", "target_of",
 ]  # fmt: skip
 
 #: Name -> module. Torch takes seconds to import and the backend, which only the judge and the repair need, takes more.
 _LATE = {
+    "Cost": "costs", "Estimate": "costs", "costs_of": "costs",
     "GuardReport": "guard_report",
     "guard": "partition", "report_of": "partition", "support_checks": "partition", "target_of": "partition",
     "Explanation": "explanations", "Proof": "judge", "prove": "judge",

@@ -54,6 +54,15 @@ class Cost:
             return None
         return self.refused.npu.cycles - self.repaired.npu.cycles
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form. Cycles are null where Vela does not compile the program."""
+        both = {"refused_cycles": self.refused, "repaired_cycles": self.repaired}
+        return {
+            "cycles": self.cycles,
+            **{key: None if item.fault else item.npu.cycles for key, item in both.items()},
+            "summary": str(self),
+        }
+
     def __str__(self) -> str:
         """In words, beginning with the number."""
         for name, estimate in (("refused", self.refused), ("repaired", self.repaired)):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fuseguard.engine.finding import Effect, Finding, Severity
 from fuseguard.engine.run import Report
 from fuseguard.engine.shown import Printed, counted, lines_of, one_line, one_line_at, page_of, place_of, some_of
+
+if TYPE_CHECKING:
+    from fuseguard.executorch.costs import Cost, Key
 
 _MOST_LINES = 11  # that are printed
 
@@ -22,6 +25,8 @@ class GuardReport(Printed):
         analyses: a Report for each graph analysed. Control-flow bodies are graphs of their own.
         errors: internal errors as (node or rule, text).
         fixed: faults that no refusal could prevent, and that the guard fixed in the program itself.
+        costs: what a refusal costs compared with the repair, by finding of the program. Empty unless asked for:
+            ``report.costs = costs_of(program, partitioner)``, or 'fuseguard prove --guard --cost'.
     """
 
     target: str
@@ -29,6 +34,7 @@ class GuardReport(Printed):
     analyses: list[Report] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     fixed: list[Finding] = field(default_factory=list)
+    costs: dict[Key, Cost] = field(default_factory=dict)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -57,7 +63,7 @@ class GuardReport(Printed):
             self.errors.append(entry)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form: target, policy, refused nodes with codes, findings, errors."""
+        """JSON-ready form: target, policy, refused nodes with codes, findings, errors, costs."""
         return {
             "target": self.target,
             "policy": self.policy,
@@ -65,6 +71,10 @@ class GuardReport(Printed):
             "findings": [_as_dict(finding) for finding in self.findings],
             "fixed": [_as_dict(finding) for finding in self.fixed],
             "errors": [{"where": where, "error": text} for where, text in self.errors],
+            "costs": [
+                {"code": code, "graph": graph, "nodes": list(nodes), **cost.to_dict()}
+                for (code, graph, nodes), cost in self.costs.items()
+            ],
         }
 
     def _repr_html_(self) -> str:
@@ -76,10 +86,11 @@ class GuardReport(Printed):
         if not self.findings and not self.errors and not self.fixed:
             return self._head()
         findings = [line for finding in self.findings[:_MOST_LINES] for line in _in_short(finding)]
-        others = [*self._fixed_lines(), *self._error_lines()]
+        others = [*self._fixed_lines(), *self._cost_lines(), *self._error_lines()]
         if 1 + len(findings) + len(others) > _MOST_LINES:
             findings = lines_of(self.findings)
             others = [f"  {len(self.fixed)} fixed in the program itself"] * bool(self.fixed)
+            others += [f"  what {counted(len(self.costs), 'finding')} cost: see lines()"] * bool(self.costs)
             for where, _ in self.errors[:1]:
                 others.append(f"  {counted(len(self.errors), 'internal error')}, the first at {where}")
         return "\n".join(map(one_line, [self._head(), *findings, *others]))
@@ -90,7 +101,7 @@ class GuardReport(Printed):
         for finding in self.findings:
             where = f" at {place_of(finding.source)}" if finding.source else ""
             findings.append(f"  {finding.code} {finding.name}{where}: {_verb(finding)} {', '.join(finding.cluster)}")
-        return [self._head(), *findings, *self._fixed_lines(), *self._error_lines()]
+        return [self._head(), *findings, *self._fixed_lines(), *self._cost_lines(), *self._error_lines()]
 
     def _head(self) -> str:
         if not self.findings and not self.errors and not self.fixed:
@@ -99,6 +110,9 @@ class GuardReport(Printed):
 
     def _fixed_lines(self) -> list[str]:
         return [f"  {item.code} {item.name}: fixed {', '.join(item.nodes)}" for item in self.fixed]
+
+    def _cost_lines(self) -> list[str]:
+        return [f"  {code} at {', '.join(nodes)}: {cost}" for (code, _, nodes), cost in self.costs.items()]
 
     def _error_lines(self) -> list[str]:
         return [f"  internal error at {where}: {text}" for where, text in self.errors]
