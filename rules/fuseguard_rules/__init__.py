@@ -46,6 +46,7 @@ from fuseguard_rules.operator.op721_op_form_not_lowered import OpFormNotLowered
 from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
 from fuseguard_rules.operator.op724_result_is_delegate_input import ResultIsDelegateInput
 from fuseguard_rules.operator.op725_activation_bounds_omitted import ActivationBoundsOmitted
+from fuseguard_rules.operator.op726_grid_sample_shader_unfinished import GridSampleShaderUnfinished
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -130,5 +131,6 @@ RULES = (
     EdgeDialectRejectsOp,
     ResultIsDelegateInput,
     ActivationBoundsOmitted,
+    GridSampleShaderUnfinished,
     OpFormNotLowered,
 )

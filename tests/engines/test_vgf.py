@@ -19,10 +19,11 @@ np = pytest.importorskip("numpy")
 import torch  # noqa: E402
 from torch.export import ExportedProgram  # noqa: E402
 
+from fuseguard.engine import Effect  # noqa: E402
 from fuseguard.engine.registry import load_registry  # noqa: E402
 from fuseguard.engine.rule import Example  # noqa: E402
 from fuseguard.engine.run import run  # noqa: E402
-from fuseguard.executorch import prove, repair  # noqa: E402
+from fuseguard.executorch import guard, prove, repair, report_of  # noqa: E402
 from fuseguard.executorch.delegates import DelegateFault, NotJudged, UndefinedResult  # noqa: E402
 from fuseguard.executorch.engines import vgf, vgf_worker  # noqa: E402
 from fuseguard.executorch.engines.status import vgf_status  # noqa: E402
@@ -41,6 +42,8 @@ RULE = load_registry().get("BO606")
 assert RULE is not None
 #: Releases that the table says were measured with the engine.
 MEASURED = {release for row in RULE.effects.rows for release in row.measured_on}
+GRID_SAMPLE = load_registry().get("OP726")
+assert GRID_SAMPLE is not None
 VGF = (DATA / "dropout.vgf").read_bytes()
 INPUT = np.zeros((1, 3, 8, 8), np.float32)
 _STATUS = vgf_status()
@@ -306,3 +309,49 @@ def test_the_examples_do_on_vulkan_what_the_table_says(example: Example) -> None
         repaired = repair(program, "vgf", select=["BO606"])
         assert repaired.applied
         assert prove(repaired.program, inputs, "vgf", engine="vgf").outcome == "exact"
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@needs_engine
+@measured
+@pytest.mark.parametrize("example", [*GRID_SAMPLE.bad, *GRID_SAMPLE.good], ids=lambda example: example.title)
+def test_a_grid_sample_does_on_vulkan_what_the_table_says(example: Example) -> None:
+    """VgfPartitioner takes the op whatever a check says, so that a refusal alone would keep nothing on the CPU."""
+    program, inputs = materialize(example.graph())
+    target = Target.parse("vgf")
+    findings = run(read_program(program), target, (GRID_SAMPLE,)).findings
+    effect = findings[0].effect if findings else Effect.EXACT
+    expected = "exact" if effect is Effect.CPU_FALLBACK else effect.value
+    assert prove(program, inputs, "vgf", engine="vgf").outcome == expected
+    assert bool(findings) == (example in GRID_SAMPLE.bad and example.is_bad_on(target))
+    if findings:
+        guarded = prove(program, inputs, "vgf", "guard", engine="vgf")
+        assert (guarded.outcome, guarded.engine_differences) == ("exact", ())
+        assert "aten.grid_sampler_2d.default" in " ".join(guarded.cpu_ops)
+
+
+@pytest.mark.slow
+@needs_engine
+@newest
+def test_a_guard_keeps_all_grid_samples_on_the_cpu_where_one_is_refused() -> None:
+    """And lets the next program have its own, with the same partitioner."""
+    import torch.nn.functional as F
+    from executorch.backends.arm.vgf import VgfCompileSpec, VgfPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor, grid: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            sampled = F.grid_sample(torch.sigmoid(x), grid, align_corners=False)
+            return sampled, F.grid_sample(torch.sigmoid(x), grid, mode=self.mode, align_corners=False)
+
+    def left(mode: str) -> int:
+        model = Model().eval()
+        model.mode = mode
+        program = torch.export.export(model, (torch.rand(1, 4, 8, 8), torch.rand(1, 5, 6, 2) * 2 - 1))
+        lowered = to_edge_transform_and_lower(program, partitioner=[partitioner]).exported_program()
+        return sum("grid_sampler_2d" in str(node.target) for node in lowered.graph.nodes)
+
+    partitioner = guard(VgfPartitioner(VgfCompileSpec()))
+    assert [left(mode) for mode in ("nearest", "bicubic", "nearest")] == [0, 2, 0]
+    assert [finding.code for finding in report_of(partitioner).findings] == ["OP726"]

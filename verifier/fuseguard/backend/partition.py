@@ -25,6 +25,7 @@ from fuseguard.backend.releases import (
     DROPS_EMPTY_SQUEEZES,
     DROPS_PERMUTES_IN_ORDER,
 )
+from fuseguard.backend.rewrite_grid_sampler import runs_in_shader
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS, QUANTIZERS
 from fuseguard.ir.walks import reached
@@ -62,6 +63,8 @@ def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     """Whether an INT-only backend leaves ``node`` on the CPU: it is not properly quantized, or not supported."""
     if node.op != "call" or node.kind in QUANTIZERS or node.meta is None:
         return False
+    if runs_in_shader(view, node, target):
+        return False
     answers = _answers(view, target)
     known = answers.get(node.name)
     if known is None:
@@ -80,6 +83,8 @@ def _answers(view: View, target: Target) -> dict[str, bool]:
 
 def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
     """Whether a backend with float support leaves ``node`` on the CPU: it is not supported, or only in float."""
+    if runs_in_shader(view, node, target):
+        return False
     unsupported = _is_unknown(view, node, target) or (node.annotated and is_unlisted(node, target))
     return unsupported and stays_on_cpu(view, node, target)
 

@@ -39,6 +39,15 @@ FUSES_ANY_ZERO_POINT = Change(
     "RewriteConvPass looks through the view that a Conv1d is wrapped in.",
 )
 
+# --- operators that only VGF has ------------------------------------------------------------------------------
+
+VGF_SAMPLES_GRIDS = Change(
+    ">=1.4", "VgfPartitioner", "VgfPartitioner takes grid_sampler_2d, and runs it in a shader of ExecuTorch's own."
+)
+VGF_CONVERTS_SHADERS = Change(
+    ">=1.5", "model-converter", "The model-converter that the release asks for, 0.10.0 instead of 0.9.0, takes shaders."
+)
+
 # --- folding of qparams ---------------------------------------------------------------------------------------
 
 KEEPS_PARTIAL_QDQ = Change(

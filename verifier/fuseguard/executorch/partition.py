@@ -145,11 +145,14 @@ def show_programs(
     partition = getattr(partitioner.partition, "unguarded", partitioner.partition)
     values = {**program.constants, **program.state_dict} if program is not None else {}
 
+    custom_ops = getattr(partitioner.partition, "custom_ops", None) or _CustomOps(partitioner)
+
     def guarded(exported_program: ExportedProgram) -> Any:
-        with analysis.showing(exported_program, values):
+        with analysis.showing(exported_program, values), custom_ops.refused_by(analysis, exported_program):
             return partition(exported_program)
 
     guarded.unguarded = partition  # type: ignore[attr-defined]
+    guarded.custom_ops = custom_ops  # type: ignore[attr-defined]
     partitioner.partition = guarded
 
 
@@ -200,6 +203,42 @@ def target_of(
     if executorch is not None and not isinstance(compile_spec, Target):
         target = target.with_release(executorch)
     return target if compile_config is None else replace(target, ir_validity=compile_config._check_ir_validity)
+
+
+class _CustomOps:
+    """The custom operators of a partitioner, which it delegates whatever its checks say: VgfPartitioner has registered
+    grid_sampler_2d since 1.4. It is asked about the operator and not about the node, so that all nodes of an operator
+    stay on the CPU where one of them is refused.
+    """
+
+    def __init__(self, partitioner: Any) -> None:
+        self._of: set[Any] = getattr(partitioner, "_custom_partition_ops", set())
+        self._registered = frozenset(self._of)
+        self._refused: set[Any] = set()  # in any program so far
+
+    @contextlib.contextmanager
+    def refused_by(self, analysis: _Analysis, program: ExportedProgram) -> Iterator[None]:
+        """Within, the partitioner takes none of the operators of which ``analysis`` refuses a node of ``program``.
+
+        Afterwards it does not claim those that were refused in any program: ExecuTorch requires that what a partitioner
+        keeps from being decomposed is in a delegate in the end.
+        """
+        nodes = [node for node in program.graph.nodes if self._names(node)] if self._registered else []
+        refused = {name for node in nodes if analysis.refuses(node) for name in self._names(node)}
+        self._refused |= refused
+        self._claim(self._registered - refused)
+        try:
+            yield
+        finally:
+            self._claim(self._registered - self._refused)
+
+    def _names(self, node: torch.fx.Node) -> frozenset[Any]:
+        """What the node's operator is registered as: itself, or the operator of torch that it stands for."""
+        return self._registered & {node.target, getattr(node.target, "_op", node.target)}
+
+    def _claim(self, ops: frozenset[Any]) -> None:
+        self._of.clear()
+        self._of.update(ops)
 
 
 class _Analysis:
@@ -257,6 +296,10 @@ class _Analysis:
             logger.exception("fuseguard could not check node %s; it is %s", node.name, self._on_error)
             self._graph = None
             return not self.strict
+
+    def refuses(self, node: torch.fx.Node) -> bool:
+        """Whether any rule refuses the node."""
+        return not all(self.accepts(node, rule.code) for rule in self.rules)
 
     @property
     def _on_error(self) -> str:
