@@ -35,9 +35,9 @@ class DuplicateConsumersMerged(Rule):
         "readers of the dropped op now read codes made with the other op's scale and zero point. The pass then "
         "compares the users of the merged op in turn. It is enough that a program computes a value twice, once into a "
         "cat (whose range the value takes on) and once alone: a gate or normalization written out in two branches. If "
-        "the two differ only in codes that no value of the program reaches, merging them is right. Two ops in different "
-        "delegates, or of which one stays on the CPU, are not merged. Nor are two sums of different dtypes, which are "
-        "an argument of theirs."
+        "the two differ only in codes that no value of the program reaches, merging them is right. Two ops in "
+        "different delegates, or of which one stays on the CPU, are not merged. Nor are two sums of different dtypes, "
+        "which are an argument of theirs."
     )
     remedy = (
         "Compute the value once in the model and use it twice, let fuseguard write the second op in another way "

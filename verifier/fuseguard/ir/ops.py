@@ -185,7 +185,7 @@ def canonical_target(target: str) -> str:
 
 @lru_cache(maxsize=4096)
 def lookup(target: str) -> OpInfo:
-    """Kind and traits of a canonical target; unknown ops get their own name, without the ``_`` of a write, and no traits."""
+    """Kind and traits of a canonical target; unknown ops get their own name (``copy`` for ``copy_``) and no traits."""
     parts = target.split(".")
     name = parts[1] if len(parts) > 1 else parts[0]
     overload = parts[2] if len(parts) > 2 else ""
