@@ -240,3 +240,19 @@ def test_what_cannot_be_run_is_right_only_where_no_crash_is_announced() -> None:
     assert classify({Effect.WRONG}, "not_judged") == "not-judged"
     assert classify(set(), "not_judged") == "not-judged"
     assert classify(set(), "wrong") == "miss"
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_a_size_that_lowering_fixes_is_judged_for_the_sizes_of_the_inputs() -> None:
+    """``to_edge`` fixes the batch of what is split, in the program that it is given as well."""
+    pytest.importorskip("executorch")
+    pytest.importorskip("tosa_reference_model")
+    from .campaign import release
+    from .verdict import judge_program
+
+    if release() != "1.5.1":
+        pytest.skip("other releases leave what has a dynamic size on the CPU, or do not fix it")
+    record = judge_program(program_of(20261130, 86))
+    assert record["verdict"] == "agree-clean", record
+    assert record["notes"] == ["lowered with dynamic sizes"], record

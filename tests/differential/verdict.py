@@ -119,12 +119,14 @@ def _judge(
 ) -> None:
     inputs = feeds(program, calibrated, quantized)
     if sizes := sizes_of(quantized, inputs[0]):
+        # Made before anything is lowered: to_edge may fix a size, in the program itself too.
+        fixed = with_sizes(quantized, sizes)
         _judge_lowering(record, quantized, inputs, False, announce)
         if record["verdict"] != "not-judged" or record["guard"] == "broken":
             return
         record["notes"].append("lowered with dynamic sizes")
         record["guard"] = ""
-        quantized = with_sizes(quantized, sizes)
+        quantized = fixed
     _judge_lowering(record, quantized, inputs, sampled, announce)
 
 

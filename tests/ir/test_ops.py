@@ -50,6 +50,11 @@ def test_an_unknown_operator_keeps_its_name_and_has_no_traits() -> None:
     assert (info.kind, info.traits) == ("frobnicate", Trait.NONE)
 
 
+def test_an_unknown_operator_in_place_is_that_operator() -> None:
+    assert lookup("aten.copy_.default").kind == lookup("aten.copy.default").kind == "copy"
+    assert lookup("aten.__rshift__.Scalar").kind == "__rshift__"
+
+
 def test_per_tensor_and_per_channel_are_both_q_and_dq() -> None:
     for name in ("per_tensor", "per_channel"):
         assert lookup(f"quantized_decomposed.quantize_{name}.default").has(Trait.QUANTIZE)

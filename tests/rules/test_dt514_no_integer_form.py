@@ -201,3 +201,39 @@ def test_a_pool_to_one_element_is_a_mean() -> None:
     graph = b.output(b.requantize(b.call("aten.adaptive_avg_pool2d.default", x, (1, 1), shape=(1, 4, 1, 1)), QPARAMS))
     assert [len(find(NoIntegerForm(), graph, release=release)) for release in ("1.2.0", "1.3.1", "1.5.1")] == [0, 1, 1]
     assert find(NoIntegerForm(), of("aten.adaptive_avg_pool2d.default", (6, 6))) == ()
+
+
+@pytest.mark.parametrize("target", ["aten.hstack.default", "aten.vstack.default", "aten.column_stack.default"])
+def test_values_that_are_joined_are_right_in_one_domain_alone(target: str) -> None:
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", SHAPE, QPARAMS), b.quantized_input("y", SHAPE, int8(0.05, 10))
+    graph = b.output(b.requantize(b.call(target, (x, y), shape=(1, 8, 6, 6)), QPARAMS))
+    (finding,) = find(NoIntegerForm(), graph, release="1.5.1")
+    assert (finding.case, finding.effect) == ("joined parts", Effect.WRONG)
+    (before,) = find(NoIntegerForm(), graph, release="1.2.0")
+    assert before.effect is Effect.CRASH
+    b = GraphBuilder()
+    x, y = (b.quantized_input(name, SHAPE, QPARAMS) for name in "xy")
+    assert find(NoIntegerForm(), b.output(b.requantize(b.call(target, (x, y), shape=(1, 8, 6, 6)), QPARAMS))) == ()
+
+
+@pytest.mark.parametrize(
+    ("dims", "transposed", "case"),
+    [(((1,), (0,)), False, "multiplied parts"), (((0,), (0,)), True, "cut parts")],
+    ids=["as they are", "one of them transposed"],
+)
+def test_a_tensordot_of_matrices_may_move_nothing(dims: Arg, transposed: bool, case: str) -> None:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (6, 4) if transposed else (4, 6), QPARAMS)
+    y = b.quantized_input("y", (6, 3), QPARAMS)
+    assert isinstance(dims, tuple)
+    graph = b.output(b.requantize(b.call("aten.tensordot.default", x, y, *dims, shape=(4, 3)), QPARAMS))
+    (finding,) = find(NoIntegerForm(), graph)
+    assert finding.case == case
+
+
+@pytest.mark.parametrize("profile", ["INT", "INT+FP"])
+def test_a_nearest_interpolation_computes_its_index_in_float(profile: str) -> None:
+    graph = of("aten.upsample_nearest1d.vec", (12,), None)
+    (finding,) = find(NoIntegerForm(), graph, f"TOSA-1.0+{profile}", "1.5.1")
+    assert finding.effect is (Effect.CRASH if profile == "INT" else Effect.EXACT)

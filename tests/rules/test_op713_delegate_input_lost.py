@@ -193,3 +193,14 @@ def test_a_copy_is_made_onto_what_it_copies(shape: tuple[int, ...], repairable: 
         assert finding.rewrite.edits == (SetArgument(finding.nodes[0], 0, "self", Ref(source)),)
         _, _, report = repair_graph(graph, Target.parse("TOSA-1.0+INT+FP", "1.5.1"), (rule,))
         assert report.findings == ()
+
+
+@pytest.mark.parametrize("target", ["aten.copy.default", "aten.copy_.default"])
+def test_a_result_that_is_overwritten_loses_what_it_was_computed_from(target: str) -> None:
+    """In place or not: a program that is exported keeps the ``copy_``, and the edge dialect has the ``copy``."""
+    b = GraphBuilder()
+    qparams = int8(0.05)
+    x, y = b.quantized_input("x", (4, 6), qparams), b.quantized_input("y", (4, 6), qparams)
+    copied = b.call(target, b.requantize(b.call("aten.relu.default", x), qparams), y)
+    (finding,) = find(DelegateInputLost(), b.output(b.requantize(copied, qparams)))
+    assert finding.nodes == (target.split(".")[1],)

@@ -81,6 +81,24 @@ def test_what_it_finds(graph: Graph, found: int) -> None:
     assert len(find(DynamicSizeNeedsShapeOps(), graph, release="1.5.1")) == found
 
 
+def split_beside_linear(*, joined: bool) -> Graph:
+    """A split of x, and a linear of x + y or of y alone; both have a dynamic batch."""
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", (None, 4, 6), int8(0.05)), b.quantized_input("y", (None, 4, 6), int8(0.05))
+    split = b.call("aten.split.Tensor", x, 2, 1, shape=(None, 2, 6))
+    parts = [b.call("operator.getitem", split, number, shape=(None, 2, 6)) for number in (0, 1)]
+    data = b.requantize(b.call("aten.add.Tensor", x, y), int8(0.05)) if joined else y
+    value = b.call("aten.linear.default", data, b.quantized_constant("weight", (3, 6)), shape=(None, 4, 3))
+    return b.output(b.requantize(value, int8(0.05)), *(b.requantize(part, int8(0.05)) for part in parts))
+
+
+def test_a_split_fixes_the_batch_of_all_that_shares_it() -> None:
+    """``to_edge`` makes of such a batch what the example inputs have."""
+    assert find(DynamicSizeNeedsShapeOps(), split_beside_linear(joined=True), release="1.5.1") == ()
+    (finding,) = find(DynamicSizeNeedsShapeOps(), split_beside_linear(joined=False), release="1.5.1")
+    assert finding.nodes == ("linear",)
+
+
 @pytest.mark.parametrize(
     ("spec", "release"),
     [("TOSA-1.1+INT+FP+shape", "1.5.1"), ("TOSA-1.0+INT", "1.5.0"), ("TOSA-1.0+INT", "1.2.0")],

@@ -13,7 +13,7 @@ import pytest
 from fuseguard.backend.releases import MEASURED_RELEASES
 from fuseguard.ir import Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
-from fuseguard.ir.graph import Dialect
+from fuseguard.ir.graph import Arg, Dialect
 from fuseguard.target import Target
 from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
 from fuseguard_testkit.linting import find
@@ -97,3 +97,22 @@ def test_complex_numbers(graph: Graph, releases: str) -> None:
         found = find(EdgeDialectRejectsOp(), graph, SPEC, release)
         assert [(finding.effect.value, finding.refuse) for finding in found] == expected
         assert all("of complex numbers, which is not in the edge dialect" in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("target", "args", "found"),
+    [
+        ("aten.rrelu.default", (), True),
+        ("aten.upsample_nearest2d.default", ((12, 12),), True),
+        ("aten.upsample_nearest2d.vec", ((12, 12), None), False),
+        ("aten.upsample_nearest1d.default", ((12,),), True),
+        ("aten.relu.default", (), False),
+    ],
+)
+@pytest.mark.parametrize("release", MEASURED_RELEASES)
+def test_what_a_table_decomposes_and_the_verifier_finds_all_the_same(
+    target: str, args: tuple[Arg, ...], found: bool, release: str
+) -> None:
+    b = GraphBuilder()
+    value = b.call(target, b.quantized_input("x", (1, 4, 6, 6), int8(0.05)), *args)
+    assert bool(find(EdgeDialectRejectsOp(), b.output(b.requantize(value, int8(0.05))), release=release)) is found

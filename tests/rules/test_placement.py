@@ -235,3 +235,29 @@ def test_an_annotated_constant_of_the_edge_dialect_is_float() -> None:
     graph = b.output(b.requantize(b.call("aten.sub.Tensor", number, x, shape=SHAPE), OUTPUT))
     marked = Graph([replace(node, annotated=True) if node.name == number else node for node in graph], dialect="edge")
     assert len(find(PartialInputs(), marked, "TOSA-1.0+INT+FP")) == 1
+
+
+def _written_buffer(*, computed: bool = False) -> Graph:
+    """Permuted codes are put into a buffer that is written, or into what is computed from a constant."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 2, 8, 8), INPUT)
+    values = x if computed else b.call(PERMUTE, x, (0, 1, 3, 2), shape=(1, 2, 8, 8))
+    places = b.constant("places", (2,), "int64", (1, 3))
+    memory = b.constant("memory", SHAPE, "float32")
+    whole = b.call("aten.sin.default", memory, annotated=False) if computed else memory
+    target = "aten.index_put.default" if computed else "aten.index_put_.default"
+    return b.output(b.requantize(b.call(target, whole, (None, places), values, shape=SHAPE), INPUT))
+
+
+def test_codes_that_are_put_into_floats_are_one_finding() -> None:
+    """SCATTER takes one dtype: that the buffer is read in float is not what breaks."""
+    graph = _written_buffer()
+    assert not find(MissingOutputQ(), graph)
+    (finding,) = find(PartialInputs(), graph)
+    assert finding.nodes == ("index_put_", "permute")
+    assert finding.case == "put"
+
+
+def test_what_is_computed_from_constants_is_a_constant() -> None:
+    (finding,) = find(PartialInputs(), _written_buffer(computed=True))
+    assert finding.case == "constant put"

@@ -15,13 +15,14 @@ import pytest
 
 from fuseguard.engine import Duplicate, Effect, Finding, Insert, Pair, Rewrite, Rule, SwapOperands
 from fuseguard.ir import Graph, View
-from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard.target import Target
 from fuseguard_rules.qdomain.qd201_duplicate_consumers_merged import DuplicateConsumersMerged
 from fuseguard_rules.qdomain.qd202_value_transparent_requant import ValueTransparentRequant
 from fuseguard_rules.qdomain.qd203_joined_inputs_disagree import JoinedInputsDisagree
 from fuseguard_rules.qdomain.qd204_several_output_quantizers import SeveralOutputDomains
 from fuseguard_rules.qdomain.qd205_range_poisoned_domain import RangePoisonedDomain
+from fuseguard_testkit.linting import find
 
 RULES: tuple[type[Rule], ...] = (
     DuplicateConsumersMerged, ValueTransparentRequant, JoinedInputsDisagree, SeveralOutputDomains, RangePoisonedDomain,
@@ -348,3 +349,28 @@ def test_a_check_is_linear_in_the_program(rule: type[Rule]) -> None:
         finally:
             gc.enable()
     assert times[1] < 16 * max(times[0], 0.005)  # 4 times the program; quadratic would be 16
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "found"), [(("int8", "int16"), 0), (("int16", "int16"), 1)], ids=["different dtypes", "one dtype"]
+)
+def test_sums_of_different_dtypes_are_not_merged(dtypes: tuple[str, str], found: int) -> None:
+    """FoldAndAnnotateQParamsPass makes the dtype of a sum's result one of its arguments."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 6), int8(0.0237, -3))
+    results = []
+    for number, dtype in enumerate(dtypes):
+        qparams = int8(0.05, -100) if dtype == "int8" else int16(0.0003 * (number + 1))
+        results.append(b.requantize(b.call("aten.sum.dim_IntList", x, (1,), shape=(1, 6)), qparams))
+    assert len(find(DuplicateConsumersMerged(), b.output(*results), "TOSA-1.0+INT+int16")) == found
+
+
+def test_ops_of_which_one_stays_on_the_cpu_are_not_merged() -> None:
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4, 6), int8(0.0237, -3))
+    products = [b.call("aten.mul.Tensor", x, x) for _ in range(2)]
+    graph = b.output(products[0], b.requantize(products[1], int8(0.05, -100)))
+    (finding,) = find(DuplicateConsumersMerged(), graph, "TOSA-1.0+INT")
+    assert (finding.case, finding.effect) == ("apart", Effect.EXACT)
+    (finding,) = find(DuplicateConsumersMerged(), graph, "TOSA-1.0+INT+FP")
+    assert (finding.case, finding.effect) == ("*", Effect.WRONG)

@@ -286,3 +286,12 @@ class TestBiasScale:
         w = b.quantized_constant("w", (4, 4, 1, 1), 0.01)
         value = b.call("aten.conv2d.default", x, w, b.constant("bias", (4,), "float32"), shape=SHAPE)
         assert not found(BiasScale, b.output(b.requantize(value, int8(0.1))))
+
+
+@pytest.mark.parametrize(("dtype", "number"), [("float32", 1), ("float16", 0)])
+def test_a_cast_that_changes_nothing_is_no_reader_of_its_own(dtype: str, number: int) -> None:
+    """The edge dialect leaves such a cast out, so that the Q after it reads the DQ before it."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", (1, 4), int8(0.58, -11))
+    cast = b.call("aten.to.dtype", x, dtype, dtype=dtype)
+    assert len(found(ScaleRatio, b.output(b.requantize(cast, int8(1e-9, -11))))) == number

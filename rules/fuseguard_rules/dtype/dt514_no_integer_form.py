@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.integer_forms import computed_with_codes
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
+from fuseguard.engine import Effect, EffectRow, EffectsTable, Evidence, Finding, Rewrite, Rule, Unannotate
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import View
 from fuseguard.target import Target
@@ -15,6 +15,8 @@ examples = ExamplesOf("fuseguard_rules.examples.dtype.dt514")
 _CODES = "FoldAndAnnotateQParamsPass folds the DQ; no lookup table and no RESCALE follows"
 _PARTS = "the parts of the op are annotated, and there is no Q or DQ between them"
 _CHECKED = "CheckProperQuantization"
+_READ = Evidence.SOURCE_READ  # the guarded lowering of these fails, so that they are no examples
+_PLACES = "the index of each place is computed in float, from a constant that INT does not have"
 
 #: What float arithmetic computes to the bit, on the accelerator or off it.
 _EXACT_IN_FLOAT = frozenset(("sign", "compared", "windows", "bools"))
@@ -60,6 +62,18 @@ class NoIntegerForm(Rule):
             EffectRow("moved parts", "*", "*", Effect.RUNTIME_FAULT, reference=_PARTS),
             EffectRow("raw parts", "*", "INT", Effect.RUNTIME_FAULT, reference=_PARTS),
             EffectRow("raw parts", "*", "INT+FP", Effect.WRONG, reference=_PARTS),
+            EffectRow("viewed parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("viewed parts", "<1.4", "INT+FP", Effect.RUNTIME_FAULT, reference=_PARTS),
+            EffectRow("multiplied parts", ">=1.5", "INT", Effect.CPU_FALLBACK, _READ, reference=_CHECKED),
+            EffectRow("multiplied parts", "*", "INT", Effect.RUNTIME_FAULT, _READ, reference=_PARTS),
+            EffectRow("placed parts", "*", "INT", Effect.CRASH, _READ, reference=_PLACES),
+            EffectRow("placed parts", "*", "INT+FP", Effect.EXACT, _READ, reference="float support has the index"),
+            EffectRow("joined parts", "<1.3", "*", Effect.CRASH, reference="its cat: Input qparams do not match"),
+            EffectRow("joined parts", "*", "*", Effect.WRONG, reference=_PARTS),
+            EffectRow("unscaled parts", "*", "*", Effect.WRONG, reference=_PARTS),
+            EffectRow("scattered parts", "<1.4", "INT+FP", Effect.EXACT, reference="no list has slice_scatter"),
+            EffectRow("scattered parts", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("scattered parts", "*", "INT+FP", Effect.WRONG, reference=_PARTS),
             EffectRow("truncated", "*", "*", Effect.WRONG, reference="TOSA INTDIV of codes"),
             EffectRow("sum", "*", "*", Effect.WRONG, reference="DecomposeAddSubAlphaPass multiplies codes"),
             EffectRow("difference", "*", "*", Effect.UNDEFINED, reference="DecomposeAddSubAlphaPass multiplies codes"),

@@ -36,6 +36,7 @@ class DelegateInputLost(Rule):
     message = "{op} uses only the shape of {operand}, so the delegate loses its input {lost}"
     effects = EffectsTable(
         [
+            EffectRow("overwritten", "<1.4", "*", Effect.EXACT, reference="what it overwrites is computed"),
             EffectRow("flat", "*", "*", Effect.RUNTIME_FAULT, reference=_DROPPED),
             EffectRow("*", "<1.3", "*", Effect.EXACT, reference="ToTosaMemoryFormatPass: a TRANSPOSE reads the input"),
             EffectRow("float", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized, CheckProperQuantization"),
@@ -50,8 +51,8 @@ class DelegateInputLost(Rule):
             operand = shape_operand(view, node)
             assert operand is not None
             left_out = is_left_out_of_int(view, target, node)
-            case = "float" if left_out else "*"
-            if is_flat(lost) and (target.has_float or not left_out):
+            case = "float" if left_out else "overwritten" if _is_overwritten(view, node) else "*"
+            if case != "overwritten" and is_flat(lost) and (target.has_float or not left_out):
                 case = "flat"
             yield self.finding(view, target, (node,), case=case, op=node.name, operand=operand.name, lost=lost.name)
 
@@ -71,6 +72,14 @@ class DelegateInputLost(Rule):
         if node.kind == "copy":
             return _copied_onto_itself(view, node)
         return as_full(node)
+
+
+def _is_overwritten(view: View, node: Node) -> bool:
+    """Whether an op computes what a copy overwrites, and not a Q and DQ of an input alone."""
+    source = shape_operand(view, node) if node.kind == "copy" else None
+    while source is not None and (view.is_q(source) or view.is_dq(source)):
+        source = view.producer(source)
+    return source is not None and source.op == "call"
 
 
 def _refused_near(view: View, lost: Node, refused: frozenset[str]) -> Node:

@@ -33,8 +33,8 @@ class GridSampleShaderUnfinished(Rule):
     )
     remedy = (
         "Let fuseguard keep the op on the CPU (guard); all grid_sample ops of the program then stay there, because "
-        "the partitioner takes an operator everywhere or nowhere. Or write the model so that it samples images one by one, "
-        "in groups of 3 or 4 channels, bilinear or nearest, in float or int8."
+        "the partitioner takes an operator everywhere or nowhere. Or write the model so that it samples images one "
+        "by one, in groups of 3 or 4 channels, bilinear or nearest, in float or int8."
     )
     scope = "node"
     message = "{op} samples {what}, and the VGF's shader {does}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.leaked_codes import NOT_CODES, chain_after, leak_case, leaking_readers, reads_in_float
 from fuseguard.backend.partition import leaves_dqs_behind
-from fuseguard.backend.quantized_operands import half_quantized, is_float, is_unchecked
+from fuseguard.backend.quantized_operands import half_quantized, is_float, is_mixed_put, is_unchecked
 from fuseguard.backend.rewrites import pair_after, stays_on_grid
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, Unannotate
 from fuseguard.engine.late_examples import ExamplesOf
@@ -83,6 +83,8 @@ class MissingOutputQ(Rule):
             if island is not None and _is_stranded(view, island):
                 continue
             chain = chain_after(node, leaks)
+            if any(is_mixed_put(view, item) for item in chain):
+                continue  # PL402's
             reader = leaks[chain[-1].name]
             # Readers of the codes are refused as well: they would get floats where their annotation promises codes.
             readers = [

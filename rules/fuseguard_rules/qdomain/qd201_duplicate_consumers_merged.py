@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 
+from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.fold_qparams import MOVES_ZERO_POINT, carries_codes
 from fuseguard.backend.merged_duplicates import merged_harmlessly, numbers_of, outputs_of
+from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.rewrites import mirrored, pair_after, standing_apart
 from fuseguard.backend.value_range import reach_on, reachable
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SwapOperands
@@ -17,6 +19,7 @@ from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.qdomain.graphs")
 
+_APART = "passes see one delegate at a time"
 _MERGE = "FuseDuplicateUsersPass: its signature has no qparams, #15218"
 
 
@@ -32,7 +35,9 @@ class DuplicateConsumersMerged(Rule):
         "readers of the dropped op now read codes made with the other op's scale and zero point. The pass then "
         "compares the users of the merged op in turn. It is enough that a program computes a value twice, once into a "
         "cat (whose range the value takes on) and once alone: a gate or normalization written out in two branches. If "
-        "the two differ only in codes that no value of the program reaches, merging them is right."
+        "the two differ only in codes that no value of the program reaches, merging them is right. Two ops in "
+        "different delegates, or of which one stays on the CPU, are not merged. Nor are two sums of different dtypes, "
+        "which are an argument of theirs."
     )
     remedy = (
         "Compute the value once in the model and use it twice, let fuseguard write the second op in another way "
@@ -42,6 +47,7 @@ class DuplicateConsumersMerged(Rule):
     message = "{op} computes the same as {twin} on the same tensors, but its output has {out} and {twin}'s has {other}"
     effects = EffectsTable(
         [
+            EffectRow("apart", "*", "*", Effect.EXACT, reference=_APART),
             EffectRow("*", "*", "*", Effect.WRONG, reference=_MERGE),
         ]
     )
@@ -52,7 +58,9 @@ class DuplicateConsumersMerged(Rule):
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         kept: dict[Hashable, tuple[Node, Hashable]] = {}
         merged: set[str] = set()  # ops that are rightly merged into a twin of their own
-        for name, (signature, meaning) in numbers_of(view).alike.items():
+        alike = numbers_of(view).alike
+        delegates = delegate_numbers(view, lambda node: stays_outside(view, node, target)) if alike else {}
+        for name, (signature, meaning) in alike.items():
             node = view.graph[name]
             twin, its_meaning = kept.setdefault(signature, (node, meaning))
             if meaning == its_meaning or not any(isinstance(ref, Ref) for ref in node.refs()):
@@ -68,7 +76,7 @@ class DuplicateConsumersMerged(Rule):
                 view,
                 target,
                 (node, *_merged_producers(view, node, merged)),
-                case="*",
+                case="*" if _share_delegate(view, target, delegates, node, twin) else "apart",
                 qparams=((f"output of {node.name}", _text(view, node)), (f"output of {twin.name}", _text(view, twin))),
                 op=node.name,
                 twin=twin.name,
@@ -88,6 +96,12 @@ class DuplicateConsumersMerged(Rule):
         if node.kind in MOVES_ZERO_POINT:
             return _same_domain_after(view, node, data)  # a view before it would be moved after it
         return standing_apart(view, node, data)
+
+
+def _share_delegate(view: View, target: Target, delegates: Mapping[str, int], node: Node, twin: Node) -> bool:
+    if any(stays_outside(view, item, target) for item in (node, twin)):
+        return False
+    return delegates[node.name] == delegates[twin.name]
 
 
 def _differs_when_swapped(view: View, node: Node) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.rescales import RESCALED, rescales_around
+from fuseguard.backend.rescales import RESCALED, quantizers_of, rescales_around
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, View
@@ -51,7 +51,7 @@ class ScaleRatio(Rule):
                 yield self.finding(
                     view,
                     target,
-                    (node, *view.out_q(node)) if view.is_dq(node) else (node,),
+                    (node, *quantizers_of(view, node)) if view.is_dq(node) else (node,),
                     case=fault,
                     qparams=_labelled(view, node),
                     node=node.name,

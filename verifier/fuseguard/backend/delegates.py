@@ -7,7 +7,7 @@ largest number of times that a path from it to the end of the program goes throu
 Source: ``CapabilityBasedPartitioner.propose_partitions`` of torch.fx.passes.infra.partitioner, as TOSAPartitioner of
 ExecuTorch 1.2.0 to 1.5.1 uses it.
 
-Rules that depend on it: those of shared_outputs and unread_inputs.
+Rules that depend on it: QD201, and those of shared_outputs and unread_inputs.
 """
 
 from __future__ import annotations

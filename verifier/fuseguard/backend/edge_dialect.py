@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from fuseguard.backend.op_sets_edge import BECOMES, OF_REAL_NUMBERS, REJECTED
+from fuseguard.backend.op_sets_edge import BECOMES, KEPT, OF_REAL_NUMBERS, REJECTED
 from fuseguard.ir import Node, View
 from fuseguard.ir.functional import writes_in_place
 from fuseguard.target import Target
@@ -37,6 +37,8 @@ def rejected_ops(view: View, target: Target) -> Iterator[tuple[Node, str, str]]:
         found = BECOMES.get(op, op)
         if found in rejected:
             yield node, op, found
+        elif op in KEPT:
+            yield node, op, KEPT[op]
 
 
 def ops_of_complex_numbers(view: View, target: Target) -> Iterator[tuple[Node, str]]:

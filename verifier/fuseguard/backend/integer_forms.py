@@ -44,22 +44,36 @@ _OPERATORS = {
 _PARTS = {
     **dict.fromkeys((
         "addcdiv", "addcmul", "addr", "baddbmm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-        "cosine_similarity", "deg2rad", "frobenius_norm", "huber_loss", "lerp", "logsumexp", "mish", "outer",
-        "pairwise_distance", "prelu", "rad2deg", "renorm", "rms_norm", "sinc", "smooth_l1_loss", "soft_margin_loss",
-        "softplus", "softshrink", "threshold", "xlogy",
+        "cosine_similarity", "deg2rad", "frobenius_norm", "huber_loss", "lerp", "logsumexp",
+        "mish", "outer", "pairwise_distance", "prelu", "rad2deg", "renorm", "rms_norm", "sinc", "smooth_l1_loss",
+        "soft_margin_loss", "softplus", "softshrink", "threshold", "xlogy",
     ), "parts"),
     **dict.fromkeys((
         "_safe_softmax", "frac", "hardshrink", "l1_loss", "linalg_cross", "mse_loss", "nan_to_num", "special_entr",
         "tril", "triu",
     ), "mixed parts"),
-    **dict.fromkeys(("diff", "einsum", "glu", "inner"), "cut parts"),
+    **dict.fromkeys(("diff", "einsum", "glu", "inner", "tensordot"), "cut parts"),
     **dict.fromkeys(("im2col", "col2im"), "moved parts"),
     **dict.fromkeys(("mv", "nansum"), "summed parts"),
-    "log_sigmoid": "delegated parts",
-    "logaddexp": "compared parts",
+    **dict.fromkeys(("index_add", "log_sigmoid"), "delegated parts"),
+    **dict.fromkeys(("upsample_bicubic2d", "upsample_linear1d", "upsample_trilinear3d"), "raw parts"),
+    **dict.fromkeys((
+        "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "upsample_nearest1d",
+        "upsample_nearest3d",
+    ), "placed parts"),
+    **dict.fromkeys(("block_diag", "index_fill", "logaddexp"), "compared parts"),
+    "kron": "viewed parts",
     "scaled_dot_product_attention": "yielded parts",
     "select_scatter": "raw parts",
 }  # fmt: skip
+#: Those whose parts hand codes on or average them, so that they are right as long as no qparams change.
+_TRANSPARENT_PARTS = {
+    **dict.fromkeys(
+        ("column_stack", "dstack", "hstack", "row_stack", "vstack"), "joined parts"
+    ),
+    **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "cartesian_prod"), "unscaled parts"),
+    "slice_scatter": "scattered parts",
+}
 #: Norms, by the order: a power of the sum of powers, of the sum of absolute values, or the largest of these.
 _NORMS = frozenset(("linalg_norm", "linalg_vector_norm", "norm"))
 _OF_ORDER = {0: "", 1: "cut parts", math.inf: "raw parts", -math.inf: "raw parts"}
@@ -100,10 +114,26 @@ def _case_of_parts(view: View, node: Node) -> str:
         return ""
     if node.operator == "matmul" and node.meta is not None and node.meta.rank > 2:
         return "parts" if all(map(view.is_dq, view.graph.inputs(node))) else ""  # views around a bmm
+    if node.operator in _TRANSPARENT_PARTS:
+        return _TRANSPARENT_PARTS[node.operator] if _changes_qparams(view, node) else ""
+    if node.operator == "tensordot" and _is_plain_product(view, node):
+        return "multiplied parts"
     case = _PARTS.get(node.operator, "")
     if case == "mixed parts" and node.meta is not None and node.meta.rank == 0:
         return "yielded parts"  # a loss
     return case
+
+
+def _changes_qparams(view: View, node: Node) -> bool:
+    """Whether an op's operands and its result have different qparams. A pool to one element is a mean."""
+    found = {qparams for item in (*view.graph.inputs(node), *view.out_q(node)) if (qparams := view.qparams(item))}
+    return len(found) > 1 and not _becomes_mean(node)
+
+
+def _is_plain_product(view: View, node: Node) -> bool:
+    """Whether a tensordot is that of two matrices as they are: it moves nothing before it multiplies them."""
+    ranks = [item.meta.rank for item in view.graph.inputs(node) if item.meta is not None]
+    return ranks == [2, 2] and node.args[2:4] == ((1,), (0,))
 
 
 def _is_of_one(node: Node) -> bool:

@@ -67,7 +67,9 @@ class Numbers:
         self._of[node.name] = self._known[key]
 
     def described(self, view: View, node: Node) -> None:
-        signature = self.signature(node)
+        signature: Hashable = self.signature(node)
+        if node.kind == "sum":  # FoldAndAnnotateQParamsPass makes the dtype of the result an argument of theirs
+            signature = signature, tuple({qparams.dtype for qparams in outputs_of(view, node)})
         first = self.signatures.setdefault(signature, node)
         if first is node:
             self.unique(node)

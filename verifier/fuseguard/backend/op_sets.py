@@ -210,7 +210,7 @@ EXCEPTIONS: Mapping[str, Mirror] = MappingProxyType(
                     "Arm's quantizer makes amax and amin of it before it annotates (ConvertMinMaxPass)": "max min",
                     "its in-place form alone is on the list, before 1.5; a lookup table yields other codes": "silu",
                     "its bodies decide: see backend/control_flow.py": "cond while_loop",
-                    _NOT_IN_THE_OP_TABLE: "as_strided_copy copy_ index_copy_",
+                    _NOT_IN_THE_OP_TABLE: "as_strided_copy copy index_copy",
                 }
             ),
         ),

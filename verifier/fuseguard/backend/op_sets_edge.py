@@ -98,6 +98,7 @@ BECOMES: Mapping[str, str] = pairs(
         "bilinear.default": "_trilinear.default",
         "inverse.default": "linalg_inv_ex.default",
         "linalg_det.default": "_linalg_det.default",
+        "logaddexp2.default": "exp2.default",
         "mvlgamma.default": "lgamma.default",
         "special_erfc.default": "erfc.default",
         "special_erfinv.default": "erfinv.default",
@@ -109,6 +110,16 @@ BECOMES: Mapping[str, str] = pairs(
         "special_round.default": "round.decimals",
         "std_mean.correction": "var_mean.correction",
         "var_mean.dim": "var_mean.correction",
+    }
+)
+
+#: Operators that the table of decompositions has, and that ``to_edge`` still finds in the program, or what it finds
+#: instead: Arm's partitioner keeps a nearest interpolation, of whose overloads the verifier knows ``vec`` alone.
+KEPT: Mapping[str, str] = pairs(
+    {
+        "rrelu.default": "rrelu_with_noise_functional.default",
+        "upsample_nearest1d.default": "upsample_nearest1d.default",
+        "upsample_nearest2d.default": "upsample_nearest2d.default",
     }
 )
 

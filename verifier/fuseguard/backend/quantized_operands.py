@@ -113,6 +113,11 @@ def float_peers(view: View, node: Node) -> tuple[list[Node], list[Node]]:
     return quantized, plain
 
 
+def is_mixed_put(view: View, node: Node) -> bool:
+    """Whether an index_put writes codes into a float tensor, such as a buffer, or floats into codes."""
+    return node.kind == "index_put" and node.annotated and all(float_peers(view, node))
+
+
 def _origin(view: View, node: Node) -> Node:
     """Where the values of ``node`` come from, through the data movement that a decomposed op has in front of it."""
     for _ in range(_LONGEST_WAY):

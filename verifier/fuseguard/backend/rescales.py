@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from fuseguard.backend.int32_rescales import AT_SMALLEST_SCALE, COMPARISONS, SUMS, TARGETS, scale_of_result
 from fuseguard.backend.quantized_values import OBSERVER_FLOORS
 from fuseguard.ir import Node, QParams, View
+from fuseguard.ir.ops import CASTS
 from fuseguard.ir.value import Value
 
 
@@ -53,7 +54,7 @@ RESCALED = ("dequantize", "conv", "linear", *TARGETS)
 def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
     """What InsertRescalePass and RewriteConvPass put around ``node``."""
     if view.is_dq(node):
-        quantizers = view.out_q(node)
+        quantizers = quantizers_of(view, node)
         data = _plain(view.qparams(node)) if quantizers else None
         for q in quantizers:
             out = _plain(view.qparams(q))
@@ -81,6 +82,15 @@ def rescales_around(view: View, node: Node) -> Iterator[Rescale]:
             yield Rescale("an input", qparams.scale / accumulator, _reach(qparams))
     if out is not None and node.kind not in COMPARISONS:
         yield Rescale("the result", accumulator / out.scale, reach)
+
+
+def quantizers_of(view: View, dq: Node) -> list[Node]:
+    """The Qs that read a DQ, also after a cast to the dtype that its values have, which the edge dialect leaves out."""
+    found = list(view.out_q(dq))
+    for user in view.users(dq):
+        if user.operator in CASTS and user.meta is not None and dq.meta is not None:
+            found += view.out_q(user) if user.meta.dtype == dq.meta.dtype else ()
+    return found
 
 
 def _summed(view: View, node: Node) -> float:

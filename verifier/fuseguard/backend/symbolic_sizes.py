@@ -14,6 +14,7 @@ Rules that depend on it: OP718.
 from __future__ import annotations
 
 from fuseguard.backend.partition import computes_nothing, stays_outside
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, View
 from fuseguard.ir.graph import Arg
 from fuseguard.target import Target
@@ -23,12 +24,14 @@ EXTENSION = "shape"
 
 #: Constants that take their shape from their operand.
 _LIKE = frozenset(("full_like", "ones_like", "zeros_like"))
+#: Ops whose operand's batch the export to the edge dialect fixes.
+_SPLITS = frozenset(("split", "chunk"))
 _REDUCTIONS = frozenset(("sum", "amax", "amin"))
 
 
 def becomes_view(view: View, node: Node, target: Target) -> str:
     """What the backend makes of an op with a dynamic size that needs TOSA's shape ops; "" if it needs none."""
-    if EXTENSION in target.extensions or not _is_dynamic(view.producer(node)):
+    if EXTENSION in target.extensions or not _is_dynamic(view, view.producer(node)):
         return ""
     if node.kind == "linear":
         return "a view to four dimensions"
@@ -41,7 +44,7 @@ def becomes_view(view: View, node: Node, target: Target) -> str:
         return "a view to four dimensions"
     if node.kind == "index_put":
         return "a scatter into a flattened tensor"
-    if node.kind in ("split", "chunk"):
+    if node.kind in _SPLITS:
         return "slices of its input" if _is_dynamic_beyond_batch(view.producer(node)) else ""
     if makes_constant(node):
         return "" if stays_outside(view, node, target) else "a constant of its operand's size"
@@ -64,8 +67,26 @@ def _is_dynamic_beyond_batch(node: Node | None) -> bool:
     return node is not None and node.meta is not None and None in node.meta.shape[1:]
 
 
-def _is_dynamic(node: Node | None) -> bool:
-    return node is not None and node.meta is not None and None in node.meta.shape
+def _is_dynamic(view: View, node: Node | None) -> bool:
+    if node is None or node.meta is None:
+        return False
+    return None in node.meta.shape[1 if node.name in _fixed_batches(view) else 0 :]
+
+
+@once_per_view
+def _fixed_batches(view: View) -> frozenset[str]:
+    """The names of the values whose dynamic batch is fixed: what is split, and what shares the batch with that.
+
+    Two ops may have other dynamic sizes in front, such as those of two inputs that nothing joins.
+    """
+    pending = [item for op in view.ops if op.kind in _SPLITS and (item := view.producer(op)) is not None]
+    found: set[str] = set()
+    while pending:
+        item = pending.pop()
+        if item.name not in found and item.meta is not None and item.meta.shape[:1] == (None,):
+            found.add(item.name)
+            pending += [*view.graph.inputs(item), *view.users(item)]
+    return frozenset(found)
 
 
 def _channels(view: View, conv: Node) -> int:

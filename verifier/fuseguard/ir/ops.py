@@ -185,7 +185,7 @@ def canonical_target(target: str) -> str:
 
 @lru_cache(maxsize=4096)
 def lookup(target: str) -> OpInfo:
-    """Kind and traits of a canonical target; unknown ops get their own name and no traits."""
+    """Kind and traits of a canonical target; unknown ops get their own name (``copy`` for ``copy_``) and no traits."""
     parts = target.split(".")
     name = parts[1] if len(parts) > 1 else parts[0]
     overload = parts[2] if len(parts) > 2 else ""
@@ -194,4 +194,4 @@ def lookup(target: str) -> OpInfo:
             return _OVERLOADS[f"{candidate}.{overload}"]
         if candidate in _BY_NAME:
             return _BY_NAME[candidate]
-    return OpInfo(name)
+    return OpInfo(name if name.startswith("__") else name.removesuffix("_"))

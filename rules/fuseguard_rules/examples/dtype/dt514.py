@@ -57,7 +57,43 @@ def _attention() -> Graph:
     return b.output(b.requantize(made, _QPARAMS))
 
 
+def _joined(
+    target: str, other: QParams, *args: Arg, shape: tuple[int, ...], listed: bool = True
+) -> Callable[[], Graph]:
+    """Two tensors in one that is quantized like the first of them."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", _SHAPE, _QPARAMS)
+        y = b.quantized_input("y", _SHAPE if listed else (1, 2, 6, 6), other)
+        operands: tuple[Arg, ...] = ((x, y),) if listed else (x, y)
+        return b.output(b.requantize(b.call(target, *operands, *args, shape=shape), _QPARAMS))
+
+    return build
+
+
+def _indexed(target: str, *, number: bool = False) -> Graph:
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, _QPARAMS)
+    places = b.constant("places", (2,), "int64", (1, 3))
+    value: Arg = 0.5 if number else b.quantized_input("y", (1, 2, 6, 6), _QPARAMS)
+    return b.output(b.requantize(b.call(target, x, 1, places, value, shape=_SHAPE), _RESULT))
+
+
+def _kron() -> Graph:
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", (4, 3), _QPARAMS), b.quantized_input("y", (2, 3), _QPARAMS)
+    return b.output(b.requantize(b.call("aten.kron.default", x, y, shape=(8, 9)), _RESULT))
+
+
 BAD = (
+    Example("hstack of two qparams", _joined("aten.hstack.default", _RESULT, shape=(1, 8, 6, 6))),
+    Example("slice_scatter of two qparams",
+            _joined("aten.slice_scatter.default", _RESULT, 1, 0, 2, shape=_SHAPE, listed=False)),
+    Example("adaptive pool to other qparams", _of_one(_POOL, (3, 3), shape=(1, 4, 3, 3))),
+    Example("kron of codes", _kron),
+    Example("index_fill of codes", lambda: _indexed("aten.index_fill.int_Scalar", number=True)),
+    Example("index_add of codes", lambda: _indexed("aten.index_add.default"), companions=("OP721",)),
     Example("sign of codes", _of_one("aten.sign.default")),
     Example("codes greater than a number", _compared("aten.gt.Scalar", 0.5)),
     Example("logical_not of codes", _compared("aten.logical_not.default")),
@@ -87,6 +123,8 @@ BAD = (
 )
 
 GOOD = (
+    Example("hstack of one qparams", _joined("aten.hstack.default", _QPARAMS, shape=(1, 8, 6, 6))),
+    Example("adaptive pool that keeps its qparams", _of_one(_POOL, (3, 3), shape=(1, 4, 3, 3), out=_QPARAMS)),
     Example("sign that is not annotated", _of_one("aten.sign.default", annotated=False)),
     Example("maximum of two tensors of codes", _of_two("aten.maximum.default", _QPARAMS)),
     Example("std of codes", _of_one("aten.std.correction", (1,), shape=(1, 6, 6))),

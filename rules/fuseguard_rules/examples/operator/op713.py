@@ -52,6 +52,15 @@ def _copied() -> Graph:
     return b.output(b.call("aten.copy.default", y, source, annotated=False))
 
 
+def _overwritten() -> Graph:
+    """A result is overwritten, so that the delegate loses the input that it was computed from."""
+    b = GraphBuilder()
+    x, y = b.quantized_input("x", _SHAPE, _QPARAMS), b.quantized_input("y", _SHAPE, _QPARAMS)
+    own = b.requantize(b.call("aten.relu.default", x), _QPARAMS)
+    copied = b.requantize(b.call("aten.copy.default", own, y), _QPARAMS)
+    return b.output(b.requantize(b.call("aten.neg.default", copied), int8(0.0237, 2)))
+
+
 def _in_shape_of_argmax(target: str, *args: int, keepdim: bool = False) -> Callable[[], Graph]:
     """The quantizer casts an argmax to int32. Where the cast stays on the CPU, it is an input of the delegate."""
 
@@ -84,6 +93,7 @@ BAD = (
     Example("full_like of what is computed", _beside("aten.full_like.default", 2.5, after_op=True),
             only_on=">=1.3"),
     Example("copy onto a second input", _copied, only_on=">=1.3"),
+    Example("a result that is overwritten", _overwritten, only_on=">=1.3"),
     Example("ones_like of an argmax that is returned", _in_shape_of_argmax("aten.ones_like.default")),
     Example("full_like of an argmax that keeps its dimension",
             _in_shape_of_argmax("aten.full_like.default", 3, keepdim=True)),

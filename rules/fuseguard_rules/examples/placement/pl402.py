@@ -76,6 +76,28 @@ def _number(target: str) -> Callable[[], Graph]:
     return build
 
 
+def _put(data: str, *, before: str = "", result: bool = True, into_codes: bool = False) -> Callable[[], Graph]:
+    """Two columns of ``data``, an input in float, a buffer or one that is ``written``, become codes; or the reverse."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        values = b.input("y", (1, 2, 8, 8)) if into_codes else b.quantized_input("x", (1, 2, 8, 8), INPUT)
+        if before == "relu":
+            values = b.requantize(b.call("aten.relu.default", values), INPUT)
+        elif before:
+            values = b.call(before, values, (0, 1, 3, 2), shape=(1, 2, 8, 8))
+        if into_codes:
+            whole = b.quantized_input("x", SHAPE, INPUT)
+        else:
+            whole = b.input("y", SHAPE) if data == "input" else b.constant("y", SHAPE, "float32")
+        places = b.constant("places", (2,), "int64", (1, 3))
+        target = "aten.index_put_.default" if data == "written" else "aten.index_put.default"
+        put = b.call(target, whole, (None, places), values, shape=SHAPE)
+        return b.output(b.requantize(put, INPUT) if result else put)
+
+    return build
+
+
 BAD = (
     Example("add of a quantized and a float tensor", _graph("aten.add.Tensor")),
     Example("cat of a quantized and a float tensor", _graph("aten.cat.default", listed=True)),
@@ -93,6 +115,12 @@ BAD = (
     Example("codes subtracted from a number", _number("aten.rsub.Scalar")),
     Example("masked_fill of codes with a number", _number("aten.masked_fill.Scalar")),
     Example("comparison with a number in float, and a choice by it", _chosen),
+    Example("index_put of codes into a buffer that is written", _put("written")),
+    Example("index_put of computed codes into a buffer that is written", _put("written", before="relu")),
+    Example("index_put of computed codes into a float tensor", _put("input", before="relu", result=False)),
+    Example("index_put of permuted codes into a float tensor", _put("input", before="aten.permute.default")),
+    Example("index_put of codes into a constant", _put("constant")),
+    Example("index_put of floats into codes", _put("", into_codes=True)),
 )
 
 GOOD = (Example("where between two quantized tensors", _graph("aten.where.self", both=True)),)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
-from fuseguard.ir.builder import GraphBuilder, int8, int16
+from fuseguard.ir.builder import GraphBuilder, full_int16, int8, int16
 from fuseguard.ir.graph import Arg
 
 if TYPE_CHECKING:
@@ -206,6 +206,23 @@ def _towers(second: QParams) -> Callable[[], Graph]:
     return build
 
 
+def _around_cpu() -> Graph:
+    """A sigmoid whose values go through an op on the CPU, and the same sigmoid beside that, in the next delegate."""
+    b = GraphBuilder()
+    x = b.quantize(b.input("x", SHAPE), INPUT)
+    first = b.requantize(b.call("aten.sigmoid.default", b.dequantize(x, INPUT)), WIDE)
+    whole = b.requantize(b.call("aten.trunc.default", first, annotated=False), WIDE)
+    second = b.requantize(b.call("aten.sigmoid.default", b.dequantize(x, INPUT)), UNIT)
+    return b.output(b.requantize(b.call("aten.add.Tensor", whole, second), WIDE))
+
+
+def _read_in_float() -> Graph:
+    """A mul without a Q, which stays on the CPU in INT, and the same one with a Q."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, INPUT)
+    return b.output(b.call("aten.mul.Tensor", x, x), b.requantize(b.call("aten.mul.Tensor", x, x), WIDE))
+
+
 DUPLICATES = (
     Example(
         "sigmoid twice, once into a wide cat",
@@ -224,9 +241,16 @@ DUPLICATES = (
         twice("aten.neg.default", first=int8(0.0487, -3), second=int8(0.0487, 40)),
     ),
     Example("one convolution and relu twice with different qparams", _towers(int8(0.0531, -128))),
+    Example("sigmoid twice, with an op on the CPU between", _around_cpu),
+    Example("mul twice, once read in float", _read_in_float, companions=("BO601", "PL401")),
 )
 
 NO_DUPLICATES = (
+    Example(
+        "sums of different dtypes",
+        twice("aten.sum.dim_IntList", (1,), True, first=full_int16(0.0531), second=int8(0.0487, 3)),
+        extensions=("int16",),
+    ),
     Example("sigmoid twice with the same qparams", twice("aten.sigmoid.default", first=UNIT, second=UNIT)),
     Example(
         "sigmoid twice, whose qparams differ in a code that no sigmoid reaches",
