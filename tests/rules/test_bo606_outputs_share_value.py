@@ -9,7 +9,7 @@ import pytest
 
 from fuseguard.engine import Registry, Report, run
 from fuseguard.engine.finding import Effect, Evidence
-from fuseguard.ir import Graph, Node, Ref, View
+from fuseguard.ir import Graph, Node, QParams, Ref, View
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard.target import ACCELERATORS, Target, as_target
 from fuseguard_rules.boundary.bo606_outputs_share_value import OutputsShareValue
@@ -168,6 +168,29 @@ def test_of_several_outputs_all_but_the_first_are_named_and_the_repair_returns_o
     assert not remaining.findings
     assert len(set(output(repaired))) == 1
     assert not [node for node in View(repaired).ops if node.kind == "clone"]
+
+
+def both(first: QParams, second: QParams, *, twice: bool) -> Graph:
+    """A sigmoid whose result is quantized twice; ``twice``: the sigmoid of each is one of its own."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, QPARAMS)
+    values = [b.call("aten.sigmoid.default", x) for _ in range(1 + twice)]
+    return b.output(b.requantize(values[0], first), b.requantize(values[-1], second))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "twice", "one"),
+    [
+        (int8(0.005, -100), int8(0.005, -100), False, True),
+        (int8(0.005, -100), int8(0.005, -100, -127), True, True),
+        (int8(0.005, -100), int8(0.005, -100, -90), True, False),
+        (int8(0.005, -100), int8(0.005, -100, -127), False, False),
+        (int8(0.005, -100), int8(0.006, -100), True, False),
+    ],
+)
+def test_codes_that_are_alike_are_one_value(first: QParams, second: QParams, twice: bool, one: bool) -> None:
+    """Examples of QD201 and QD204 were wrong on Vulkan, and no rule said so."""
+    assert bool(found(both(first, second, twice=twice)).findings) is one
 
 
 def output(program: Graph) -> Sequence[Ref]:

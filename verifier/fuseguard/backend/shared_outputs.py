@@ -15,8 +15,10 @@ from collections.abc import Hashable, Mapping
 from fuseguard.backend.delegates import delegate_numbers
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
-from fuseguard.ir import Node, Ref, Trait, View
+from fuseguard.backend.value_range import reach_on
+from fuseguard.ir import Node, QParams, Ref, Trait, View
 from fuseguard.ir.graph import Arg
+from fuseguard.ir.intervals import quantized
 from fuseguard.ir.value import Value
 from fuseguard.target import Target
 
@@ -86,8 +88,9 @@ class _Numbers:
         self._known: dict[Hashable, int] = {}
         #: What a value is another layout of, by the kind of layout and its number.
         self._roots: dict[tuple[str, int], _Root] = {}
+        self._alike: dict[str, bool] = {}
         #: What a DQ reads: number of its value -> (number of the codes, qparams).
-        self._codes: dict[int, tuple[int, Hashable]] = {}
+        self._codes: dict[int, tuple[int, QParams]] = {}
         for node in view.graph:
             self.of[node.name] = self._number(view, node, target)
 
@@ -100,7 +103,7 @@ class _Numbers:
         if view.is_dq(node):
             return self._dequantized(view, node, value)
         if view.is_q(node):
-            return self._quantized(view, node, source, value)
+            return self._quantized(view, node, source, value, target)
         if stays_outside(view, node, target):
             return self._unique(node)
         if node.meta is None or source.meta is None or node.meta.dtype != source.meta.dtype:
@@ -122,16 +125,26 @@ class _Numbers:
         qparams = view.qparams(node)
         if qparams is None or "per_channel" in node.target:
             return self._unique(node)
-        number = self._shared(("dequantize", codes, qparams))
+        number = self._shared(("dequantize", codes, _grid(qparams)))
         self._codes[number] = codes, qparams
         return number
 
-    def _quantized(self, view: View, node: Node, source: Node, value: int) -> int:
+    def _quantized(self, view: View, node: Node, source: Node, value: int, target: Target) -> int:
         qparams = view.qparams(node)
-        if qparams is None or len(view.out_q(source)) > 1:
+        if qparams is None or not self._are_alike(view, source):
             return self._unique(node)
         codes, before = self._codes.get(value, (-1, None))
-        return codes if before == qparams else self._shared(("quantize", value, qparams))
+        if before == qparams:
+            return codes
+        # Limits that no value reaches make no other codes, and no other lookup table.
+        reached = quantized(reach_on(view, target).of(source), qparams) if qparams.usable else None
+        return self._shared(("quantize", value, _grid(qparams), reached))
+
+    def _are_alike(self, view: View, source: Node) -> bool:
+        """Whether all Qs of a value have the same qparams: of several, the backend keeps those of one."""
+        if source.name not in self._alike:
+            self._alike[source.name] = len({view.qparams(q) for q in view.out_q(source)}) <= 1
+        return self._alike[source.name]
 
     def _moved(self, how: str, value: int, neutral: tuple[int, ...], state: tuple[int, ...]) -> int:
         """The number of a value that is another one in another layout; of several in a row, the last counts.
@@ -150,7 +163,7 @@ class _Numbers:
             moved = self._shared((how, codes, state))
             self._roots[how, moved] = _Root(codes, neutral, state)
             self._codes[number] = moved, qparams
-            self._known.setdefault(("dequantize", moved, qparams), number)
+            self._known.setdefault(("dequantize", moved, _grid(qparams)), number)
         return number
 
     def _computed(self, node: Node) -> int:
@@ -177,6 +190,11 @@ class _Numbers:
 
     def _shared(self, key: Hashable) -> int:
         return self._known.setdefault(key, len(self._known))
+
+
+def _grid(qparams: QParams) -> Hashable:
+    """What the codes mean, whatever their limits."""
+    return qparams.scales, qparams.zero_points, qparams.dtype, qparams.axis, qparams.source
 
 
 def _fixed(shape: tuple[int | None, ...]) -> tuple[int, ...] | None:

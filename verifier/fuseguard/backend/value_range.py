@@ -6,7 +6,7 @@ Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5
 saturate a value. The rest is arithmetic.
 
 Rules that depend on it: DT503, DT505, DT506, OP701, OP706, OP710, QD201, QP301, QP306, and those of decorate_casts and
-int32_bounds and lookup_table and merged_duplicates and misevaluated_functions.
+int32_bounds and lookup_table and merged_duplicates and misevaluated_functions and shared_outputs.
 """
 
 from __future__ import annotations
