@@ -55,7 +55,8 @@ def bo601(outcome: str = "runtime_fault") -> tuple[Any, ...]:
 @pytest.mark.parametrize("release", ["1.6.0", "1.5.0", "1.4.0"])
 def test_no_format_says_measured_of_a_release_that_nobody_measured(record: Any, name: str, release: str) -> None:
     record(_1_5_1=bo601(), _1_4_1=bo601())
-    options = Options(rules={rule.code: rule for rule in REGISTRY.rules})
+    # What a rule about one accelerator was measured on is part of its table, and not of the recordings.
+    options = Options(rules={rule.code: rule for rule in REGISTRY.rules if not rule.accelerator})
     text = render_document(name, checked(release), options)
     if name == "html":  # it has the whole effects table, whose rows say what they were measured on
         measured_on = r'"evidence":"measured","measured_on":\[([^\]]*)\]'
