@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,11 @@ def path_of(source: str) -> Path:
     return engine_records.RECORDS / f"vgf-{source}.jsonl"
 
 
+def without_folders(text: str) -> str:
+    """The text with the names of files alone: records are committed, and folders are those of one machine."""
+    return re.sub(r"(?<![\w:/])/(?:[\w.@+-]+/)+", "", text)
+
+
 def judged(program: Any, inputs: Any, target: Any, **options: Any) -> dict[str, Any]:
     """One record."""
     from fuseguard.executorch.judge import prove
@@ -48,7 +54,7 @@ def judged(program: Any, inputs: Any, target: Any, **options: Any) -> dict[str, 
     proof = prove(program, inputs, target, engine="vgf", locate=True, **options)
     record: dict[str, Any] = {"vgf": proof.outcome, "delegates": proof.delegates}
     if proof.exception:
-        record["said"] = " ".join(proof.exception.split())[:300]
+        record["said"] = without_folders(" ".join(proof.exception.split()))[:300]
     if proof.outcome == "crash":
         record["tosa"] = prove(program, inputs, target, **options).outcome
     if proof.engine_differences:
