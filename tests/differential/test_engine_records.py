@@ -137,3 +137,14 @@ def test_an_example_does_on_vulkan_what_its_record_says(key: str) -> None:
     found = make()
     assert {name: found.get(name) for name in ("vgf", "tosa")} == {name: recorded.get(name) for name in ("vgf", "tosa")}
     assert bool(found.get("differences")) == bool(recorded.get("differences"))
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+@pytest.mark.skipif(not vgf_status().works, reason=vgf_status().explained().replace("\n", " "))
+@pytest.mark.skipif(_version() != "1.5.1", reason="the records are of 1.5.1")
+@pytest.mark.parametrize("source", ["first", "results"])
+def test_a_drawn_program_does_on_vulkan_what_its_record_says(source: str) -> None:
+    """The script imported a name that had moved, and every record of a drawn program was an error."""
+    key = next(key for key, item in VGF[source].items() if item.get("vgf") == "exact")
+    assert dict(vgf_programs.of_grammar(source))[key]()["vgf"] == "exact"

@@ -91,14 +91,14 @@ def of_program(program: Any) -> dict[str, Any]:
     """The record of a drawn program. A vgf target has both profiles; one that is drawn for INT is lowered for that."""
     from fuseguard.target import Target
 
-    from .program_modules import NotAProgram, build, feeds
+    from .building import NotAProgram, build, feeds
 
     target = replace(Target.parse(program.profile), ir_validity=getattr(program, "ir_validity", True))
     try:
         quantized, calibrated, _ = build(program)
     except NotAProgram as error:
         return {"error": f"{error.stage}: {error}".partition("\n")[0][:160]}
-    return judged(quantized, feeds(program, calibrated)[0], target)
+    return judged(quantized, feeds(program, calibrated, quantized)[0], target)
 
 
 def of_zoo() -> Items:
