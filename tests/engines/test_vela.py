@@ -40,6 +40,8 @@ RULE = load_registry().get("OP724")
 assert RULE is not None
 #: Releases that the table says were measured with the engine.
 MEASURED = {release for row in RULE.effects.rows for release in row.measured_on}
+FORKS = load_registry().get("OP727")
+assert FORKS is not None
 _STATUS = vela_status()
 needs_vela = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
 measured = pytest.mark.skipif(version("executorch") not in MEASURED, reason="measured on other releases")
@@ -218,3 +220,28 @@ def test_the_examples_of_a_result_that_is_an_input_do_what_the_table_says(exampl
     assert len(repaired.applied) == 1
     assert largest_difference(program, repaired.program, inputs) == 0.0
     assert prove(repaired.program, inputs, target, engine="vela").outcome == "exact"
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@needs_vela
+@pytest.mark.skipif(version("executorch") not in ("1.5.0", "1.5.1"), reason="measured on 1.5")
+@pytest.mark.parametrize("example", [*FORKS.bad, *FORKS.good], ids=lambda example: example.title)
+def test_the_examples_of_an_int16_convolution_do_on_u55_what_the_table_says(example: Example) -> None:
+    """Each bad one is refused by Vela, and right as TOSA, guarded and repaired; each good one compiles."""
+    program, inputs = materialize(example.graph())
+    found = run(read_program(program), Target.parse("ethos-u55-128"), (FORKS,)).findings
+    assert bool(found) == (example in FORKS.bad)
+    proof = prove(program, inputs, "ethos-u55-128", engine="vela")
+    if not found:
+        assert proof.ok, proof
+        return
+    assert proof.outcome == "crash"
+    assert "could not run on NPU" in proof.exception
+    assert proof.npu is not None
+    assert proof.npu.tosa in ("exact", "bounded")
+    assert prove(program, inputs, "ethos-u85-256", engine="vela").ok
+    assert prove(program, inputs, "ethos-u55-128", "guard", engine="vela").ok
+    repaired = repair(program, "ethos-u55-128", select=["OP727"])
+    assert repaired.exact
+    assert prove(repaired.program, inputs, "ethos-u55-128", engine="vela").ok

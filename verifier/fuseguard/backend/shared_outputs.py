@@ -5,7 +5,7 @@ Source: ``EnsureUniqueOutputNodesPass`` of ExecuTorch 1.3.1 to 1.5.1, which give
 make one node of what is clone, view or repetition; and model-converter 0.11.0, which drops ``tosa.identity``: the
 SPIR-V graph then sets several outputs to one id. All of it was seen in the VGFs of the rule's examples.
 
-Rules that depend on it: BO606, and those of passed_on_inputs.
+Rules that depend on it: BO606, OP727, and those of passed_on_inputs.
 """
 
 from __future__ import annotations
