@@ -124,7 +124,7 @@ def test_without_vela_the_placement_says_so(
 @newest
 @pytest.mark.slow
 def test_a_convolution_that_vela_refuses_is_named_at_its_line(fork: torch.export.ExportedProgram) -> None:
-    found = placement(fork, "ethos-u55-128")
+    found = placement(fork, "ethos-u55-128", guarded=False)
     assert not found.ops, "Arm's partitioner takes all of it"
     answer = found.vela
     assert answer is not None
@@ -136,6 +136,17 @@ def test_a_convolution_that_vela_refuses_is_named_at_its_line(fork: torch.export
     assert op.source is not None
     assert Path(op.source.file).name == "test_vela_placing.py"
     assert "self.conv(x)" in op.source.code
+
+
+@needs_vela
+@newest
+@pytest.mark.slow
+def test_the_guard_keeps_that_convolution_on_the_cpu(fork: torch.export.ExportedProgram) -> None:
+    found = placement(fork, "ethos-u55-128")
+    [reasons] = [op.reasons for op in found.ops if not op.is_quantizer]
+    assert {reason.check for reason in reasons} >= {"OP727"}
+    assert found.vela is not None
+    assert found.vela.refused == ()
 
 
 @needs_vela

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from fuseguard.engine import Effect, run
 from fuseguard.engine.finding import Finding
 from fuseguard.ir import Graph
-from fuseguard.target import Target
+from fuseguard.target import ACCELERATORS, Target, as_target
 from fuseguard_rules.examples.operator.op727 import _graph
 from fuseguard_rules.operator.op727_int16_conv_branches_on_u55 import Int16ConvBranchesOnU55
 from fuseguard_testkit.graph_rewriting import repair_graph
@@ -51,6 +53,10 @@ def test_no_other_target_has_the_fault(target: str) -> None:
     assert found(_graph("add.Tensor", "conv")(), target) == ()
 
 
+def test_a_u65_has_the_fault_too() -> None:
+    assert found(_graph("add.Tensor", "conv")(), "ethos-u65-256")
+
+
 @pytest.mark.parametrize(("release", "refused"), [("1.5.0", True), ("1.4.1", False)])
 def test_before_1_5_the_convolution_has_no_branches(release: str, refused: bool) -> None:
     assert bool(found(_graph("add.Tensor", "conv")(), release=release)) is refused
@@ -61,3 +67,35 @@ def test_the_repair_leaves_one_way() -> None:
     _, applied, remaining = repair_graph(graph, target, (RULE,))
     assert len(applied) == 1
     assert not remaining.findings
+
+
+class EthosUCompileSpec:
+    """Stands for the backend's own."""
+
+    def __init__(self, accelerator: str, spec: str) -> None:
+        self.tosa_spec = spec
+        self.compiler_flags = [f"--accelerator-config={accelerator}", "--config=Arm/vela.ini"]
+
+
+class EthosUPartitioner:
+    """Stands for the backend's own, which keeps no compile spec before 1.5."""
+
+    def __init__(self, compile_spec: EthosUCompileSpec) -> None:
+        self.tosa_spec = compile_spec.tosa_spec
+        flags = SimpleNamespace(key="compile_flags", value=" ".join(compile_spec.compiler_flags).encode())
+        other = SimpleNamespace(key="output_format", value=b"vela")
+        self.delegation_spec = SimpleNamespace(compile_specs=[other, flags])
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u85-256"])
+def test_a_compile_spec_and_a_partitioner_are_for_their_accelerator(accelerator: str) -> None:
+    """They were TOSA's with the same specification, so that the guard of an EthosUPartitioner knew no rule about it."""
+    for text in (ACCELERATORS[accelerator], "TOSA-1.0+INT"):
+        spec = EthosUCompileSpec(accelerator, text)
+        for value in (spec, EthosUPartitioner(spec)):
+            found = as_target(value)
+            if isinstance(found, Target):
+                assert (found.accelerator, found.spec) == (accelerator, "TOSA-1.0+INT")
+            else:
+                assert found == accelerator
+                assert spec.tosa_spec == ACCELERATORS[accelerator]

@@ -48,6 +48,10 @@ ALL_TARGETS: tuple[str, ...] = ("TOSA-1.0+INT", "TOSA-1.0+INT+FP", "vgf", "ethos
 _TOSA = re.compile(r"^TOSA-(?P<version>\d+\.\d+(?:\.\d+)?)(?P<parts>(?:\+[A-Za-z0-9]+)+)$")
 
 
+#: Vela's option for the accelerator.
+_VELA_FOR = "--accelerator-config="
+
+
 class HasTosaSpec(Protocol):
     """A compile spec or partitioner of the Arm backend."""
 
@@ -154,7 +158,7 @@ def spelled(release: Version) -> str:
 def as_target(value: str | Target | HasTosaSpec) -> str | Target:
     """A target, or the text of one: of a compile spec or partitioner, its TOSA specification. Raises TargetError.
 
-    Of those for Vulkan it is the accelerator ``vgf``, or a Target where they have another specification than its own.
+    Of those for Vulkan and Ethos-U it is the accelerator, or a Target where their specification is not that of it.
     """
     if isinstance(value, str | Target):
         return value
@@ -164,11 +168,29 @@ def as_target(value: str | Target | HasTosaSpec) -> str | Target:
             f"the target is of the type {type(value).__name__}; pass a target such as 'TOSA-1.0+INT' or 'vgf', a "
             f"compile spec or a partitioner"
         )
-    if not type(value).__name__.startswith("Vgf"):  # VgfCompileSpec, VgfPartitioner
+    accelerator = _accelerator_of(value)
+    if not accelerator:
         return str(spec)
-    if set(str(spec).split("+")) == set(ACCELERATORS["vgf"].split("+")):
+    if set(str(spec).split("+")) == set(ACCELERATORS.get(accelerator, "").split("+")):
+        return accelerator
+    return replace(Target.parse(str(spec)), accelerator=accelerator)
+
+
+def _accelerator_of(value: Any) -> str:
+    """What a compile spec or partitioner of the backend is for; "" if that is no accelerator.
+
+    An EthosUCompileSpec has the flags for Vela; an EthosUPartitioner has them in what its delegates are compiled with.
+    """
+    name = type(value).__name__
+    if name.startswith("Vgf"):  # VgfCompileSpec, VgfPartitioner
         return "vgf"
-    return replace(Target.parse(str(spec)), accelerator="vgf")
+    if not name.startswith("EthosU"):
+        return ""
+    flags = getattr(value, "compiler_flags", None)
+    if flags is None:
+        specs = getattr(getattr(value, "delegation_spec", None), "compile_specs", ())
+        flags = [flag for item in specs if item.key == "compile_flags" for flag in bytes(item.value).decode().split()]
+    return next((flag.removeprefix(_VELA_FOR) for flag in flags if flag.startswith(_VELA_FOR)), "")
 
 
 def resolve_release(executorch: str | None) -> tuple[Version, str]:

@@ -20,15 +20,18 @@ examples = ExamplesOf("fuseguard_rules.examples.operator.op727")
 
 _BRANCHES = "RewriteConvPass._insert_a16w8_output_branches, and Vela has no such command for U55"
 
+#: Accelerators that rescale the sums of a convolution as part of it.
+_REFUSING = ("ethos-u55", "ethos-u65")
+
 
 class Int16ConvBranchesOnU55(Rule):
     code = "OP727"
     name = "int16-conv-branches-on-u55"
-    summary = "An Ethos-U55 delegate rescales the sums of an int16 convolution in several ways, and Vela refuses it."
+    summary = "An Ethos-U55 or U65 delegate rescales the sums of an int16 convolution in several ways. Vela refuses it."
     why = (
         "From 1.5 on, RewriteConvPass gives each op that works in int32 (add, mul, maximum and the like) a RESCALE of "
-        "its own on the sums of an int16 convolution, and all other readers one more. An Ethos-U55 rescales the sums "
-        "of a convolution as part of it, and in one way only. Vela ends with 'Non-passthrough operation (Conv2D) could "
+        "its own on the sums of an int16 convolution, and all other readers one more. An Ethos-U55 or U65 rescales "
+        "the sums of a convolution as part of it, and in one way only. Vela ends with 'Non-passthrough operation (Conv2D) could "
         "not run on NPU', and to_edge_transform_and_lower raises. For U85, Vela compiles the same TOSA. The TOSA "
         "reference model runs it, too."
     )
@@ -47,7 +50,7 @@ class Int16ConvBranchesOnU55(Rule):
     references = ("found by this project's Vela engine", "executorch #21910")
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        if not target.accelerator.startswith("ethos-u55") or not WIDENS_CONVS.in_force(target):
+        if not target.accelerator.startswith(_REFUSING) or not WIDENS_CONVS.in_force(target):
             return
         for island in view.islands:
             if not is_quantized_anchor(view, island):
