@@ -31,9 +31,9 @@ class Int16ConvBranchesOnU55(Rule):
     why = (
         "From 1.5 on, RewriteConvPass gives each op that works in int32 (add, mul, maximum and the like) a RESCALE of "
         "its own on the sums of an int16 convolution, and all other readers one more. An Ethos-U55 or U65 rescales "
-        "the sums of a convolution as part of it, and in one way only. Vela ends with 'Non-passthrough operation (Conv2D) could "
-        "not run on NPU', and to_edge_transform_and_lower raises. For U85, Vela compiles the same TOSA. The TOSA "
-        "reference model runs it, too."
+        "the sums of a convolution as part of it, and in one way only. Vela ends with 'Non-passthrough operation "
+        "(Conv2D) could not run on NPU', and to_edge_transform_and_lower raises. For U85, Vela compiles the same TOSA. "
+        "The TOSA reference model runs it, too."
     )
     remedy = (
         "Quantize the convolution to int8, repair the program (a view before each reader that works in int32), or let "
