@@ -193,6 +193,26 @@ def test_codes_that_are_alike_are_one_value(first: QParams, second: QParams, twi
     assert bool(found(both(first, second, twice=twice)).findings) is one
 
 
+@pytest.mark.parametrize("profile", ["INT", "INT+FP"])
+def test_an_op_that_yields_int64_reads_the_value_outside_of_the_delegate(profile: str) -> None:
+    """Program 46 of the second grammar: an argmax on the CPU and the program read a DQ each of the same codes.
+
+    Programs 25, 97, 119 and 127 do the same without float support, where the codes leave once, and are right.
+    """
+    b = GraphBuilder()
+    x = b.quantized_input("x", SHAPE, QPARAMS)
+    codes = b.quantize(b.call("aten.abs.default", x), QPARAMS)
+    largest = b.call("aten.argmax.default", b.dequantize(codes, QPARAMS), 1, shape=(1, 4, 6), dtype="int64")
+    program = b.output(b.dequantize(codes, QPARAMS), largest)
+    assert bool(found(program, as_vgf(profile)).findings) == (profile == "INT+FP")
+
+
+def as_vgf(profile: str) -> Target:
+    target = as_target(VgfCompileSpec(f"TOSA-1.0+{profile}"))
+    assert isinstance(target, Target)
+    return target.with_release("1.5.1")
+
+
 def output(program: Graph) -> Sequence[Ref]:
     [node] = [node for node in program if node.op == "output"]
     assert isinstance(node, Node)

@@ -5,7 +5,7 @@ of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. The check lets a constant pass if n
 takes the dtype of the program's first result for that of the output node. ExecuTorch 1.4 lets an argmax pass if it is
 cast to int32, as Arm's quantizer does, but not the cast. 1.5 lets both pass.
 
-Rules that depend on it: OP714, and those of decompose_round and unread_inputs.
+Rules that depend on it: OP714, and those of decompose_round and shared_outputs and unread_inputs.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 
 from fuseguard.backend.delegates import delegate_numbers
+from fuseguard.backend.int64_results import stays_for_int64
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.value_range import reach_on
@@ -39,10 +40,17 @@ def shared_outputs(view: View, target: Target) -> tuple[tuple[Node, ...], ...]:
         return ()
     numbers = value_numbers(view, target)
     delegates = delegate_numbers(view, lambda node: stays_outside(view, node, target))
-    groups: dict[tuple[int, int], list[Node]] = {}
+    groups: dict[tuple[int, int], dict[str, Node]] = {}
     for node in leaving:
-        groups.setdefault((numbers[node.name], delegates[node.name]), []).append(node)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+        group = groups.setdefault((numbers[node.name], delegates[node.name]), {})
+        group.setdefault(_output(view, node, target), node)
+    return tuple(tuple(group.values()) for group in groups.values() if len(group) > 1)
+
+
+def _output(view: View, node: Node, target: Target) -> str:
+    """The name of what leaves: without float support, codes leave, and all DQs of them are outside."""
+    codes = view.producer(node) if view.is_dq(node) and not target.has_float else None
+    return node.name if codes is None else codes.name
 
 
 @once_per_view
@@ -64,10 +72,12 @@ def value_numbers(view: View, target: Target) -> Mapping[str, int]:
 
 def _leaves(view: View, node: Node, target: Target) -> bool:
     """Whether a delegate computes ``node`` and something outside reads it."""
-    if node.info.has(_RUNS_OTHERS) or stays_outside(view, node, target):
+    if node.info.has(_RUNS_OTHERS) or stays_outside(view, node, target) or stays_for_int64(view, target, node):
         return False
     for user in view.users(node):
-        if user.op == "output" or (user.op == "call" and stays_outside(view, user, target)):
+        if user.op == "output":
+            return True
+        if user.op == "call" and (stays_outside(view, user, target) or stays_for_int64(view, target, user)):
             return True
     return False
 
