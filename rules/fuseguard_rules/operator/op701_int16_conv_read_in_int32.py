@@ -9,11 +9,10 @@ from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.int32_bounds import overflows
 from fuseguard.backend.int32_rescales import SUMS, int32_readers
 from fuseguard.backend.releases import REWRITES_INT16_CONVS, WIDENS_CONVS
-from fuseguard.backend.rewrites import standing_apart
+from fuseguard.backend.rewrites import readers_apart
 from fuseguard.backend.value_range import Reach
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
-from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, View
 from fuseguard.ir.view import Island
 from fuseguard.target import Target
@@ -93,13 +92,7 @@ class Int16ConvFork(Rule):
         """Insert a view between the convolution's codes and each int32 reader: the rescales on both sides stay."""
         del target
         island = view.island_of(view.graph[finding.nodes[0]])
-        if island is None:
-            return None
-        edits: list[Edit] = []
-        for bypass in int32_readers(view, island)[0]:
-            rewrite = standing_apart(view, bypass.reader, view.graph[bypass.path[-1]])
-            edits.extend(rewrite.edits if rewrite is not None else ())
-        return Rewrite(tuple(edits)) if edits else None
+        return readers_apart(view, int32_readers(view, island)[0]) if island is not None else None
 
 
 def _largest(view: View, island: Island, reach: Reach) -> float:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from fuseguard.backend.fused_activation import is_quantized_anchor
 from fuseguard.backend.int32_rescales import COMPARISONS, Bypass, int32_readers
 from fuseguard.backend.releases import WIDENS_CONVS
-from fuseguard.backend.rewrites import standing_apart
+from fuseguard.backend.rewrites import readers_apart
 from fuseguard.backend.shared_outputs import value_numbers
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
-from fuseguard.engine.rewrite import Edit
 from fuseguard.ir import Node, View
 from fuseguard.ir.view import Island
 from fuseguard.target import Target
@@ -73,17 +72,11 @@ class Int16ConvBranchesOnU55(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Insert a view between the convolution's codes and each int32 reader: one rescale is left."""
         island = view.island_of(view.graph[finding.nodes[0]])
-        if island is None:
-            return None
-        edits: list[Edit] = []
-        for bypass in _branches(view, island, target)[0]:
-            rewrite = standing_apart(view, bypass.reader, view.graph[bypass.path[-1]])
-            edits.extend(rewrite.edits if rewrite is not None else ())
-        return Rewrite(tuple(edits)) if edits else None
+        return readers_apart(view, _branches(view, island, target)[0]) if island is not None else None
 
 
 def _branches(view: View, island: Island, target: Target) -> tuple[list[Bypass], list[Node]]:
-    """The int32 readers that are different values, and all other readers. No comparison runs on a U55."""
+    """The int32 readers that are different values, and all other readers. No comparison runs on these accelerators."""
     readers, others = int32_readers(view, island)
     numbers = value_numbers(view, target) if len(readers) > 1 else {}
     wide: dict[int | str, Bypass] = {}

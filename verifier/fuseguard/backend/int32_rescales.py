@@ -5,7 +5,7 @@ Sources: ``InsertRescaleInt32Pass._get_inputs_rescaled_qparams`` and ``_get_outp
 _insert_a16w8_output_branches`` of 1.5.1.
 
 Rules that depend on it: OP701, OP706, OP707, OP708, OP710, OP727, PL405, and those of int32_bounds and integer_forms
-and permute_moves and quantized_operands and rescales and value_range.
+and permute_moves and quantized_operands and rescales and rewrites and value_range.
 """
 
 from __future__ import annotations

@@ -83,8 +83,6 @@ def _answers(view: View, target: Target) -> dict[str, bool]:
 
 def stays_on_cpu_with_float(view: View, node: Node, target: Target) -> bool:
     """Whether a backend with float support leaves ``node`` on the CPU: it is not supported, or only in float."""
-    if runs_in_shader(view, node, target):
-        return False
     unsupported = _is_unknown(view, node, target) or (node.annotated and is_unlisted(node, target))
     return unsupported and stays_on_cpu(view, node, target)
 

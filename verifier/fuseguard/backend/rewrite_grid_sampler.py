@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 from fuseguard.backend.releases import VGF_CONVERTS_SHADERS, VGF_SAMPLES_GRIDS
-from fuseguard.ir import Node, QParams, Ref, View
+from fuseguard.ir import Node, QParams, View
 from fuseguard.target import Target
 
 #: The kinds of the operator in the ATen and in the edge dialect.
@@ -25,8 +25,6 @@ _RANK = 4
 _SAMPLED_CHANNELS = frozenset((3, 4))
 #: bilinear and nearest; bicubic is 2.
 _SAMPLED_MODES = frozenset((0, 1))
-#: The position of the argument that says which.
-_MODE = 2
 _SNORM_SCALE = 1.0 / 127.0
 _SNORM_CODES = ("int8", 0, -127, 127)
 
@@ -46,7 +44,7 @@ def shader_fault(view: View, node: Node, target: Target) -> str:
 
     ``zeros``: the shader writes zeros. ``int8``: there is none for these codes. ``sampler``: the converter refuses it.
     """
-    image, grid = (_folded(view, node, position) for position in (0, 1))
+    image, grid = (view.in_qp(node, position) if node.annotated else None for position in (0, 1))
     if _is_snorm(image) and _is_snorm(view.out_qp(node)):
         works, codes = grid is not None and grid.dtype == "int8" and _is_sampled(view, node), True
     elif image is not None and grid is not None:
@@ -61,7 +59,7 @@ def shader_fault(view: View, node: Node, target: Target) -> str:
 def _is_sampled(view: View, node: Node) -> bool:
     """Whether one of the samplers is for the image and the interpolation."""
     batch, channels, *_ = _image_shape(view, node)
-    mode = node.args[_MODE] if len(node.args) > _MODE else 0
+    mode = node.arg(2, "interpolation_mode", 0)
     return batch == 1 and channels in _SAMPLED_CHANNELS and mode in _SAMPLED_MODES
 
 
@@ -73,17 +71,6 @@ def _is_snorm(qparams: QParams | None) -> bool:
     return codes == _SNORM_CODES and math.isclose(qparams.scale, _SNORM_SCALE, rel_tol=1e-6, abs_tol=1e-9)
 
 
-def _folded(view: View, node: Node, position: int) -> QParams | None:
-    """The qparams of the DQ that an annotated op reads at ``position``; None if it reads floats there."""
-    operand = _operand(view, node, position)
-    return view.qparams(operand) if node.annotated and operand is not None and view.is_dq(operand) else None
-
-
-def _operand(view: View, node: Node, position: int) -> Node | None:
-    argument = node.args[position] if len(node.args) > position else None
-    return view.graph[argument.name] if isinstance(argument, Ref) else None
-
-
 def _image_shape(view: View, node: Node) -> tuple[int | None, ...]:
-    image = _operand(view, node, 0)
+    image = view.producer(node)
     return image.meta.shape if image is not None and image.meta is not None else ()

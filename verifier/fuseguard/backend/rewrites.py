@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fuseguard.backend.int32_rescales import Bypass
 from fuseguard.backend.partition import outside_readers
 from fuseguard.engine import Call, Duplicate, Fold, Insert, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
@@ -113,6 +114,13 @@ def as_int8(qparams: QParams) -> QParams:
     if qparams.dtype != "uint8" or not qparams.usable:
         return qparams
     return QParams.per_tensor(qparams.scale, qparams.zero_point - 128, qparams.qmin - 128, qparams.qmax - 128, "int8")
+
+
+def readers_apart(view: View, bypasses: Iterable[Bypass]) -> Rewrite | None:
+    """:func:`standing_apart` of each reader, so that it reads the codes of the quantize op; None without an edit."""
+    rewrites = [standing_apart(view, bypass.reader, view.graph[bypass.path[-1]]) for bypass in bypasses]
+    edits = [edit for rewrite in rewrites if rewrite is not None for edit in rewrite.edits]
+    return Rewrite(tuple(edits)) if edits else None
 
 
 def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:

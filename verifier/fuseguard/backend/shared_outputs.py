@@ -72,14 +72,14 @@ def value_numbers(view: View, target: Target) -> Mapping[str, int]:
 
 def _leaves(view: View, node: Node, target: Target) -> bool:
     """Whether a delegate computes ``node`` and something outside reads it."""
-    if node.info.has(_RUNS_OTHERS) or stays_outside(view, node, target) or stays_for_int64(view, target, node):
+    if node.info.has(_RUNS_OTHERS) or _is_outside(view, node, target):
         return False
-    for user in view.users(node):
-        if user.op == "output":
-            return True
-        if user.op == "call" and (stays_outside(view, user, target) or stays_for_int64(view, target, user)):
-            return True
-    return False
+    return any(user.op == "output" or _is_outside(view, user, target) for user in view.users(node))
+
+
+def _is_outside(view: View, node: Node, target: Target) -> bool:
+    """Whether an op stays on the CPU, for its dtypes too."""
+    return node.op == "call" and (stays_outside(view, node, target) or stays_for_int64(view, target, node))
 
 
 class _Root(Value, frozen=True):

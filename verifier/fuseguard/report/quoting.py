@@ -66,7 +66,7 @@ def quoted_lines(text: str, limit: int = 2 * MAX_TEXT) -> str:
 
 
 def array(items: Sequence[Any], quote: Callable[[Any], str] = name) -> list[str]:
-    """Quoted names, or what ``quote`` makes of items, for a program to read.
+    """The items as quoted texts, for a program to read. ``quote`` returns the text of one; names need none.
 
     Of a long list, the last one says how many more there are.
     """

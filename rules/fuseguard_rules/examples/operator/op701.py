@@ -7,41 +7,32 @@ from collections.abc import Callable
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
-
-# Over the whole of int16: FU103's bounded saturation is not what these examples are about.
-_INPUT = QParams.per_tensor(0.00031, 0, -32768, 32767, "int16")
-_OUTPUT = QParams.per_tensor(0.00127, 0, -32768, 32767, "int16")
+from fuseguard_rules.examples.operator.int16_convs import INPUT, OUTPUT, conv
 
 
-def _conv(b: GraphBuilder, data: str, name: str, qparams: QParams) -> str:
-    weight = b.quantized_constant(f"{name}_weight", (4, 4, 3, 3), 0.0031)
-    bias = b.quantized_constant(f"{name}_bias", (4,), qparams.scale * 0.0031, "int32")
-    return b.call("aten.conv2d.default", data, weight, bias, (1, 1), (1, 1), shape=(1, 4, 8, 8))
-
-
-def _graph(*consumers: str, qparams: QParams = _INPUT, permuted: bool = False) -> Callable[[], Graph]:
+def _graph(*consumers: str, qparams: QParams = INPUT, permuted: bool = False) -> Callable[[], Graph]:
     """A convolution and its ``consumers``, the first one after a permute if ``permuted``."""
 
     def build() -> Graph:
         b = GraphBuilder()
         # A DQ for each reader, as the quantizer makes them.
         x = b.quantize(b.input("x", (1, 4, 8, 8)), qparams)
-        y = b.quantize(_conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
+        y = b.quantize(conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
         values = []
         for number, consumer in enumerate(consumers):
             data = b.dequantize(y, qparams)
             if permuted and number == 0:
                 data = b.requantize(b.call("aten.permute.default", data, (0, 1, 3, 2)), qparams)
             if consumer == "conv":
-                value = _conv(b, data, "second", qparams)
+                value = conv(b, data, "second", qparams)
             elif consumer == "itself":
                 value = b.call("aten.mul.Tensor", data, data)
             elif consumer == "another":
-                other = b.requantize(_conv(b, b.dequantize(x, qparams), "other", qparams), qparams)
+                other = b.requantize(conv(b, b.dequantize(x, qparams), "other", qparams), qparams)
                 value = b.call("aten.add.Tensor", data, other)
             else:
                 value = b.call(f"aten.{consumer}", data, b.dequantize(x, qparams))
-            values.append(b.requantize(value, _OUTPUT if qparams is _INPUT else int8(0.1031, -5)))
+            values.append(b.requantize(value, OUTPUT if qparams is INPUT else int8(0.1031, -5)))
         return b.output(*values)
 
     return build

@@ -7,26 +7,18 @@ from collections.abc import Callable
 from fuseguard.engine import Example
 from fuseguard.ir import Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard_rules.examples.operator.int16_convs import INPUT, OUTPUT, conv
 
-# Over the whole of int16: FU103's bounded saturation is not what these examples are about.
-_INPUT = QParams.per_tensor(0.00031, 0, -32768, 32767, "int16")
-_OUTPUT = QParams.per_tensor(0.00127, 0, -32768, 32767, "int16")
 _SHAPE = (1, 4, 8, 8)
 
 
-def _conv(b: GraphBuilder, data: str, name: str, qparams: QParams) -> str:
-    weight = b.quantized_constant(f"{name}_weight", (4, 4, 3, 3), 0.0031)
-    bias = b.quantized_constant(f"{name}_bias", (4,), qparams.scale * 0.0031, "int32")
-    return b.call("aten.conv2d.default", data, weight, bias, (1, 1), (1, 1), shape=_SHAPE)
-
-
-def _graph(*readers: str, qparams: QParams = _INPUT) -> Callable[[], Graph]:
+def _graph(*readers: str, qparams: QParams = INPUT) -> Callable[[], Graph]:
     """A convolution and its ``readers``, each with a DQ of its own. ``returned``: the program returns the value."""
 
     def build() -> Graph:
         b = GraphBuilder()
         x = b.quantize(b.input("x", _SHAPE), qparams)
-        y = b.quantize(_conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
+        y = b.quantize(conv(b, b.dequantize(x, qparams), "first", qparams), qparams)
         values = []
         for reader in readers:
             data = b.dequantize(y, qparams)
@@ -34,7 +26,7 @@ def _graph(*readers: str, qparams: QParams = _INPUT) -> Callable[[], Graph]:
                 values.append(data)
                 continue
             if reader == "conv":
-                value = _conv(b, data, "second", qparams)
+                value = conv(b, data, "second", qparams)
             elif reader == "permute":
                 values.append(b.requantize(b.call("aten.permute.default", data, (0, 1, 3, 2)), qparams))
                 continue
@@ -42,7 +34,7 @@ def _graph(*readers: str, qparams: QParams = _INPUT) -> Callable[[], Graph]:
                 value = b.call("aten.abs.default", data)
             else:
                 value = b.call(f"aten.{reader}", data, b.dequantize(x, qparams))
-            values.append(b.requantize(value, _OUTPUT if qparams is _INPUT else int8(0.1031, -5)))
+            values.append(b.requantize(value, OUTPUT if qparams is INPUT else int8(0.1031, -5)))
         return b.output(*values)
 
     return build
