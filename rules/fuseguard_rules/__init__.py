@@ -6,6 +6,7 @@ from fuseguard_rules.boundary.bo603_control_flow_qparams_disagree import Control
 from fuseguard_rules.boundary.bo604_shared_dequantize_cut_off import SharedDequantizeCutOff
 from fuseguard_rules.boundary.bo605_shared_dequantize_leaves import SharedDequantizeLeaves
 from fuseguard_rules.boundary.bo606_outputs_share_value import OutputsShareValue
+from fuseguard_rules.boundary.bo608_body_hands_on_operand import BodyHandsOnOperand
 from fuseguard_rules.dtype.dt501_mixed_dtype_in_one_op import MixedDtype
 from fuseguard_rules.dtype.dt502_int16_without_extension import Int16WithoutExtension
 from fuseguard_rules.dtype.dt503_lookup_table_width import LookupTable
@@ -65,6 +66,7 @@ from fuseguard_rules.qparams.qp303_illegal_zero_point import IllegalZeroPoint
 from fuseguard_rules.qparams.qp304_impossible_qparams import ImpossibleQParams
 from fuseguard_rules.qparams.qp305_bias_scale_not_input_times_weight import BiasScale
 from fuseguard_rules.qparams.qp306_amplified_rounding import AmplifiedRounding
+from fuseguard_rules.qparams.qp307_float_mean_rounded import FloatMeanRounded
 
 #: The engine interface this pack is written for.
 INTERFACE = 1
@@ -84,6 +86,7 @@ RULES = (
     ImpossibleQParams,
     BiasScale,
     AmplifiedRounding,
+    FloatMeanRounded,
     MissingOutputQ,
     PartialInputs,
     WeightOnly,
@@ -109,6 +112,7 @@ RULES = (
     SharedDequantizeCutOff,
     SharedDequantizeLeaves,
     OutputsShareValue,
+    BodyHandsOnOperand,
     Int16ConvFork,
     TransposedConvUnsupported,
     PoolStrideOmitted,

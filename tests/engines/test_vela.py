@@ -42,6 +42,8 @@ assert RULE is not None
 MEASURED = {release for row in RULE.effects.rows for release in row.measured_on}
 FORKS = load_registry().get("OP727")
 assert FORKS is not None
+HANDED = load_registry().get("BO608")
+assert HANDED is not None
 _STATUS = vela_status()
 needs_vela = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
 measured = pytest.mark.skipif(version("executorch") not in MEASURED, reason="measured on other releases")
@@ -245,3 +247,21 @@ def test_the_examples_of_an_int16_convolution_do_on_u55_what_the_table_says(exam
     repaired = repair(program, "ethos-u55-128", select=["OP727"])
     assert repaired.exact
     assert prove(repaired.program, inputs, "ethos-u55-128", engine="vela").ok
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+@needs_vela
+@measured
+@pytest.mark.parametrize("example", [*HANDED.bad, *HANDED.good], ids=lambda example: example.title)
+def test_the_examples_of_a_body_that_yields_an_operand_do_on_u85_what_the_table_says(example: Example) -> None:
+    """Each bad one is refused by Vela and exact as TOSA; each good one, with the remedy among them, compiles."""
+    program, inputs = materialize(example.graph())
+    found = run(read_program(program), Target.parse("ethos-u85-256"), (HANDED,)).findings
+    assert bool(found) == (example in HANDED.bad)
+    proof = prove(program, inputs, "ethos-u85-256", engine="vela")
+    assert proof.npu is not None
+    assert proof.npu.tosa == "exact"
+    assert proof.outcome == ("crash" if found else "exact"), proof.exception
+    assert proof.delegates == 1
+    assert ("does not have any writers" in proof.exception) == bool(found)

@@ -3,7 +3,7 @@
 Source: ``InsertControlFlowRescalesPass`` and ``FoldAndAnnotateQParamsPass._handle_control_flow_node`` of ExecuTorch
 1.2.0 to 1.5.1.
 
-Rules that depend on it: BO603, and those of control_flow_faults.
+Rules that depend on it: BO603, and those of control_flow_faults and passed_on_operands.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ ExecuTorch 1.2.0 to 1.5.1. What the INT
 profile requires of quantization is in :mod:`fuseguard.backend.proper_quantization`, and what ops with an index require
 of it in :mod:`fuseguard.backend.index_support`.
 
-Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, QD201, and those of convert_full_like and
+Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, QD201, QP307, and those of convert_full_like and
 decompose_round and early_dtypes and insert_const_shapes and int64_results and integer_forms and misevaluated_functions
-and passed_on_inputs and permute_moves and rewrites and shared_outputs and symbolic_sizes and unlowered_forms and
-unread_inputs.
+and passed_on_inputs and passed_on_operands and permute_moves and rewrites and shared_outputs and symbolic_sizes and
+unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fuseguard.backend.as_strided import refuses_strides
+from fuseguard.backend.decompose_mean import is_made_a_mean
 from fuseguard.backend.index_support import refuses_index
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.proper_quantization import is_unlisted, refusal
@@ -121,7 +122,7 @@ def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
 def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
-    listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED
+    listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED or is_made_a_mean(node)
     return not listed or node.target in _UNLISTED or refuses_strides(node) or refuses_index(view, node, target)
 
 

@@ -1,4 +1,4 @@
-"""Graphs with a cond or while_loop, for the examples of BO603."""
+"""Graphs with a cond or while_loop, for the examples of BO603 and BO608."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ def cond(
     entry: QParams | None = None,
     first: QParams | None = FIRST,
     branches: tuple[str, str] = ("add", "sub"),
+    result: QParams = COARSE,
 ) -> Callable[[], Graph]:
     """Adds or subtracts x and y. ``first``, ``second``: qparams of x and y, None for float; ``entry``: other qparams
-    with which x is quantized inside once more; ``branches``: what :func:`_branch` makes.
+    with which x is quantized inside once more; ``branches``: what :func:`_branch` makes, ``result``: its qparams.
     """
 
     def build() -> Graph:
@@ -32,8 +33,8 @@ def cond(
         names = ("true_graph_0", "false_graph_0")
         call = b.call("higher_order.cond", predicate, *names, operands, shape=_SHAPE)
         value = b.call("operator.getitem", call, 0, shape=_SHAPE)
-        graph = b.output(b.requantize(value, COARSE))
-        bodies = (_branch(kind, second, entry) for kind in branches)
+        graph = b.output(b.requantize(value, result))
+        bodies = (_branch(kind, second, entry, result) for kind in branches)
         return _with_bodies(graph, dict(zip(names, bodies, strict=True)))
 
     return build
@@ -46,9 +47,11 @@ def loop(
     *,
     additional: bool = False,
     limit: float = 60.0,
+    handed: str = "size",
 ) -> Callable[[], Graph]:
     """Adds |y| to x until the sum over x, no less than 0, reaches ``limit``. ``result``: qparams of x after the loop,
-    ``inside`` those in its body, ``second`` those of y; ``additional``: y is not carried along.
+    ``inside`` those in its body, ``second`` those of y; ``additional``: y is not carried along. ``handed``: what the
+    body yields for y, see :func:`_step`.
     """
 
     def build() -> Graph:
@@ -59,24 +62,28 @@ def loop(
         call = b.call("higher_order.while_loop", *names, *operands, shape=_SHAPE)
         values = [b.call("operator.getitem", call, number, shape=_SHAPE) for number in range(len(operands[0]))]
         ends = [b.requantize(value, q) for value, q in zip(values, (result, FIRST), strict=False)]
-        bodies = (_condition(limit), _step(second, inside, carried=not additional))
+        bodies = (_condition(limit), _step(second, inside, handed if not additional else ""))
         return _with_bodies(b.output(*ends), dict(zip(names, bodies, strict=True)))
 
     return build
 
 
-def _branch(kind: str, second: QParams | None, entry: QParams | None) -> Graph:
+def _branch(kind: str, second: QParams | None, entry: QParams | None, result: QParams) -> Graph:
     """``add`` or ``sub``; ``permuted``: a sum permuted after its DQ; ``float``: a sum in float, then quantized;
-    ``float-result``: and then not.
+    ``float-result``: and then not. ``operand``: x itself; ``maximum``: of x and x.
     """
     b = GraphBuilder()
     x, y = b.input("arg0", _SHAPE), b.input("arg1", _SHAPE)
     if kind.startswith("float"):
         value = b.call("aten.add.Tensor", x, y, annotated=False)
-        return b.output(b.requantize(value, COARSE) if kind == "float" else value)
+        return b.output(b.requantize(value, result) if kind == "float" else value)
     left = b.requantize(x, FIRST)
+    if kind == "operand":
+        return b.output(left)
+    if kind == "maximum":
+        return b.output(b.requantize(b.call("aten.maximum.default", left, left), FIRST))
     right = b.requantize(x, entry) if entry is not None else b.requantize(y, second or FIRST)
-    value = b.requantize(b.call(f"aten.{'sub' if kind == 'sub' else 'add'}.Tensor", left, right), COARSE)
+    value = b.requantize(b.call(f"aten.{'sub' if kind == 'sub' else 'add'}.Tensor", left, right), result)
     return b.output(b.call("aten.permute.default", value, (0, 2, 1)) if kind == "permuted" else value)
 
 
@@ -90,14 +97,22 @@ def _condition(limit: float) -> Graph:
     return b.output(b.call("aten.squeeze.default", less, shape=(), dtype="bool"))
 
 
-def _step(second: QParams, inside: QParams, *, carried: bool) -> Graph:
-    """X + |y|, and |y| if it is ``carried`` along."""
+def _step(second: QParams, inside: QParams, handed: str) -> Graph:
+    """X + |y|, and for y what is ``handed`` on: its ``size`` |y|, the ``operand`` itself, its ``maximum`` with itself,
+    or nothing.
+    """
     b = GraphBuilder()
     x, y = b.input("arg0", _SHAPE), b.input("arg1", _SHAPE)
     size = b.quantize(b.call("aten.abs.default", b.requantize(y, second)), second)
     total = b.call("aten.add.Tensor", b.requantize(x, inside), b.dequantize(size, second))
-    ends = [b.requantize(total, inside), b.dequantize(size, second)]
-    return b.output(*ends) if carried else b.output(ends[0])
+    ends = [b.requantize(total, inside)]
+    if handed == "size":
+        ends.append(b.dequantize(size, second))
+    elif handed:
+        operand = b.requantize(y, second)
+        largest = b.call("aten.maximum.default", operand, operand) if handed == "maximum" else None
+        ends.append(operand if largest is None else b.requantize(largest, second))
+    return b.output(*ends)
 
 
 def _with_bodies(graph: Graph, bodies: dict[str, Graph]) -> Graph:
