@@ -64,6 +64,29 @@ def test_sgn_is_a_sign() -> None:
         assert (finding.case, finding.effect) == ("sign", Effect.CRASH)
 
 
+def test_an_adaptive_pool_to_one_element_is_a_mean() -> None:
+    """Of volumes and rows, too, of which nothing was known. Measured on 1.5.1, 1.4.1 and 1.2.0."""
+
+    def pool(dims: int, size: int) -> Graph:
+        b = GraphBuilder()
+        x = b.quantized_input("x", (1, 4, *[8] * dims), QPARAMS)
+        shape = (size,) * dims
+        value = b.call(f"aten.adaptive_avg_pool{dims}d.default", x, shape, shape=(1, 4, *shape))
+        return b.output(b.requantize(value, QPARAMS))
+
+    for dims, effects in {
+        1: {"INT": Effect.RUNTIME_FAULT, "INT+FP": Effect.CRASH},
+        2: {"INT": Effect.CRASH, "INT+FP": Effect.CRASH},
+        3: {"INT": Effect.CRASH, "INT+FP": Effect.CRASH},
+    }.items():
+        for profile, effect in effects.items():
+            (finding,) = find(NoIntegerForm(), pool(dims, 1), f"TOSA-1.0+{profile}", "1.5.1")
+            assert finding.effect == effect, (dims, profile)
+        assert find(NoIntegerForm(), pool(dims, 2), release="1.5.1") == ()
+    assert find(NoIntegerForm(), pool(3, 1), release="1.2.0") == ()
+    assert len(find(NoIntegerForm(), pool(1, 1), release="1.2.0")) == 1
+
+
 def test_a_mean_is_decomposed_after_it_is_folded_from_1_3_on() -> None:
     graph = of("aten.mean.dim", (1,), True)
     assert [len(find(NoIntegerForm(), graph, release=release)) for release in ("1.2.0", "1.3.1", "1.5.1")] == [0, 1, 1]

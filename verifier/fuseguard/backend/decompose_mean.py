@@ -5,7 +5,7 @@ wherever it reads a dequantize op, and puts a Q and a DQ of N times that scale a
 mean of an adaptive average pool to one element, ``DecomposeVarPass`` one of a variance, and ``DecomposeLayerNormPass``
 one of a layer norm. An op between the dequantize op and the mean prevents it.
 
-Rules that depend on it: QP307, and those of partition.
+Rules that depend on it: QP307, and those of integer_forms and partition.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
 from fuseguard.target import Target
 
-#: Adaptive pools of which the edge dialect makes a mean. Of one in one dimension, it makes an average pool.
-_POOLS = frozenset((
-    "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool3d",
-))  # fmt: skip
+#: Adaptive pools of which the edge dialect makes a mean. It puts views around one in one dimension, and keeps the ops
+#: of edge programs.
+_POOLS = frozenset(("adaptive_avg_pool2d", "adaptive_avg_pool3d"))
 #: Kinds that are a mean, or begin with one.
 _MEANS = frozenset(("mean", "var", "std"))
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from fuseguard.backend.decompose_mean import is_made_a_mean
 from fuseguard.backend.int32_rescales import COMPARISONS
 from fuseguard.backend.partition import stays_outside
 from fuseguard.backend.releases import DECOMPOSES_QUANTIZED_MEANS
@@ -116,6 +117,8 @@ def _case_of_parts(view: View, node: Node) -> str:
         return "parts" if all(map(view.is_dq, view.graph.inputs(node))) else ""  # views around a bmm
     if node.operator in _TRANSPARENT_PARTS:
         return _TRANSPARENT_PARTS[node.operator] if _changes_qparams(view, node) else ""
+    if node.operator == "adaptive_avg_pool1d" and node.meta is not None and node.meta.shape[-1] == 1:
+        return "cut parts"  # a mean between two views
     if node.operator == "tensordot" and _is_plain_product(view, node):
         return "multiplied parts"
     case = _PARTS.get(node.operator, "")
@@ -127,7 +130,7 @@ def _case_of_parts(view: View, node: Node) -> str:
 def _changes_qparams(view: View, node: Node) -> bool:
     """Whether an op's operands and its result have different qparams. A pool to one element is a mean."""
     found = {qparams for item in (*view.graph.inputs(node), *view.out_q(node)) if (qparams := view.qparams(item))}
-    return len(found) > 1 and not _becomes_mean(node)
+    return len(found) > 1 and not is_made_a_mean(node)
 
 
 def _is_plain_product(view: View, node: Node) -> bool:
@@ -160,14 +163,8 @@ def _form(node: Node, target: Target) -> tuple[str, str]:
         return ("divided", "a floor division") if floors else ("truncated", "a division that truncates")
     if node.target == "aten.pow.Tensor_Tensor":
         return "power", "a power of two tensors"
-    if (node.target == "aten.mean.dim" or _becomes_mean(node)) and DECOMPOSES_QUANTIZED_MEANS.in_force(target):
+    if (node.target == "aten.mean.dim" or is_made_a_mean(node)) and DECOMPOSES_QUANTIZED_MEANS.in_force(target):
         return "mean", "a mean"
     if node.target in ("aten.add.Tensor", "aten.sub.Tensor") and node.arg(2, "alpha", 1) != 1:
         return ("sum", "an add with alpha") if node.kind == "add" else ("difference", "a sub with alpha")
     return _OPERATORS.get(node.operator, ("", ""))
-
-
-def _becomes_mean(node: Node) -> bool:
-    """Whether the edge dialect makes a mean of a pool to one element."""
-    pools = node.kind == "adaptive_avg_pool2d" and not node.operator.startswith("_")
-    return pools and node.meta is not None and node.meta.shape[-2:] == (1, 1)
