@@ -13,7 +13,7 @@ unread_inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from fuseguard.backend.as_strided import refuses_strides
 from fuseguard.backend.index_support import refuses_index
@@ -27,6 +27,7 @@ from fuseguard.backend.releases import (
 )
 from fuseguard.backend.rewrite_grid_sampler import runs_in_shader
 from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.graph import Ref
 from fuseguard.ir.ops import KINDS, QUANTIZERS
 from fuseguard.ir.walks import reached
 from fuseguard.target import Target
@@ -51,6 +52,9 @@ _UNLISTED_OF_BOOLS = frozenset(("isinf", "isnan"))
 
 #: Ops that were not in the support lists before a release.
 _SINCE = {"log10": "1.3", "flip": "1.4", "prod": "1.5"}
+
+#: A where selects by a condition from two tensors.
+_PLACES_OF_WHERE = 3
 
 #: Kinds of which alone no partition is made, whatever the arguments.
 _DROPPED = frozenset(("view", "clone", "getitem"))
@@ -98,20 +102,6 @@ def is_delegated(view: View, node: Node, target: Target) -> bool:
     return computes and node.annotated and not stays_on_cpu(view, node, target)
 
 
-@once_per_view
-def outside_readers(view: View, target: Target) -> Mapping[str, Node]:
-    """What reads a DQ outside of an INT delegate that reads it too, by the DQ's name: an output or an op on the CPU."""
-    found = {}
-    for dq in view.calls(Trait.DEQUANTIZE):
-        users = view.users(dq)
-        if len(users) < 2 or not any(is_delegated(view, user, target) for user in users):
-            continue
-        outside = next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
-        if outside is not None:
-            found[dq.name] = outside
-    return found
-
-
 def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
     """An op that an INT-only backend takes and that reads the codes of ``node``."""
     readers = (reader for q in view.out_q(node) for _, reader in view.code_readers(q))
@@ -122,7 +112,15 @@ def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
     listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED
-    return not listed or node.target in _UNLISTED or refuses_strides(node) or refuses_index(view, node, target)
+    if not listed or node.target in _UNLISTED:
+        return True
+    return refuses_strides(node) or refuses_index(view, node, target) or _selects_from_one(node)
+
+
+def _selects_from_one(node: Node) -> bool:
+    """Whether a where has one tensor in several places: WhereSupported counts its distinct inputs."""
+    operands = [arg for arg in node.args if isinstance(arg, Ref)] if node.operator == "where" else []
+    return len(operands) == _PLACES_OF_WHERE and len({operand.name for operand in operands}) < _PLACES_OF_WHERE
 
 
 class CpuReach:
