@@ -17,7 +17,9 @@ SHAPE = (1, 4, 8, 8)
 QPARAMS = int8(0.05)
 
 
-def shared(*, before: bool = True, rejoin: bool = False, both_fast: bool = False, early: bool = False, back: bool = False) -> Graph:
+def shared(
+    *, before: bool = True, rejoin: bool = False, both_fast: bool = False, early: bool = False, back: bool = False
+) -> Graph:
     """tanh -> DQ -> sigmoid -> abs, with exp on the CPU reading the same DQ; ``back``: and quantized again."""
     b = GraphBuilder()
     value = b.quantized_input("x", SHAPE, QPARAMS)

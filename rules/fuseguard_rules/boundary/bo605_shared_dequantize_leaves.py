@@ -29,11 +29,12 @@ class SharedDequantizeLeaves(Rule):
     )
     why = (
         "TOSAPartitioner._detag_boundary_nodes removes from an INT partition every dequantize op that has a user "
-        "outside; an output of the program counts as one. It then removes the op inside that reads this dequantize op, "
-        "because that op now has a float input. The dequantize ops of the op's other operands, such as a weight, come "
-        "earlier and stay. If their partition has anything else to compute, and always before 1.4, they are lowered in "
-        "float. INT has no float, so lowering crashes. Arm's quantizer gives each reader its own dequantize op. "
-        "Common-subexpression elimination, another quantizer or graph surgery makes readers share one."
+        "outside: an output of the program, an op on the CPU or an op of another partition. It then removes the op "
+        "inside that reads this dequantize op, because that op now has a float input. The dequantize ops of the op's "
+        "other operands, such as a weight, come earlier and stay. If their partition has anything else to compute, and "
+        "always before 1.4, they are lowered in float. INT has no float, so lowering crashes. Arm's quantizer gives "
+        "each reader its own dequantize op. Common-subexpression elimination, another quantizer or graph surgery makes "
+        "readers share one."
     )
     remedy = (
         "Give the op its own dequantize op (repair), or let fuseguard keep it off the accelerator together with all "
