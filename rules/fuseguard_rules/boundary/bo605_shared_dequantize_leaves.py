@@ -81,7 +81,9 @@ class SharedDequantizeLeaves(Rule):
 
 def _leaving(view: View, taken: Detagged | None) -> Iterator[tuple[Node, Node, Node, list[Node]]]:
     """An op, the dequantize op for which it leaves its delegate, who else reads that, and the ones that stay."""
-    for name, dq in taken.ops.items() if taken is not None and taken.behind else ():
+    if taken is None:
+        return
+    for name, dq in taken.ops.items():
         op = view.graph[name]
         others = [item for item in view.graph.inputs(op) if item.name in taken.behind] if view.is_dq(dq) else []
         outside = taken.outside_reader(view, dq, op) if others else None

@@ -7,7 +7,7 @@ largest number of times that a path from it to the end of the program goes throu
 Source: ``CapabilityBasedPartitioner.propose_partitions`` of torch.fx.passes.infra.partitioner, as TOSAPartitioner of
 ExecuTorch 1.2.0 to 1.5.1 uses it.
 
-Rules that depend on it: BO604, BO605, OP713, QD201, and those of detag_boundary_nodes and shared_outputs and
+Rules that depend on it: BO602, BO604, BO605, OP713, QD201, and those of detag_boundary_nodes and shared_outputs and
 unread_inputs.
 """
 

@@ -9,7 +9,7 @@ earlier ones crash.
 Source: ``TOSAPartitioner._detag_boundary_nodes``, ``_tag_module`` and ``_validate_partition`` of ExecuTorch 1.2.0,
 1.3.1, 1.4.1 and 1.5.1.
 
-Rules that depend on it: BO602 and BO605.
+Rules that depend on it: BO602, BO604, BO605.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class _Partitions:
         return frozenset(name for name in self._kept if parts[name] in computing)
 
     def _knotted(self, parts: Mapping[str, int], between: Mapping[str, Node]) -> frozenset[str]:
-        """Those of ``between`` that lie on a way from a part to itself, or to one that it depends on.
+        """The ops of ``between`` that lie on a way from a part to itself, or to one that it depends on.
 
         What depends on nothing is left out, then what depends on that alone, and so on, and the same from the end.
         """
@@ -169,7 +169,7 @@ class _Partitions:
                     if not back[other]:
                         pending.append(other)
                 back.pop(place, None)
-        return frozenset(name for name in between if name in before)
+        return frozenset(name for name in self._ops if name in between and name in before)
 
     def _renumber(self, start: Node, number: int, parts: dict[str, int]) -> None:
         """Gives a number of its own to what is kept and connected with ``start``."""
