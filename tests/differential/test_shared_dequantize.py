@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from fuseguard.backend.delegates import delegate_numbers
+from fuseguard.backend.detag_boundary_nodes import detagged
+from fuseguard.backend.partition import stays_outside
+from fuseguard.ir import Graph, View
 from fuseguard.target import Target
 
+from .building import build
 from .campaign import disagreements
 from .grammar import Edit, Program, program_of
 
@@ -25,7 +31,7 @@ pytest.importorskip("tosa_reference_model")
 SEED = 7
 SHORT = int(os.environ.get("FUSEGUARD_SHARED", "6"))
 #: Programs on which they are known to disagree. docs/lab-notes.md says why.
-KNOWN = frozenset({0, 7, 34, 40, 41, 49, 53, 60, 64, 81, 88, 103, 113, 121, 127, 135})
+KNOWN = frozenset({103})
 
 
 def shared(index: int) -> Program:
@@ -46,3 +52,50 @@ def test_verdict_and_judge_agree_where_dequantize_ops_are_shared(index: int) -> 
         assert faults, "this holds no longer: remove it from KNOWN and from docs/lab-notes.md"
         pytest.xfail("a known disagreement, see docs/lab-notes.md")
     assert not faults, (faults, record)
+
+
+def partitioned(program: Program, target: Target) -> tuple[Graph, dict[str, str]]:
+    """The edge program that the partitioner is given, and the tag of each of its nodes that is in a partition."""
+    from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
+    from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    from fuseguard.readers.fx import read_program
+
+    class Done(Exception):
+        pass
+
+    class Recorder(TOSAPartitioner):  # type: ignore[misc]
+        def partition(self, exported_program: Any) -> Any:
+            self.graph = read_program(exported_program)
+            super().partition(exported_program)
+            nodes = exported_program.graph_module.graph.nodes
+            self.tags = {node.name: node.meta["delegation_tag"] for node in nodes if "delegation_tag" in node.meta}
+            raise Done
+
+    quantized, _, _ = build(program)
+    recorder = Recorder(TosaCompileSpec(target.spec))
+    with pytest.raises(Done):
+        to_edge_transform_and_lower(quantized, partitioner=[recorder])
+    return recorder.graph, recorder.tags
+
+
+@pytest.mark.parametrize("index", [0, 7, 17, 40, 41, 53, 81, 88, 121, 127])
+def test_the_model_knows_which_dequantize_ops_a_delegate_yields(index: int) -> None:
+    """In INT, where lowering crashes for each of them, and with float support, where another delegate reads it."""
+    program = shared(index)
+    target = Target.parse(program.profile)
+    graph, tags = partitioned(program, target)
+    view = View(graph)
+    dqs = [node for node in view.calls() if view.is_dq(node)]
+    readers = [(dq, user) for dq in dqs for user in view.users(dq) if user.op == "call"]
+    if target.has_float:
+        seen = {(dq.name, user.name) for dq, user in readers if tags.get(user.name, tags[dq.name]) != tags[dq.name]}
+        numbers = delegate_numbers(view, lambda node: stays_outside(view, node, target))
+        inside = [(dq, user) for dq, user in readers if not stays_outside(view, user, target)]
+        assert seen == {(dq.name, user.name) for dq, user in inside if numbers[dq.name] != numbers[user.name]}
+    else:
+        tagged = [(dq, user) for dq, user in readers if dq.name in tags]
+        taken = detagged(view, target)
+        assert taken is not None
+        assert {dq.name for dq, user in tagged if tags.get(user.name) != tags[dq.name]} == taken.behind

@@ -179,3 +179,16 @@ def test_a_half_that_ends_in_a_refused_requantization_does_not_part_the_split() 
     view = View(b.output(end, second))
     refused = frozenset({end, view.graph.inputs(view.graph[end])[0].name})
     assert not list(FloatTailLeavesDelegate().exposed(view, TARGET, refused))
+
+
+@pytest.mark.parametrize(("spec", "exposed"), [("TOSA-1.0+INT", False), ("TOSA-1.0+INT+FP", True)])
+def test_a_float_op_that_a_delegate_computes_keeps_its_half_on_the_accelerator(spec: str, exposed: bool) -> None:
+    """Without float support, both halves of the split go through the CPU once the abs is refused."""
+    b = GraphBuilder()
+    first, second = split(b)
+    refused = b.call("aten.abs.default", first)
+    floats = b.call("aten.relu6.default", second, annotated=False)
+    ends = [b.requantize(b.call("aten.exp.default", b.requantize(end, QPARAMS)), QPARAMS) for end in (refused, floats)]
+    view = View(b.output(*ends))
+    found = FloatTailLeavesDelegate().exposed(view, Target.parse(spec, "1.5.1"), frozenset({refused}))
+    assert {node.name for node, _ in found} == ({"split", "getitem", "getitem_1"} if exposed else set())

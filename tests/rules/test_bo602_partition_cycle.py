@@ -17,8 +17,10 @@ SHAPE = (1, 4, 8, 8)
 QPARAMS = int8(0.05)
 
 
-def shared(*, before: bool = True, rejoin: bool = False, both_fast: bool = False, early: bool = False) -> Graph:
-    """tanh -> DQ -> sigmoid -> abs, with exp on the CPU reading the same DQ."""
+def shared(
+    *, before: bool = True, rejoin: bool = False, both_fast: bool = False, early: bool = False, back: bool = False
+) -> Graph:
+    """tanh -> DQ -> sigmoid -> abs, with exp on the CPU reading the same DQ; ``back``: and quantized again."""
     b = GraphBuilder()
     value = b.quantized_input("x", SHAPE, QPARAMS)
     if early:
@@ -28,7 +30,8 @@ def shared(*, before: bool = True, rejoin: bool = False, both_fast: bool = False
     slow = b.call("aten.exp.default", value, annotated=both_fast)
     value = b.requantize(b.call("aten.sigmoid.default", value), QPARAMS)
     value = b.requantize(b.call("aten.abs.default", value), QPARAMS)
-    slow = b.requantize(slow, QPARAMS)
+    if rejoin or both_fast or back:
+        slow = b.requantize(slow, QPARAMS)
     if rejoin:
         return b.output(b.requantize(b.call("aten.add.Tensor", value, slow), QPARAMS))
     return b.output(value, slow)
@@ -42,8 +45,16 @@ def shared(*, before: bool = True, rejoin: bool = False, both_fast: bool = False
         (shared(before=False), False),
         (shared(rejoin=True), False),
         (shared(both_fast=True), False),
+        (shared(back=True), False),
     ],
-    ids=["cycle", "after another op on the CPU", "nothing in front", "in a partition with what waits", "no op on CPU"],
+    ids=[
+        "cycle",
+        "after another op on the CPU",
+        "nothing in front",
+        "in a partition with what waits",
+        "no op on CPU",
+        "its quantize op is in a partition with what waits",
+    ],
 )
 def test_a_cycle_takes_one_partition_on_both_sides(graph: Graph, found: bool) -> None:
     assert bool(find(PartitionCycle(), graph, "TOSA-1.0+INT", "1.2.0")) == found

@@ -49,8 +49,8 @@ def moved(b: GraphBuilder, made: str) -> str:
 
 def negated_and_chosen(b: GraphBuilder, made: str) -> str:
     mask = b.call("aten.bitwise_not.default", made, dtype="bool")
-    left = b.quantized_input("left", SHAPE, QPARAMS)
-    return b.requantize(b.call("aten.where.self", mask, left, left), QPARAMS)
+    left, right = (b.quantized_input(name, SHAPE, QPARAMS) for name in ("left", "right"))
+    return b.requantize(b.call("aten.where.self", mask, left, right), QPARAMS)
 
 
 def chosen_from(b: GraphBuilder, made: str) -> str:

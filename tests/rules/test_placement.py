@@ -11,6 +11,7 @@ from fuseguard.engine import Effect
 from fuseguard.ir import Arg, Graph, QParams
 from fuseguard.ir.builder import GraphBuilder, int8
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE, anchor_graph
+from fuseguard_rules.examples.placement.leaked_code_graphs import batched_product
 from fuseguard_rules.fusion.fu102_activation_strands_anchor import ActivationStrandsAnchor
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
@@ -30,6 +31,26 @@ def chain(*steps: tuple[str, bool], quantized: bool = True) -> Graph:
 
 
 PERMUTE, ABS, EXP = "aten.permute.default", "aten.abs.default", "aten.exp.default"
+
+
+@pytest.mark.parametrize(
+    ("wide", "reader", "effects"),
+    [
+        (False, "", {"1.5.1": Effect.WRONG, "1.2.0": Effect.CRASH}),
+        (True, "", {"1.5.1": Effect.RUNTIME_FAULT, "1.2.0": Effect.CRASH}),
+        (False, "aten.tanh.default", {"1.5.1": Effect.CRASH, "1.2.0": Effect.CRASH}),
+    ],
+)
+def test_a_product_of_batches_is_not_one_op_with_the_view_after_it(
+    wide: bool, reader: str, effects: dict[str, Effect]
+) -> None:
+    """Both are refused: a view alone would get the floats of the product."""
+    graph = batched_product(reader, wide=wide)()
+    for release, effect in effects.items():
+        (finding,) = find(MissingOutputQ(), graph, "TOSA-1.0+INT+FP", release)
+        assert (finding.nodes, finding.effect) == (("bmm", "view"), effect)
+        (finding,) = find(MissingOutputQ(), graph, "TOSA-1.0+INT", release)
+        assert finding.effect is Effect.CPU_FALLBACK
 
 
 @pytest.mark.parametrize(

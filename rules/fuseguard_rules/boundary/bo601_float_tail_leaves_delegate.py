@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from fuseguard.backend.partition import CpuReach, is_quantized_split, stays_on_cpu_with_float
+from fuseguard.backend.partition import (
+    CpuReach,
+    is_quantized_split,
+    stays_on_cpu,
+    stays_on_cpu_with_float,
+    stays_outside,
+)
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Pair, Replace, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
@@ -86,17 +92,25 @@ class FloatTailLeavesDelegate(Rule):
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
         """Splits with a part that goes through the CPU only because an op on its path is refused."""
-        for node, _, _, cpu in _torn(view, target, refused):
+        for node, _, _, cpu in _torn(view, target, refused, stays_outside):
             if cpu.name in refused:
                 yield from ((item, cpu) for item in (node, *view.users(node)))
 
 
-def _torn(view: View, target: Target, refused: frozenset[str] = frozenset()) -> Iterator[tuple[Node, Node, Node, Node]]:
-    """Splits with a part that stays on the accelerator, one that leaves it and comes back, and the CPU's first op."""
+def _torn(
+    view: View,
+    target: Target,
+    refused: frozenset[str] = frozenset(),
+    stays: Callable[[View, Node, Target], bool] = stays_on_cpu,
+) -> Iterator[tuple[Node, Node, Node, Node]]:
+    """Splits with a part that stays on the accelerator, one that leaves it and comes back, and the CPU's first op.
+
+    ``stays`` says what the CPU computes, beside what is refused.
+    """
     splits = [node for node in view.calls(Trait.MULTI_OUTPUT) if is_quantized_split(view, node)]
     if not splits:
         return
-    reach = CpuReach(view, target, refused)
+    reach = CpuReach(view, target, refused, stays)
     for node in splits:
         halves = _halves(view, node, reach)
         cpu = reach.through(halves[1]) if halves is not None else None

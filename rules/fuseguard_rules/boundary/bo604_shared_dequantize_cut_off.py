@@ -1,19 +1,20 @@
-"""BO604: ops that share a dequantize op end up in a different delegate from it."""
+"""BO604: ops that share a dequantize op end up in another delegate than it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from fuseguard.backend.delegates import delegate_numbers
+from fuseguard.backend.detag_boundary_nodes import has_shared_dequantize
 from fuseguard.backend.fold_qparams import is_computed_with
 from fuseguard.backend.partition import CpuReach, stays_on_cpu_with_float
-from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.rewrites import with_own_dequantize
 from fuseguard.engine import (
     Call,
     Effect,
     EffectRow,
     EffectsTable,
     Finding,
-    Insert,
     Pair,
     Replace,
     Rewrite,
@@ -26,32 +27,40 @@ from fuseguard.target import Target
 examples = ExamplesOf("fuseguard_rules.examples.boundary.bo604")
 
 _FLOAT = "FoldAndAnnotateQParamsPass folds the Q after an op whose DQ is in another delegate"
+_TORN = "TOSA operators take one dtype, and the op's other operands or parameters are codes"
 _DETAGGED = "TOSAPartitioner._detag_boundary_nodes keeps the parts on the CPU"
 
-#: Traits of data movement that does more than pass on one value.
-_JOINS_OR_SPLITS = Trait.MULTI_OUTPUT | Trait.LIST_INPUT
+#: Kinds that the backend lowers from codes alone, so that float data is too much for them.
+_NO_FLOAT_FORM = frozenset(("avg_pool2d", "adaptive_avg_pool2d", "elu", "hardsigmoid"))
 
 
 class SharedDequantizeCutOff(Rule):
     code = "BO604"
     name = "shared-dequantize-cut-off"
-    summary = "Parts of one tensor share its dequantize op, and an op on the CPU puts some parts into another delegate."
+    summary = "Ops share a dequantize op, and an op on the CPU puts some of them into another delegate."
     why = (
-        "The edge dialect makes one slice for each part of an unbind, and all slices read one DQ. If one part goes "
-        "through an op that the backend does not have, and comes back, the delegate is cut there. The DQ is put before "
-        "the cut, and the parts that do not go through that op are put after it. Their slices then read floats, but "
-        "FoldAndAnnotateQParamsPass still removes the Q after them, so the floats continue as if they were codes. "
-        "Where they leave the delegate, this is silent. Without float support, the parts stay on the CPU."
+        "A dequantize op is put into the delegate of its first reader. If the path of this reader goes through an op "
+        "that the backend does not have, and comes back, the delegate is cut there. Readers that do not go through "
+        "that op are put after the cut. They read floats, but FoldAndAnnotateQParamsPass still removes the Q after "
+        "them and the DQs of their other operands. The floats continue as if they were codes. Where they leave the "
+        "delegate, this is silent. Lowering crashes where something computes with them, and where the op takes codes "
+        "as well: another operand or a weight. The edge dialect makes one slice for each part of an unbind, and all "
+        "slices read one DQ. Others share one if another tool made the program, or if common subexpressions were "
+        "eliminated. Without float support, the ops after the cut stay on the CPU."
     )
     remedy = (
-        "Select each part separately (x[:, 0], x[:, 1]), so that each has its own dequantize op (repair), or let "
-        "fuseguard keep the parts off the accelerator (guard)."
+        "Give each reader its own dequantize op and select each part of an unbind separately (repair), or let "
+        "fuseguard keep the readers off the accelerator (guard)."
     )
     scope = "boundary"
-    message = "{kept} and {left} share {dq}; {left} goes through {cpu}, which stays on the CPU, and {kept} does not"
+    message = (
+        "{kept} and {left} share {dq}; {left} goes through {cpu}, which stays on the CPU, and {kept} is in a later "
+        "delegate"
+    )
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_DETAGGED),
+            EffectRow("torn", "*", "INT+FP", Effect.CRASH, reference=_TORN),
             EffectRow("read", "*", "INT+FP", Effect.CRASH, reference=_FLOAT),
             EffectRow("leaves", "*", "INT+FP", Effect.WRONG, reference=_FLOAT),
         ]
@@ -61,12 +70,12 @@ class SharedDequantizeCutOff(Rule):
     references = ("found by this project's differential campaign",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for dq, parts, kept, left, cpu in _cut_off(view, target):
+        for case, dq, nodes, kept, left, cpu in _cut_off(view, target):
             yield self.finding(
                 view,
                 target,
-                _with_what_follows(view, parts),
-                case="read" if is_computed_with(view, _with_what_follows(view, [kept])[-1]) else "leaves",
+                nodes,
+                case=case,
                 dq=dq.name,
                 kept=kept.name,
                 left=left.name,
@@ -74,23 +83,22 @@ class SharedDequantizeCutOff(Rule):
             )
 
     def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
-        """Parts that are cut off only because an op on the path of another part is refused."""
-        if "FP" in target.profiles:
-            for _, parts, _, _, cpu in _cut_off(view, target, refused):
+        """What is cut off only because an op on the path of another reader is refused."""
+        if target.has_float:
+            for _, _, nodes, _, _, cpu in _cut_off(view, target, refused):
                 if cpu.name in refused:
-                    yield from ((part, cpu) for part in _with_what_follows(view, parts))
+                    yield from ((node, cpu) for node in nodes)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """Give each part its own dequantize op."""
+        """Give each reader its own dequantize op."""
         del target
         first = view.graph[finding.nodes[0]]
+        if first.kind != "unbind":
+            return with_own_dequantize(view, first)
         source = view.in_dq(first, 0)
         qparams = view.qparams(source) if source is not None else None
         if source is None or qparams is None or not qparams.usable:
             return None
-        if first.kind != "unbind":
-            others = [user for user in view.users(source) if user.name in finding.nodes and user is not first]
-            return Rewrite(tuple(Insert(source.name, (user.name,), (Pair(qparams),)) for user in others))
         dim = first.arg(1, "dim", 0)
         edits = []
         for part in view.graph.users(first):
@@ -102,33 +110,77 @@ class SharedDequantizeCutOff(Rule):
 
 def _cut_off(
     view: View, target: Target, refused: frozenset[str] = frozenset()
-) -> Iterator[tuple[Node, list[Node], Node, Node, Node]]:
-    """A DQ, the ops that share it, one that stays on the accelerator, one that leaves it, and the CPU's first op."""
-    shared = _shared(view)
-    if not shared:
+) -> Iterator[tuple[str, Node, list[Node], Node, Node, Node]]:
+    """The case, a DQ, the nodes that are wrong, a reader in a later delegate than the DQ, one that is not, and an op
+    on the CPU on the way of that.
+    """
+    unbinds = [node for node in view.of_kind("unbind") if node.annotated and view.in_dq(node, 0) is not None]
+    if not unbinds and not has_shared_dequantize(view):
         return
     reach = CpuReach(view, target, refused, stays_on_cpu_with_float)
-    for dq, parts in shared:
-        values = [part for part in parts if part.kind != "unbind"]
-        left = next((part for part in values if reach.through(part) is not None), None)
-        kept = next((part for part in values if reach.through(part) is None), None)
+    for node in unbinds:
+        dq, parts = view.in_dq(node, 0), view.users(node)
+        left = next((part for part in parts if reach.through(part) is not None), None)
+        kept = next((part for part in parts if reach.through(part) is None), None)
         cpu = reach.through(left) if left is not None else None
-        if left is not None and kept is not None and cpu is not None:
-            yield dq, parts, kept, left, cpu
+        if dq is not None and left is not None and kept is not None and cpu is not None:
+            case = _read_or_leaves(view, _with_what_follows(view, [kept])[-1])
+            yield case, dq, _with_what_follows(view, [node, *parts]), kept, left, cpu
+    if has_shared_dequantize(view):
+        yield from _in_another_delegate(view, target, refused)
 
 
-@once_per_view
-def _shared(view: View) -> list[tuple[Node, list[Node]]]:
-    """Each DQ with several ops that move its codes, and those ops."""
-    return [(dq, parts) for dq in view.calls(Trait.DEQUANTIZE) if len(parts := _sharing(view, dq)) > 1]
+def _in_another_delegate(
+    view: View, target: Target, refused: frozenset[str]
+) -> Iterator[tuple[str, Node, list[Node], Node, Node, Node]]:
+    """The same for ops that read the DQ themselves."""
+
+    def outside(node: Node) -> bool:
+        return node.name in refused or stays_on_cpu_with_float(view, node, target)
+
+    numbers = delegate_numbers(view, outside)
+    way: dict[str, Node] = {}
+    seen: set[str] = set()
+    for dq in view.calls(Trait.DEQUANTIZE):
+        if dq.name in refused:
+            continue
+        users = [user for user in view.users(dq) if user.op == "call" and not outside(user)]
+        left = next((user for user in users if numbers[user.name] == numbers[dq.name]), None)
+        for reader in users if left is not None else ():
+            if numbers[reader.name] == numbers[dq.name] or reader.name in seen:
+                continue
+            case = _case(view, reader, numbers)
+            if case and left is not None:
+                seen.add(reader.name)
+                way = way or _ways_out(view, outside)
+                yield case, dq, _with_what_follows(view, [reader]), reader, left, way[left.name]
 
 
-def _sharing(view: View, dq: Node) -> list[Node]:
-    """Ops that move the codes of one DQ; an unbind, of which the edge dialect makes several, with its parts."""
-    readers = [user for user in view.users(dq) if user.annotated and user.info.has(Trait.TRANSPARENT)]
-    if len(readers) == 1 and readers[0].kind == "unbind":
-        return [readers[0], *view.users(readers[0])]
-    return [reader for reader in readers if not reader.info.has(_JOINS_OR_SPLITS)]
+def _case(view: View, reader: Node, numbers: Mapping[str, int]) -> str:
+    """What becomes of an op that reads a DQ of an earlier delegate as floats; "" if it computes what it should."""
+    if not reader.annotated or reader.info.has(Trait.CONSTANT):
+        return ""
+    own = [dq for dq in view.graph.inputs(reader) if view.is_dq(dq) and numbers[dq.name] == numbers[reader.name]]
+    if reader.kind in _NO_FLOAT_FORM or (own and reader.kind != "where"):
+        return "torn"
+    last = _with_what_follows(view, [reader])[-1]
+    return _read_or_leaves(view, last) if view.out_q(last) else ""
+
+
+def _read_or_leaves(view: View, node: Node) -> str:
+    return "read" if is_computed_with(view, node) else "leaves"
+
+
+def _ways_out(view: View, outside: Callable[[Node], bool]) -> dict[str, Node]:
+    """An op on the CPU that the value of each node reaches, by the node's name, the nearest one of a user's."""
+    found: dict[str, Node] = {}
+    for node in reversed(view.calls()):
+        users = [user for user in view.users(node) if user.op == "call"]
+        reached = (user if outside(user) else found.get(user.name) for user in users)
+        first = next((item for item in reached if item is not None), None)
+        if first is not None:
+            found[node.name] = first
+    return found
 
 
 def _with_what_follows(view: View, parts: list[Node]) -> list[Node]:

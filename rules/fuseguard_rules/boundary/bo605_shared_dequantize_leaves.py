@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.partition import is_delegated, leaves_dqs_behind, outside_readers
+from fuseguard.backend.delegates import refused_near
+from fuseguard.backend.detag_boundary_nodes import Detagged, detagged, has_shared_dequantize
 from fuseguard.backend.rewrites import with_own_dequantize
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
-from fuseguard.ir import View
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
 examples = ExamplesOf("fuseguard_rules.examples.boundary.bo605")
@@ -28,11 +29,12 @@ class SharedDequantizeLeaves(Rule):
     )
     why = (
         "TOSAPartitioner._detag_boundary_nodes removes from an INT partition every dequantize op that has a user "
-        "outside; an output of the program counts as one. It then removes the op inside that reads this dequantize op, "
-        "because that op now has a float input. The dequantize ops of the op's other operands, such as a weight, come "
-        "earlier and stay. If their partition has anything else to compute, and always before 1.4, they are lowered in "
-        "float. INT has no float, so lowering crashes. Arm's quantizer gives each reader its own dequantize op. "
-        "Common-subexpression elimination, another quantizer or graph surgery makes readers share one."
+        "outside: an output of the program, an op on the CPU or an op of another partition. It then removes the op "
+        "inside that reads this dequantize op, because that op now has a float input. The dequantize ops of the op's "
+        "other operands, such as a weight, come earlier and stay. If their partition has anything else to compute, and "
+        "always before 1.4, they are lowered in float. INT has no float, so lowering crashes. Arm's quantizer gives "
+        "each reader its own dequantize op. Common-subexpression elimination, another quantizer or graph surgery makes "
+        "readers share one."
     )
     remedy = (
         "Give the op its own dequantize op (repair), or let fuseguard keep it off the accelerator together with all "
@@ -51,25 +53,39 @@ class SharedDequantizeLeaves(Rule):
     references = ("found by this project's own tests",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        outside = outside_readers(view, target)
-        detagged = frozenset(outside)
-        for node in view.ops if detagged else ():
-            dqs = [item for item in view.graph.inputs(node) if view.is_dq(item)]
-            shared = next((dq for dq in dqs if dq.name in detagged), None)
-            others = [dq.name for dq in dqs if dq.name not in detagged]
-            if shared is None or not others or not is_delegated(view, node, target):
-                continue
-            if leaves_dqs_behind(view, node, target, detagged):
-                yield self.finding(
-                    view,
-                    target,
-                    (node, shared),
-                    case="*",
-                    op=node.name,
-                    dq=shared.name,
-                    outside=outside[shared.name].name,
-                    others=", ".join(others),
-                )
+        for op, dq, outside, others in _leaving(view, detagged(view, target)):
+            yield self.finding(
+                view,
+                target,
+                (op, dq),
+                case="*",
+                op=op.name,
+                dq=dq.name,
+                outside=outside.name,
+                others=", ".join(other.name for other in others),
+            )
+
+    def exposed(self, view: View, target: Target, refused: frozenset[str]) -> Iterator[tuple[Node, Node]]:
+        """Ops that leave their delegate only because a refusal divides it, or takes another reader out of it."""
+        if target.has_float or not has_shared_dequantize(view):
+            return
+        known = {op.name for op, *_ in _leaving(view, detagged(view, target))}
+        for op, dq, _, _ in _leaving(view, detagged(view, target, refused)):
+            if op.name not in known:
+                yield op, refused_near(view, dq, refused)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        return with_own_dequantize(view, view.graph[finding.nodes[0]], target)
+        del target
+        return with_own_dequantize(view, view.graph[finding.nodes[0]])
+
+
+def _leaving(view: View, taken: Detagged | None) -> Iterator[tuple[Node, Node, Node, list[Node]]]:
+    """An op, the dequantize op for which it leaves its delegate, who else reads that, and the ones that stay."""
+    if taken is None:
+        return
+    for name, dq in taken.ops.items():
+        op = view.graph[name]
+        others = [item for item in view.graph.inputs(op) if item.name in taken.behind] if view.is_dq(dq) else []
+        outside = taken.outside_reader(view, dq, op) if others else None
+        if outside is not None:
+            yield op, dq, outside, others

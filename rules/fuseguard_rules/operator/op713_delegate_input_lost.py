@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.convert_full_like import as_full
+from fuseguard.backend.delegates import refused_near
 from fuseguard.backend.unread_inputs import is_flat, is_left_out_of_int, known_losses, lost_inputs, shape_operand
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule, SetArgument
 from fuseguard.engine.late_examples import ExamplesOf
@@ -61,7 +62,7 @@ class DelegateInputLost(Rule):
         known = {node.name for node, _ in known_losses(view, target)}
         for node, lost in lost_inputs(view, target, refused):
             if node.name not in known:
-                yield node, _refused_near(view, lost, refused)
+                yield node, refused_near(view, lost, refused)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Use a constant of the same shape and value, or copy what is copied onto itself."""
@@ -80,20 +81,6 @@ def _is_overwritten(view: View, node: Node) -> bool:
     while source is not None and (view.is_q(source) or view.is_dq(source)):
         source = view.producer(source)
     return source is not None and source.op == "call"
-
-
-def _refused_near(view: View, lost: Node, refused: frozenset[str]) -> Node:
-    """The refused node that makes ``lost`` an input or reads it; else the first one, as any may divide the delegate."""
-    pending, seen = [lost], {lost.name}
-    while pending:
-        node = pending.pop(0)
-        if node.name in refused:
-            return node
-        if node is lost or view.is_q(node) or view.is_dq(node):
-            readers = [item for item in view.users(node) if item.name not in seen]
-            pending += readers
-            seen.update([item.name for item in readers])
-    return next(node for node in view.graph if node.name in refused)
 
 
 def _copied_onto_itself(view: View, copy: Node) -> Rewrite | None:

@@ -18,6 +18,7 @@ examples = ExamplesOf("fuseguard_rules.examples.placement.pl401")
 
 _CODES = "FoldAndAnnotateQParamsPass removes the DQ and nothing dequantizes the result"
 _CHECKED = "CheckProperQuantization"
+_PRODUCT = "the Q and DQ of bmm are kept without a Q after it, #21589, and the Q of what moves its floats is folded"
 _NO_QPARAMS = "No output quantization parameter found, or an integer CLAMP or lookup table without one"
 _READER = "the op after it gets no input qparams"
 _STRANDED = "the reader is de-tagged for its float operand, and the DQ of its other one stays"
@@ -51,6 +52,14 @@ class MissingOutputQ(Rule):
             EffectRow("checked-qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
             EffectRow("qparams", "*", "INT", Effect.CRASH, reference=_WEIGHT),
             EffectRow("qparams", "*", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("product", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("product", ">=1.4", "INT+FP", Effect.WRONG, reference=_PRODUCT),
+            EffectRow("product", "<1.4", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("wide product", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("wide product", ">=1.4", "INT+FP", Effect.RUNTIME_FAULT, reference=_PRODUCT),
+            EffectRow("wide product", "<1.4", "INT+FP", Effect.CRASH, reference=_NO_QPARAMS),
+            EffectRow("read product", "*", "INT", Effect.CPU_FALLBACK, reference=_CHECKED),
+            EffectRow("read product", "*", "INT+FP", Effect.CRASH, reference=_PRODUCT),
             EffectRow("stranded", "*", "*", Effect.CRASH, reference=_STRANDED),
             EffectRow("reader", "*", "*", Effect.CRASH, reference=_READER),
             EffectRow("checked-reader", "*", "INT", Effect.RUNTIME_FAULT, reference=_CHECKED),
@@ -103,7 +112,7 @@ class MissingOutputQ(Rule):
         """The case of the reader with the worst effect; a part of a split counts as the split."""
         node = next((item for item in chain if not leaks[item.name].info.has(Trait.GETITEM)), chain[0])
         readers = [user for user in view.users(node) if reads_in_float(view, node, user, leaks)]
-        cases = list(dict.fromkeys(leak_case(node, reader) for reader in readers))
+        cases = list(dict.fromkeys(leak_case(view, node, reader) for reader in readers))
         ends = (Effect.CRASH, Effect.RUNTIME_FAULT, Effect.WRONG)
         told = {self.effects.look_up(case, target).effect: case for case in reversed(cases)}
         return next((told[effect] for effect in ends if effect in told), cases[0])

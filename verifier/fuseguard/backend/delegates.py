@@ -7,7 +7,8 @@ largest number of times that a path from it to the end of the program goes throu
 Source: ``CapabilityBasedPartitioner.propose_partitions`` of torch.fx.passes.infra.partitioner, as TOSAPartitioner of
 ExecuTorch 1.2.0 to 1.5.1 uses it.
 
-Rules that depend on it: QD201, and those of shared_outputs and unread_inputs.
+Rules that depend on it: BO602, BO604, BO605, OP713, QD201, and those of detag_boundary_nodes and shared_outputs and
+unread_inputs.
 """
 
 from __future__ import annotations
@@ -36,3 +37,17 @@ def delegate_numbers(view: View, outside: Callable[[Node], bool]) -> Mapping[str
                 number = max(number, numbers[user.name] + (leaves and user.name not in apart))
         numbers[node.name] = number
     return numbers
+
+
+def refused_near(view: View, value: Node, refused: frozenset[str]) -> Node:
+    """The refused node that makes ``value`` an input or reads it; else the first, as any may divide the delegate."""
+    pending, seen = [value], {value.name}
+    while pending:
+        node = pending.pop(0)
+        if node.name in refused:
+            return node
+        if node is value or view.is_q(node) or view.is_dq(node):
+            readers = [item for item in view.users(node) if item.name not in seen]
+            pending += readers
+            seen.update([item.name for item in readers])
+    return next(node for node in view.graph if node.name in refused)

@@ -4,7 +4,7 @@ Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5
 DQs in front of an annotated op and the Q after it away. An op that moves codes without arithmetic gets no RESCALE in
 their place, so the codes leave it as they came in.
 
-Rules that depend on it: BO604, PL406, QD201, QD202, QD203, QD204, QD205, and those of value_range.
+Rules that depend on it: BO604, PL406, QD201, QD202, QD203, QD204, QD205, and those of leaked_codes and value_range.
 """
 
 from __future__ import annotations

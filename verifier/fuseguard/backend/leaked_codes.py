@@ -7,6 +7,7 @@ Rules that depend on it: PL401.
 
 from __future__ import annotations
 
+from fuseguard.backend.fold_qparams import is_computed_with
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.quantized_operands import is_checked, is_float
 from fuseguard.ir import Node, Trait, View
@@ -74,7 +75,7 @@ def _is_decomposition(view: View, node: Node, user: Node) -> bool:
         return True
     moves = user.info.has(Trait.TRANSPARENT) and not is_checked(user) and user.kind not in INDEXED
     if node.info.has(Trait.MAC):
-        return user.info.has(Trait.TRANSPARENT)
+        return user.info.has(Trait.TRANSPARENT) and not _is_batched(node)
     kinds = _kinds_of_readers(view, node)
     if moves and "quantize" in kinds:
         return True  # the Q makes codes of the result, for this reader too
@@ -86,6 +87,11 @@ def _is_decomposition(view: View, node: Node, user: Node) -> bool:
         # expand and view in front of both operands, or this one was left without its DQ
         return view.in_dq(user, 0) is None and view.in_dq(user, 1) is None
     return user.kind == "addmm" or moves
+
+
+def _is_batched(node: Node) -> bool:
+    """Whether the node multiplies batches of matrices: no pass makes parts of that which compute with codes."""
+    return node.kind == "matmul" and node.operator == "bmm"
 
 
 def _carries_codes(node: Node) -> bool:
@@ -101,8 +107,13 @@ def chain_after(node: Node, leaks: dict[str, Node]) -> list[Node]:
     return chain
 
 
-def leak_case(node: Node, reader: Node) -> str:
+def leak_case(view: View, node: Node, reader: Node) -> str:
     """What lowering does without output qparams, and whether the INT profile asks for them first."""
+    if _is_batched(node) and reader.annotated and reader.info.has(Trait.TRANSPARENT):
+        if reader.kind in _TYPED or is_computed_with(view, reader):
+            return "read product"
+        data = view.in_qp(node, 0)
+        return "wide product" if data is not None and data.dtype == "int16" else "product"
     needs = node.info.has(_NEEDS_QPARAMS) or node.kind == "neg"
     checked = is_checked(node) and node.kind != "linear"
     if checked and node.info.has(Trait.TRANSPARENT) and not needs:

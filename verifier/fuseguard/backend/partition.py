@@ -5,15 +5,15 @@ ExecuTorch 1.2.0 to 1.5.1. What the INT
 profile requires of quantization is in :mod:`fuseguard.backend.proper_quantization`, and what ops with an index require
 of it in :mod:`fuseguard.backend.index_support`.
 
-Rules that depend on it: BO601, BO602, BO604, BO605, PL401, PL402, QD201, QP307, and those of convert_full_like and
-decompose_round and early_dtypes and insert_const_shapes and int64_results and integer_forms and misevaluated_functions
-and passed_on_inputs and passed_on_operands and permute_moves and rewrites and shared_outputs and symbolic_sizes and
-unlowered_forms and unread_inputs.
+Rules that depend on it: BO601, BO604, PL401, PL402, QD201, QP307, and those of convert_full_like and decompose_round
+and detag_boundary_nodes and early_dtypes and insert_const_shapes and int64_results and integer_forms and
+misevaluated_functions and passed_on_inputs and passed_on_operands and permute_moves and shared_outputs and
+symbolic_sizes and unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from fuseguard.backend.as_strided import refuses_strides
 from fuseguard.backend.decompose_mean import is_made_a_mean
@@ -28,6 +28,7 @@ from fuseguard.backend.releases import (
 )
 from fuseguard.backend.rewrite_grid_sampler import runs_in_shader
 from fuseguard.ir import Node, Trait, View
+from fuseguard.ir.graph import Ref
 from fuseguard.ir.ops import KINDS, QUANTIZERS
 from fuseguard.ir.walks import reached
 from fuseguard.target import Target
@@ -52,6 +53,9 @@ _UNLISTED_OF_BOOLS = frozenset(("isinf", "isnan"))
 
 #: Ops that were not in the support lists before a release.
 _SINCE = {"log10": "1.3", "flip": "1.4", "prod": "1.5"}
+
+#: A where selects by a condition from two tensors.
+_PLACES_OF_WHERE = 3
 
 #: Kinds of which alone no partition is made, whatever the arguments.
 _DROPPED = frozenset(("view", "clone", "getitem"))
@@ -99,20 +103,6 @@ def is_delegated(view: View, node: Node, target: Target) -> bool:
     return computes and node.annotated and not stays_on_cpu(view, node, target)
 
 
-@once_per_view
-def outside_readers(view: View, target: Target) -> Mapping[str, Node]:
-    """What reads a DQ outside of an INT delegate that reads it too, by the DQ's name: an output or an op on the CPU."""
-    found = {}
-    for dq in view.calls(Trait.DEQUANTIZE):
-        users = view.users(dq)
-        if len(users) < 2 or not any(is_delegated(view, user, target) for user in users):
-            continue
-        outside = next((user for user in users if user.op == "output" or stays_on_cpu(view, user, target)), None)
-        if outside is not None:
-            found[dq.name] = outside
-    return found
-
-
 def delegated_reader(view: View, node: Node, target: Target) -> Node | None:
     """An op that an INT-only backend takes and that reads the codes of ``node``."""
     readers = (reader for q in view.out_q(node) for _, reader in view.code_readers(q))
@@ -123,7 +113,15 @@ def _is_unknown(view: View, node: Node, target: Target) -> bool:
     if node.kind in _SINCE and target.release_in(f"<{_SINCE[node.kind]}"):
         return True
     listed = node.kind in KINDS or node.kind in _FURTHER or node.kind in DECOMPOSED or is_made_a_mean(node)
-    return not listed or node.target in _UNLISTED or refuses_strides(node) or refuses_index(view, node, target)
+    if not listed or node.target in _UNLISTED:
+        return True
+    return refuses_strides(node) or refuses_index(view, node, target) or _selects_from_one(node)
+
+
+def _selects_from_one(node: Node) -> bool:
+    """Whether a where has one tensor in several places: WhereSupported counts its distinct inputs."""
+    operands = [arg for arg in node.args if isinstance(arg, Ref)] if node.operator == "where" else []
+    return len(operands) == _PLACES_OF_WHERE and len({operand.name for operand in operands}) < _PLACES_OF_WHERE
 
 
 class CpuReach:

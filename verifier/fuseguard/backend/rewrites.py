@@ -3,8 +3,8 @@
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, and
 ``FuseIdenticalInputTransformsPass`` of 1.4.1 and 1.5.1.
 
-Rules that depend on it: BO602, BO605, DT501, DT503, DT504, DT506, OP701, OP727, PL401, QD201, QD202, QD203, QD204, and
-those of convert_full_like and int32_bounds.
+Rules that depend on it: BO602, BO604, BO605, DT501, DT503, DT504, DT506, OP701, OP727, PL401, QD201, QD202, QD203,
+QD204, and those of convert_full_like and int32_bounds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fuseguard.backend.int32_rescales import Bypass
-from fuseguard.backend.partition import outside_readers
 from fuseguard.engine import Call, Duplicate, Fold, Insert, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
-from fuseguard.target import Target
 
 _LARGEST_INT16 = 2**15 - 1
 
@@ -145,7 +143,7 @@ def standing_apart(view: View, node: Node, data: Node) -> Rewrite | None:
     return Rewrite((Insert(data.name, (node.name,), tuple(step for call in calls for step in (call, Pair(qparams)))),))
 
 
-def with_own_dequantize(view: View, node: Node, target: Target) -> Rewrite:
-    """A dequantize op of the node's own for each that something outside of its delegate reads too."""
-    outside = outside_readers(view, target)
-    return Rewrite(tuple(Duplicate((dq.name,), (node.name,)) for dq in view.graph.inputs(node) if dq.name in outside))
+def with_own_dequantize(view: View, node: Node) -> Rewrite:
+    """A dequantize op of the node's own for each that something else reads too."""
+    shared = (item for item in view.graph.inputs(node) if view.is_dq(item) and len(view.users(item)) > 1)
+    return Rewrite(tuple(Duplicate((dq.name,), (node.name,)) for dq in shared))

@@ -33,13 +33,29 @@ def _graph(*, shared: bool, after: bool = True, output: bool = False) -> Callabl
     return build
 
 
+def _residual(*, shared: bool) -> Callable[[], Graph]:
+    """The sum of a tanh and of its sigmoid; exp on the CPU reads the tanh through the sigmoid's DQ, if ``shared``."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        codes = b.quantize(b.call("aten.tanh.default", b.quantized_input("x", _SHAPE, _FIRST)), _SECOND)
+        value = b.dequantize(codes, _SECOND)
+        apart = b.call("aten.exp.default", value if shared else b.dequantize(codes, _SECOND), annotated=False)
+        gate = b.requantize(b.call("aten.sigmoid.default", value), _THIRD)
+        return b.output(b.requantize(b.call("aten.add.Tensor", b.dequantize(codes, _SECOND), gate), _FIRST), apart)
+
+    return build
+
+
 BAD = (
     Example("a DQ shared by sigmoid and an op on the CPU, between tanh and abs", _graph(shared=True)),
     Example("a DQ shared by sigmoid and an output, between tanh and abs", _graph(shared=True, output=True)),
+    Example("a DQ shared by an op on the CPU and by the sigmoid in a residual", _residual(shared=True)),
 )
 
 GOOD = (
     Example("a DQ for the sigmoid and one for the op on the CPU", _graph(shared=False)),
     Example("a DQ for the sigmoid and one for an output", _graph(shared=False, output=True)),
     Example("a DQ shared at the end of the partition", _graph(shared=True, after=False)),
+    Example("a residual, with a DQ for the op on the CPU", _residual(shared=False)),
 )

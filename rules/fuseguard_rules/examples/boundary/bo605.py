@@ -50,6 +50,15 @@ def _copied_and_permuted() -> Graph:
     return b.output(value, b.requantize(moved, _X), b.requantize(made, _X))
 
 
+def _in_two_delegates() -> Graph:
+    """A product whose path goes through the CPU and comes back, and a sum after that, by one DQ."""
+    b = GraphBuilder()
+    value = b.requantize(b.call("aten.tanh.default", b.quantized_input("x", _SHAPE, _X)), _X)
+    made = b.requantize(b.call("aten.mul.Tensor", value, b.quantized_input("y", _SHAPE, _Y)), _X)
+    made = b.requantize(b.call("aten.trunc.default", made, annotated=False), _X)
+    return b.output(b.requantize(b.call("aten.add.Tensor", value, made), _X))
+
+
 BAD = (
     Example("conv2d of a tanh that is an output too, by one DQ", _graph("conv")),
     Example("add of a tanh that is an output too, by one DQ", _graph("add")),
@@ -57,6 +66,7 @@ BAD = (
     Example("cat of a tanh that is an output too, by one DQ", _graph("cat")),
     Example("conv2d of an input that is an output too, by one DQ", _graph("conv", after=False), only_on="<1.4"),
     Example("conv2d and permute of a copy that is an output too, by one DQ", _copied_and_permuted, only_on="<1.4"),
+    Example("mul before an op on the CPU and add after it, by one DQ", _in_two_delegates, companions=("BO604",)),
 )
 
 GOOD = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fuseguard.ir import Arg, Graph
-from fuseguard.ir.builder import GraphBuilder
+from fuseguard.ir.builder import GraphBuilder, int8, int16
 from fuseguard_rules.examples.placement.anchor_graphs import INPUT, OUTPUT, SHAPE
 
 PERMUTE = "aten.permute.default"
@@ -73,5 +73,19 @@ def one_op(
         operands = [b.quantized_input(f"x{number}", SHAPE, INPUT) for number in range(inputs)]
         value = b.call(target, *operands, *rest, shape=SHAPE, dtype=dtype)
         return b.output(b.requantize(value, OUTPUT) if quantized else value)
+
+    return build
+
+
+def batched_product(reader: str = "", *, wide: bool = False) -> Callable[[], Graph]:
+    """A product of two batches of matrices, int16 if ``wide``, viewed without a Q in between, before ``reader``."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        x = int16(0.0007) if wide else int8(0.02)
+        left, right = (b.quantized_input(name, (2, 4, 4), x) for name in ("left", "right"))
+        product = b.call("aten.bmm.default", left, right, shape=(2, 4, 4))
+        value = b.requantize(b.call("aten.view.default", product, (1, 2, 4, 4), shape=(1, 2, 4, 4)), x)
+        return b.output(b.requantize(b.call(reader, value), x) if reader else value)
 
     return build

@@ -6,6 +6,7 @@ from fuseguard.engine import Example
 from fuseguard_rules.examples.placement.anchor_graphs import anchor_graph
 from fuseguard_rules.examples.placement.leaked_code_graphs import (
     PERMUTE,
+    batched_product,
     indexed_beside_q,
     one_op,
     stranded,
@@ -32,6 +33,9 @@ BAD = (
     Example("permute straight after add", unquantized_between("aten.add.Tensor", PERMUTE)),
     Example("sigmoid straight after abs", unquantized_between("aten.abs.default", "aten.sigmoid.default")),
     Example("permute straight after abs", unquantized_between("aten.abs.default", PERMUTE)),
+    Example("view straight after bmm", batched_product()),
+    Example("view straight after bmm in int16", batched_product(wide=True), extensions=("int16",)),
+    Example("view straight after bmm, before tanh", batched_product("aten.tanh.default")),
 )
 
 GOOD = (
