@@ -5,6 +5,7 @@ The real runs are skipped where the engine does not work; 'fuseguard doctor' say
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,6 +143,33 @@ def test_outputs_with_one_binding_are_one_tensor() -> None:
     built = vgf_worker.Built(Runner, "a.vgf", [], outputs)
     assert len(made) == 2
     assert [list(array) for array in built.run([])] == [[0, 0], [0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize(("resident", "kept"), [(1 << 30, 16), (3 << 30, 1)])
+def test_a_worker_that_has_grown_keeps_only_the_last_vgf(
+    resident: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiled shaders of 16 real models took 7 GB."""
+    built: list[str] = []
+
+    class Built:
+        def __init__(self, runner: Any, path: str, inputs: Any, outputs: Any) -> None:
+            built.append(path)
+
+        run = staticmethod(lambda arrays: [])
+
+    monkeypatch.setitem(sys.modules, "scenario_runner_py", SimpleNamespace())
+    monkeypatch.setattr(vgf_worker, "Built", Built)
+    monkeypatch.setattr(vgf_worker, "resident_bytes", lambda: resident)
+    answer = vgf_worker.prepare()
+    paths = [f"{number}.vgf" for number in range(20)]
+    for path in [*paths, *reversed(paths)]:
+        answer((path, [], [], []))
+    assert len(built) == 40 - kept
+
+
+def test_a_worker_knows_its_memory() -> None:
+    assert vgf_worker.resident_bytes() > 1 << 20
 
 
 # --- the comparison ---------------------------------------------------------------------------------------

@@ -6,11 +6,15 @@ A driver, an emulation layer or a VGF may abort or hang, and takes its process w
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 #: Compiled VGFs that are kept, the last used ones: compiling the shaders takes nearly all of the time.
 KEPT = 16
+#: Bytes of resident memory above which only the last one is kept: the shaders of a real model take half a gigabyte.
+MOST_RESIDENT = 2 << 30
 
 #: Name of the format in a VGF -> its name in the scenario runner, and numpy's name of what it holds.
 _FORMATS = {
@@ -65,8 +69,17 @@ def prepare() -> Callable[[Any], Any]:
         built = kept.pop(path, None) or Built(runner, path, inputs, outputs)
         results = built.run(arrays)
         kept[path] = built  # only one that ran, and as the last used one
-        if len(kept) > KEPT:
+        while len(kept) > 1 and (len(kept) > KEPT or resident_bytes() > MOST_RESIDENT):
             kept.pop(next(iter(kept)))
         return results
 
     return answer
+
+
+def resident_bytes() -> int:
+    """The memory that this process has now; 0 where the system does not say."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * resource.getpagesize()
