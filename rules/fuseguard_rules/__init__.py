@@ -49,6 +49,7 @@ from fuseguard_rules.operator.op724_result_is_delegate_input import ResultIsDele
 from fuseguard_rules.operator.op725_activation_bounds_omitted import ActivationBoundsOmitted
 from fuseguard_rules.operator.op726_grid_sample_shader_unfinished import GridSampleShaderUnfinished
 from fuseguard_rules.operator.op727_int16_conv_branches_on_u55 import Int16ConvBranchesOnU55
+from fuseguard_rules.operator.op728_weight_not_constant import WeightNotConstant
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -138,5 +139,6 @@ RULES = (
     ActivationBoundsOmitted,
     GridSampleShaderUnfinished,
     Int16ConvBranchesOnU55,
+    WeightNotConstant,
     OpFormNotLowered,
 )

@@ -317,6 +317,6 @@ def _shape(op: str, shape: _Shape, further: tuple[Arg, ...]) -> _Shape:
         return (*shape[:place], end - start, *shape[place + 1 :])
     if op in ("amax", "amin", "mean", "sum") and isinstance(first, tuple) and further[1] is True:
         return tuple(1 if dim in first else size for dim, size in enumerate(shape))
-    if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "minimum", "hardtanh", "to"):
+    if op in ("quantize_per_tensor", "dequantize_per_tensor", "maximum", "minimum", "hardtanh", "to", "clone"):
         return shape
     raise NotImplementedError(f"no rule inserted {op} so far; say here what shape it yields")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from fuseguard.engine import Effect
-from fuseguard.ir import Arg, Graph
+from fuseguard.engine import Effect, Insert
+from fuseguard.ir import Arg, Graph, View
 from fuseguard.ir.builder import GraphBuilder, int8
+from fuseguard.target import Target
 from fuseguard_rules.placement.pl404_annotation_missing import AnnotationMissing
 from fuseguard_testkit.linting import find
 
@@ -98,6 +99,68 @@ def test_a_weight_is_known_without_its_label_and_a_bias_may_be_in_float() -> Non
     rest: tuple[Arg, ...] = ((1, 1), (1, 1), (1, 1), False, (0, 0), 1)
     value = b.call("aten.convolution.default", x, weight, bias, *rest, shape=SHAPE, annotated=False)
     assert len(find(AnnotationMissing(), b.output(b.requantize(value, QPARAMS)))) == 1
+
+
+def _left_in_float(target: str, *, before: str = "dq", after: str = "q") -> Graph:
+    """An op that is lowered as a lookup table alone, left in float in a program that is annotated otherwise."""
+    b = GraphBuilder()
+    value = b.call("aten.abs.default", b.quantized_input("x", SHAPE, QPARAMS))
+    value = b.requantize(value, QPARAMS)
+    value = value if before == "dq" else b.call("aten.relu.default", value, annotated=False)
+    value = b.call(target, value, annotated=False)
+    if after == "nothing":
+        return b.output(value)
+    outputs = [b.requantize(value, QPARAMS)]
+    if after == "two q":
+        outputs.append(b.requantize(value, int8(0.03)))
+    return b.output(*outputs, *([value] if after == "q and float" else []))
+
+
+@pytest.mark.parametrize("target", ["aten.hardswish.default", "aten.hardsigmoid.default", "aten.hardswish_.default"])
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("dq", "q", True),
+        ("dq", "two q", True),
+        ("dq", "q and float", False),
+        ("dq", "nothing", False),
+        ("relu", "q", False),
+    ],
+)
+def test_a_table_in_float_is_kept_whole_only_between_dq_and_nothing_but_q(
+    target: str, before: str, after: str, found: bool
+) -> None:
+    """ops_to_not_decompose asks for all inputs and all users; otherwise, the edge dialect decomposes the op."""
+    graph = _left_in_float(target, before=before, after=after)
+    effects = [finding.effect for finding in find(AnnotationMissing(), graph)]
+    assert effects == ([Effect.CRASH] if found else [])
+    assert not found or find(AnnotationMissing(), graph, "TOSA-1.0+INT")[0].effect is Effect.CPU_FALLBACK
+
+
+@pytest.mark.parametrize("target", ["aten.silu.default", "aten.sigmoid.default", "aten.linear.default"])
+def test_an_op_that_has_a_form_in_float_may_be_left_in_float(target: str) -> None:
+    """silu is kept whole, too, but the list of float ops does not have it: it stays on the CPU."""
+    if target == "aten.linear.default":
+        b = GraphBuilder()
+        x = b.requantize(b.call("aten.abs.default", b.quantized_input("x", (4, 8), QPARAMS)), QPARAMS)
+        value = b.call(target, x, b.constant("w", (8, 8), "float32"), annotated=False)
+        graph = b.output(b.requantize(value, QPARAMS))
+    else:
+        graph = _left_in_float(target)
+    assert not find(AnnotationMissing(), graph)
+
+
+def test_the_repair_reads_an_op_that_is_kept_whole_through_a_clone() -> None:
+    graph = _left_in_float("aten.hardswish.default", after="two q")
+    rule = AnnotationMissing()
+    (finding,) = find(rule, graph)
+    rewrite = rule.repair(View(graph), Target.parse("TOSA-1.0+INT+FP"), finding)
+    assert rewrite is not None
+    assert rewrite.exact
+    (insert,) = rewrite.edits
+    assert isinstance(insert, Insert)
+    assert insert.value == finding.nodes[0]
+    assert set(insert.users) == {user.name for user in View(graph).users(graph[insert.value])}
 
 
 def test_a_product_of_two_activations_has_no_weight_to_tell_by() -> None:

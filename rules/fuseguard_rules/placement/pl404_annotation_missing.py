@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fuseguard.backend.anchor_forms import anchor_form
+from fuseguard.backend.kept_whole import is_kept_whole
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
-from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rule
+from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.ops import KINDS
@@ -16,6 +17,7 @@ examples = ExamplesOf("fuseguard_rules.examples.placement.pl404")
 
 _REJECTED = "CheckArmQuantized: Node was not marked as quantized in the Arm backend"
 _FLOAT = "FoldAndAnnotateQParamsPass.is_foldable, DecomposeQuantNodesPass"
+_WHOLE = "TOSAPartitioner.ops_to_not_decompose keeps it, and InsertTableOpsPass makes no table of it: Unknown operator"
 _SCALED = "FoldScalarMulIntoConvPass folds the Q's 1/scale into a weight that is a buffer, #20838"
 
 #: Ops that no quantizer annotates: they have no input, or select one of several values.
@@ -33,18 +35,23 @@ class AnnotationMissing(Rule):
         "support, the op is computed in float, between Q and DQ that are decomposed to arithmetic. Since 1.4 (a "
         "conv1d: 1.5), the 1/scale of the Q after a convolution is folded into its weight. This crashes on a weight "
         "that is a buffer, as quantized ones are (not if the convolution is transposed, grouped or also read in "
-        "float). A single op may be left in float on purpose, so one is reported only if its weight is quantized or if "
-        "nothing in the program is annotated."
+        "float). A hardswish or hardsigmoid is not decomposed between DQ and Q, because the partitioner takes it for "
+        "quantized. The backend has no other form of it than a lookup table, which takes the annotation, and lowering "
+        "crashes. Any other op may be left in float on purpose, so a single one is reported only if its weight is "
+        "quantized or if nothing in the program is annotated."
     )
     remedy = (
         "Quantize with the backend's own quantizer (TOSAQuantizer, VgfQuantizer, EthosUQuantizer) and keep "
-        "node.meta['custom'] when you rewrite graphs, or let fuseguard keep the op on the CPU (guard)."
+        "node.meta['custom'] when you rewrite graphs, or let fuseguard keep the op on the CPU (guard). If a hardswish "
+        "or hardsigmoid is to stay in float, put a clone between it and the quantize op: the edge dialect then "
+        "decomposes it."
     )
     scope = "cluster"
     message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
     effects = EffectsTable(
         [
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference=_REJECTED),
+            EffectRow("whole", "*", "INT+FP", Effect.CRASH, reference=_WHOLE),
             EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, reference=_SCALED),
             EffectRow("conv1d", ">=1.5", "INT+FP", Effect.CRASH, reference=_SCALED),
             EffectRow("*", "*", "INT+FP", Effect.EXACT, reference=_FLOAT),
@@ -59,6 +66,10 @@ class AnnotationMissing(Rule):
         for node in view.ops:
             if node.annotated or node.kind not in KINDS:
                 continue
+            where = "throughout the program" if foreign else "from it"
+            if is_kept_whole(view, node):
+                yield self.finding(view, target, (node,), case="whole", node=node.name, where=where)
+                continue
             if not (foreign or node.info.has(Trait.MAC)) or node.info.has(_PASSED) or _is_fused(view, node):
                 continue
             lost = _has_quantized_weight(view, node)
@@ -70,8 +81,17 @@ class AnnotationMissing(Rule):
                 (node,),
                 case=_scaled(view, node) if lost else "other",
                 node=node.name,
-                where="throughout the program" if foreign else "from it",
+                where=where,
             )
+
+    def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
+        """A clone after an op that is kept whole, so that a quantize op is not its only reader."""
+        del target
+        if finding.case != "whole":
+            return None
+        node = view.graph[finding.nodes[0]]
+        users = tuple(user.name for user in view.users(node))
+        return Rewrite((Insert(node.name, users, (Call("aten.clone.default", annotated=False),)),))
 
 
 def _has_quantized_weight(view: View, node: Node) -> bool:

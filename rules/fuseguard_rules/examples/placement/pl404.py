@@ -59,6 +59,21 @@ def _float_between() -> Graph:
     return b.output(b.requantize(b.call("aten.abs.default", value), int8(0.0107, -128)))
 
 
+def _table(target: str, *, foreign: bool = False, cloned: bool = False, yielded: bool = False) -> Callable[[], Graph]:
+    """An op that is lowered as a lookup table alone, in float between DQ and Q; ``foreign``: nothing is annotated."""
+
+    def build() -> Graph:
+        b = GraphBuilder()
+        value = b.quantized_input("x", SHAPE, INPUT)
+        if not foreign:
+            value = b.requantize(b.call("aten.abs.default", value), INPUT)
+        value = b.call(f"aten.{target}", value, annotated=False)
+        value = b.call("aten.clone.default", value, annotated=False) if cloned else value
+        return b.output(*([value] if yielded else []), b.requantize(value, OUTPUT))
+
+    return build
+
+
 BAD = (
     Example("conv2d that lost its annotation", lambda: anchor_graph("conv2d", annotated=False)),
     Example("conv2d with relu that lost its annotation, between others", _chain(True, False, True)),
@@ -73,9 +88,16 @@ BAD = (
     Example("linear that lost its annotation", lambda: anchor_graph("linear", annotated=False)),
     Example("add of another quantizer", _op("aten.add.Tensor", inputs=2)),
     Example("permute of another quantizer", _op("aten.permute.default", (0, 1, 3, 2))),
+    Example("hardswish left in float", _table("hardswish.default")),
+    Example("hardsigmoid left in float", _table("hardsigmoid.default")),
+    Example("hardsigmoid left in float, in place", _table("hardsigmoid_.default")),
+    Example("hardswish of another quantizer", _table("hardswish.default", foreign=True)),
 )
 
 GOOD = (
     Example("exp left in float in an otherwise quantized program", _float_between),
+    Example("hardswish in float before a clone", _table("hardswish.default", cloned=True)),
+    Example("hardswish in float, also yielded", _table("hardswish.default", yielded=True)),
+    Example("silu left in float", _table("silu.default")),
     Example("three annotated convolutions", _chain(True, True, True)),
 )
