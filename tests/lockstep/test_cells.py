@@ -254,6 +254,21 @@ def test_another_value_with_the_expected_codes_is_not_taken_for_a_result() -> No
         assert (cell.status, cell.steps) == ("rounded", 1.0)
 
 
+def test_a_constant_is_not_looked_for_among_what_the_inputs_decide() -> None:
+    """The backend folds the reshape into a constant. The codes of the sigmoid are nearly the same by chance."""
+    b = GraphBuilder()
+    whole = int8(1 / 255, -128)
+    x = b.quantized_input("x", (1, 16), int8(0.05, 0))
+    table = b.requantize(b.call("aten.sigmoid.default", x), whole)
+    ones = b.requantize(b.call("aten.full.default", (16,), 1.0, shape=(16,)), whole)
+    weight = b.requantize(b.call("aten.reshape.default", ones, (1, 16), shape=(1, 16)), whole)
+    graph = b.output(b.requantize(b.call("aten.mul.Tensor", table, weight), whole))
+    program, _ = materialize(graph)
+    inputs = (torch.linspace(5.6, 6.3, 16)[None],)
+    proof = prove(program, inputs, INT, locate=True)
+    assert (proof.outcome, proof.end_to_end, proof.wrong_cells) == ("exact", "exact", ())
+
+
 def test_limits_are_the_users_own() -> None:
     proof = prove(*materialize(_two_faults()), INT)
     assert proof.exceeded() == ()

@@ -59,6 +59,12 @@ def slots(program: ExportedProgram) -> tuple[Slot, ...]:
     return tuple(found)
 
 
+def given_names(program: ExportedProgram) -> frozenset[str]:
+    """The placeholders of what may differ from run to run: inputs, and buffers that the program changes."""
+    inputs = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT}
+    return frozenset(inputs | {slot.placeholder for slot in slots(program)})
+
+
 def functional_program(program: ExportedProgram, *, share_weights: bool = False) -> ExportedProgram:
     """A copy whose writes to its state are results of the graph, and whose wrappers are open, as readers show it.
 
