@@ -298,6 +298,8 @@ class _Walker(Deferring, Float64Interpreter):
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name), wide=False)
             return codes
         places = frozenset((self.walks.search.places_of(tensor, expected),))
+        if trail.constant:
+            places = frozenset()  # it may be folded, and the tensor be another constant with these codes
         self._trail[n.name] = Trail(places, (n.name,), constant=trail.constant)
         return codes if n.name in self.assumed.restored else torch.from_numpy(np.asarray(actual, order="C"))
 
