@@ -23,7 +23,10 @@ from torch.export import ExportedProgram  # noqa: E402
 
 from fuseguard.engine import Example, Rule, load_registry  # noqa: E402
 from fuseguard.executorch import Proof, prove, reference_model  # noqa: E402
+from fuseguard.executorch.keeping import Kept  # noqa: E402
 from fuseguard.executorch.lockstep.histogram import MOST_BINS, histogram  # noqa: E402
+from fuseguard.executorch.lockstep.observing import Observed  # noqa: E402
+from fuseguard.executorch.lockstep.walking import Assumptions, Walks  # noqa: E402
 from fuseguard.executorch.materialize import materialize  # noqa: E402
 from fuseguard.ir import Graph  # noqa: E402
 from fuseguard.ir.builder import GraphBuilder, full_int16, int8  # noqa: E402
@@ -252,6 +255,41 @@ def test_another_value_with_the_expected_codes_is_not_taken_for_a_result() -> No
     if proof.outcome == "bounded":
         (cell,) = (cell for cell in proof.cells if cell.ops == ("leaky_relu",))
         assert (cell.status, cell.steps) == ("rounded", 1.0)
+
+
+def test_a_constant_is_not_looked_for_among_what_the_inputs_decide() -> None:
+    """The backend folds the reshape into a constant. The codes of the sigmoid are nearly the same by chance."""
+    b = GraphBuilder()
+    whole = int8(1 / 255, -128)
+    x = b.quantized_input("x", (1, 16), int8(0.05, 0))
+    table = b.requantize(b.call("aten.sigmoid.default", x), whole)
+    ones = b.requantize(b.call("aten.full.default", (16,), 1.0, shape=(16,)), whole)
+    weight = b.requantize(b.call("aten.reshape.default", ones, (1, 16), shape=(1, 16)), whole)
+    graph = b.output(b.requantize(b.call("aten.mul.Tensor", table, weight), whole))
+    program, _ = materialize(graph)
+    inputs = (torch.linspace(5.6, 6.3, 16)[None],)
+    proof = prove(program, inputs, INT, locate=True)
+    assert (proof.outcome, proof.end_to_end, proof.wrong_cells) == ("exact", "exact", ())
+
+
+def test_what_reads_a_constant_need_not_be_computed_from_the_tensor_with_its_codes() -> None:
+    """The lowering has folded the constant. A tensor that it computes from others has the same codes, and no reader."""
+    b = GraphBuilder()
+    qparams = int8(0.05, 0)
+    x = b.quantized_input("x", (1, 16), qparams)
+    zeros = b.requantize(b.call("aten.full.default", (16,), 0.0, shape=(16,)), qparams)
+    folded = b.requantize(b.call("aten.reshape.default", zeros, (1, 16), shape=(1, 16)), qparams)
+    program, inputs = materialize(b.output(b.requantize(b.call("aten.add.Tensor", x, folded), qparams)))
+    codes = Walks(program, inputs, Observed()).eager[0]
+    observed = Observed(given=frozenset({("", "x")}))
+    observed._add(("", "x"), "x", [], None)
+    observed._add(("delegate 0", "entered"), "RESCALE", [("", "x")], Kept.of(codes["quantize_per_tensor"]))
+    observed._add(("delegate 0", "other"), "RESHAPE", [], Kept.of(np.zeros(16, np.int8)))
+    summed = Kept.of(codes["quantize_per_tensor_3"])
+    observed._add(("delegate 0", "sum"), "RESCALE", [("delegate 0", "entered")], summed)
+    found = {item.name: str(item.tensor) for item in Walks(program, inputs, observed).walk(Assumptions()).meetings}
+    assert found["quantize_per_tensor_2"] == "other of delegate 0"
+    assert found["quantize_per_tensor_3"] in ("entered of delegate 0", "sum of delegate 0")
 
 
 def test_limits_are_the_users_own() -> None:

@@ -273,6 +273,8 @@ class Float64Interpreter(BodyInterpreter):
             return pytree.tree_map(widen, super().call_function(target, (_narrowed(args[0]), *args[1:]), kwargs))
         if kwargs.get("dtype") == torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
+        if name == "aten.to.dtype":
+            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
         return widen(super().call_function(target, args, kwargs))
 
     def _without_quantizing(self, n: torch.fx.Node) -> Any:

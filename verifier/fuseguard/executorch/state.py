@@ -13,6 +13,7 @@ from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch.utils import _pytree as pytree
 
 from fuseguard.executorch.copying import copy_program, writes_in_place
+from fuseguard.executorch.inlining import inline_wrapped
 from fuseguard.executorch.inputs import call_arguments
 from fuseguard.readers.fx import read_program
 
@@ -58,13 +59,21 @@ def slots(program: ExportedProgram) -> tuple[Slot, ...]:
     return tuple(found)
 
 
-def functional_program(program: ExportedProgram, *, share_weights: bool = False) -> ExportedProgram:
-    """A copy whose writes to its state are results of the graph; a plain copy of a program that has none in place.
+def given_names(program: ExportedProgram) -> frozenset[str]:
+    """The placeholders of what may differ from run to run: inputs, and buffers that the program changes."""
+    inputs = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT}
+    return frozenset(inputs | {slot.placeholder for slot in slots(program)})
 
-    ``share_weights``: as for :func:`fuseguard.executorch.copying.copy_program`. Nodes keep their names, but for what is
-    read of a tensor after a write to it.
+
+def functional_program(program: ExportedProgram, *, share_weights: bool = False) -> ExportedProgram:
+    """A copy whose writes to its state are results of the graph, and whose wrappers are open, as readers show it.
+
+    Of a program without either, a plain copy. ``share_weights``: as for
+    :func:`fuseguard.executorch.copying.copy_program`. Nodes keep their names, but for what is read of a tensor after a
+    write to it.
     """
     copied = copy_program(program, share_weights=share_weights)
+    inline_wrapped(copied)
     if not (writes_in_place(program) and read_program(program).functionalized):
         return copied
     _spell_out_conversions(copied.graph_module)

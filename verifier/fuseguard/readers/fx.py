@@ -14,6 +14,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, Output
 from fuseguard.ir.delegate import ARM_BACKENDS, Delegate, decoded_specs
 from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta, constants_to_read
+from fuseguard.ir.inlined import inlined
 from fuseguard.ir.layout import dim_order_of
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.budget import Budget, OverBudget
@@ -101,7 +102,7 @@ def read_graph_module(
     name: str = "",
     mutations: Mapping[str, str] | None = None,
 ) -> Graph:
-    """One FX graph, without in-place ops (:func:`fuseguard.ir.functional.functional`).
+    """One FX graph, without wrappers and in-place ops (:mod:`fuseguard.ir.inlined`, :mod:`fuseguard.ir.functional`).
 
     ``tensors`` holds placeholder values by name, ``constants`` the names of constant ones, ``mutations`` what the
     signature says is written to.
@@ -129,6 +130,7 @@ def read_graph_module(
         if _is_edge(fx_node.target):
             dialect = "edge"
         nodes.append(_node(fx_node, len(nodes), bodies, constants))
+    nodes, subgraphs = inlined(nodes, subgraphs)
     # The results of a control-flow body are those of the op that runs it: no write adds one.
     made, written = (nodes, {}) if name else functional(nodes)
     return Graph(

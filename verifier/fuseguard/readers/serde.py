@@ -12,6 +12,7 @@ import msgspec
 
 from fuseguard.ir.functional import functional
 from fuseguard.ir.graph import Arg, Dialect, Graph, Node, NodeOp, Ref, TensorMeta
+from fuseguard.ir.inlined import inlined
 from fuseguard.ir.ops import canonical_target
 from fuseguard.readers.budget import MAX_NAME, MAX_RANK, Budget
 from fuseguard.readers.loader import (
@@ -107,6 +108,7 @@ class GraphReader:
         single = self._graph.is_single_tensor_return and len(values) == 1
         self._add(self._fresh("output"), "output", args=values if single else (values,))
         self._complete()
+        self.nodes, self.subgraphs = inlined(self.nodes, self.subgraphs, self._copied)
         constants = buffers(self.nodes) if buffers else None
         try:
             # The results of a control-flow body are those of the op that runs it: no write adds one.
@@ -117,6 +119,10 @@ class GraphReader:
             )  # fmt: skip
         except ValueError as error:
             raise MalformedProgram(str(error)) from error
+
+    def _copied(self, nodes: int, arguments: int) -> None:
+        self._budget.nodes(nodes)
+        self._budget.arguments(arguments)
 
     def _complete(self) -> None:
         """For a format that leaves out what nodes have; called once all are known."""

@@ -20,15 +20,18 @@ def decided(proof: Proof, cells: Sequence[Cell]) -> Proof:
 def outcome_of(cells: Sequence[Cell], end_to_end: Outcome) -> Outcome:
     """The outcome of a program: that of its worst cell.
 
-    Each cell is judged on the lowering's own operands. If all of them are right, so are the results, by induction.
-    ``end_to_end`` decides in two cases: it is ``wrong`` and some values were not found, so that a cell may hide a
-    fault; or a cell is wrong on values that may be others' (``Cell.certain``).
+    Each cell is judged on the lowering's own operands. If all of them are right, so are the results, by induction. A
+    value that was not found is computed as the program says, and what reads it is judged on that: a fault in it shows
+    there. Only a reader that is right if the value was never rounded says nothing of the value itself.
+    ``end_to_end`` decides in two cases: it is ``wrong`` and there is such a reader, whose cell may hide a fault; or a
+    cell is wrong on values that may be others' (``Cell.certain``).
     """
     wrong = [cell for cell in cells if cell.status == "wrong"]
     if any(cell.certain for cell in wrong):
         return "wrong"
-    complete = not wrong and all(cell.status != "not found" for cell in cells)
-    bounded = any(cell.status in ("rounded", "saturated") for cell in cells)
+    unfound = {cell.value for cell in cells if cell.status == "not found"}
+    bounded = [cell for cell in cells if cell.status in ("rounded", "saturated")]
+    complete = not wrong and all(unfound.isdisjoint(cell.joined) for cell in bounded)
     if end_to_end == "wrong" and not complete:
         return "wrong"
     if bounded or (end_to_end == "bounded" and not complete):

@@ -15,7 +15,7 @@ from fuseguard.executorch.delegates import EdgeInterpreter, observe_delegate
 from fuseguard.executorch.interpreter import BodyInterpreter
 from fuseguard.executorch.keeping import Kept
 from fuseguard.executorch.lockstep.tosa_graph import CONSTANTS, read_tosa, with_outputs
-from fuseguard.executorch.state import arguments, results
+from fuseguard.executorch.state import arguments, given_names, results
 
 #: Where a tensor was seen, and its name there. ``""`` is the program around the delegates.
 Place: TypeAlias = tuple[str, str]
@@ -48,13 +48,15 @@ class Observed:
     """What a run of a lowered program showed.
 
     ``tensors`` are those with codes, in the order of execution. ``flow`` has an edge from each tensor to those that are
-    computed from it, by place. ``ops`` says by place which operator computed it. ``outputs`` are the results of the
+    computed from it, by place. ``ops`` says by place which operator computed it. ``given`` are the places of what
+    differs from run to run: inputs, and buffers that the program changes. ``outputs`` are the results of the
     program, as :func:`fuseguard.executorch.state.results` yields them.
     """
 
     tensors: list[Tensor] = field(default_factory=list)
     flow: nx.DiGraph[Place] = field(default_factory=nx.DiGraph)
     ops: dict[Place, str] = field(default_factory=dict)
+    given: frozenset[Place] = frozenset()
     outputs: tuple[torch.Tensor, ...] = ()
 
     def _add(self, place: Place, op: str, sources: Sequence[Place], kept: Kept | None) -> None:
@@ -74,6 +76,7 @@ def observe(program: ExportedProgram, inputs: Sequence[Any]) -> Observed:
     with torch.no_grad():
         outputs = interpreter.run(*arguments(program, inputs))
     interpreter.observed.outputs = results(program, outputs)
+    interpreter.observed.given = frozenset(("", name) for name in given_names(program))
     return interpreter.observed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TypeAlias
 
 import networkx as nx
@@ -32,12 +33,17 @@ class Search:
         self._after: dict[Places, Places] = {}
         self._places: dict[Place, Places] = {}
 
-    def near(self, expected: Array, ties: Array, places: frozenset[Places]) -> tuple[Array, Tensor] | None:
-        """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little."""
+    def near(
+        self, expected: Array, ties: Array, places: frozenset[Places], constant: bool = False
+    ) -> tuple[Array, Tensor] | None:
+        """The first tensor with the expected codes, ties aside; else the one that is off by the least, if by little.
+
+        ``constant``: they are the same in every run.
+        """
         wanted = outline(expected)
         most = _NEAR[expected.itemsize]
         best: tuple[int, Array, Tensor] | None = None
-        for tensor in self.candidates(expected, places):
+        for tensor in self.candidates(expected, places, constant):
             if least_distance(self._outline(tensor, expected), wanted, expected.size) > most:
                 continue
             alignment = align(as_codes(tensor.values, expected), expected)
@@ -51,10 +57,12 @@ class Search:
                 best = wrong, alignment.values, tensor
         return best[1:] if best is not None else None
 
-    def nearest(self, expected: Array, places: frozenset[Places], taken: frozenset[Place]) -> list[Tensor]:
+    def nearest(
+        self, expected: Array, places: frozenset[Places], taken: frozenset[Place], constant: bool = False
+    ) -> list[Tensor]:
         """The tensors whose codes vary as the expected ones do, the nearest first."""
         wanted = outline(expected)
-        free = [tensor for tensor in self.candidates(expected, places) if tensor.place not in taken]
+        free = [tensor for tensor in self.candidates(expected, places, constant) if tensor.place not in taken]
         free.sort(key=lambda tensor: least_distance(self._outline(tensor, expected), wanted, expected.size))
         alike = []
         for tensor in free[:_MOST_COMPARED]:
@@ -63,11 +71,19 @@ class Search:
                 alike.append((alignment.mean_error, tensor.number, tensor))
         return [tensor for _, _, tensor in sorted(alike, key=lambda item: item[:2])]
 
-    def candidates(self, expected: Array, places: frozenset[Places]) -> list[Tensor]:
-        """The tensors of this size that are computed from all values at ``places``, in the order of execution."""
+    def candidates(self, expected: Array, places: frozenset[Places], constant: bool) -> list[Tensor]:
+        """The tensors of this size that are computed from all values at ``places``, in the order of execution.
+
+        ``constant``: and from nothing that differs from run to run. Such a value has no operands that would tell its
+        tensor from any other one with nearly its codes.
+        """
         tensors = self.by_size.get((expected.size, expected.itemsize), [])
         after = [self._descendants(alternatives) for alternatives in places]
-        return [tensor for tensor in tensors if all(tensor.place in reached for reached in after)]
+        without = self._varying if constant else frozenset[Place]()
+        return [
+            tensor for tensor in tensors
+            if tensor.place not in without and all(tensor.place in reached for reached in after)
+        ]  # fmt: skip
 
     def places_of(self, tensor: Tensor, expected: Array) -> Places:
         """The places of all tensors with the codes of ``tensor``, in any order: it may be computed several times."""
@@ -77,6 +93,11 @@ class Search:
             same = (other.place for other in alike if np.array_equal(self._outline(other, expected), own))
             self._places[tensor.place] = frozenset(same)
         return self._places[tensor.place]
+
+    @cached_property
+    def _varying(self) -> Places:
+        """The places of what is computed from something that differs from run to run."""
+        return self._descendants(self.observed.given)
 
     def _descendants(self, alternatives: Places) -> Places:
         if alternatives not in self._after:

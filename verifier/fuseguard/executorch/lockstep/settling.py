@@ -75,7 +75,8 @@ def _tensors_for(doubt: Meeting, walked: Walked, walks: Walks) -> list[Tensor]:
     """
     taken = {item.name: item.tensor.place for item in walked.meetings if item.tensor is not None}
     own = {place for name, place in taken.items() if name in doubt.trail.operands}
-    near = walks.search.nearest(doubt.expected, doubt.trail.places, frozenset(taken.values()) - own)
+    others = frozenset(taken.values()) - own
+    near = walks.search.nearest(doubt.expected, doubt.trail.places, others, doubt.trail.constant)
     return near[:_MOST_TENSORS]
 
 

@@ -24,7 +24,7 @@ from fuseguard.executorch.lockstep.observing import Observed, Tensor
 from fuseguard.executorch.lockstep.searching import Places, Search, as_codes
 from fuseguard.executorch.lowering import is_quantizer
 from fuseguard.executorch.outputs import quantizers_of_floats, saturating_activations
-from fuseguard.executorch.state import arguments, result_names, results
+from fuseguard.executorch.state import arguments, given_names, result_names, results
 from fuseguard.executorch.unrounded import is_wide, saturated, without_rounding
 from fuseguard.ir.view import View
 from fuseguard.readers.fx import read_program
@@ -36,6 +36,7 @@ class Trail:
 
     ``places``: of these codes, by value. ``operands``: their Qs. ``ops``: the ops since, in order. ``joined``: the Qs
     among them, which were not found. ``wide``: the value may be an accumulator, beyond the limits of the codes' dtype.
+    ``constant``: it is the same in every run.
     """
 
     places: frozenset[Places] = frozenset()
@@ -43,6 +44,7 @@ class Trail:
     ops: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     wide: bool = False
+    constant: bool = False
 
     @classmethod
     def through(cls, trails: Sequence[Trail], *ops: str, wide: bool = False) -> Trail:
@@ -53,6 +55,7 @@ class Trail:
             (*dict.fromkeys(item for trail in trails for item in trail.ops), *ops),
             tuple(dict.fromkeys(item for trail in trails for item in trail.joined)),
             wide,
+            all(trail.constant for trail in trails),
         )
 
 
@@ -170,6 +173,8 @@ class Walks:
         self.of_floats = quantizers_of_floats(self.view)
         self.saturating = saturating_activations(self.view)
         self._nodes = {node.name: node for node in program.graph.nodes}
+        #: The placeholders of what may differ from run to run.
+        self.differing = given_names(program)
         #: One value for each placeholder.
         self.given = arguments(program, inputs)
 
@@ -260,7 +265,7 @@ class _Walker(Deferring, Float64Interpreter):
     def _trail_to(self, n: torch.fx.Node) -> Trail:
         trails = [self._trail[item.name] for item in n.all_input_nodes if item.name in self._trail]
         if n.op != "call_function":
-            return Trail.through(trails)
+            return Trail(constant=n.name not in self.walks.differing)
         wide = is_wide(self.walks.view.graph[n.name], (trail.wide for trail in trails))
         return Trail.through(trails, n.name, wide=wide)
 
@@ -292,7 +297,10 @@ class _Walker(Deferring, Float64Interpreter):
         if actual is None or tensor is None:
             self._trail[n.name] = replace(trail, joined=(*trail.joined, n.name), wide=False)
             return codes
-        self._trail[n.name] = Trail(frozenset((self.walks.search.places_of(tensor, expected),)), (n.name,))
+        places = frozenset((self.walks.search.places_of(tensor, expected),))
+        if trail.constant:
+            places = frozenset()  # it may be folded, and the tensor be another constant with these codes
+        self._trail[n.name] = Trail(places, (n.name,), constant=trail.constant)
         return codes if n.name in self.assumed.restored else torch.from_numpy(np.asarray(actual, order="C"))
 
     def _find(self, name: str, expected: Array, ties: Array, trail: Trail) -> tuple[Array, Tensor] | None:
@@ -300,7 +308,7 @@ class _Walker(Deferring, Float64Interpreter):
         if forced is not None:
             alignment = align(as_codes(forced.values, expected), expected)
             return (alignment.values, forced) if alignment is not None else None
-        return self.walks.search.near(expected, ties, trail.places)
+        return self.walks.search.near(expected, ties, trail.places, trail.constant)
 
 
 def _unclipped(steps: Array, zero_point: float, dtype: np.dtype[Any]) -> Array:
