@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from differential import engine_records, vela_examples, vgf_programs
+from differential import engine_records, sources, vela_programs, vgf_programs
 from fuseguard.executorch.engines.status import vgf_status
 from fuseguard_testkit.paths import ROOT
 
 NOTES = (ROOT / "docs" / "lab-notes.md").read_text(encoding="utf-8")
 VGF = {source: engine_records.read(vgf_programs.path_of(source)) for source in vgf_programs.SOURCES}
-VELA = engine_records.read(vela_examples.PATH)
+VELA = {source: engine_records.read(vela_programs.path_of(source)) for source in vela_programs.SOURCES}
 OUTCOMES = {"exact", "bounded", "wrong", "crash", "undefined", "runtime_fault", "not_judged"}
 #: How many are judged again. All take hours.
 AGAIN = 12
@@ -66,6 +67,24 @@ def test_what_raises_is_a_record_and_what_ends_the_process_is_not_tried_again(tm
     assert not path.with_suffix(".begun").exists()
 
 
+def test_what_takes_too_long_is_a_record_although_the_judge_catches_exceptions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lowering that took too long was recorded as one that crashes."""
+    monkeypatch.setattr(engine_records, "_SECONDS", 1)
+
+    def judged() -> dict[str, Any]:
+        try:
+            time.sleep(20)
+        except Exception as error:
+            return {"vgf": "crash", "said": str(error)}
+        return {"vgf": "exact"}
+
+    path = tmp_path / "some.jsonl"
+    engine_records.run(path, [("a", judged)], 1, lambda: None)
+    assert engine_records.read(path)["a"] == {"key": "a", "error": "TooLate: not done after 1 s"}
+
+
 def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
     log: list[str] = []
     engine_records.run(tmp_path / "some.jsonl", items("a", log=log), -1, lambda: None)
@@ -73,7 +92,7 @@ def test_nothing_is_begun_when_the_time_is_up(tmp_path: Path) -> None:
 
 
 def test_the_table_counts_what_vela_refuses_apart() -> None:
-    rows = vela_examples.table({
+    rows = vela_programs.table({
         "X a @ ethos-u55-128": {"tosa": "exact", "cycles": 3},
         "X a @ ethos-u85-256": {"tosa": "exact", "vela": "crash", "said": "no"},
         "X b @ ethos-u55-128": {"tosa": "crash"},
@@ -82,7 +101,7 @@ def test_the_table_counts_what_vela_refuses_apart() -> None:
     assert rows == [("crash", 1, 0, "not compiled"), ("exact", 0, 1, "crash"), ("exact", 1, 0, "the same")]
 
 
-@pytest.mark.parametrize("script", ["vela_examples.py", "vgf_programs.py"])
+@pytest.mark.parametrize("script", ["vela_programs.py", "vgf_programs.py"])
 def test_the_scripts_print_what_the_records_say(script: str) -> None:
     path = ROOT / "tests" / "differential" / script
     done = subprocess.run(
@@ -95,19 +114,21 @@ def test_the_scripts_print_what_the_records_say(script: str) -> None:
 
 
 def test_the_records_are_about_examples_that_there_are() -> None:
-    known = [case for case, _ in vela_examples.examples()]
-    assert set(VELA) <= {vela_examples.key_of(case, target) for case in known for target in vela_examples.TARGETS}
-    assert set(VGF["examples"]) <= {f"{case.code} {case.title}" for case in known}
+    known = {f"{case.code} {case.title}" for case, _ in sources.examples()}
+    targets = vela_programs.TARGETS
+    assert set(VELA["examples"]) <= {vela_programs.key_of(name, target) for name in known for target in targets}
+    assert set(VGF["examples"]) <= known
 
 
 def test_every_record_has_an_outcome_or_says_why_not() -> None:
     for record in [record for records in VGF.values() for record in records.values()]:
         assert "error" in record or record["vgf"] in OUTCOMES, record
-    assert all("error" in record or record["tosa"] in OUTCOMES for record in VELA.values())
+    for record in [record for records in VELA.values() for record in records.values()]:
+        assert "error" in record or record["tosa"] in OUTCOMES, record
 
 
 def test_the_page_has_the_table_of_the_records() -> None:
-    for row in vela_examples.table(VELA):
+    for row in [row for records in VELA.values() for row in vela_programs.table(records)]:
         assert "| " + " | ".join(map(str, row)) + " |" in NOTES.replace("`", "")
 
 

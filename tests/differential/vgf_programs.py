@@ -13,9 +13,6 @@ that begins, and the outcome in the reference model alone where the program cann
 from __future__ import annotations
 
 import argparse
-import json
-import random
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,24 +24,16 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "differential"
 
-from . import engine_records
+from . import engine_records, sources
 
 SEEDS = {"first": 5, "results": 771204183}
-#: Of the order in which the examples are judged.
-SEED = 20
 MOST = 300
-ZOO = Path(__file__).parents[2] / "examples" / "zoo" / "out"
 
 Items = Iterator[tuple[str, Callable[[], dict[str, Any]]]]
 
 
 def path_of(source: str) -> Path:
     return engine_records.RECORDS / f"vgf-{source}.jsonl"
-
-
-def without_folders(text: str) -> str:
-    """The text with the names of files alone: records are committed, and folders are those of one machine."""
-    return re.sub(r"(?<![\w:/])/(?:[\w.@+-]+/)+", "", text)
 
 
 def judged(program: Any, inputs: Any, target: Any, **options: Any) -> dict[str, Any]:
@@ -54,7 +43,7 @@ def judged(program: Any, inputs: Any, target: Any, **options: Any) -> dict[str, 
     proof = prove(program, inputs, target, engine="vgf", locate=True, **options)
     record: dict[str, Any] = {"vgf": proof.outcome, "delegates": proof.delegates}
     if proof.exception:
-        record["said"] = without_folders(" ".join(proof.exception.split()))[:300]
+        record["said"] = engine_records.without_folders(" ".join(proof.exception.split()))[:300]
     if proof.outcome == "crash":
         record["tosa"] = prove(program, inputs, target, **options).outcome
     if proof.engine_differences:
@@ -67,12 +56,8 @@ def of_examples() -> Items:
     from fuseguard.executorch.case_judge import make_program
     from fuseguard.target import Target
 
-    from .vela_examples import examples
-
     target = Target.parse("vgf")
-    drawn = examples()
-    random.Random(SEED).shuffle(drawn)
-    for case, example in drawn:
+    for case, example in sources.examples():
 
         def make(case: Any = case, example: Any = example) -> dict[str, Any]:
             return judged(*make_program(example, replace(case, spec=target.spec)), target)
@@ -102,19 +87,12 @@ def of_program(program: Any) -> dict[str, Any]:
 
 
 def of_zoo() -> Items:
-    import torch
+    for entry in sources.zoo():
 
-    for path in sorted(ZOO.glob("*.pt2"), key=lambda item: item.stat().st_size):
-        if path.name.endswith(".float.pt2"):
-            continue
-        name = path.name.partition(".")[0]
-        dims = json.loads((ZOO / f"{name}.dims.json").read_text(encoding="utf-8"))
+        def make(entry: sources.ZooProgram = entry) -> dict[str, Any]:
+            return judged(str(entry.path), entry.inputs(), "vgf", dims=entry.dims or None, trust=True)
 
-        def make(path: Path = path, name: str = name, dims: Any = dims) -> dict[str, Any]:
-            inputs = torch.load(ZOO / f"{name}.inputs-0.pt")
-            return judged(str(path), inputs, "vgf", dims=dims or None, trust=True)
-
-        yield path.stem, make
+        yield entry.key, make
 
 
 SOURCES: dict[str, Callable[[], Items]] = {
