@@ -84,7 +84,20 @@ def test_an_op_left_in_float_does_what_is_announced(op: Op, after: str) -> None:
     assert announced == (set() if outcome in ("exact", "bounded") else {outcome})
 
 
-@pytest.mark.parametrize("name", ["hardswish", "hardsigmoid", "silu"])
+#: docs/lab-notes.md, "Ops left in float": DT503 takes an op in float for a table.
+TAKEN_FOR_A_TABLE = pytest.mark.xfail(
+    str(Target.parse("TOSA-1.0+INT").release).startswith("1.2."), reason="DT503 announces *wrong* as well", strict=True
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hardswish",
+        pytest.param("hardsigmoid", marks=TAKEN_FOR_A_TABLE),
+        pytest.param("silu", marks=TAKEN_FOR_A_TABLE),
+    ],
+)
 def test_an_op_left_in_float_between_int16_codes_does_what_is_announced(name: str) -> None:
     graph = left_in_float(Op(f"aten.{name}.default"), "quantized", "int16")
     outcome, announced = judge(graph, "TOSA-1.0+INT+FP+int16")
