@@ -13,6 +13,7 @@ from fuseguard.backend.early_dtypes import (
     early_dtype,
     early_dtypes,
     is_average_of_floats,
+    is_made,
     is_torn_choice,
     operands_of,
     readers_of_any,
@@ -49,11 +50,15 @@ _NO_DQ = "the DQ at the end of the delegate stays on the CPU"
 class TableCodesAsFloats(Rule):
     code = "DT508"
     name = "table-codes-taken-for-floats"
-    summary = "Codes from a lookup table reach an op that asks for their dtype before the backend has made the table."
+    summary = (
+        "Codes from a lookup table, or of a constant that the program makes, reach an op that asks for their dtype "
+        "before the backend has made the table or computed the constant."
+    )
     why = (
         "FoldAndAnnotateQParamsPass removes the DQ before a table op and the Q after it. According to torch, sigmoid, "
         "tanh, exp and the like then make floats from integers, and everything that moves, clamps or convolves their "
-        "result is float too. Only InsertTableOpsPass corrects this, and it runs late. Passes that ask earlier see "
+        "result is float too. Only InsertTableOpsPass corrects this, and it runs late. What ones, zeros, full, arange "
+        "and the like make is float in the same way until ComputeConstantOpsAOTPass. Passes that ask earlier see "
         "float32. AVG_POOL2D is built with a float accumulator (from 1.3 on). A where gets branches of two dtypes. At "
         "the end of an INT+FP delegate, the cast from codes is decorated as a cast from floats, unless the op before "
         "it still carries its qparams; a linear, amax, amin and max_pool2d do not. Arithmetic ends the effect: add, "
@@ -112,7 +117,7 @@ class TableCodesAsFloats(Rule):
                     (node,),
                     case=case,
                     op=node.name,
-                    source=table.name if table.info.has(Trait.ACTIVATION) else f"the lookup table of {table.name}",
+                    source=_named(table),
                     way=way,
                 )
 
@@ -150,6 +155,12 @@ def _asks(view: View, node: Node, early: EarlyDtypes, refused: frozenset[str]) -
             if reader.op != "call" or view.is_q(reader) or not reader.annotated or reader.name in refused:
                 return ("end1d" if one_dimensional else "end"), early.after
     return "", early.after
+
+
+def _named(source: Node) -> str:
+    if is_made(source):
+        return f"the constant {source.name}"
+    return source.name if source.info.has(Trait.ACTIVATION) else f"the lookup table of {source.name}"
 
 
 def _readers(view: View, node: Node) -> list[Node]:

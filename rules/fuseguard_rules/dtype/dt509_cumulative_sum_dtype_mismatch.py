@@ -14,6 +14,7 @@ from fuseguard.backend.early_dtypes import (
     producer_name,
     rescaled_in_front,
     seen_by_products,
+    seen_by_sums,
     torn_product,
 )
 from fuseguard.backend.releases import PRODUCTS_AFTER_RESCALES
@@ -42,16 +43,18 @@ class CumulativeSumDtype(Rule):
     code = "DT509"
     name = "cumulative-sum-dtype-mismatch"
     summary = (
-        "A cumulative sum reads int16 codes, a lookup table or another cumulative sum, or meets int8 codes in one op."
+        "A cumulative sum reads int16 codes, a lookup table, a constant that the program makes or another cumulative "
+        "sum, or meets int8 codes in one op."
     )
     why = (
         "DecomposeCumsumPass turns a cumulative sum into a depthwise convolution with a kernel of ones, and gives the "
         "kernel the dtype that its input has at that time. TOSA takes only int8 weights. int16 codes make an int16 "
         "kernel. Codes from sigmoid, tanh, exp and the like count as float32 until InsertTableOpsPass, and make a "
-        "float kernel. In torch, a cumulative sum of integers is int64, so a second one after it gets an int64 "
-        "kernel. A view, a clamp, a pool or a convolution between them does not change this. For the same reason, a "
-        "where whose first branch is such a sum (or may be one) cannot take int8 codes as its second. Before 1.4, a "
-        "matrix product cannot multiply the two either."
+        "float kernel. From 1.3 on, so do codes of ones, zeros, full, arange and the like, which "
+        "ComputeConstantOpsAOTPass computes later. In torch, a cumulative sum of integers is int64, so a second one "
+        "after it gets an int64 kernel. A view, a clamp, a pool or a convolution between them does not change this. "
+        "For the same reason, a where whose first branch is such a sum (or may be one) cannot take int8 codes as its "
+        "second. Before 1.4, a matrix product cannot multiply the two either."
     )
     remedy = (
         "Let fuseguard keep the op on the CPU (guard), or repair the program: maximum(x, x) before the op changes no "
@@ -89,7 +92,7 @@ class CumulativeSumDtype(Rule):
             return None  # the arithmetic is converted to integers only after the product has failed
         if _sums_int16(view, node):
             return None
-        return rescaled_in_front(view, node, dtypes.after if node.kind == _KIND else dtypes.before)
+        return rescaled_in_front(view, node, seen_by_sums(view, target) if node.kind == _KIND else dtypes.before)
 
 
 def _sums_int16(view: View, node: Node) -> bool:
@@ -108,9 +111,10 @@ def _asks(view: View, node: Node, dtypes: EarlyDtypes, target: Target) -> tuple[
         if _sums_int16(view, node):
             return "int16", "sums int16 codes; its kernel would be int16, but TOSA's convolutions take int8 weights"
         source = producer_name(view, data[0])
-        if source not in dtypes.after:
+        early = seen_by_sums(view, target)
+        if source not in early:
             return "", ""
-        dtype = dtypes.after[source].dtype
+        dtype = early[source].dtype
         return "kernel", f"sums the codes of {source}, which count as {dtype} until later, and so does its kernel"
     if node.kind == "where":
         asked = dtypes.before

@@ -1,7 +1,8 @@
 """What torch takes int8 and int16 codes for until the backend has rescaled them or made their lookup table.
 
-Source: ``FoldAndAnnotateQParamsPass``, ``MatchArgDtypePass``, ``DecomposeCumsumPass``, ``RewriteAvgPool2dPass`` and
-``InsertTableOpsPass``, and their order in ``ArmPassManager``, of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
+Source: ``FoldAndAnnotateQParamsPass``, ``MatchArgDtypePass``, ``DecomposeCumsumPass``, ``RewriteAvgPool2dPass``,
+``ComputeConstantOpsAOTPass`` and ``InsertTableOpsPass``, and their order in ``ArmPassManager``, of ExecuTorch 1.2.0,
+1.3.1, 1.4.1 and 1.5.1.
 
 Rules that depend on it: DT508, DT509.
 """
@@ -13,7 +14,12 @@ from typing import NamedTuple
 
 from fuseguard.backend.partition import stays_on_cpu_with_float
 from fuseguard.backend.per_view import once_per_view
-from fuseguard.backend.releases import AVERAGES_NEED_INTEGERS, PRODUCTS_ACCEPT_CODES, PRODUCTS_AFTER_RESCALES
+from fuseguard.backend.releases import (
+    AVERAGES_NEED_INTEGERS,
+    PRODUCTS_ACCEPT_CODES,
+    PRODUCTS_AFTER_RESCALES,
+    SUMS_READ_UNCOMPUTED_CONSTANTS,
+)
 from fuseguard.engine import VALUE, Call, Insert, Pair, Rewrite
 from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
@@ -26,6 +32,10 @@ _FLOATING = frozenset({
     "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "erfinv", "exp", "expm1", "log", "log10",
     "log1p", "logit", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt", "tan", "tanh",
 })  # fmt: skip
+#: Ops that make a tensor from numbers, or of which ``to_edge`` makes such an op.
+_MADE = frozenset((
+    "arange", "eye", "full", "linspace", "new_full", "new_ones", "new_zeros", "ones", "scalar_tensor", "zeros",
+))  # fmt: skip
 _AVERAGES = ("avg_pool2d", "adaptive_avg_pool2d")
 _BOUNDED = ("relu", "hardtanh", "clamp")
 _ENDING = ("matmul", "leaky_relu")  # rescaled, or made of ops that are
@@ -48,17 +58,25 @@ class EarlyDtypes(NamedTuple):
 
 
 @once_per_view
-def early_dtypes(view: View, target: Target, *, bounded: bool = False, after_arithmetic: bool = False) -> EarlyDtypes:
-    """What torch says of each op's result as long as nothing is rescaled: float32 after a lookup table, int64 after
-    a cumulative sum. What the release does not delegate is left out, and what breaks on it: the CPU hands back codes.
+def early_dtypes(
+    view: View, target: Target, *, bounded: bool = False, after_arithmetic: bool = False, computed: bool = False
+) -> EarlyDtypes:
+    """What torch says of each op's result as long as nothing is rescaled: float32 after a lookup table and of a
+    constant that the program makes, int64 after a cumulative sum. What the release does not delegate is left out, and
+    what breaks on it: the CPU hands back codes.
 
     ``after_arithmetic``: before arithmetic is rescaled, too. ``bounded``: as long as a clamp's bounds are floats.
+    ``computed``: once constants have been computed, which are codes from then on.
     """
     passes_on = Trait.TRANSPARENT | Trait.MAC | Trait.UNARY | (Trait.ARITHMETIC if after_arithmetic else Trait.NONE)
     averages_break = AVERAGES_NEED_INTEGERS.in_force(target)
     before: dict[str, EarlyDtype] = {}
     after: dict[str, EarlyDtype] = {}
     for node in view.ops:
+        if is_made(node) and view.out_qp(node) is not None:  # folded without an annotation
+            if not computed:
+                before[node.name] = after[node.name] = EarlyDtype(FLOAT, node, node.name)
+            continue
         if not (node.annotated or node.info.has(Trait.GETITEM)):
             continue
         begins = _begins(node) or (FLOAT if bounded and _is_bounded(view, node) else "")
@@ -79,6 +97,11 @@ def early_dtypes(view: View, target: Target, *, bounded: bool = False, after_ari
     return EarlyDtypes(before, after)
 
 
+def seen_by_sums(view: View, target: Target) -> Mapping[str, EarlyDtype]:
+    """What torch says when cumulative sums get their kernels."""
+    return early_dtypes(view, target, computed=not SUMS_READ_UNCOMPUTED_CONSTANTS.in_force(target)).after
+
+
 def seen_by_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtype], ...]:
     """What torch says at each time that a release has it multiply matrices of codes: from 1.4 on at none."""
     if PRODUCTS_ACCEPT_CODES.in_force(target):
@@ -89,6 +112,11 @@ def seen_by_products(view: View, target: Target) -> tuple[Mapping[str, EarlyDtyp
     # When 1.2 folds; when it has rescaled arithmetic, but quantized no bound yet; and when choices are cast.
     folded = (early_dtypes(view, target, bounded=True, after_arithmetic=folding).before for folding in (True, False))
     return (*folded, early.after)
+
+
+def is_made(node: Node) -> bool:
+    """Whether a node makes a float tensor from numbers, which it fills in before it is quantized."""
+    return node.operator in _MADE and node.meta is not None and node.meta.is_float
 
 
 def _begins(node: Node) -> str:

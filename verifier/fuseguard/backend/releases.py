@@ -83,6 +83,11 @@ DECOMPOSES_QUANTIZED_MEANS = Change(
 AVERAGES_NEED_INTEGERS = Change(
     ">=1.3", "RewriteAvgPool2dPass", "An average pool of what torch takes for floats fails."
 )
+SUMS_READ_UNCOMPUTED_CONSTANTS = Change(
+    ">=1.3",
+    "DecomposeCumsumPass",
+    "Runs before ComputeConstantOpsAOTPass, and reads float32 where a constant is made.",
+)
 PRODUCTS_ACCEPT_CODES = Change(
     ">=1.4", "FoldAndAnnotateQParamsPass", "Torch is never asked for a product of codes of two dtypes."
 )

@@ -33,6 +33,9 @@ BAD = (
         lambda: graphs.product(graphs.RELU[0], gated=True, twice=True),
         only_on="<1.3",
     ),
+    Example("where between ones and an int8 tensor", graphs.made, _program("ones_chosen")),
+    Example("avg_pool2d of ones", lambda: graphs.made(pooled=True)),
+    Example("bmm of ones and an int8 tensor", graphs.product_of_made, only_on="<1.4"),
     Example("bmm of a relu and an int8 tensor", lambda: graphs.product(graphs.RELU[0]), only_on="<1.3"),
 )
 
@@ -42,6 +45,7 @@ GOOD = (
     Example("permute after an amax of a sigmoid", graphs.row(graphs.SIGMOID, graphs.AMAX, graphs.PERMUTE)),
     Example("sigmoid that ends the program", graphs.row(graphs.SIGMOID)),
     Example("where between an int8 tensor and a sigmoid", graphs.row(graphs.SIGMOID, mixed="second")),
+    Example("where between an int8 tensor and ones", lambda: graphs.made(first=False)),
     Example("where between a sigmoid and what may be one", graphs.chosen_twice_alike),
     Example("bmm of a sigmoid and itself", lambda: graphs.product(twice=True)),
     Example("bmm of a relu and itself", lambda: graphs.product(graphs.RELU[0], twice=True)),

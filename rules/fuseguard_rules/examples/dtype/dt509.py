@@ -76,6 +76,23 @@ def _product() -> Graph:
     return b.output(b.requantize(b.call("aten.bmm.default", total, y, shape=(1, 8, 8)), int8(0.0931, -4)))
 
 
+def _made(*, added: bool = False) -> Graph:
+    """An int8 tensor and a cumulative sum of ones that the program makes; ``added``: of their sum with that tensor."""
+    b = GraphBuilder()
+    x = b.quantized_input("x", _SHAPE, _IN)
+    value = b.requantize(b.call("aten.ones.default", _SHAPE, shape=_SHAPE), int8(1 / 255, -128))
+    if added:
+        value = b.requantize(b.call("aten.add.Tensor", x, value), _OUT)
+    total = b.requantize(b.call(_CUMSUM, value, 1, shape=_SHAPE), _OUT)
+    return b.output(b.requantize(b.call("aten.add.Tensor", x, total), int8(0.0931, -4)))
+
+
+def _ones_summed() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
+    from fuseguard_rules.examples.dtype import modules as example_modules
+
+    return example_modules.ones_summed()
+
+
 def _sigmoid_summed() -> tuple[torch.nn.Module, tuple[torch.Tensor, ...]]:
     from fuseguard_rules.examples.dtype import modules as example_modules
 
@@ -88,6 +105,7 @@ BAD = (
     Example("cumsum of a relu of a tanh", _row("aten.tanh.default", "aten.relu.default", _CUMSUM)),
     Example("cumsum of a cumsum", _row(_CUMSUM, _CUMSUM)),
     Example("cumsum of a relu of a cumsum", _row(_CUMSUM, "aten.relu.default", _CUMSUM)),
+    Example("cumsum of ones", _made, _ones_summed, only_on=">=1.3"),
     Example("where between a cumsum and an int8 tensor", _chosen(first=True)),
     Example("where between an int8 tensor and what chooses between it and a cumsum", _chosen_twice(sum_first=False)),
     Example("bmm of a cumsum and an int8 tensor", _product, only_on="<1.4"),
@@ -97,6 +115,7 @@ GOOD = (
     Example("cumsum of int8 codes", _row(_CUMSUM)),
     Example("cumsum of a relu", _row("aten.relu.default", _CUMSUM)),
     Example("cumsum of a floor, which keeps int8", _row("aten.floor.default", _CUMSUM)),
+    Example("cumsum of a sum with ones", lambda: _made(added=True)),
     Example("sigmoid of a cumsum", _row(_CUMSUM, "aten.sigmoid.default")),
     Example("cumsum of an abs of a cumsum", _row(_CUMSUM, "aten.abs.default", _CUMSUM)),
     Example("where between an int8 tensor and a cumsum", _chosen(first=False)),

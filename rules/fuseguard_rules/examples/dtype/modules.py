@@ -68,6 +68,32 @@ def sigmoid_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return SummedGate().eval(), (torch.randn(1, 4, 8, 8),)
 
 
+class OnesSummed(nn.Module):
+    """Positions counted in a mask that the model makes itself, as OPT does where none is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.cumsum(torch.ones(1, 4, 8, 8), 1)
+
+
+def ones_summed() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A cumulative sum of a constant."""
+    torch.manual_seed(0)
+    return OnesSummed().eval(), (torch.randn(1, 4, 8, 8),)
+
+
+class OnesChosen(nn.Module):
+    """A choice between a constant and the input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, torch.ones(1, 4, 8, 8), x)
+
+
+def ones_chosen() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """A constant as the first branch of a where."""
+    torch.manual_seed(0)
+    return OnesChosen().eval(), (torch.randn(1, 4, 8, 8),)
+
+
 class PositionsCounted(nn.Module):
     """How many positive values there are up to each place, scaled: as in a position encoding of a padded image."""
 

@@ -96,3 +96,25 @@ def product(target: str = "aten.sigmoid.default", *, gated: bool = False, twice:
     value = b.requantize(b.call("aten.mul.Tensor", x, gate), int8(0.0331, -9)) if gated else gate
     operands = (value, gate) if twice else (y, value) if gated else (value, y)
     return b.output(b.requantize(b.call("aten.bmm.default", *operands), int8(0.1713, 2)))
+
+
+def made(*, first: bool = True, pooled: bool = False) -> Graph:
+    """A choice between ones that the program makes, as its ``first`` branch or its second, and int8; or their pool."""
+    b = GraphBuilder()
+    qparams = int8(1 / 255, -128)
+    ones = b.requantize(b.call("aten.ones.default", _SHAPE, shape=_SHAPE), qparams)
+    if pooled:
+        pool = b.requantize(b.call(AVERAGE[0], ones, *AVERAGE[2], shape=AVERAGE[1]), qparams)
+        other = b.quantized_input("x", AVERAGE[1], int8(0.0487, 3))
+        return b.output(b.requantize(b.call("aten.add.Tensor", other, pool), int8(0.0577, 3)))
+    x = b.quantized_input("x", _SHAPE, qparams)
+    branches = (ones, x) if first else (x, ones)
+    return b.output(b.requantize(b.call("aten.where.self", b.input("mask", _SHAPE, "bool"), *branches), qparams))
+
+
+def product_of_made() -> Graph:
+    """A matrix product of ones that the program makes and an int8 tensor."""
+    b = GraphBuilder()
+    ones = b.requantize(b.call("aten.ones.default", (1, 4, 4), shape=(1, 4, 4)), int8(1 / 255, -128))
+    x = b.quantized_input("x", (1, 4, 4), int8(0.0487, 3))
+    return b.output(b.requantize(b.call("aten.bmm.default", ones, x), int8(0.1713, 2)))
