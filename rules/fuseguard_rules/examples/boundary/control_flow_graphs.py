@@ -105,14 +105,14 @@ def _step(second: QParams, inside: QParams, handed: str) -> Graph:
     x, y = b.input("arg0", _SHAPE), b.input("arg1", _SHAPE)
     size = b.quantize(b.call("aten.abs.default", b.requantize(y, second)), second)
     total = b.call("aten.add.Tensor", b.requantize(x, inside), b.dequantize(size, second))
-    ends = [b.requantize(total, inside)]
-    if handed == "size":
-        ends.append(b.dequantize(size, second))
-    elif handed:
+    result = b.requantize(total, inside)
+    if handed in ("operand", "maximum"):
         operand = b.requantize(y, second)
-        largest = b.call("aten.maximum.default", operand, operand) if handed == "maximum" else None
-        ends.append(operand if largest is None else b.requantize(largest, second))
-    return b.output(*ends)
+        if handed == "maximum":
+            operand = b.requantize(b.call("aten.maximum.default", operand, operand), second)
+        return b.output(result, operand)
+    ends = [result, b.dequantize(size, second)]
+    return b.output(*ends) if handed else b.output(ends[0])
 
 
 def _with_bodies(graph: Graph, bodies: dict[str, Graph]) -> Graph:
