@@ -144,7 +144,7 @@ def test_it_says_what_it_does() -> None:
 
 
 def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proof itself failed: --locate is the default of the command."""
+    """The proof itself failed: --locate is the default of the command. Later, it said nothing of what was left out."""
 
     def refuses(*_: object) -> None:
         raise RuntimeError("expected scalar type Float but found Double")
@@ -153,6 +153,9 @@ def test_what_float64_cannot_compute_leaves_the_proof_without_places(monkeypatch
     proof = prove(*materialize(_two_faults()), INT, locate=True)
     assert proof.outcome == "wrong"
     assert proof.cells == ()
+    [note] = proof.notes
+    assert "does not run in float64 (expected scalar type Float but found Double)" in note
+    assert "comparison end to end" in note
 
 
 def test_a_value_that_is_computed_twice_is_read_from_either() -> None:

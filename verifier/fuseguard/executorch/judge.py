@@ -311,7 +311,10 @@ class _Judged:
         names: Sequence[str],
         float_program: ExportedProgram | None,
     ) -> Proof:
-        """The proof with its cells; as it is if there are no results to compare, or none of the reference's shapes."""
+        """The proof with its cells; as it is if there are no results to compare, or none of the reference's shapes.
+
+        With a note instead of cells, if an op does not run in float64.
+        """
         if [item.shape for item in proof.outputs] != [item.shape for item in proof.reference] or not proof.outputs:
             return proof
         layers = None
@@ -319,8 +322,13 @@ class _Judged:
             layers = FloatLayers(read_program(self.program), float_program, inputs)
         try:
             cells = cells_of(self.program, inputs, observed, self.target, names, self.progress, layers)
-        except RuntimeError:  # an operator that mixes dtypes or knows no float64
-            return proof
+        except RuntimeError as error:  # an operator that mixes dtypes or knows no float64
+            why = said(error).partition("\n")[0]
+            note = (
+                f"The program could not be judged op by op, because an op does not run in float64 ({why}). The outcome "
+                "is that of the comparison end to end, and the report does not say where a fault begins."
+            )
+            return replace(proof, notes=(*proof.notes, note))
         return decided(proof, cells)
 
 

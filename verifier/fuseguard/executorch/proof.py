@@ -90,7 +90,7 @@ class Proof(Printed):
             is then ``wrong``.
         engine_locations: for each delegate with a difference, the TOSA operator where it begins, if the program was
             judged piece by piece (``locate=True``).
-        notes: sentences about what this engine does not show.
+        notes: sentences about what this engine does not show, and about what could not be judged.
         npu: what Vela says about the delegates, with the engine ``vela``. If Vela refuses one of them, lowering raises:
             the outcome is ``crash``, and ``npu.tosa`` has the outcome on the TOSA.
         outputs: the results of the lowered program, then the new values of what it changes. Each has the shape of the
