@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any
 
 RECORDS = Path(__file__).parent / "recorded"
-_SECONDS = 240
+#: What an item may take, unless the caller says otherwise.
+SECONDS = 240
 
 
 class TooLate(BaseException):
@@ -44,11 +45,12 @@ def run(
     items: Iterable[tuple[str, Callable[[], dict[str, Any]]]],
     minutes: float,
     tidy: Callable[[], None],
+    seconds: int = SECONDS,
 ) -> None:
     """Makes the records that ``path`` does not have, in the order of ``items``, until the time is up.
 
     ``items``: keys, and what makes the record. What it raises is a record too, and so is an item that has ended the
-    process or has taken too long.
+    process or has taken longer than ``seconds``.
     """
     path.parent.mkdir(exist_ok=True)
     begun = path.with_suffix(".begun")
@@ -62,7 +64,11 @@ def run(
             _append(path, {"key": key, "error": "the process ended"})
             known[key] = {}
     until = time.monotonic() + 60 * minutes
-    signal.signal(signal.SIGALRM, _late)
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TooLate(f"not done after {seconds} s")
+
+    signal.signal(signal.SIGALRM, late)
     for number, (key, make) in enumerate(items):
         if key in known:
             continue
@@ -70,7 +76,7 @@ def run(
             break
         begun.write_text(key, encoding="utf-8")
         started = time.monotonic()
-        signal.alarm(_SECONDS)
+        signal.alarm(seconds)
         try:
             record = make()
         except (Exception, TooLate) as error:  # of quantizing, too: what the installed torch and quantizer refuse
@@ -88,7 +94,3 @@ def run(
 def _append(path: Path, record: dict[str, Any]) -> None:
     with path.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-
-
-def _late(number: int, frame: FrameType | None) -> None:
-    raise TooLate(f"not done after {_SECONDS} s")

@@ -102,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="*", choices=[*SOURCES, []], help="what to judge, in this order")
     parser.add_argument("--minutes", type=float, default=15.0, help="for each of them")
+    parser.add_argument("--seconds", type=int, default=engine_records.SECONDS, help="for one program (default: 240)")
     parser.add_argument("--summary", action="store_true", help="print the tables of the records and stop")
     options = parser.parse_args(arguments)
     if not options.summary:
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         hurry_alone()
         for source in options.source or SOURCES:
-            engine_records.run(path_of(source), SOURCES[source](), options.minutes, tidy)
+            engine_records.run(path_of(source), SOURCES[source](), options.minutes, tidy, options.seconds)
     for source in SOURCES:
         records = engine_records.read(path_of(source))
         print(f"{source}: {len(records)} records")

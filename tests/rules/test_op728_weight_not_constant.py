@@ -76,3 +76,16 @@ def test_a_product_of_two_computed_values_has_no_weight() -> None:
     b = GraphBuilder()
     x, y = (b.quantized_input(name, (4, 4), QPARAMS) for name in ("x", "y"))
     assert not find(WeightNotConstant(), b.output(b.requantize(b.call("aten.matmul.default", x, y), QPARAMS)))
+
+
+def test_a_weight_that_the_program_makes_is_a_constant_without_labels_too() -> None:
+    """A good example of QD201 was announced as a crash: it has no constants that would be labelled."""
+    b = GraphBuilder()
+    data, weights, result = SHAPES
+    made = b.requantize(b.call("aten.full.default", weights, 0.5, shape=weights), QPARAMS)
+    value = b.call("aten.conv2d.default", b.quantized_input("x", data, QPARAMS), made, shape=result)
+    assert not find(WeightNotConstant(), b.output(b.requantize(value, QPARAMS)))
+    b = GraphBuilder()
+    computed = b.requantize(b.call("aten.abs.default", b.quantized_input("w", weights, QPARAMS)), QPARAMS)
+    value = b.call("aten.conv2d.default", b.quantized_input("x", data, QPARAMS), computed, shape=result)
+    assert find(WeightNotConstant(), b.output(b.requantize(value, QPARAMS)))

@@ -123,3 +123,10 @@ def test_the_repair_puts_a_view_in_front_of_it() -> None:
     [mean] = [node for node in repaired if node.kind == "mean"]
     [view] = View(repaired).graph.inputs(mean)
     assert (view.kind, view.annotated) == ("view", False)
+
+
+def test_without_float_support_there_is_nothing_to_repair() -> None:
+    """The view would be one op more on the CPU."""
+    target = Target.parse("TOSA-1.0+INT", "1.5.1")
+    _, repairs, remaining = repair_graph(program(*MEAN), target, (FloatMeanRounded(),))
+    assert (len(repairs), len(remaining.findings)) == (0, 1)

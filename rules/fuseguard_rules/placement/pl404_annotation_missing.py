@@ -85,9 +85,11 @@ class AnnotationMissing(Rule):
             )
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A clone after an op that is kept whole, so that a quantize op is not its only reader."""
-        del target
-        if finding.case != "whole":
+        """A clone after an op that is kept whole, so that a quantize op is not its only reader.
+
+        Without float support, there is nothing to repair.
+        """
+        if finding.case != "whole" or not target.has_float:
             return None
         node = view.graph[finding.nodes[0]]
         users = tuple(user.name for user in view.users(node))

@@ -57,8 +57,9 @@ class FloatMeanRounded(Rule):
             yield self.finding(view, target, (node,), case="*", op=node.name, dq=dq.name, scale=qparams.scale)
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
-        """A view to the same shape in front of the op."""
-        del target
+        """A view to the same shape in front of the op. Without float support, there is nothing to repair."""
+        if not target.has_float:
+            return None
         node = view.graph[finding.nodes[0]]
         [source, *_] = view.graph.inputs(node)
         shape = source.meta.shape if source.meta is not None else (None,)

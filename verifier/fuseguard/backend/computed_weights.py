@@ -53,11 +53,18 @@ def _from_inputs(view: View) -> frozenset[str]:
     """
     labelled = any(node.constant or node.op == "get_attr" for node in view.graph)
     found: set[str] = set()
+    given: set[str] = set()  # without labels: what depends on a placeholder, which may be a constant
     for node in view.graph:
         if node.op == "placeholder":
-            if labelled and not node.constant:
+            if not labelled:
+                given.add(node.name)
+            elif not node.constant:
                 found.add(node.name)
-        elif (not labelled and view.is_q(node)) or any(item.name in found for item in view.graph.inputs(node)):
+            continue
+        names = {item.name for item in view.graph.inputs(node)}
+        if not given.isdisjoint(names):
+            given.add(node.name)
+        if not found.isdisjoint(names) or (view.is_q(node) and node.name in given):
             found.add(node.name)
     return frozenset(found)
 
