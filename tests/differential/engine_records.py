@@ -5,11 +5,12 @@ A run is interrupted whenever its time is up. What is in its file is not done ag
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -89,6 +90,29 @@ def run(
         if number % 8 == 7:
             tidy()
     print(f"{len(read(path))} records in {path.name}", flush=True)
+
+
+def main(
+    about: str,
+    sources: Mapping[str, Callable[[], Iterable[tuple[str, Callable[[], dict[str, Any]]]]]],
+    path_of: Callable[[str], Path],
+    summary: Callable[[str], Iterable[str]],
+) -> None:
+    """The command of a script: judge what the records lack of the given sources, and print what all records say."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="*", choices=[*sources, []], help="what to judge, in this order")
+    parser.add_argument("--minutes", type=float, default=15.0, help="for each of them")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help=f"for one program (default: {SECONDS})")
+    parser.add_argument("--summary", action="store_true", help="print what the records say and stop")
+    options = parser.parse_args()
+    if not options.summary:
+        from fuseguard.executorch.hurry import hurry_alone, tidy
+
+        hurry_alone()
+        for source in options.source or sources:
+            run(path_of(source), sources[source](), options.minutes, tidy, options.seconds)
+    for source in sources:
+        print("\n".join(summary(source)))
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:

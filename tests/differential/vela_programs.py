@@ -11,10 +11,9 @@ else the cycles by Vela's estimate and the kinds of op that run on the CPU.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,28 +97,16 @@ def table(records: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, int, int,
     return [(tosa, *(counts[tosa, later, target] for target in TARGETS), later) for tosa, later in pairs]  # type: ignore[misc]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="*", choices=[*SOURCES, []], help="what to judge, in this order")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for each of them")
-    parser.add_argument("--seconds", type=int, default=engine_records.SECONDS, help="for one program (default: 240)")
-    parser.add_argument("--summary", action="store_true", help="print the tables of the records and stop")
-    options = parser.parse_args(arguments)
-    if not options.summary:
-        from fuseguard.executorch.hurry import hurry_alone, tidy
-
-        hurry_alone()
-        for source in options.source or SOURCES:
-            engine_records.run(path_of(source), SOURCES[source](), options.minutes, tidy, options.seconds)
-    for source in SOURCES:
-        records = engine_records.read(path_of(source))
-        print(f"{source}: {len(records)} records")
-        for row in table(records):
-            print("| " + " | ".join(map(str, row)) + " |")
-        for key, record in records.items():
-            if "vela" in record or "error" in record or "left_out" in record:
-                print(" ", key, record)
+def summary(source: str) -> Iterator[str]:
+    """The table of a source, and what Vela refuses or leaves out."""
+    records = engine_records.read(path_of(source))
+    yield f"{source}: {len(records)} records"
+    for row in table(records):
+        yield "| " + " | ".join(map(str, row)) + " |"
+    for key, record in records.items():
+        if "vela" in record or "error" in record or "left_out" in record:
+            yield f"  {key} {record}"
 
 
 if __name__ == "__main__":
-    main()
+    engine_records.main(__doc__ or "", SOURCES, path_of, summary)

@@ -12,10 +12,9 @@ that begins, and the outcome in the reference model alone where the program cann
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,22 +115,5 @@ def summary(source: str) -> Iterator[str]:
             yield f"  {key}: {record}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", nargs="*", choices=[*SOURCES, []], help="what to judge, in this order")
-    parser.add_argument("--minutes", type=float, default=15.0, help="for each of them")
-    parser.add_argument("--seconds", type=int, default=engine_records.SECONDS, help="for one program (default: 240)")
-    parser.add_argument("--summary", action="store_true", help="print what the records say and stop")
-    options = parser.parse_args(arguments)
-    if not options.summary:
-        from fuseguard.executorch.hurry import hurry_alone, tidy
-
-        hurry_alone()
-        for source in options.source or SOURCES:
-            engine_records.run(path_of(source), SOURCES[source](), options.minutes, tidy, options.seconds)
-    for source in SOURCES:
-        print("\n".join(summary(source)))
-
-
 if __name__ == "__main__":
-    main()
+    engine_records.main(__doc__ or "", SOURCES, path_of, summary)

@@ -1,4 +1,4 @@
-"""QP307 where its examples do not reach, torch-free: what is in front of a mean, and what the edge dialect makes of it.
+"""QP307 where its examples do not reach, torch-free: the op in front of a mean, and which ops become a mean.
 
 Protects: a mean that a delegate rounds, and one that it does not. Each form was lowered on 1.5.1 for TOSA-1.0+INT+FP;
 without an op in front of it, the mean was also lowered on 1.4.1, 1.3.1 and 1.2.0. All did the same.

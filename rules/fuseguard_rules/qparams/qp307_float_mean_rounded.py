@@ -48,7 +48,7 @@ class FloatMeanRounded(Rule):
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
         for node in view.calls():
-            dq = rounded_mean(view, node, target)
+            dq = rounded_mean(view, node)
             qparams = view.qparams(dq) if dq is not None else None
             if dq is None or qparams is None or not qparams.usable:
                 continue

@@ -122,6 +122,11 @@ class Call(Value, frozen=True):
         """The qparams of each operand, None for those that are not dequantized."""
         return [self.view.qparams(operand) if self.view.is_dq(operand) else None for operand in self.operands]
 
+    @property
+    def common_qparams(self) -> QParams | None:
+        """The qparams that the backend gives all operands: those of the first that is dequantized."""
+        return next((qparams for qparams in self.operand_qparams() if qparams), None)
+
     def entries(self, number: int) -> list[list[QParams]]:
         """For each body the qparams of the Qs that it puts on an operand, in order."""
         return [
@@ -176,7 +181,7 @@ class Call(Value, frozen=True):
 
     def carries(self) -> list[Carry | None]:
         """What becomes of each operand of a loop between two rounds, None where nothing is known of it."""
-        common = next((qparams for qparams in self.operand_qparams() if qparams), None)
+        common = self.common_qparams
         found = []
         for number in range(len(self.operands)):
             leaves = self.loop_exit(number)

@@ -14,7 +14,6 @@ import math
 
 from fuseguard.ir import Node, View
 from fuseguard.ir.ops import CASTS
-from fuseguard.target import Target
 
 #: Adaptive pools of which the edge dialect makes a mean. It puts views around one in one dimension, and keeps the ops
 #: of edge programs.
@@ -30,12 +29,11 @@ def is_made_a_mean(node: Node) -> bool:
     return all(size == 1 for size in node.meta.shape[-3 if "3d" in node.operator else -2 :])
 
 
-def rounded_mean(view: View, node: Node, target: Target) -> Node | None:
+def rounded_mean(view: View, node: Node) -> Node | None:
     """The dequantize op to whose scale a delegate rounds the mean in ``node``; None if it computes the mean in float.
 
-    ``node`` is an op that is left in float. Whether it is delegated is not asked.
+    ``node`` is an op that is left in float. Whether it is delegated is not asked. Every release does it.
     """
-    del target  # every release does it
     if node.annotated or not _averages(view, node):
         return None
     dq = _dequantized(view, node)
@@ -47,24 +45,16 @@ def rounded_mean(view: View, node: Node, target: Target) -> Node | None:
 
 def _averages(view: View, node: Node) -> bool:
     """Whether the edge dialect or a pass makes a mean of several values of it."""
-    source = _source(view, node)
+    source = view.producer(node)
     if source is None or source.meta is None or node.meta is None:
         return False
     if node.kind == "layer_norm":
         shape = node.arg(1, "normalized_shape", ())
-        return isinstance(shape, tuple) and all(isinstance(size, int) for size in shape) and _several(shape)
+        sizes = [size for size in shape if isinstance(size, int)] if isinstance(shape, tuple) else []
+        return math.prod(sizes) > 1 and shape == tuple(sizes)
     if node.kind not in _MEANS and not is_made_a_mean(node):
         return False
     return math.prod(size or 2 for size in source.meta.shape) > math.prod(size or 2 for size in node.meta.shape)
-
-
-def _several(sizes: tuple[object, ...]) -> bool:
-    return math.prod(size for size in sizes if isinstance(size, int)) > 1
-
-
-def _source(view: View, node: Node) -> Node | None:
-    inputs = view.graph.inputs(node)
-    return inputs[0] if inputs else None
 
 
 def _dequantized(view: View, node: Node) -> Node | None:
@@ -72,9 +62,9 @@ def _dequantized(view: View, node: Node) -> Node | None:
 
     Export and ``to_edge`` leave out a cast to the dtype that a value has, ``contiguous`` and a slice of all.
     """
-    source = _source(view, node)
+    source = view.producer(node)
     while source is not None and source.op == "call" and not view.is_dq(source):
-        before = _source(view, source)
+        before = view.producer(source)
         if before is None or source.meta is None or source.meta != before.meta:
             return None
         if source.operator not in CASTS and source.operator != "contiguous" and source.kind != "slice":

@@ -59,7 +59,7 @@ def _entry(body: Body, end: Node | None) -> tuple[int | None, QParams | None]:
 
 def _is_rescaled(call: Call, entered: QParams | None) -> bool:
     """Whether a body rescales an operand where it enters: all operands have the qparams of the first quantized one."""
-    common = next((qparams for qparams in call.operand_qparams() if qparams), None)
+    common = call.common_qparams
     return common is not None and entered != common
 
 
@@ -76,5 +76,5 @@ def _is_partitioned(body: Body, target: Target) -> bool:
 
 def _is_untagged(view: View, dq: Node) -> bool:
     """Whether a DQ stays outside of the partition and is not in front of an end: an end and an op read it."""
-    users = view.users(dq)
-    return users[0].op != "output" and any(user.op == "output" for user in users) if users else False
+    first, *others = view.users(dq)
+    return first.op != "output" and any(user.op == "output" for user in others)

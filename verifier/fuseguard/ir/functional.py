@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from fuseguard.ir.graph import Arg, Graph, Node, Ref
+from fuseguard.ir.graph import Arg, Graph, Node, Ref, substituted
 
 #: Results of these ops share memory with their first argument: ATen's view ops, and ops that return their input where
 #: there is nothing to do. The same names with ``_copy`` share nothing.
@@ -155,7 +155,8 @@ class _Functionalization:
                 source = sources[source]
             sources[name] = source
         kept = [node for node in self._out.values() if node.name not in sources]
-        self._out = {node.name: _substituted(node, sources) for node in kept}
+        values: dict[str, Arg] = {name: Ref(source) for name, source in sources.items()}
+        self._out = {node.name: substituted(node, values) for node in kept}
         self._made = {name: (writes, sources.get(value, value)) for name, (writes, value) in self._made.items()}
 
     def _written(self) -> dict[str, str]:
@@ -167,9 +168,9 @@ class _Functionalization:
         if not self._writes:
             return node
         current = {ref.name: self._current(ref.name) for ref in node.refs()}
-        changed = {name: value for name, value in current.items() if value != name}
+        changed: dict[str, Arg] = {name: Ref(value) for name, value in current.items() if value != name}
         self._rewired = self._rewired or bool(changed)
-        return _substituted(node, changed) if changed else node
+        return substituted(node, changed)
 
     def _current(self, name: str) -> str:
         """The node that has the value of ``name`` after all writes so far. Views of what was written are made again."""
@@ -180,7 +181,7 @@ class _Functionalization:
         node = self._old[name]
         value = self._current(self._parent[name])
         if not writes_in_place(node.target):
-            again = _substituted(node, {self._parent[name]: value})
+            again = substituted(node, {self._parent[name]: Ref(value)})
             value = self._emit(replace(again, name=self._fresh(name))).name
         self._made[name] = writes, value
         return value
@@ -259,17 +260,3 @@ def _scatter_part(view: Node, split: Node, value: Ref, whole: Ref) -> tuple[str,
         start = sum(sizes[:number])
         return "aten.slice_scatter.default", (whole, value, dim, start, start + sizes[number])
     return "aten.as_strided_scatter.default", (whole, value)
-
-
-def _substituted(node: Node, names: dict[str, str]) -> Node:
-    """``node`` with other nodes in its arguments."""
-    if not any(ref.name in names for ref in node.refs()):
-        return node
-    args = tuple([_with_names(arg, names) for arg in node.args])
-    return replace(node, args=args, kwargs={key: _with_names(arg, names) for key, arg in node.kwargs.items()})
-
-
-def _with_names(arg: Arg, names: dict[str, str]) -> Arg:
-    if isinstance(arg, Ref):
-        return Ref(names[arg.name]) if arg.name in names else arg
-    return tuple([_with_names(part, names) for part in arg]) if isinstance(arg, tuple) else arg

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -139,6 +139,21 @@ class Node:
         if name in self.kwargs:
             return self.kwargs[name]
         return self.args[position] if position < len(self.args) else default
+
+
+def substituted(node: Node, values: Mapping[str, Arg]) -> Node:
+    """``node`` with the values in place of what it uses, by name; ``node`` itself if it uses none of these."""
+    if not any(ref.name in values for ref in node.refs()):
+        return node
+    args = tuple([with_values(arg, values) for arg in node.args])
+    return replace(node, args=args, kwargs={key: with_values(arg, values) for key, arg in node.kwargs.items()})
+
+
+def with_values(arg: Arg, values: Mapping[str, Arg]) -> Arg:
+    """An argument with the values in place of the nodes in it, by their names."""
+    if isinstance(arg, Ref):
+        return values.get(arg.name, arg)
+    return tuple([with_values(part, values) for part in arg]) if isinstance(arg, tuple) else arg
 
 
 def _used_by(node: Node) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from fuseguard.ir.graph import Arg, Graph, Node, Ref
+from fuseguard.ir.graph import Arg, Graph, Node, Ref, substituted, with_values
 
 #: By the op that runs a body as it is: the position of the body. Its operands are what follows.
 WRAPPERS: Mapping[str, int] = {
@@ -81,7 +81,7 @@ class _Inlining:
             if body is not None:
                 self._open(node, body)
             elif not self._is_result(node):
-                self._emit(_with_values(node, self._values))
+                self._emit(substituted(node, self._values))
         if not self._results:
             return self._nodes, dict(self._bodies)
         left = {name: body for name, body in self._bodies.items() if name in self._used}
@@ -118,15 +118,15 @@ class _Inlining:
         values: dict[str, Arg] = {}
         for node in body:
             if node.op == "placeholder":
-                values[node.name] = _replaced(next(operands), self._values)
+                values[node.name] = with_values(next(operands), self._values)
             elif node.op == "output":
-                returned = _replaced(node.args[0], values)
+                returned = with_values(node.args[0], values)
                 self._results[wrapper.name] = returned if isinstance(returned, tuple) else (returned,)
                 self._values[wrapper.name] = returned
             elif _is_the_same(node, body):
-                values[node.name] = _replaced(node.args[0], values)
+                values[node.name] = with_values(node.args[0], values)
             else:
-                made = replace(_with_values(node, values), name=self._names.take(node.name))
+                made = replace(substituted(node, values), name=self._names.take(node.name))
                 values[node.name] = Ref(made.name)
                 self._emit(made)
 
@@ -151,16 +151,3 @@ def _is_the_same(node: Node, body: Graph) -> bool:
         return False
     operand = body.node_of(node.args[0]) if node.args else None
     return operand is not None and operand.meta is not None and operand.meta == node.meta
-
-
-def _with_values(node: Node, values: Mapping[str, Arg]) -> Node:
-    if not any(ref.name in values for ref in node.refs()):
-        return node
-    args = tuple([_replaced(arg, values) for arg in node.args])
-    return replace(node, args=args, kwargs={key: _replaced(arg, values) for key, arg in node.kwargs.items()})
-
-
-def _replaced(arg: Arg, values: Mapping[str, Arg]) -> Arg:
-    if isinstance(arg, Ref):
-        return values.get(arg.name, arg)
-    return tuple([_replaced(part, values) for part in arg]) if isinstance(arg, tuple) else arg
