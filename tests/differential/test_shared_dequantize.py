@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
-from fuseguard.backend.delegates import delegate_numbers
-from fuseguard.backend.detag_boundary_nodes import detagged
-from fuseguard.backend.partition import stays_outside
-from fuseguard.ir import Graph, View
-from fuseguard.target import Target
-
-from .building import build
-from .campaign import disagreements
-from .grammar import Edit, Program, program_of
-
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
 pytest.importorskip("executorch")
 pytest.importorskip("tosa_reference_model")
+
+from fuseguard.backend.delegates import delegate_numbers  # noqa: E402
+from fuseguard.backend.detag_boundary_nodes import detagged  # noqa: E402
+from fuseguard.backend.partition import stays_outside  # noqa: E402
+from fuseguard.ir import Graph, View  # noqa: E402
+from fuseguard.target import Target  # noqa: E402
+
+from .building import build  # noqa: E402
+from .campaign import disagreements  # noqa: E402
+from .grammar import Edit, Program, program_of  # noqa: E402
 
 SEED = 7
 SHORT = int(os.environ.get("FUSEGUARD_SHARED", "6"))
