@@ -56,6 +56,15 @@ def test_the_small_form_says_what_the_records_say() -> None:
     assert small(faulty) == faulty
 
 
+def test_the_summary_counts_on_what_the_two_judges_differ() -> None:
+    same, other = {"end_to_end": "wrong", "doubtful": []}, {"end_to_end": "exact", "doubtful": ["add"]}
+    not_run = _record(3, "not-judged", outcome="not_judged")
+    text = summary([_record(0, **same), _record(1, **other), _record(2), not_run])
+    counts = dict(line.rsplit(maxsplit=1) for line in text.splitlines() if len(line.rsplit(maxsplit=1)) == 2)
+    assert counts["judged cell by cell and end to end"] == "2"
+    assert counts["the two judges differ"] == counts["a cell in doubt"] == "1"
+
+
 def test_what_out_lacks_comes_from_the_store(tmp_path: Path) -> None:
     out, store = tmp_path / "out.jsonl", tmp_path / "store.jsonl.gz"
     assert resumed(out, store) == []

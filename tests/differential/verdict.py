@@ -170,6 +170,8 @@ def _judge_lowering(
         "outcome": proof.outcome, "steps": proof.max_error_steps, "exception": proof.exception[:400],
         "delegated": proof.delegated_ops, "calls": proof.calls,
     }  # fmt: skip
+    if proof.end_to_end:
+        record |= {"end_to_end": proof.end_to_end, "doubtful": [c.value for c in proof.wrong_cells if not c.certain]}
     if not record["verdict"]:
         record["verdict"] = classify({f.effect for f in report.findings}, proof.outcome)
     _check_bounds(record, report.findings, proof)
