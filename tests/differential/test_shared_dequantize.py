@@ -21,12 +21,14 @@ pytest.importorskip("tosa_reference_model")
 from fuseguard.backend.delegates import delegate_numbers  # noqa: E402
 from fuseguard.backend.detag_boundary_nodes import detagged  # noqa: E402
 from fuseguard.backend.partition import stays_outside  # noqa: E402
+from fuseguard.engine import Effect  # noqa: E402
 from fuseguard.ir import Graph, View  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 
 from .building import build  # noqa: E402
 from .campaign import disagreements  # noqa: E402
 from .grammar import Edit, Program, program_of  # noqa: E402
+from .verdict import lint  # noqa: E402
 
 SEED = 7
 SHORT = int(os.environ.get("FUSEGUARD_SHARED", "6"))
@@ -75,8 +77,12 @@ def partitioned(program: Program, target: Target) -> tuple[Graph, dict[str, str]
 
     quantized, _, _ = build(program)
     recorder = Recorder(TosaCompileSpec(target.spec))
-    with pytest.raises(Done):
+    with pytest.raises(Exception) as raised:  # a partitioner may fail with anything
         to_edge_transform_and_lower(quantized, partitioner=[recorder])
+    if not isinstance(raised.value, Done):
+        found = lint(read_program(quantized), target).findings
+        assert Effect.CRASH in {finding.effect for finding in found}, raised.value
+        pytest.skip(f"the partitioner of this release fails, as announced: {raised.value}")
     return recorder.graph, recorder.tags
 
 
