@@ -25,7 +25,7 @@ from fuseguard.engine import Effect  # noqa: E402
 from fuseguard.ir import Graph, View  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
 
-from .building import build  # noqa: E402
+from .building import NotAProgram, build  # noqa: E402
 from .campaign import disagreements  # noqa: E402
 from .grammar import Edit, Program, program_of  # noqa: E402
 from .verdict import lint  # noqa: E402
@@ -75,9 +75,12 @@ def partitioned(program: Program, target: Target) -> tuple[Graph, dict[str, str]
             self.tags = {node.name: node.meta["delegation_tag"] for node in nodes if "delegation_tag" in node.meta}
             raise Done
 
-    quantized, _, _ = build(program)
+    try:
+        quantized, _, _ = build(program)
+    except NotAProgram as error:  # Arm's quantizer refuses some programs on some releases
+        pytest.skip(f"no quantized program: {error}")
     recorder = Recorder(TosaCompileSpec(target.spec))
-    with pytest.raises(Exception) as raised:  # a partitioner may fail with anything
+    with pytest.raises(Exception) as raised:  # noqa: PT011  a partitioner may fail with anything
         to_edge_transform_and_lower(quantized, partitioner=[recorder])
     if not isinstance(raised.value, Done):
         found = lint(read_program(quantized), target).findings
