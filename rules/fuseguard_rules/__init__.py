@@ -45,11 +45,13 @@ from fuseguard_rules.operator.op719_like_constant_loses_dtype import LikeConstan
 from fuseguard_rules.operator.op720_rank_zero_gains_dimension import RankZeroGainsDimension
 from fuseguard_rules.operator.op721_op_form_not_lowered import OpFormNotLowered
 from fuseguard_rules.operator.op722_edge_dialect_rejects_op import EdgeDialectRejectsOp
+from fuseguard_rules.operator.op723_scaled_weight_is_buffer import ScaledWeightIsBuffer
 from fuseguard_rules.operator.op724_result_is_delegate_input import ResultIsDelegateInput
 from fuseguard_rules.operator.op725_activation_bounds_omitted import ActivationBoundsOmitted
 from fuseguard_rules.operator.op726_grid_sample_shader_unfinished import GridSampleShaderUnfinished
 from fuseguard_rules.operator.op727_int16_conv_branches_on_u55 import Int16ConvBranchesOnU55
 from fuseguard_rules.operator.op728_weight_not_constant import WeightNotConstant
+from fuseguard_rules.operator.op729_batch_norm_unfused import BatchNormUnfused
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -135,10 +137,12 @@ RULES = (
     LikeConstantLosesDtype,
     RankZeroGainsDimension,
     EdgeDialectRejectsOp,
+    ScaledWeightIsBuffer,
     ResultIsDelegateInput,
     ActivationBoundsOmitted,
     GridSampleShaderUnfinished,
     Int16ConvBranchesOnU55,
     WeightNotConstant,
+    BatchNormUnfused,
     OpFormNotLowered,
 )

@@ -17,6 +17,7 @@ from fuseguard.engine import (
     Fold,
     Insert,
     MakeConstant,
+    MakeParameter,
     Pair,
     Replace,
     Report,
@@ -108,6 +109,8 @@ class _Editor:
             self._duplicate(edit)
         elif isinstance(edit, MakeConstant):
             self._make_constant(edit)
+        elif isinstance(edit, MakeParameter):
+            self._put(self._node(edit.node), stored_as="parameter")
         elif isinstance(edit, Fold):
             self._fold(self._node(edit.node))
         elif isinstance(edit, Unannotate):

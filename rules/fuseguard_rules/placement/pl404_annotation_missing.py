@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.anchor_forms import anchor_form
+from fuseguard.backend.fold_scalar_mul import buffers_scaled, scaled_as
 from fuseguard.backend.kept_whole import is_kept_whole
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
+from fuseguard.backend.rewrites import as_parameters
 from fuseguard.engine import Call, Effect, EffectRow, EffectsTable, Finding, Insert, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
 from fuseguard.ir import Node, Trait, View
@@ -44,7 +45,8 @@ class AnnotationMissing(Rule):
         "Quantize with the backend's own quantizer (TOSAQuantizer, VgfQuantizer, EthosUQuantizer) and keep "
         "node.meta['custom'] when you rewrite graphs, or let fuseguard keep the op on the CPU (guard). If a hardswish "
         "or hardsigmoid is to stay in float, put a clone between it and the quantize op: the edge dialect then "
-        "decomposes it."
+        "decomposes it. A convolution that is to stay in float needs parameters for its weight and bias: repair makes "
+        "them of buffers."
     )
     scope = "cluster"
     message = "{node} has dequantized inputs and a quantized result, but Arm's annotation is missing {where}"
@@ -79,7 +81,7 @@ class AnnotationMissing(Rule):
                 view,
                 target,
                 (node,),
-                case=_scaled(view, node) if lost else "other",
+                case=(scaled_as(view, node, target) if lost else "") or "other",
                 node=node.name,
                 where=where,
             )
@@ -87,11 +89,13 @@ class AnnotationMissing(Rule):
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """A clone after an op that is kept whole, so that a quantize op is not its only reader.
 
-        Without float support, there is nothing to repair.
+        The buffers of a convolution become parameters. Without float support, there is nothing to repair.
         """
+        node = view.graph[finding.nodes[0]]
+        if target.has_float and finding.effect is Effect.CRASH and finding.case != "whole":
+            return as_parameters(buffers_scaled(view, node))
         if finding.case != "whole" or not target.has_float:
             return None
-        node = view.graph[finding.nodes[0]]
         users = tuple(user.name for user in view.users(node))
         return Rewrite((Insert(node.name, users, (Call("aten.clone.default", annotated=False),)),))
 
@@ -101,20 +105,6 @@ def _has_quantized_weight(view: View, node: Node) -> bool:
     source = quantized_source(view, _operand(view, node, 1)) if node.info.has(Trait.MAC) else None
     codes = view.producer(source[-1]) if source and source[-1].args else None
     return codes is not None and codes.op != "call"  # the plug-in's graph does not label constants
-
-
-def _scaled(view: View, node: Node) -> str:
-    """The case of an op without its annotation: ``conv`` or ``conv1d`` if FoldScalarMulIntoConvPass folds what the Q
-    after it becomes into its weight.
-
-    The pass skips convolutions that are not plain or have other readers. Before 1.5, it also skips a conv1d, which is
-    a conv2d between two views at that point.
-    """
-    if node.kind != "conv" or view.transposed(node) or anchor_form(view, node) == "grouped":
-        return "other"
-    if not all(map(view.is_q, view.users(view.output_owner(node)))):
-        return "other"
-    return "conv1d" if anchor_form(view, node) == "conv1d" else "conv"
 
 
 def _is_between(view: View, node: Node) -> bool:

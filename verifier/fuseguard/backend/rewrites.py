@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fuseguard.backend.int32_rescales import Bypass
-from fuseguard.engine import Call, Duplicate, Fold, Insert, Pair, Rewrite
+from fuseguard.engine import Call, Duplicate, Fold, Insert, MakeParameter, Pair, Rewrite
 from fuseguard.ir import Node, QParams, Trait, View, activation_bounds
+from fuseguard.ir.value import Value
 
 _LARGEST_INT16 = 2**15 - 1
 
@@ -43,20 +44,33 @@ def folded(view: View, node: Node) -> Rewrite | None:
 
     Whatever the backend makes of ``node``: the repaired program leaves it nothing to compute.
     """
-    sources = _made_of_constants(view, node)
+    made = made_of_constants(view, node)
     quantizers = view.out_q(node)
-    if sources is None or not quantizers or len(quantizers) != len(view.users(node)):
+    if made is None or not quantizers or len(quantizers) != len(view.users(node)):
         return None
-    return Rewrite(tuple(Fold(q.name, (node.name, *sources)) for q in quantizers))
+    return Rewrite(tuple(Fold(q.name, (node.name, *made.ops)) for q in quantizers))
 
 
-def _made_of_constants(view: View, node: Node) -> tuple[str, ...] | None:
-    """The ops that a value is made by, if from constants alone; None if it depends on an input or the program's state.
+def as_parameters(constants: Iterable[Node]) -> Rewrite | None:
+    """Makes parameters of those of ``constants`` that are buffers; None if there are none."""
+    edits = tuple(MakeParameter(node.name) for node in constants if node.stored_as == "buffer")
+    return Rewrite(edits) if edits else None
+
+
+class MadeOfConstants(Value, frozen=True):
+    """The names of the ops that make a value of constants, and these constants, in the order in which it reads them."""
+
+    ops: tuple[str, ...]
+    constants: tuple[Node, ...]
+
+
+def made_of_constants(view: View, node: Node) -> MadeOfConstants | None:
+    """What a value is made of, if of constants alone; None if it depends on an input or the program's state.
 
     The edge program that the plug-in sees may not tell constants from inputs: it is not repaired.
     """
-    found: dict[str, None] = {}
-    pending = list(view.graph.inputs(node))
+    found: dict[str, Node] = {}
+    pending = [*reversed(view.graph.inputs(node))] if node.op == "call" else [node]
     if view.graph.name or not (pending or node.info.has(Trait.CONSTANT)):
         return None
     while pending:
@@ -68,11 +82,12 @@ def _made_of_constants(view: View, node: Node) -> tuple[str, ...] | None:
                 return None
             if not item.info.has(Trait.CONSTANT) and not view.graph.inputs(item):
                 return None
-            found[item.name] = None
-            pending += view.graph.inputs(item)
+            pending += reversed(view.graph.inputs(item))
         elif not item.constant or item.name in view.graph.mutations:
             return None
-    return tuple(found)
+        found[item.name] = item
+    ops = tuple(name for name, item in found.items() if item.op == "call")
+    return MadeOfConstants(ops, tuple(item for item in found.values() if item.op != "call"))
 
 
 def pair_before(view: View, node: Node, inputs: Iterable[Node], qparams: QParams) -> Rewrite | None:

@@ -11,6 +11,7 @@ from fuseguard.engine.rewrite import (
     Fold,
     Insert,
     MakeConstant,
+    MakeParameter,
     Pair,
     Replace,
     ReturnInstead,
@@ -24,7 +25,7 @@ from fuseguard.engine.run import POLICIES, Report, RuleFailure, run
 
 __all__ = [
     "INTERFACE", "POLICIES", "VALUE", "Call", "Duplicate", "Edit", "Effect", "EffectRow", "EffectsTable", "Evidence",
-    "Example", "Finding", "Fold", "Insert", "MakeConstant", "Pair", "Registry", "Replace", "Report", "ReturnInstead",
-    "Rewrite", "Rule", "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands", "Unannotate",
-    "load_registry", "run",
+    "Example", "Finding", "Fold", "Insert", "MakeConstant", "MakeParameter", "Pair", "Registry", "Replace", "Report",
+    "ReturnInstead", "Rewrite", "Rule", "RuleFailure", "RulePackError", "SetArgument", "Severity", "SwapOperands",
+    "Unannotate", "load_registry", "run",
 ]  # fmt: skip

@@ -170,6 +170,19 @@ class Fold(Value, frozen=True):
         return f"store the codes of {self.node}, which depends on constants alone"
 
 
+class MakeParameter(Value, frozen=True):
+    """Makes a parameter of ``node``, a buffer that the program does not write to, with the same values."""
+
+    node: str
+
+    @property
+    def touched(self) -> frozenset[str]:
+        return frozenset((self.node,))
+
+    def __str__(self) -> str:
+        return f"make a parameter of the buffer {self.node}"
+
+
 class ReturnInstead(Value, frozen=True):
     """Makes the outputs return ``value`` where they return ``node``, and removes what nothing else reads then."""
 
@@ -185,7 +198,16 @@ class ReturnInstead(Value, frozen=True):
 
 
 Edit: TypeAlias = (
-    Insert | SetArgument | SwapOperands | Unannotate | Replace | Duplicate | MakeConstant | Fold | ReturnInstead
+    Insert
+    | SetArgument
+    | SwapOperands
+    | Unannotate
+    | Replace
+    | Duplicate
+    | MakeConstant
+    | MakeParameter
+    | Fold
+    | ReturnInstead
 )
 
 

@@ -1,4 +1,4 @@
-"""Computes the value of a node that depends on constants alone, and stores it as a constant of the program."""
+"""Changes the constants of a program: computes a node that depends on constants alone, and makes parameters."""
 
 from __future__ import annotations
 
@@ -65,6 +65,22 @@ def _stored(program: ExportedProgram) -> dict[str, torch.Tensor]:
             if isinstance(value, torch.Tensor):
                 found[str(spec.arg.name)] = value
     return found
+
+
+def make_parameter(program: ExportedProgram, node: torch.fx.Node) -> None:
+    """Make a parameter of ``node``, a buffer that the program does not write to.
+
+    Raises RepairFault if it is not one.
+    """
+    signature = program.graph_signature
+    spec = next((spec for spec in signature.input_specs if spec.arg.name == node.name), None)
+    value = _stored(program).get(node.name)
+    if spec is None or spec.kind is not InputKind.BUFFER or value is None:
+        raise RepairFault(f"{node.name} is not a buffer that keeps its values")
+    target = str(spec.target)
+    program.constants.pop(target, None)  # a buffer that is not persistent is kept there
+    program.state_dict[target] = torch.nn.Parameter(value.detach(), requires_grad=False)
+    spec.kind, spec.persistent = InputKind.PARAMETER, None
 
 
 def erase_constants(program: ExportedProgram, nodes: Iterable[torch.fx.Node]) -> None:

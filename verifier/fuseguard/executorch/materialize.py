@@ -61,7 +61,11 @@ def _module(
             inputs.append(_input_values(view, node, generator))
             made[node.name] = fx_graph.placeholder(node.name)
         elif node.op == "placeholder":
-            root.register_buffer(node.name, _constant_values(graph, node, generator))
+            stored = _constant_values(graph, node, generator)
+            if node.stored_as == "parameter":
+                root.register_parameter(node.name, torch.nn.Parameter(stored, requires_grad=False))
+            else:
+                root.register_buffer(node.name, stored)
             made[node.name] = fx_graph.get_attr(node.name)
         elif node.op == "output":
             values = tuple(_value(node.args[0], made, node))[len(graph.mutations) :]

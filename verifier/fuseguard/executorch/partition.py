@@ -348,7 +348,7 @@ class _Analysis:
         module = graph.owning_module
         if module is None:
             module = torch.fx.GraphModule(torch.nn.Module(), graph)
-        return read_graph_module(module, {}, frozenset())
+        return read_graph_module(module, {}, {})
 
 
 @cache

@@ -19,6 +19,7 @@ from fuseguard.engine.rewrite import (
     Fold,
     Insert,
     MakeConstant,
+    MakeParameter,
     Pair,
     Replace,
     ReturnInstead,
@@ -28,7 +29,7 @@ from fuseguard.engine.rewrite import (
     Unannotate,
 )
 from fuseguard.engine.rounds import RepairFault
-from fuseguard.executorch.folding import erase_constants, fold
+from fuseguard.executorch.folding import erase_constants, fold, make_parameter
 from fuseguard.executorch.materialize import DTYPES
 from fuseguard.ir.graph import Arg, Ref
 from fuseguard.ir.qparams import QParams
@@ -75,6 +76,8 @@ def _apply(program: ExportedProgram, nodes: dict[str, torch.fx.Node], edit: Edit
     elif isinstance(edit, MakeConstant):
         _make_constant(program, _node(nodes, edit.node), edit)
         return [_node(nodes, edit.node)]
+    elif isinstance(edit, MakeParameter):
+        make_parameter(program, _node(nodes, edit.node))
     elif isinstance(edit, ReturnInstead):
         _return_instead(program, _node(nodes, edit.node), _node(nodes, edit.value))
         return [_node(nodes, edit.node)]

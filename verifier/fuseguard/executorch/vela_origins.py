@@ -73,7 +73,7 @@ def _origin(node: Node, views: dict[int, View], names: Mapping[tuple[str, ...], 
     module = node.graph.owning_module
     assert isinstance(module, GraphModule)
     if id(module) not in views:
-        views[id(module)] = View(read_graph_module(module, {}, frozenset()))
+        views[id(module)] = View(read_graph_module(module, {}, {}))
     view = views[id(module)]
     read = view.graph[node.name]
     placed = placed_by(view, [read])

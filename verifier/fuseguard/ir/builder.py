@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fuseguard.ir.functional import functional
-from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, SourceLine, TensorMeta
+from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, SourceLine, StoredAs, TensorMeta
 from fuseguard.ir.qparams import INTEGER_RANGES, QParams
 
 
@@ -31,10 +31,16 @@ class GraphBuilder:
         return self._add(name, "placeholder", TensorMeta(dtype, tuple(shape)))
 
     def constant(
-        self, name: str, shape: Sequence[int], dtype: str = "int8", values: Sequence[float] | None = None
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: str = "int8",
+        values: Sequence[float] | None = None,
+        stored_as: StoredAs = "buffer",
     ) -> str:
-        """A parameter or buffer; ``values``, in order, where what runs the graph is not to choose them."""
-        made = self._add(name, "placeholder", TensorMeta(dtype, tuple(shape)), constant=True)
+        """A constant; ``values``, in order, where what runs the graph is not to choose them."""
+        meta = TensorMeta(dtype, tuple(shape))
+        made = self._add(name, "placeholder", meta, constant=True, stored_as=stored_as)
         if values is not None:
             self._buffers[made] = tuple(values)
         return made

@@ -31,5 +31,6 @@ def _lines(graph: Graph) -> Iterator[str]:
                     node.annotated,
                     node.constant,
                     node.subgraphs,
+                    *([node.stored_as] if node.stored_as in ("parameter", "tensor") else []),
                 )
             )

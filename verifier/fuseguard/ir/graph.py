@@ -20,6 +20,7 @@ from fuseguard.ir.value import Value
 
 NodeOp: TypeAlias = Literal["placeholder", "call", "get_attr", "output"]
 Dialect: TypeAlias = Literal["aten", "edge"]
+StoredAs: TypeAlias = Literal["", "parameter", "buffer", "tensor"]
 
 
 class Ref(Value, frozen=True):
@@ -87,9 +88,10 @@ class Node:
 
     ``target`` is spelled ``namespace.op.overload`` in every dialect. ``outputs`` holds one TensorMeta per
     tensor that the node yields (none for the output node). ``annotated`` is Arm's
-    ``_arm_annotation_info.quantized``. ``info`` is the op table's line for the target, ``kind`` the canonical kind,
-    the same for ATen and edge spellings; "" unless it is a call. ``meta`` is the only output's dtype and shape, or the
-    first one's.
+    ``_arm_annotation_info.quantized``. ``stored_as`` says what a constant is in the program's signature: a parameter, a
+    buffer, or a tensor that torch.export lifted; "" if there is no signature. ``info`` is the op table's line for the
+    target, ``kind`` the canonical kind, the same for ATen and edge spellings; "" unless it is a call. ``meta`` is the
+    only output's dtype and shape, or the first one's.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Node:
     module_type: str = ""
     annotated: bool = False
     constant: bool = False  # a placeholder for a parameter, buffer or lifted tensor
+    stored_as: StoredAs = ""
     subgraphs: tuple[str, ...] = ()
     index: int = 0
     # Rules ask these of every node many times over, so they are worked out once.
@@ -302,5 +305,6 @@ def _is_small(node: Node) -> bool:
 
 
 __all__ = [
-    "Arg", "Dialect", "Graph", "Node", "Ref", "SourceLine", "TensorMeta", "canonical_target", "constants_to_read",
+    "Arg", "Dialect", "Graph", "Node", "Ref", "SourceLine", "StoredAs", "TensorMeta", "canonical_target",
+    "constants_to_read",
 ]  # fmt: skip

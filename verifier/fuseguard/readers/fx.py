@@ -13,7 +13,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, Output
 
 from fuseguard.ir.delegate import ARM_BACKENDS, Delegate, decoded_specs
 from fuseguard.ir.functional import functional
-from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, TensorMeta, constants_to_read
+from fuseguard.ir.graph import Arg, Dialect, Graph, Node, Ref, StoredAs, TensorMeta, constants_to_read
 from fuseguard.ir.inlined import inlined
 from fuseguard.ir.layout import dim_order_of
 from fuseguard.ir.ops import canonical_target
@@ -22,7 +22,9 @@ from fuseguard.readers.flatbuffer import MalformedBuffer
 from fuseguard.readers.stack_trace import parse_stack_trace
 from fuseguard.readers.tosa import IDENTIFIER, read_tosa
 
-_CONSTANT_INPUTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+_STORED_AS: Mapping[InputKind, StoredAs] = {
+    InputKind.PARAMETER: "parameter", InputKind.BUFFER: "buffer", InputKind.CONSTANT_TENSOR: "tensor",
+}  # fmt: skip
 _parse_stack_trace = lru_cache(maxsize=8192)(parse_stack_trace)  # many nodes share one
 _MUTATIONS = (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION)
 _LITERALS = frozenset((bool, int, float, str))
@@ -39,7 +41,7 @@ def read_program(program: Any, values: Mapping[str, Any] | None = None) -> Graph
     if isinstance(program, ExportedProgram):
         return _exported(program, values)
     if isinstance(program, torch.fx.GraphModule):
-        return read_graph_module(program, {}, frozenset())
+        return read_graph_module(program, {}, {})
     if hasattr(program, "exported_program") and hasattr(program, "methods"):
         return _managed(program, values)
     raise TypeError(
@@ -61,15 +63,15 @@ def _managed(manager: Any, values: Mapping[str, Any] | None) -> Graph:
 
 def _exported(program: ExportedProgram, values: Mapping[str, Any] | None = None, name: str = "") -> Graph:
     tensors: dict[str, Any] = {}
-    constants: set[str] = set()
+    constants: dict[str, StoredAs] = {}
     for spec in program.graph_signature.input_specs:
-        if spec.kind in _CONSTANT_INPUTS and spec.target is not None:
-            constants.add(spec.arg.name)
+        if spec.kind in _STORED_AS and spec.target is not None:
+            constants[spec.arg.name] = _STORED_AS[spec.kind]
             own = program.state_dict.get(spec.target, program.constants.get(spec.target))
             value = (values or {}).get(spec.target, own)
             tensors[spec.arg.name] = value
     mutations = _mutations(program.graph_signature)
-    return read_graph_module(program.graph_module, tensors, frozenset(constants), name, mutations)
+    return read_graph_module(program.graph_module, tensors, constants, name, mutations)
 
 
 def _delegate(lowered: Any, path: str) -> Graph:
@@ -98,13 +100,13 @@ def _mutations(signature: ExportGraphSignature) -> dict[str, str]:
 def read_graph_module(
     module: torch.fx.GraphModule,
     tensors: Mapping[str, Any],
-    constants: frozenset[str],
+    constants: Mapping[str, StoredAs],
     name: str = "",
     mutations: Mapping[str, str] | None = None,
 ) -> Graph:
     """One FX graph, without wrappers and in-place ops (:mod:`fuseguard.ir.inlined`, :mod:`fuseguard.ir.functional`).
 
-    ``tensors`` holds placeholder values by name, ``constants`` the names of constant ones, ``mutations`` what the
+    ``tensors`` holds placeholder values by name, ``constants`` what constant ones are stored as, ``mutations`` what the
     signature says is written to.
     """
     nodes: list[Node] = []
@@ -119,7 +121,7 @@ def read_graph_module(
                 body = str(fx_node.target)
                 bodies[fx_node.name] = body
                 path = f"{name}.{body}" if name else body
-                subgraphs[body] = read_graph_module(value, {}, frozenset(), path)
+                subgraphs[body] = read_graph_module(value, {}, {}, path)
                 continue
             if type(value).__name__ == "LoweredBackendModule":
                 body = str(fx_node.target)
@@ -144,7 +146,7 @@ def read_graph_module(
     )
 
 
-def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constants: frozenset[str]) -> Node:
+def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constants: Mapping[str, StoredAs]) -> Node:
     meta = fx_node.meta
     module, module_type = _innermost_module(meta.get("nn_module_stack"))
     used = tuple([bodies[arg.name] for arg in fx_node.all_input_nodes if arg.name in bodies]) if bodies else ()
@@ -160,6 +162,7 @@ def _node(fx_node: torch.fx.Node, index: int, bodies: Mapping[str, str], constan
         module_type=module_type,
         annotated=_annotated(meta),
         constant=fx_node.name in constants or fx_node.op == "get_attr",
+        stored_as=constants.get(fx_node.name, ""),
         subgraphs=used,
         index=index,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fuseguard.ir.graph import TensorMeta
+from fuseguard.ir.graph import StoredAs, TensorMeta
 from fuseguard.ir.layout import dim_order_of
 
 SCHEMA_MAJOR = 8
@@ -126,6 +126,12 @@ class InputSpec(msgspec.Struct):
         if self.tensor_constant:
             return self.tensor_constant.arg.name, self.tensor_constant.tensor_constant_name
         return None
+
+    def stored_as(self) -> StoredAs:
+        """What the constant is; "" for an input."""
+        if self.parameter:
+            return "parameter"
+        return "buffer" if self.buffer else "tensor" if self.tensor_constant else ""
 
 
 class BufferMutationSpec(msgspec.Struct):

@@ -128,7 +128,7 @@ class GraphReader:
         """For a format that leaves out what nodes have; called once all are known."""
 
     def _read_inputs(self) -> None:
-        constants = {tensor[0] for spec in self._specs if (tensor := spec.tensor())}
+        constants = {tensor[0]: spec.stored_as() for spec in self._specs if (tensor := spec.tensor())}
         for position, argument in enumerate(self._graph.inputs):
             key, value = only(argument)
             outputs: tuple[TensorMeta, ...] = ()
@@ -142,7 +142,8 @@ class GraphReader:
             else:  # a Python number, string or None; only the signature knows the placeholder's name
                 spec = self._specs[position].constant_input if position < len(self._specs) else None
                 name = spec.name if spec and spec.name else f"arg{position}"
-            self._add(name, "placeholder", outputs=outputs, constant=name in constants)
+            kind = constants.get(name, "")
+            self._add(name, "placeholder", outputs=outputs, constant=bool(kind), stored_as=kind)
 
     def _read_node(self, serialized: SerializedNode) -> None:
         target = checked_target(serialized.target)

@@ -157,6 +157,10 @@ def _make_constant(sketch: Sketch, edit: edits.MakeConstant) -> None:
     _store(sketch, edit.node, text)
 
 
+def _make_parameter(sketch: Sketch, edit: edits.MakeParameter) -> None:
+    sketch.note(edit.node, "a parameter")
+
+
 def _fold(sketch: Sketch, edit: edits.Fold) -> None:
     _store(sketch, edit.node, "stored codes")
 
@@ -210,6 +214,7 @@ _EDITS: dict[type, Callable[[Sketch, Any], None]] = {
     edits.Replace: _replace,
     edits.Duplicate: _duplicate,
     edits.MakeConstant: _make_constant,
+    edits.MakeParameter: _make_parameter,
     edits.Fold: _fold,
     edits.ReturnInstead: _return_instead,
 }
