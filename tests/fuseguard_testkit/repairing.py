@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 
-from fuseguard.engine import Call, Effect, Finding, Fold, Insert, MakeConstant
+from fuseguard.engine import Call, Effect, Finding, Fold, Insert, MakeConstant, MakeParameter
 from fuseguard.engine.rounds import Repair
 from fuseguard.executorch import RepairResult, prove, repair, support_checks
 from fuseguard.executorch.copying import writes_in_place
@@ -51,6 +52,7 @@ def _signature_faults(before: ExportedProgram, result: RepairResult) -> list[str
 
     A program that writes in place is repaired in its functional form. The values written are the first results there,
     and a repair may write another node's value. A folded value is a new buffer, and the constants that only it read go.
+    A buffer that is made a parameter keeps its name, target and values.
     """
     after = result.program
     states = [slots(item) for item in (before, after)]
@@ -62,9 +64,13 @@ def _signature_faults(before: ExportedProgram, result: RepairResult) -> list[str
     folded = {f"{edit.node}_folded" for one in result.applied for edit in one.rewrite.edits if isinstance(edit, Fold)}
     stored = [{spec.target for spec in item.graph_signature.input_specs} for item in (before, after)]
     replaced = (folded | (stored[0] - stored[1]) if folded else set()) - {None}
+    made = {edit.node for one in result.applied for edit in one.rewrite.edits if isinstance(edit, MakeParameter)}
+    kinds = {spec.arg.name: spec.kind for spec in after.graph_signature.input_specs}
+    assert all(kinds[name] is InputKind.PARAMETER for name in made), kinds
     specs = [
         [
-            *(str(spec) for spec in item.graph_signature.input_specs if spec.target not in replaced),
+            *((spec.arg, spec.target) if spec.arg.name in made else str(spec)
+              for spec in item.graph_signature.input_specs if spec.target not in replaced),
             *((spec.kind, spec.target) if rewritten and spec.kind in MUTATIONS else str(spec)
               for spec in item.graph_signature.output_specs),
         ]

@@ -40,7 +40,7 @@ class ScaledWeightIsBuffer(Rule):
             EffectRow("*", "*", "INT", Effect.CPU_FALLBACK, reference="CheckArmQuantized"),
             EffectRow("conv", ">=1.4", "INT+FP", Effect.CRASH, reference=_CRASH),
             EffectRow("conv1d", ">=1.5", "INT+FP", Effect.CRASH, reference=_CRASH),
-            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference="no such pass before 1.4, which has a view after a conv1d"),
+            EffectRow("*", "*", "INT+FP", Effect.EXACT, reference="no such pass; 1.4 has a view after a conv1d"),
         ]
     )
     bad = examples.BAD
