@@ -3,8 +3,8 @@
 Source: ``DecomposeLinearPass``, ``DecomposeGroupedConvPass`` and ``RewriteConvPass._is_depthwise_conv`` of ExecuTorch
 1.2.0, 1.3.1, 1.4.1 and 1.5.1; Conv1dUnsqueezePass, which 1.5 does not have any more.
 
-Rules that depend on it: DT502, DT508, FU102, PL404, and those of computed_weights and fused_activation and
-int32_rescales.
+Rules that depend on it: DT502, DT508, FU102, and those of computed_weights and fold_scalar_mul and fused_activation
+and int32_rescales.
 """
 
 from __future__ import annotations

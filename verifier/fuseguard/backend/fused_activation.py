@@ -3,8 +3,8 @@
 Source: ``FuseQuantizedActivationPass`` and ``RewriteConvPass._get_effective_output_qparams`` of ExecuTorch 1.2.0,
 1.3.1, 1.4.1 and 1.5.1 (backends/arm/_passes).
 
-Rules that depend on it: FU101, FU102, FU103, OP701, OP702, OP705, OP727, PL401, PL406, and those of
-proper_quantization.
+Rules that depend on it: FU101, FU102, FU103, OP701, OP702, OP705, OP727, PL401, PL406, and those of fold_scalar_mul
+and proper_quantization.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Source: ``CheckProperQuantization`` and ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1.
 
-Rules that depend on it: PL401, PL402, PL403, PL404, PL406, and those of computed_weights and leaked_codes.
+Rules that depend on it: OP723, PL401, PL402, PL403, PL404, PL406, and those of computed_weights and leaked_codes.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Source: ``FoldAndAnnotateQParamsPass`` of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1, and
 ``FuseIdenticalInputTransformsPass`` of 1.4.1 and 1.5.1.
 
-Rules that depend on it: BO602, BO604, BO605, DT501, DT503, DT504, DT506, OP701, OP727, PL401, QD201, QD202, QD203,
-QD204, and those of convert_full_like and int32_bounds.
+Rules that depend on it: BO602, BO604, BO605, DT501, DT503, DT504, DT506, OP701, OP723, OP727, OP729, PL401, PL404,
+QD201, QD202, QD203, QD204, and those of convert_full_like and fold_scalar_mul and int32_bounds.
 """
 
 from __future__ import annotations
