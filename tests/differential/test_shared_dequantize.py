@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -23,7 +22,9 @@ from fuseguard.backend.detag_boundary_nodes import detagged  # noqa: E402
 from fuseguard.backend.partition import stays_outside  # noqa: E402
 from fuseguard.engine import Effect  # noqa: E402
 from fuseguard.ir import Graph, View  # noqa: E402
+from fuseguard.readers.fx import read_program  # noqa: E402
 from fuseguard.target import Target  # noqa: E402
+from fuseguard_testkit.partitioning import partitioned  # noqa: E402
 
 from .building import NotAProgram, build  # noqa: E402
 from .campaign import disagreements  # noqa: E402
@@ -56,37 +57,19 @@ def test_verdict_and_judge_agree_where_dequantize_ops_are_shared(index: int) -> 
     assert not faults, (faults, record)
 
 
-def partitioned(program: Program, target: Target) -> tuple[Graph, dict[str, str]]:
+def partition_of(program: Program, target: Target) -> tuple[Graph, dict[str, str]]:
     """The edge program that the partitioner is given, and the tag of each of its nodes that is in a partition."""
-    from executorch.backends.arm.tosa.compile_spec import TosaCompileSpec
-    from executorch.backends.arm.tosa.partitioner import TOSAPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-
-    from fuseguard.readers.fx import read_program
-
-    class Done(Exception):
-        pass
-
-    class Recorder(TOSAPartitioner):  # type: ignore[misc]
-        def partition(self, exported_program: Any) -> Any:
-            self.graph = read_program(exported_program)
-            super().partition(exported_program)
-            nodes = exported_program.graph_module.graph.nodes
-            self.tags = {node.name: node.meta["delegation_tag"] for node in nodes if "delegation_tag" in node.meta}
-            raise Done
-
     try:
         quantized, _, _ = build(program)
     except NotAProgram as error:  # Arm's quantizer refuses some programs on some releases
         pytest.skip(f"no quantized program: {error}")
-    recorder = Recorder(TosaCompileSpec(target.spec))
-    with pytest.raises(Exception) as raised:  # noqa: PT011  a partitioner may fail with anything
-        to_edge_transform_and_lower(quantized, partitioner=[recorder])
-    if not isinstance(raised.value, Done):
+    try:
+        return partitioned(quantized, target.spec)
+    except Exception as error:  # a partitioner may fail with anything
         found = lint(read_program(quantized), target).findings
-        assert Effect.CRASH in {finding.effect for finding in found}, raised.value
-        pytest.skip(f"the partitioner of this release fails, as announced: {raised.value}")
-    return recorder.graph, recorder.tags
+        if Effect.CRASH not in {finding.effect for finding in found}:
+            raise
+        pytest.skip(f"the partitioner of this release fails, as announced: {error}")
 
 
 @pytest.mark.parametrize("index", [0, 7, 17, 40, 41, 53, 81, 88, 121, 127])
@@ -94,7 +77,7 @@ def test_the_model_knows_which_dequantize_ops_a_delegate_yields(index: int) -> N
     """In INT, where lowering crashes for each of them, and with float support, where another delegate reads it."""
     program = shared(index)
     target = Target.parse(program.profile)
-    graph, tags = partitioned(program, target)
+    graph, tags = partition_of(program, target)
     view = View(graph)
     dqs = [node for node in view.calls() if view.is_dq(node)]
     readers = [(dq, user) for dq in dqs for user in view.users(dq) if user.op == "call"]

@@ -75,8 +75,15 @@ def stays_on_cpu(view: View, node: Node, target: Target) -> bool:
     if known is None:
         asked = (not node.info.has(_FOLLOWS) and node.meta.is_float) or node.kind in _UNLISTED_OF_BOOLS
         known = asked and (_is_unknown(view, node, target) or refusal(view, node, target) is not None)
-        answers[node.name] = known
+        answers[node.name] = known = known or (target.is_u55 and _is_refused_on_u55(view, node, target))
     return known
+
+
+def _is_refused_on_u55(view: View, node: Node, target: Target) -> bool:
+    # Imported here, because few programs are checked for these targets, and a cold start pays for each module.
+    from fuseguard.backend.ethos_u55_support import is_refused_on_u55
+
+    return is_refused_on_u55(view, node, target)
 
 
 @once_per_view

@@ -48,6 +48,23 @@ VGF_CONVERTS_SHADERS = Change(
     ">=1.5", "model-converter", "The model-converter that the release asks for, 0.10.0 instead of 0.9.0, takes shaders."
 )
 
+# --- operators that only some accelerators have ----------------------------------------------------------------
+
+COPIES_MORE_ON_U55 = Change(
+    ">=1.5",
+    "EthosU55ReverseCheck",
+    "Some upsample_nearest2d, flip and reflection_pad ops are delegated for Ethos-U55: checks of their sizes replace "
+    "the entries in EthosU55NotSupported.",
+)
+DIVIDES_MAX_POOLS_ON_U55 = Change(
+    ">=1.5",
+    "DecomposeLargeStrideMaxPool2dForU55Pass",
+    "A max_pool2d of more than 3 steps, each as large as its kernel, is delegated for Ethos-U55 as two reductions.",
+)
+MULTIPLIES_INT8_ON_U55 = Change(
+    ">=1.3", "EthosU55DtypeSupport", "A matrix product of int16 is left on the CPU for Ethos-U55."
+)
+
 # --- folding of qparams ---------------------------------------------------------------------------------------
 
 KEEPS_PARTIAL_QDQ = Change(

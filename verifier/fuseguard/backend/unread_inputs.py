@@ -171,11 +171,11 @@ class _Delegate:
         return next((found for found in above if found is not None), None)
 
     def _is_input(self, item: Node) -> bool:
-        """Whether a value is an input. Without float support, that of an input's quantize op is one."""
+        """Whether a value is an input. Without float support, that of a quantize op of an input is one."""
         if not self._has(item):
             return True
         producer = self._view.producer(item) if self._view.is_q(item) and not self._floats else None
-        return producer is not None and producer.op != "call"
+        return producer is not None and not self._has(producer)
 
     def _takes(self, user: Node, item: Node) -> bool:
         """Whether an op in the delegate takes the value of an input."""
