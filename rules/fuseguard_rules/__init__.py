@@ -52,6 +52,7 @@ from fuseguard_rules.operator.op726_grid_sample_shader_unfinished import GridSam
 from fuseguard_rules.operator.op727_int16_conv_branches_on_u55 import Int16ConvBranchesOnU55
 from fuseguard_rules.operator.op728_weight_not_constant import WeightNotConstant
 from fuseguard_rules.operator.op729_batch_norm_unfused import BatchNormUnfused
+from fuseguard_rules.operator.op730_leading_entry_read_in_place import LeadingEntryReadInPlace
 from fuseguard_rules.placement.pl401_missing_output_quantize import MissingOutputQ
 from fuseguard_rules.placement.pl402_inputs_partly_quantized import PartialInputs
 from fuseguard_rules.placement.pl403_anchor_half_quantized import WeightOnly
@@ -144,5 +145,6 @@ RULES = (
     Int16ConvBranchesOnU55,
     WeightNotConstant,
     BatchNormUnfused,
+    LeadingEntryReadInPlace,
     OpFormNotLowered,
 )

@@ -44,6 +44,8 @@ FORKS = load_registry().get("OP727")
 assert FORKS is not None
 HANDED = load_registry().get("BO608")
 assert HANDED is not None
+ENTRIES = load_registry().get("OP730")
+assert ENTRIES is not None
 _STATUS = vela_status()
 needs_vela = pytest.mark.skipif(not _STATUS.works, reason=_STATUS.explained().replace("\n", " "))
 measured = pytest.mark.skipif(version("executorch") not in MEASURED, reason="measured on other releases")
@@ -246,6 +248,52 @@ def test_the_examples_of_an_int16_convolution_do_on_u55_what_the_table_says(exam
     assert prove(program, inputs, "ethos-u55-128", "guard", engine="vela").ok
     repaired = repair(program, "ethos-u55-128", select=["OP727"])
     assert repaired.exact
+    assert prove(repaired.program, inputs, "ethos-u55-128", engine="vela").ok
+
+
+@pytest.mark.slow
+@needs_vela
+@newest
+@pytest.mark.parametrize("example", [*ENTRIES.bad, *ENTRIES.good], ids=lambda example: example.title)
+def test_the_examples_of_a_leading_entry_do_on_u55_what_the_table_says(example: Example) -> None:
+    """Vela dies of each bad one, which is exact as TOSA, and when it is guarded or repaired; each good one compiles."""
+    program, inputs = materialize(example.graph())
+    found = run(read_program(program), Target.parse("ethos-u55-128"), (ENTRIES,)).findings
+    assert bool(found) == (example in ENTRIES.bad)
+    proof = prove(program, inputs, "ethos-u55-128", engine="vela")
+    if not found:
+        assert proof.ok, proof
+        return
+    assert proof.outcome == "crash"
+    assert "the process that runs Vela died" in proof.exception
+    assert proof.npu is not None
+    assert proof.npu.tosa == "exact"
+    assert prove(program, inputs, "ethos-u55-128", "guard", engine="vela").ok
+    repaired = repair(program, "ethos-u55-128", select=["OP730"])
+    assert repaired.exact
+    assert prove(repaired.program, inputs, "ethos-u55-128", engine="vela").ok
+
+
+class BatchedAttention(torch.nn.Module):
+    """As timm and others write it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = torch.neg(x).reshape(2, 4, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        return torch.softmax((q * 0.5) @ k.transpose(-1, -2), -1) @ v
+
+
+@pytest.mark.slow
+@needs_vela
+@newest
+def test_attention_in_batches_is_guarded_and_repaired_for_u55() -> None:
+    inputs = (torch.randn(2, 4, 24, generator=torch.Generator().manual_seed(0)),)
+    program = quantize(BatchedAttention(), inputs, "TOSA-1.0+INT")
+    proof = prove(program, inputs, "ethos-u55-128", engine="vela")
+    assert proof.outcome == "crash"
+    assert prove(program, inputs, "ethos-u55-128", "guard", engine="vela").ok
+    repaired = repair(program, "ethos-u55-128")
+    assert repaired.exact
+    assert not [finding for finding in repaired.remaining if finding.code == "OP730"]
     assert prove(repaired.program, inputs, "ethos-u55-128", engine="vela").ok
 
 

@@ -8,7 +8,7 @@ of it in :mod:`fuseguard.backend.index_support`.
 Rules that depend on it: BO601, BO604, OP723, PL401, PL402, QD201, QP307, and those of convert_full_like and
 decompose_round and detag_boundary_nodes and early_dtypes and fuse_batch_norm and insert_const_shapes and int64_results
 and integer_forms and misevaluated_functions and passed_on_inputs and passed_on_operands and permute_moves and
-shared_outputs and symbolic_sizes and unlowered_forms and unread_inputs.
+shared_outputs and sliced_operands and symbolic_sizes and unlowered_forms and unread_inputs.
 """
 
 from __future__ import annotations
