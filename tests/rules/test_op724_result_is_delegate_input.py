@@ -169,3 +169,14 @@ def test_the_repair_returns_what_enters_where_outputs_alone_read_it() -> None:
     _, applied_edits, remaining = repair_graph(_read_on_the_cpu(GraphBuilder()), U55, (ResultIsDelegateInput(),))
     assert not applied_edits
     assert remaining.findings
+
+
+def test_a_constant_that_the_program_makes_does_not_enter() -> None:
+    """Positions that an embedding on the CPU reads, as in transformers' Whisper: Vela compiles them for U55."""
+    b = GraphBuilder()
+    table = b.requantize(b.call("aten.abs.default", b.quantized_input("x", (16, 4), Q)), Q)
+    positions = b.call("aten.arange.start_step", 0, 16, shape=(16,), dtype="int32", annotated=False)
+    again = b.call("aten.reshape.default", positions, (16,), shape=(16,), dtype="int32")
+    read = b.requantize(b.call("aten.index_select.default", table, 0, Ref(again), shape=(16, 4)), Q)
+    graph = b.output(read)
+    assert not run(graph, U55, (ResultIsDelegateInput(),)).findings

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from fuseguard.backend.partition import computes_beside, computes_nothing, is_delegated
 from fuseguard.backend.per_view import once_per_view
 from fuseguard.backend.shared_outputs import leaving_nodes, value_numbers
-from fuseguard.ir import Node, View
+from fuseguard.ir import Node, Trait, View
 from fuseguard.target import Target
 
 
@@ -59,6 +59,8 @@ def _between(view: View, node: Node, number: int, target: Target) -> tuple[tuple
             entering = current
         quantizes = current.op == "call" and (view.is_q(current) or view.is_dq(current))
         if not quantizes and not is_delegated(view, current, target):
+            if current.info.has(Trait.CONSTANT):  # the delegate makes it
+                return (), None
             return tuple(reversed(ops)), entering if _enters(view, current, entering) else None
 
 
@@ -74,8 +76,12 @@ def _enters(view: View, source: Node, entering: Node | None) -> bool:
 
 
 def _are_codes(view: View, entering: Node) -> bool:
-    """Whether a delegate of the INT profile holds the value: codes, what is dequantized from codes, or integers."""
-    return view.is_dq(entering) or (entering.meta is not None and not entering.meta.is_float)
+    """Whether a delegate of the INT profile holds the value: codes, what is dequantized from codes, or integers.
+
+    It has no int64.
+    """
+    meta = entering.meta
+    return view.is_dq(entering) or (meta is not None and not meta.is_float and meta.dtype != "int64")
 
 
 def _shared_dq(view: View, node: Node, target: Target) -> bool:
