@@ -180,3 +180,14 @@ def test_a_constant_that_the_program_makes_does_not_enter() -> None:
     read = b.requantize(b.call("aten.index_select.default", table, 0, Ref(again), shape=(16, 4)), Q)
     graph = b.output(read)
     assert not run(graph, U55, (ResultIsDelegateInput(),)).findings
+
+
+def test_a_mask_that_the_delegate_makes_does_not_enter() -> None:
+    """An expand of a mask of bools that an op on the CPU reads, as in transformers' BERT: Vela compiles it for U85."""
+    b = GraphBuilder()
+    first, second = b.input("x", (1, 4), "int32"), b.input("y", (1, 4), "int32")
+    mask = b.call("aten.lt.Tensor", first, second, dtype="bool", annotated=False)
+    expanded = b.call("aten.expand.default", mask, (1, 4), dtype="bool")
+    value = b.call("aten.where.ScalarOther", expanded, b.quantized_input("z", (1, 4), Q), 0.0, annotated=False)
+    graph = b.output(b.call("aten.exp.default", value, annotated=False), absolute(b, b.quantized_input("w", SHAPE, Q)))
+    assert not run(graph, Target.parse("ethos-u85-256", "1.5.1"), (ResultIsDelegateInput(),)).findings

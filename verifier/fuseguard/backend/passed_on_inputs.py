@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fuseguard.backend.partition import computes_beside, computes_nothing, is_delegated
+from fuseguard.backend.partition import computes_beside, computes_nothing, is_delegated, stays_on_cpu
 from fuseguard.backend.per_view import once_per_view
+from fuseguard.backend.proper_quantization import is_annotated
 from fuseguard.backend.shared_outputs import leaving_nodes, value_numbers
-from fuseguard.ir import Node, Trait, View
+from fuseguard.ir import Node, View
 from fuseguard.target import Target
 
 
@@ -59,8 +60,8 @@ def _between(view: View, node: Node, number: int, target: Target) -> tuple[tuple
             entering = current
         quantizes = current.op == "call" and (view.is_q(current) or view.is_dq(current))
         if not quantizes and not is_delegated(view, current, target):
-            if current.info.has(Trait.CONSTANT):  # the delegate makes it
-                return (), None
+            if current.op == "call" and is_annotated(view, current) and not stays_on_cpu(view, current, target):
+                return (), None  # a constant, or an op of integers or bools: the delegate has them without annotation
             return tuple(reversed(ops)), entering if _enters(view, current, entering) else None
 
 

@@ -11,7 +11,8 @@ The backend asks these questions of the edge graph, and with float support only 
 op. In an ATen graph an op is judged in the form that it has in the edge dialect.
 
 Rules that depend on it: OP718, PL402, and those of convert_full_like and fold_qparams and lookup_table and partition
-and quantized_operands and quantized_values and raw_reductions and unlowered_forms and unread_inputs.
+and passed_on_inputs and quantized_operands and quantized_values and raw_reductions and unlowered_forms and
+unread_inputs.
 """
 
 from __future__ import annotations

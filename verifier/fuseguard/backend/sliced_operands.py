@@ -4,7 +4,8 @@ Vela lets an elementwise op read a slice where it lies. It holds values of at mo
 leading ones of others. If one of several leading entries is selected, and what is left has several leading entries
 itself, the slice has no form of four dimensions. Convolutions, products, sums, means, permutes and the like get a copy.
 
-Source: Vela 5.1.0, by what it does with the TOSA of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1 (no source was read).
+Source: ``ethosu.vela`` 5.1.0, by what it does with the TOSA of ExecuTorch 1.2.0, 1.3.1, 1.4.1 and 1.5.1. Its own source
+was not read.
 
 Rules that depend on it: OP730.
 """
