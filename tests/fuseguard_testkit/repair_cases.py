@@ -14,7 +14,7 @@ RULES = [rule for rule in SELECTED if rule.repairable]
 EXAMPLES = [(rule, example) for rule in RULES for example in rule.bad]
 #: Rules that repair for one profile alone: under the other one, the op stays on the CPU, where it is right, and an op
 #: that a repair adds would be one more there.
-ONE_PROFILE = {"PL404": PROFILES[0], "QP307": PROFILES[0]}
+ONE_PROFILE = dict.fromkeys(("OP723", "OP729", "PL404", "QP307"), PROFILES[0])
 #: One in so many examples is judged without being thorough, and one at least of every rule.
 _SHORT = 3
 

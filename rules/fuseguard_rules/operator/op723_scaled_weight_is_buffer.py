@@ -62,6 +62,6 @@ class ScaledWeightIsBuffer(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """Parameters in place of the buffers."""
-        if finding.effect is not Effect.CRASH or not target.has_float:
+        if not target.has_float:
             return None
         return as_parameters(buffers_scaled(view, view.graph[finding.nodes[0]]))

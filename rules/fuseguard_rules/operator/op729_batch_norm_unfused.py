@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.fuse_batch_norm import UnfusedNorm, unfused_norms
+from fuseguard.backend.fuse_batch_norm import UnfusedNorm, unfused, unfused_norms
 from fuseguard.backend.rewrites import as_parameters
 from fuseguard.engine import Effect, EffectRow, EffectsTable, Finding, Rewrite, Rule
 from fuseguard.engine.late_examples import ExamplesOf
@@ -65,8 +65,7 @@ class BatchNormUnfused(Rule):
         """Parameters in place of the buffers. There is no repair of a computed constant, or of the rank."""
         if not target.has_float:
             return None
-        norm = view.graph[finding.nodes[-1]]
-        found = next((item for item in unfused_norms(view, target) if item.norm is norm), None)
+        found = unfused(view, view.graph[finding.nodes[-1]])
         if found is None or not found.repairable:
             return None
         return as_parameters(found.constants)

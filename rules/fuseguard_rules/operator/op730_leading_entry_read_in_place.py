@@ -47,7 +47,7 @@ class LeadingEntryReadInPlace(Rule):
     references = ("found by this project's Vela engine",)
 
     def check(self, view: View, target: Target) -> Iterator[Finding]:
-        for found in sliced_operands(view, target):
+        for found in sliced_operands(view, target).values():
             yield self.finding(
                 view,
                 target,
@@ -61,7 +61,7 @@ class LeadingEntryReadInPlace(Rule):
 
     def repair(self, view: View, target: Target, finding: Finding) -> Rewrite | None:
         """A slice of the value with its two leading dimensions joined: the same codes. Not of a squeezed slice."""
-        found = next((item for item in sliced_operands(view, target) if item.selection.name == finding.nodes[0]), None)
+        found = sliced_operands(view, target).get(finding.nodes[0])
         return _joined(view, found) if found is not None else None
 
 

@@ -92,7 +92,7 @@ class AnnotationMissing(Rule):
         The buffers of a convolution become parameters. Without float support, there is nothing to repair.
         """
         node = view.graph[finding.nodes[0]]
-        if target.has_float and finding.effect is Effect.CRASH and finding.case != "whole":
+        if target.has_float and finding.case in ("conv", "conv1d"):
             return as_parameters(buffers_scaled(view, node))
         if finding.case != "whole" or not target.has_float:
             return None

@@ -47,7 +47,7 @@ def unfused_norms(view: View, target: Target) -> Iterator[UnfusedNorm]:
     for norm in view.of_kind("batch_norm"):
         if _trains(norm) or stays_on_cpu_with_float(view, norm, target):
             continue
-        found = _unfused(view, norm)
+        found = unfused(view, norm)
         if found is not None:
             yield found
 
@@ -57,7 +57,8 @@ def _trains(norm: Node) -> bool:
     return norm.operator in ("batch_norm", "native_batch_norm") and norm.arg(5, "training") is not False
 
 
-def _unfused(view: View, norm: Node) -> UnfusedNorm | None:
+def unfused(view: View, norm: Node) -> UnfusedNorm | None:
+    """What a backend with float support breaks of a batch norm that it delegates; None if it fuses it right."""
     data = view.graph.node_of(norm.args[0])
     convolution = data if data is not None and data.kind == "conv" and len(view.users(data)) == 1 else None
     if convolution is None and norm.meta is not None and norm.meta.rank not in _RANKS:

@@ -12,9 +12,10 @@ Rules that depend on it: OP730.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fuseguard.backend.partition import is_delegated
+from fuseguard.backend.per_view import once_per_view
 from fuseguard.ir import Node, Trait, View
 from fuseguard.ir.intervals import OPERANDS
 from fuseguard.ir.value import Value
@@ -42,10 +43,15 @@ class SlicedOperand(Value, frozen=True):
     reader: Node
 
 
-def sliced_operands(view: View, target: Target) -> Iterator[SlicedOperand]:
-    """The selections of a program for Ethos-U55 or U65 that Vela fails on."""
+@once_per_view
+def sliced_operands(view: View, target: Target) -> Mapping[str, SlicedOperand]:
+    """The selections of a program for Ethos-U55 or U65 that Vela fails on, by the name of what selects."""
     if not target.accelerator.startswith(_ACCELERATORS):
-        return
+        return {}
+    return {found.selection.name: found for found in _sliced_operands(view, target)}
+
+
+def _sliced_operands(view: View, target: Target) -> Iterator[SlicedOperand]:
     for node in view.of_kind("select", "getitem", "squeeze", "view"):
         source = _selected_from(view, node)
         if source is None or not is_delegated(view, node, target):
