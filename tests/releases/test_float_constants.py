@@ -126,3 +126,25 @@ def exported(name: str) -> tuple[torch.export.ExportedProgram, tuple[torch.Tenso
 
 def found(program: torch.export.ExportedProgram) -> list[Any]:
     return [item for item in check(program, PROFILE).findings if item.code.startswith("OP7")]
+
+
+def test_a_convolution_that_lost_its_annotation_is_repaired_for_good() -> None:
+    """Its weight is a DQ of stored codes: what is announced of it goes with the repair."""
+    weight = torch.nn.Module()
+    weight.register_buffer("codes", torch.ones(4, 4, 3, 3, dtype=torch.int8))
+
+    class Filter(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            stored = Q.dequantize_per_tensor(self.weight.codes, 0.01, 0, -127, 127, torch.int8)
+            return requantized(F.conv2d(requantized(-requantized(x, 0.05, 0), 0.05, 0), stored), 0.031, 3)
+
+    inputs = (torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(1)),)
+    program = torch.export.export(Filter().eval(), inputs, strict=True)
+    result = repair(program, PROFILE)
+    left = {item.effect.value for item in check(result.program, PROFILE).findings if item.code == "PL404"}
+    assert left <= {"exact"}
+    assert prove(result.program, inputs, PROFILE).outcome == "exact"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fuseguard.backend.fold_scalar_mul import buffers_scaled, scaled_as
+from fuseguard.backend.fold_scalar_mul import buffers_scaled, has_parameters_alone, scaled_as
 from fuseguard.backend.kept_whole import is_kept_whole
 from fuseguard.backend.quantized_operands import float_operands, quantized_source
 from fuseguard.backend.rewrites import as_parameters
@@ -75,13 +75,14 @@ class AnnotationMissing(Rule):
             if not (foreign or node.info.has(Trait.MAC)) or node.info.has(_PASSED) or _is_fused(view, node):
                 continue
             lost = _has_quantized_weight(view, node)
+            folded = lost and not has_parameters_alone(view, node)
             if not (foreign or lost) or not _is_between(view, node):
                 continue
             yield self.finding(
                 view,
                 target,
                 (node,),
-                case=(scaled_as(view, node, target) if lost else "") or "other",
+                case=(scaled_as(view, node, target) if folded else "") or "other",
                 node=node.name,
                 where=where,
             )

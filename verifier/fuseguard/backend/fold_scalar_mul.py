@@ -69,6 +69,16 @@ def _by_channel(convolution: Node, factor: Node) -> bool:
 
 def buffers_scaled(view: View, convolution: Node) -> tuple[Node, ...]:
     """The buffers that the weight and the bias of a convolution are stored as."""
+    return tuple(item for item in _stored(view, convolution) if item is not None and item.stored_as == "buffer")
+
+
+def has_parameters_alone(view: View, convolution: Node) -> bool:
+    """Whether the weight and the bias of a convolution are known to be stored as parameters."""
+    return all(item is not None and item.stored_as == "parameter" for item in _stored(view, convolution))
+
+
+def _stored(view: View, convolution: Node) -> list[Node | None]:
+    """The constants that decide what the product of the weight, and of the bias, is stored as; None if not known."""
     made = [view.graph.node_of(convolution.arg(place, name)) for place, name in ((1, "weight"), (2, "bias"))]
     sources = [made_of_constants(view, value) for value in made if value is not None]
-    return tuple(item for found in sources if found for item in found.constants[:1] if item.stored_as == "buffer")
+    return [found.constants[0] if found and found.constants else None for found in sources]
