@@ -37,7 +37,9 @@ def is_refused_on_u55(view: View, node: Node, target: Target) -> bool:
     """Whether Ethos-U55 and U65 lack the op, so that it stays on the CPU there."""
     if node.target in _unsupported(str(target.release)) or _has_bools(view, node) or _casts_from_int32(view, node):
         return True
-    check = _CHECKS.get(node.kind) or _CHECKS.get(node.operator)
+    check = _CHECKS.get(node.kind)
+    if check is None and COPIES_MORE_ON_U55.in_force(target):  # before, the list has them
+        check = _COPIES.get(node.kind) or _COPIES.get(node.operator)
     return check is not None and check(view, node, target)
 
 
@@ -56,6 +58,15 @@ def _casts_from_int32(view: View, node: Node) -> bool:
     if source is None or source.meta is None or node.meta is None:
         return False
     return source.meta.dtype == "int32" != node.meta.dtype
+
+
+def _shape(view: View, node: Node) -> tuple[int, ...] | None:
+    """The sizes of the first operand; None if they are not all known."""
+    data = view.producer(node)
+    if data is None or data.meta is None:
+        return None
+    sizes = tuple(size for size in data.meta.shape if size is not None)
+    return sizes if len(sizes) == data.meta.rank else None
 
 
 def _matmul(view: View, node: Node, target: Target) -> bool:
@@ -77,10 +88,11 @@ def _conv(view: View, node: Node, target: Target) -> bool:
     strides = _sizes(node.arg(3, "stride", 1), spatial)
     height, width = kernel[0], kernel[1] if spatial > 1 else 1
     if view.transposed(node):
-        sides = [size or 0 for size in data.meta.shape[2:]]
-        fits = tuple(strides) in ((1, 1), (2, 2)) or (
-            (tuple(strides) == (1, 2) and sides[0] == height == 1)
-            or (tuple(strides) == (2, 1) and sides[1] == width == 1)
+        sides = data.meta.shape[2:]
+        fits = (
+            strides in ([1, 1], [2, 2])
+            or (strides == [1, 2] and sides[0] == height == 1)
+            or (strides == [2, 1] and sides[1] == width == 1)
         )
         return not fits or height > 64 or height * width > 4096
     if width > 64 or height * width > 4096 or (spatial > 2 and (kernel[2] != 1 or strides[2] > 1)):
@@ -94,14 +106,13 @@ def _conv(view: View, node: Node, target: Target) -> bool:
 
 def _pool(view: View, node: Node, target: Target) -> bool:
     """``AvgPool2dSupported`` and ``MaxPool2dSupported``; an average of several images is computed on the CPU."""
-    data = view.producer(node)
     kernel = _sizes(node.arg(1, "kernel_size", 1), 2)
     strides = _sizes(node.arg(2, "stride", None) or node.arg(1, "kernel_size", 1), 2)
-    if data is None or data.meta is None or None in data.meta.shape:
+    shape = _shape(view, node)
+    if shape is None:
         return False
-    shape = [size or 0 for size in data.meta.shape]
     if len(shape) == 3:
-        shape = [1, *shape]
+        shape = (1, *shape)
     refused = prod(kernel) > _LARGEST_DIM or kernel[1] > 256 or max(shape[1:]) > _LARGEST_DIM
     far = any(stride > _LARGEST_STRIDE for stride in strides)
     if far and node.kind != "avg_pool2d" and DIVIDES_MAX_POOLS_ON_U55.in_force(target):
@@ -123,10 +134,9 @@ def _is_plain(pool: Node) -> bool:
 def _sum(view: View, node: Node, target: Target) -> bool:
     """``SumSupported``: the products of the sizes before and after each dimension that is summed."""
     del target
-    data = view.producer(node)
-    if data is None or data.meta is None or None in data.meta.shape:
+    shape = _shape(view, node)
+    if shape is None:
         return False
-    shape = [size or 0 for size in data.meta.shape]
     dims = node.arg(1, "dim", None)
     chosen = [dims] if isinstance(dims, int) else dims if isinstance(dims, tuple) and dims else range(len(shape))
     places = [dim % max(len(shape), 1) for dim in chosen if isinstance(dim, int)]
@@ -138,9 +148,8 @@ def _sum(view: View, node: Node, target: Target) -> bool:
 
 def _nearest(view: View, node: Node, target: Target) -> bool:
     """``EthosU55ResizeCheck``: one image, twice, four or eight times as high and as wide."""
+    del target
     data = view.producer(node)
-    if not COPIES_MORE_ON_U55.in_force(target):
-        return False  # it is on the list
     if data is None or data.meta is None or node.meta is None or data.meta.rank != 4:
         return False
     before, after = data.meta.shape, node.meta.shape
@@ -153,8 +162,7 @@ def _nearest(view: View, node: Node, target: Target) -> bool:
 
 def _flip(view: View, node: Node, target: Target) -> bool:
     """``EthosU55ReverseCheck``: the channels or the rows of images."""
-    if not COPIES_MORE_ON_U55.in_force(target):
-        return False
+    del target
     data, dims = view.producer(node), node.arg(1, "dims")
     if data is None or data.meta is None or not isinstance(dims, tuple):
         return False
@@ -164,8 +172,7 @@ def _flip(view: View, node: Node, target: Target) -> bool:
 
 def _reflection(view: View, node: Node, target: Target) -> bool:
     """``EthosU55ReverseCheck``: some ranks, and less padding than the size of the dimension."""
-    if not COPIES_MORE_ON_U55.in_force(target):
-        return False
+    del target
     data, padding = view.producer(node), node.arg(1, "padding")
     if data is None or data.meta is None or not isinstance(padding, tuple):
         return False
@@ -191,5 +198,9 @@ def _sizes(arg: Arg, number: int) -> list[int]:
 
 _CHECKS: Mapping[str, Callable[[View, Node, Target], bool]] = {
     "matmul": _matmul, "conv": _conv, "avg_pool2d": _pool, "max_pool2d": _pool, "max_pool2d_with_indices": _pool,
-    "sum": _sum, "upsample_nearest2d": _nearest, "flip": _flip, **dict.fromkeys(_REFLECTIONS, _reflection),
+    "sum": _sum,
+}  # fmt: skip
+#: Those of ops that were on the list before there were checks of them.
+_COPIES: Mapping[str, Callable[[View, Node, Target], bool]] = {
+    "upsample_nearest2d": _nearest, "flip": _flip, **dict.fromkeys(_REFLECTIONS, _reflection),
 }  # fmt: skip

@@ -31,6 +31,7 @@ def _lines(graph: Graph) -> Iterator[str]:
                     node.annotated,
                     node.constant,
                     node.subgraphs,
+                    # Not of buffers: what is recorded of graphs is older than this field, and was built with buffers.
                     *([node.stored_as] if node.stored_as in ("parameter", "tensor") else []),
                 )
             )
